@@ -1,0 +1,27 @@
+"""Learning-rate range tests for Keras that explain the curve they record."""
+
+from keras_lrscan._version import __version__
+from keras_lrscan.curve import LRCurve, ScanContext, StopReason
+from keras_lrscan.errors import (
+    CurveTooShortError,
+    InvalidCurveError,
+    InvalidOptionError,
+    LRScanError,
+    LRScanWarning,
+    MissingDependencyError,
+    ScanError,
+)
+
+__all__ = [
+    "CurveTooShortError",
+    "InvalidCurveError",
+    "InvalidOptionError",
+    "LRCurve",
+    "LRScanError",
+    "LRScanWarning",
+    "MissingDependencyError",
+    "ScanContext",
+    "ScanError",
+    "StopReason",
+    "__version__",
+]

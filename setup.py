@@ -1,0 +1,50 @@
+"""All metadata of the distribution."""
+
+import runpy
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+KERAS = "keras>=3.6"
+# TensorFlow's small CPU-only build exists for Linux and Windows; elsewhere the ordinary one is already CPU-only.
+TENSORFLOW_CPU = [
+    'tensorflow-cpu>=2.18; sys_platform == "linux" and platform_machine == "x86_64" or sys_platform == "win32"',
+    'tensorflow>=2.18; not (sys_platform == "linux" and platform_machine == "x86_64" or sys_platform == "win32")',
+]
+TEST = ["hypothesis>=6.100", "pytest>=8"]
+
+setup(
+    name="keras_lrscan",
+    version=runpy.run_path(str(HERE / "keras_lrscan" / "_version.py"))["__version__"],
+    description="Learning-rate range tests for Keras that explain the curve they record",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    author="The keras_lrscan maintainers",
+    keywords=["keras", "tensorflow", "jax", "learning rate", "lr finder", "range test", "ktrain"],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Education",
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3 :: Only",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
+    ],
+    python_requires=">=3.11",
+    packages=find_packages(include=["keras_lrscan", "keras_lrscan.*"]),
+    package_data={"keras_lrscan": ["py.typed"]},
+    install_requires=["jinja2>=3.1", "matplotlib>=3.8", "numpy>=1.26", "scipy>=1.11"],
+    extras_require={
+        "tensorflow": ["tensorflow>=2.18", KERAS],
+        "cpu": [*TENSORFLOW_CPU, KERAS],
+        "demo": ["scikit-learn>=1.4"],
+        "test": [*TEST, "scikit-learn>=1.4"],
+        "dev": [*TEST, "scikit-learn>=1.4", "mypy>=1.13", "ruff>=0.12", "tox>=4.20"],
+    },
+    entry_points={"console_scripts": ["lrscan = keras_lrscan.cli:main"]},
+)
