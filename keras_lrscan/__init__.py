@@ -1,6 +1,7 @@
 """Learning-rate range tests for Keras that explain the curve they record."""
 
 from keras_lrscan._version import __version__
+from keras_lrscan.analysis import Analysis, analyze, load
 from keras_lrscan.curve import LRCurve, ScanContext, StopReason
 from keras_lrscan.errors import (
     CurveTooShortError,
@@ -11,8 +12,10 @@ from keras_lrscan.errors import (
     MissingDependencyError,
     ScanError,
 )
+from keras_lrscan.plot import plot_curve
 
 __all__ = [
+    "Analysis",
     "CurveTooShortError",
     "InvalidCurveError",
     "InvalidOptionError",
@@ -24,4 +27,7 @@ __all__ = [
     "ScanError",
     "StopReason",
     "__version__",
+    "analyze",
+    "load",
+    "plot_curve",
 ]

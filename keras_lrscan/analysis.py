@@ -1,0 +1,226 @@
+"""`analyze(curve) -> Analysis`: the only file that knows the order of the reading."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_lrscan._version import __version__
+from keras_lrscan.causes import Finding, find_causes
+from keras_lrscan.curve import LRCurve, read_json_object
+from keras_lrscan.errors import InvalidCurveError
+from keras_lrscan.explain import explain, summarize
+from keras_lrscan.features import CurveFeatures, StartState, chance_loss, facts, measure, start_reference
+from keras_lrscan.landmarks import Landmark, Landmarks, find_landmarks
+from keras_lrscan.plot import plot_curve
+from keras_lrscan.shapes import Shape, ShapeVerdict, classify
+from keras_lrscan.smoothing import SmoothedCurve, resample, smooth
+from keras_lrscan.suggest import SUGGESTION_METHODS, Reading, Role, Suggestion, SuggestionMethod, suggest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from os import PathLike
+
+    from matplotlib.axes import Axes
+
+__all__ = ["Analysis", "analyze", "load"]
+
+JSON_FORMAT = 1
+
+NUM_COPIES = 50
+"""Noise-resampled copies of a curve that vote on the confidence."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Analysis:
+    """Everything that was read from one curve.
+
+    Attributes:
+        curve: The recorded curve.
+        smoothed: The curve with its noise taken off.
+        landmarks: Descent start, steepest fall, minimum, elbow.
+        features: The numbers that the rules tested.
+        verdict: The shape, with its confidence, start state, traits and evidence.
+        findings: Likely causes, the likeliest first.
+        suggestions: One suggestion a method and role.
+        version: Version of this package that made the analysis.
+
+    Example:
+    >>> import numpy as np
+    >>> from keras_lrscan import LRCurve, analyze
+    >>> x = np.linspace(-7, 0, 100)
+    >>> analysis = analyze(LRCurve(lr=10.0**x, loss=2.3 - np.exp(-((x + 2) ** 2)) + 10.0 ** (3 * x + 1)))
+    >>> str(analysis.verdict.shape), f"{analysis.suggestion.lr:.0e}"
+    ('u-shaped', '4e-03')
+    """
+
+    curve: LRCurve
+    smoothed: SmoothedCurve
+    landmarks: Landmarks
+    features: CurveFeatures
+    verdict: ShapeVerdict
+    findings: tuple[Finding, ...]
+    suggestions: tuple[Suggestion, ...]
+    version: str = __version__
+
+    @property
+    def suggestion(self) -> Suggestion:
+        """The default suggestion for training at a constant rate."""
+        return self.suggestions[0]
+
+    def suggest(self, *, method: str | SuggestionMethod = "default", role: str = Role.CONSTANT) -> Suggestion:
+        """Suggests a rate by any method.
+
+        Args:
+            method: A key of `keras_lrscan.suggest.SUGGESTION_METHODS`, or a function of a `Reading` that returns a rate
+                or `None`.
+            role: One of `"constant"`, `"one-cycle"`.
+
+        Raises:
+            InvalidOptionError: If `method` or `role` is unknown.
+        """
+        reading = Reading(
+            curve=self.curve,
+            smoothed=self.smoothed,
+            landmarks=self.landmarks,
+            features=self.features,
+            verdict=self.verdict,
+        )
+        return suggest(reading, method=method, role=role)
+
+    def explain(self) -> str:
+        """Returns the explanation in plain words."""
+        return explain(self)
+
+    def summary(self) -> str:
+        """Returns the verdict in three lines."""
+        return summarize(self)
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Draws the curve; see `keras_lrscan.plot_curve`."""
+        return plot_curve(self, ax=ax)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain Python values that JSON can hold."""
+        parts = ("landmarks", "features", "verdict")
+        return {
+            "format": JSON_FORMAT,
+            "version": self.version,
+            "curve": self.curve.to_dict(),
+            "smoothed": {
+                name: value.tolist() if isinstance(value, np.ndarray) else value
+                for name, value in vars(self.smoothed).items()
+            },
+            **{name: dataclasses.asdict(getattr(self, name)) for name in parts},
+            "findings": [dataclasses.asdict(finding) for finding in self.findings],
+            "suggestions": [dataclasses.asdict(suggestion) for suggestion in self.suggestions],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Analysis:
+        """Rebuilds what `to_dict` returned.
+
+        Raises:
+            InvalidCurveError: If `data` does not hold an analysis of a format that this version knows.
+        """
+        if data.get("format") != JSON_FORMAT or "curve" not in data:
+            msg = (
+                f"Expected an analysis of format {JSON_FORMAT}. Received: format={data.get('format')!r}, "
+                f"keys={sorted(data)}. Analyze the curve again with `analyze(LRCurve.from_json(path))`."
+            )
+            raise InvalidCurveError(msg)
+        try:
+            return cls(
+                curve=LRCurve.from_dict(data["curve"]),
+                smoothed=_smoothed_from_dict(data["smoothed"]),
+                landmarks=_landmarks_from_dict(data["landmarks"]),
+                features=CurveFeatures(**data["features"]),
+                verdict=_verdict_from_dict(data["verdict"]),
+                findings=tuple(Finding(**{**item, "evidence": tuple(item["evidence"])}) for item in data["findings"]),
+                suggestions=tuple(Suggestion(**{**item, "role": Role(item["role"])}) for item in data["suggestions"]),
+                version=data["version"],
+            )
+        except (KeyError, TypeError) as error:
+            msg = f"Expected every part of an analysis. Received: keys={sorted(data)}, of which one is broken: {error}."
+            raise InvalidCurveError(msg) from error
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Writes the analysis, with its curve, to a JSON file that `load` reads."""
+        Path(path).write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def analyze(curve: LRCurve) -> Analysis:
+    """Reads a curve: smooths it, finds its landmarks, names its shape and likely causes, and suggests rates.
+
+    Args:
+        curve: The recorded curve.
+
+    Returns:
+        An `Analysis`. A curve that cannot be read is not an error: its shape says so and its suggestion is `None`.
+    """
+    smoothed = smooth(curve)
+    landmarks, features = _measured(curve, smoothed)
+    tested = facts(features, curve.context)
+    copies = [facts(_measured(curve, copy)[1], curve.context) for copy in _copies(curve, smoothed)]
+    verdict = classify(tested, copies=copies)
+    reading = Reading(curve=curve, smoothed=smoothed, landmarks=landmarks, features=features, verdict=verdict)
+    return Analysis(
+        curve=curve,
+        smoothed=smoothed,
+        landmarks=landmarks,
+        features=features,
+        verdict=verdict,
+        findings=find_causes(tested),
+        suggestions=tuple(suggest(reading, method=method, role=role) for role in Role for method in SUGGESTION_METHODS),
+    )
+
+
+def load(path: str | PathLike[str]) -> Analysis:
+    """Reads an analysis that `Analysis.save` wrote.
+
+    Raises:
+        InvalidCurveError: If the file does not hold an analysis.
+        OSError: If the file cannot be read.
+    """
+    return Analysis.from_dict(read_json_object(path))
+
+
+def _measured(curve: LRCurve, smoothed: SmoothedCurve) -> tuple[Landmarks, CurveFeatures]:
+    landmarks = find_landmarks(smoothed, reference=start_reference(curve), chance=chance_loss(curve.context))
+    return landmarks, measure(curve, smoothed, landmarks)
+
+
+def _copies(curve: LRCurve, smoothed: SmoothedCurve) -> list[SmoothedCurve]:
+    finite = np.isfinite(curve.loss)
+    return list(resample(smoothed.log10_lr, curve.loss[finite], smoothed, num_copies=NUM_COPIES))
+
+
+def _smoothed_from_dict(data: Mapping[str, Any]) -> SmoothedCurve:
+    values: dict[str, Any] = {
+        name: np.array(value, dtype=float) if isinstance(value, list) else value for name, value in data.items()
+    }
+    return SmoothedCurve(**values)
+
+
+def _landmarks_from_dict(data: Mapping[str, Any]) -> Landmarks:
+    def build(value: Any) -> Any:  # noqa: ANN401 - a field of `Landmarks`, of any type
+        if isinstance(value, list):
+            return tuple(Landmark(**item) for item in value)
+        return Landmark(**value) if isinstance(value, dict) else value
+
+    return Landmarks(**{name: build(value) for name, value in data.items()})
+
+
+def _verdict_from_dict(data: Mapping[str, Any]) -> ShapeVerdict:
+    changed = {
+        "shape": Shape(data["shape"]),
+        "start_state": StartState(data["start_state"]),
+        "traits": tuple(data["traits"]),
+        "evidence": tuple(data["evidence"]),
+    }
+    return ShapeVerdict(**{**data, **changed})

@@ -1,0 +1,86 @@
+"""The command `lrscan`: argparse over the functions of this package."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keras_lrscan._version import __version__
+from keras_lrscan.analysis import Analysis, analyze
+from keras_lrscan.curve import LRCurve, ScanContext, read_json_object
+from keras_lrscan.errors import LRScanError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit status: 0, or 2 when the input is not usable.
+
+    Args:
+        argv: Arguments after the command's name; those of the process by default.
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        analysis: Analysis = arguments.run(arguments)
+        if arguments.plot is not None:
+            _write_plot(analysis, arguments.plot)
+    except (LRScanError, OSError) as error:
+        sys.stderr.write(f"lrscan: {error}\n")
+        return 2
+    sys.stdout.write(json.dumps(analysis.to_dict(), allow_nan=False) + "\n" if arguments.json else analysis.explain())
+    if arguments.plot is not None:
+        sys.stderr.write(f"Plot written to {arguments.plot}\n")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lrscan", description="Reads and explains learning-rate scans of Keras models."
+    )
+    parser.add_argument("--version", action="version", version=f"lrscan {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    read = commands.add_parser("analyze", help="explain a recorded scan, a CSV or JSON file")
+    read.add_argument(
+        "file", type=Path, help="CSV with a column of rates and one of batch losses, or JSON of this package"
+    )
+    read.add_argument("--lr-column", default="lr", help="column of the rates in a CSV file (default: lr)")
+    read.add_argument("--loss-column", default="loss", help="column of the losses in a CSV file (default: loss)")
+    read.add_argument("--chance-loss", type=float, help="the loss of guessing, such as 2.303 for ten classes")
+    read.set_defaults(run=_analyze, plot=None)
+    demo = commands.add_parser("demo", help="scan a small model of handwritten digits and explain the curve")
+    demo.add_argument("--trained", action="store_true", help="train the model first, so that it is already good")
+    demo.set_defaults(run=_demo)
+    for command, default in ((read, None), (demo, Path("lrscan_demo.png"))):
+        command.add_argument("--json", action="store_true", help="print the whole analysis as JSON instead of text")
+        text = "draw the curve to this file" + (f" (default: {default})" if default else "")
+        command.add_argument("--plot", type=Path, metavar="OUT.png", default=default, help=text)
+    return parser
+
+
+def _analyze(arguments: argparse.Namespace) -> Analysis:
+    if arguments.file.suffix.lower() == ".json":
+        data = read_json_object(arguments.file)
+        return Analysis.from_dict(data) if "curve" in data else analyze(LRCurve.from_dict(data))
+    context = ScanContext(chance_loss=arguments.chance_loss)
+    columns = {"lr_column": arguments.lr_column, "loss_column": arguments.loss_column}
+    return analyze(LRCurve.from_csv(arguments.file, context=context, **columns))
+
+
+def _demo(arguments: argparse.Namespace) -> Analysis:
+    from keras_lrscan.demo import scan_digits  # noqa: PLC0415 - the other commands need no Keras
+
+    return scan_digits(trained=arguments.trained, verbose=0 if arguments.json else 2).analysis
+
+
+def _write_plot(analysis: Analysis, path: Path) -> None:
+    from matplotlib.figure import Figure  # noqa: PLC0415 - needed for this option only
+
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    analysis.plot(ax=figure.subplots())
+    figure.savefig(path, dpi=150)

@@ -1,0 +1,71 @@
+"""A real scan to look at: a small classifier of handwritten digits, fresh or already trained.
+
+The digits are the 1,797 images of 8 by 8 pixels that come with scikit-learn (UCI, Alpaydin and Kaynak, 1998).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_lrscan.callback import LRScan
+from keras_lrscan.errors import missing_dependency
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["digits", "digits_model", "scan_digits"]
+
+
+def digits() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Returns images of shape `(1797, 64)` scaled to 0 to 1, and labels 0 to 9 of shape `(1797,)`.
+
+    Raises:
+        MissingDependencyError: If scikit-learn is not installed.
+    """
+    try:
+        from sklearn.datasets import load_digits  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise missing_dependency("The demo", "scikit-learn", "demo") from error
+    x, y = load_digits(return_X_y=True)
+    return (x / 16).astype("float32"), y.astype("int64")
+
+
+def digits_model() -> Any:  # noqa: ANN401 - a model of whichever Keras is installed
+    """Returns a compiled classifier of three dense layers, 64-64-10, under Adam.
+
+    Raises:
+        MissingDependencyError: If Keras, or the backend it is set to, is not installed.
+    """
+    try:
+        import keras  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise missing_dependency("The demo", "Keras with TensorFlow", "cpu") from error
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((64,)),
+            layers.Dense(64, activation="relu"),
+            layers.Dense(64, activation="relu"),
+            layers.Dense(10, activation="softmax"),
+        ]
+    )
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def scan_digits(*, trained: bool = False, verbose: int = 1) -> LRScan:
+    """Scans the classifier and returns the finished scan.
+
+    Args:
+        trained: Train for ten epochs first, so that the scan meets a model that is already good.
+        verbose: As in `fit`.
+    """
+    x, y = digits()
+    model = digits_model()
+    if trained:
+        model.fit(x, y, epochs=10, verbose=verbose)
+    scan = LRScan(verbose=0)
+    model.fit(x, y, epochs=3, callbacks=[scan], verbose=verbose)
+    return scan

@@ -1,0 +1,305 @@
+"""Few, dimensionless numbers that say what a curve looks like: curve and landmarks → `CurveFeatures`.
+
+Every rule of this package tests these numbers and nothing else. Each is named in words beside its definition, so that a
+rule can print what it tested.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.stats import spearmanr
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from keras_lrscan.curve import LRCurve, ScanContext
+    from keras_lrscan.landmarks import Landmark, Landmarks
+    from keras_lrscan.smoothing import SmoothedCurve
+
+    Array = NDArray[np.float64]
+
+__all__ = ["MEASURES", "CurveFeatures", "Measure", "StartState", "chance_loss", "facts", "measure", "start_reference"]
+
+BETTER_THAN_CHANCE = 0.8
+"""A first loss below this share of the chance level is better than chance.
+
+Recorded fine-tuned models start at 0.01 to 0.36 of it, fresh ones and new heads at 0.95 to 1.26.
+"""
+
+WORSE_THAN_CHANCE = 1.4
+"""A first loss above this multiple of the chance level is worse than chance: confident and wrong."""
+
+PLATEAU_SHARE = 0.1
+"""A plateau's loss stays within this share of the fall."""
+
+VALLEY_DEPTH = 0.25
+"""A further valley reaches at least this share of the first fall below the top the first one began from."""
+
+NORMAL_90 = 3.29
+"""Width of the middle 90 % of a normal variable, in standard deviations."""
+
+
+class StartState(StrEnum):
+    """The first loss against the loss of guessing."""
+
+    AT_CHANCE = "at-chance"
+    BETTER_THAN_CHANCE = "better-than-chance"
+    WORSE_THAN_CHANCE = "worse-than-chance"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """How one feature is named and printed."""
+
+    words: str
+    form: str
+
+    def show(self, value: float | str) -> str:
+        """Returns the value in its format; a string stands as it is."""
+        return value if isinstance(value, str) else self.form.format(value)
+
+
+def _feature(words: str, form: str = "{:.2g}", default: Any = None) -> Any:  # noqa: ANN401 - as `dataclasses.field`
+    return dataclasses.field(default=default, metadata={"measure": Measure(words=words, form=form)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurveFeatures:
+    """What the rules test; `MEASURES` says of each feature what it is.
+
+    Lengths along the rate are in decades, losses are in shares of the reference loss (the chance level where it is
+    known, the first loss otherwise) or of the fall. A feature that the curve does not show, or that needs unknown
+    context, is `None`, and no rule holds on it.
+    """
+
+    num_points: int = _feature("recorded batches with a finite loss", "{:d}", 0)
+    points_per_decade: float | None = _feature("points in one decade", "{:.0f}")
+    decades: float = _feature("decades from the first to the last rate", "{:.1f}", 0.0)
+    stop: str = _feature("reason the scan ended", "{}", "unknown")
+    start_state: str = _feature("first loss against guessing", "{}", "unknown")
+    start_ratio: float | None = _feature("first loss over the chance level, regularisation taken off")
+    regularization_share: float | None = _feature("regularisation's share of the first loss", "{:.0%}")
+    fall: float = _feature("fall to the first valley, as a share of the reference loss", "{:.0%}", 0.0)
+    fall_in_noise: float | None = _feature("fall over the noise of one batch", "{:.1f}")
+    fall_decades: float | None = _feature("decades from the start of the fall to the minimum", "{:.1f}")
+    flat_decades: float | None = _feature("decades before anything happens", "{:.1f}")
+    rise: float = _feature("rise after the minimum, as a share of the reference loss", "{:.0%}", 0.0)
+    rise_over_fall: float | None = _feature("rise after the first valley over the fall to it")
+    end_rise: float | None = _feature("last loss over the flat level, as a share of the reference loss", "{:.0%}")
+    calm_share: float | None = _feature("share of the planned range before the loss rises", "{:.0%}")
+    drift: float | None = _feature("rank correlation of the smooth loss with the rate", "{:.2f}")
+    noise: float | None = _feature("noise of one batch, as a share of the reference loss", "{:.0%}")
+    noise_over_fall: float | None = _feature("noise of one batch over the fall", "{:.0%}")
+    num_valleys: int = _feature("valleys", "{:d}", 0)
+    plateau_decades: float | None = _feature("decades at the right end at one high level", "{:.1f}")
+    plateau_ratio: float | None = _feature("that level over the chance level", "{:.2f}")
+    early_slope: float | None = _feature("slope over the first 0.2 decade over the steepest slope", "{:.0%}")
+    startup_bump: float | None = _feature("rise before the fall, over the fall", "{:.0%}")
+    slope_mean: float | None = _feature("mean slope from steepest to elbow, in falls per decade")
+    slope_sd: float | None = _feature("standard deviation of that slope, in falls per decade")
+    lone_batches: int = _feature("lone batches far off their neighbours", "{:d}", 0)
+    finite_share: float | None = _feature("share of the planned range before the first non-finite loss", "{:.0%}")
+    rise_before_nonfinite: float | None = _feature("rise over the first loss before that", "{:.0%}")
+    peak: float | None = _feature("largest loss above the start, in falls or reference losses", "{:.3g}")
+    epoch_pattern: float | None = _feature("correlation of the losses one epoch apart, trend taken off", "{:.2f}")
+    linear_spacing: float | None = _feature("how much straighter the rates are than their logarithms", "{:.2f}")
+
+
+MEASURES: Mapping[str, Measure] = MappingProxyType(
+    {item.name: item.metadata["measure"] for item in dataclasses.fields(CurveFeatures)}
+    | {
+        "batch_size": Measure(words="samples in one batch", form="{:d}"),
+        "end_lr": Measure(words="last planned rate", form="{:.0e}"),
+        "optimizer_iterations": Measure(words="updates made before the scan", form="{:d}"),
+        "start_lr": Measure(words="first planned rate", form="{:.0e}"),
+    }
+)
+"""Feature, or field of the context that a rule may test → how it is named and printed."""
+
+
+def facts(features: CurveFeatures, context: ScanContext) -> Mapping[str, Any]:
+    """Returns all that a rule may test, by name."""
+    known = {item.name: getattr(features, item.name) for item in dataclasses.fields(features)}
+    return known | {name: getattr(context, name) for name in MEASURES if name not in known}
+
+
+def chance_loss(context: ScanContext) -> float | None:
+    """Returns the loss of guessing, in the loss's unit, or `None` where the context does not tell it.
+
+    A stated `chance_loss` is taken as it is. For a cross-entropy over K classes it is ``ln K``, the loss of the uniform
+    prediction.
+
+    Example:
+    >>> from keras_lrscan import ScanContext
+    >>> context = ScanContext(loss_name="sparse_categorical_crossentropy", num_classes=10)
+    >>> round(chance_loss(context), 3)
+    2.303
+    """
+    if context.chance_loss is not None:
+        return context.chance_loss
+    if context.num_classes is None or not (context.loss_name or "").endswith("categorical_crossentropy"):
+        binary = context.loss_name == "binary_crossentropy"
+        return math.log(2) if binary else None
+    return math.log(context.num_classes)
+
+
+def start_reference(curve: LRCurve) -> float | None:
+    """Returns the first losses less regularisation; `None` for a loss that starts at or below zero.
+
+    Where the chance level is not known, falls and rises are measured against this.
+    """
+    finite = curve.loss[np.isfinite(curve.loss)][:5]
+    start = float(np.median(finite)) - (curve.context.regularization_loss or 0.0) if finite.size else 0.0
+    return start if start > 0 else None
+
+
+def measure(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) -> CurveFeatures:
+    """Measures one curve.
+
+    Args:
+        curve: The recorded curve.
+        smoothed: The same curve, smoothed.
+        marks: Its landmarks.
+    """
+    x, loss = smoothed.log10_lr, smoothed.loss
+    if marks.start is None or marks.minimum is None:
+        return CurveFeatures(stop=str(curve.stop), finite_share=0.0, rise_before_nonfinite=0.0)
+    low, top = marks.minimum, _top_before(marks, marks.start)
+    fall = max(top - low.loss, 0.0) if marks.valleys else 0.0
+    reference = chance_loss(curve.context) or start_reference(curve) or max(fall, float(np.ptp(loss)), 1e-12)
+    noise = _batch_noise(curve, smoothed, marks)
+    next_top = max((peak.loss for peak in marks.peaks if peak.index > low.index), default=low.loss)
+    rise = next_top - low.loss if marks.elbow is not None else 0.0
+    calm_to = marks.descent_start or marks.elbow
+    return CurveFeatures(
+        num_points=x.size,
+        points_per_decade=(x.size - 1) / float(x[-1] - x[0]) if x.size > 1 else None,
+        decades=float(x[-1] - x[0]),
+        stop=str(curve.stop),
+        fall=fall / reference,
+        fall_in_noise=fall / noise if fall > 0 and noise > 0 else None,
+        rise=rise / reference,
+        rise_over_fall=rise / fall if fall > 0 else None,
+        noise=noise / reference,
+        noise_over_fall=noise / fall if fall > 0 else None,
+        flat_decades=float((x[-1] if calm_to is None else x[calm_to.index]) - x[0]),
+        num_valleys=sum(valley.loss < top - VALLEY_DEPTH * fall for valley in marks.valleys),
+        lone_batches=smoothed.num_outliers,
+        peak=(float(loss.max()) - marks.start.loss) / max(fall, reference),
+        **_start(curve.context, marks.start.loss),
+        **_without_fall(curve, smoothed, marks, reference),
+        **_with_fall(smoothed, marks, top, chance_loss(curve.context)),
+        **_whole_record(curve, smoothed, marks),
+    )
+
+
+def _top_before(marks: Landmarks, start: Landmark) -> float:
+    """Returns the loss that the fall begins from: the last peak before the first valley, else the start."""
+    before = [peak.loss for peak in marks.peaks if marks.valleys and peak.index < marks.valleys[0].index]
+    return before[-1] if before else start.loss
+
+
+def _batch_noise(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) -> float:
+    """Returns the noise of one batch before the loss rises, wide enough to hold a heavy tail."""
+    end = smoothed.loss.size if marks.elbow is None else max(marks.elbow.index, 8)
+    residual = (curve.loss[np.isfinite(curve.loss)] - smoothed.loss)[:end]
+    return float(np.subtract(*np.percentile(residual, [95, 5]))) / NORMAL_90
+
+
+def _start(context: ScanContext, start: float) -> dict[str, Any]:
+    chance, regularization = chance_loss(context), context.regularization_loss
+    share = None if regularization is None or start <= 0 else regularization / start
+    if chance is None or chance <= 0:
+        return {"regularization_share": share}
+    ratio = (start - (regularization or 0.0)) / chance
+    state = StartState.AT_CHANCE
+    if ratio < BETTER_THAN_CHANCE:
+        state = StartState.BETTER_THAN_CHANCE
+    elif ratio > WORSE_THAN_CHANCE:
+        state = StartState.WORSE_THAN_CHANCE
+    return {"start_ratio": ratio, "start_state": state, "regularization_share": share}
+
+
+def _without_fall(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks, reference: float) -> dict[str, Any]:
+    if marks.valleys:
+        return {}
+    x, loss = smoothed.log10_lr, smoothed.loss
+    end = x.size - 1 if marks.elbow is None else marks.elbow.index
+    tail = max(1, x.size // 50)
+    level = float(np.median(loss[: end + 1]))
+    rank = float(spearmanr(x, loss).statistic) if np.ptp(loss) > 0 else None
+    return {
+        "end_rise": (float(np.median(loss[-tail:])) - level) / reference,
+        "calm_share": None if marks.elbow is None else float(x[end] - x[0]) / _planned_decades(curve),
+        "drift": rank,
+    }
+
+
+def _with_fall(smoothed: SmoothedCurve, marks: Landmarks, top: float, chance: float | None) -> dict[str, Any]:
+    if marks.minimum is None or marks.descent_start is None or marks.steepest is None:
+        return {}
+    x, loss, slope = smoothed.log10_lr, smoothed.loss, smoothed.slope
+    fall = top - marks.minimum.loss
+    first = slice(0, max(2, int(np.searchsorted(x, x[0] + 0.2))))
+    elbow = x.size - 1 if marks.elbow is None else marks.elbow.index
+    between = slope[marks.steepest.index : elbow + 1] / fall
+    plateau = _plateau(loss, marks.minimum.index, PLATEAU_SHARE * fall, top - fall / 2)
+    level = None if plateau is None else float(np.median(loss[plateau:]))
+    return {
+        "fall_decades": float(x[marks.minimum.index] - x[marks.descent_start.index]),
+        "early_slope": float(slope[first].mean() / slope[marks.steepest.index]),
+        "startup_bump": (top - float(loss[0])) / fall,
+        "slope_mean": float(between.mean()),
+        "slope_sd": float(between.std()),
+        "plateau_decades": 0.0 if plateau is None else float(x[-1] - x[plateau]),
+        "plateau_ratio": level / chance if level is not None and chance else None,
+    }
+
+
+def _plateau(loss: Array, minimum: int, tolerance: float, half: float) -> int | None:
+    """Returns where the last stretch at one level begins, if that level is above `half` and right of the minimum."""
+    high = np.maximum.accumulate(loss[::-1])[::-1]
+    low = np.minimum.accumulate(loss[::-1])[::-1]
+    begin = int(np.argmax(high - low <= 2 * tolerance))
+    return begin if minimum < begin < loss.size - 1 and float(np.median(loss[begin:])) > half else None
+
+
+def _planned_decades(curve: LRCurve) -> float:
+    recorded = math.log10(curve.lr[-1] / curve.lr[0])
+    if curve.context.start_lr is None or curve.context.end_lr is None:
+        return max(recorded, 1e-9)
+    return max(recorded, math.log10(curve.context.end_lr / curve.context.start_lr))
+
+
+def _whole_record(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    finite = np.isfinite(curve.loss)
+    if not finite.all():
+        first = int(np.argmin(finite))
+        found["finite_share"] = math.log10(curve.lr[first] / curve.lr[0]) / _planned_decades(curve)
+        start = curve.loss[0] if first else np.nan
+        found["rise_before_nonfinite"] = float(curve.loss[first - 1] / start - 1) if first and start > 0 else 0.0
+    period = curve.context.steps_per_epoch
+    end = smoothed.loss.size if marks.elbow is None else marks.elbow.index
+    if period is not None and 2 <= period <= end // 2:  # noqa: PLR2004 - two epochs show one repetition
+        residual = (curve.loss[finite] - smoothed.loss)[:end]
+        found["epoch_pattern"] = _correlation(residual[:-period], residual[period:])
+    steps = np.arange(curve.lr.size, dtype=float)
+    if curve.lr.size > 2:  # noqa: PLR2004 - two points are straight on any axis
+        found["linear_spacing"] = _correlation(curve.lr, steps) - _correlation(np.log10(curve.lr), steps)
+    return found
+
+
+def _correlation(a: Array, b: Array) -> float:
+    spread = float(np.std(a) * np.std(b))
+    return float(np.mean((a - a.mean()) * (b - b.mean()))) / spread if spread > 0 else 0.0

@@ -1,0 +1,145 @@
+"""Pictures: an `Analysis` → `matplotlib.axes.Axes`. Nothing is computed here but where to put the ink."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_lrscan.explain import format_lr
+from keras_lrscan.features import chance_loss
+from keras_lrscan.shapes import SHAPE_RULES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from matplotlib.axes import Axes
+
+    from keras_lrscan.analysis import Analysis
+
+__all__ = ["plot_curve"]
+
+# Okabe and Ito's colours, told apart with every common kind of colour blindness.
+RAW, SMOOTH, GOOD, BAD, MARK = "#999999", "#0072B2", "#009E73", "#D55E00", "#000000"
+
+HEADROOM = 0.6
+"""Losses above the larger of start and chance by more than this share of the view's height are cut off."""
+
+LABELS: Mapping[str, str] = MappingProxyType(
+    {"steepest": "steepest fall", "minimum": "lowest loss", "elbow": "starts to break"}
+)
+
+
+def plot_curve(
+    analysis: Analysis,
+    *,
+    ax: Axes | None = None,
+    raw_kw: Mapping[str, Any] | None = None,
+    line_kw: Mapping[str, Any] | None = None,
+) -> Axes:
+    """Draws raw and smoothed loss over the learning rate, with landmarks, suggestion and chance level named.
+
+    Args:
+        analysis: What was read from the curve.
+        ax: Axes to draw on; a new figure's by default.
+        raw_kw: Passed on to the line of batch losses.
+        line_kw: Passed on to the smoothed line.
+
+    Returns:
+        The axes. Losses far above everything of interest are cut off, and a note on the axes says so.
+
+    Example:
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> from keras_lrscan import analyze, plot_curve
+    >>> from keras_lrscan.synthetic import synthetic_curve
+    >>> ax = plot_curve(analyze(synthetic_curve("u-shaped")))
+    >>> ax.get_xlabel()
+    'learning rate (log scale)'
+    """
+    if ax is None:
+        from matplotlib import pyplot as plt  # noqa: PLC0415 - `import keras_lrscan` must not load matplotlib
+
+        _, ax = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    curve, smoothed = analysis.curve, analysis.smoothed
+    finite = np.isfinite(curve.loss)
+    ax.plot(
+        curve.lr[finite],
+        curve.loss[finite],
+        **{"color": RAW, "lw": 0.8, "alpha": 0.8, "label": "loss of each batch", **(raw_kw or {})},
+    )
+    ax.plot(
+        10.0**smoothed.log10_lr, smoothed.loss, **{"color": SMOOTH, "lw": 2, "label": "smoothed", **(line_kw or {})}
+    )
+    ax.set_xscale("log")
+    ax.set_xlabel("learning rate (log scale)")
+    ax.set_ylabel("loss of one batch")
+    bottom, top = _view(analysis)
+    ax.set_ylim(bottom, top)
+    _draw_suggestion(ax, analysis)
+    _draw_landmarks(ax, analysis, top)
+    _draw_chance(ax, analysis, bottom, top)
+    cut = int((curve.loss[finite] > top).sum() + (~finite).sum())
+    if cut:
+        note = f"{cut} batch{'es' if cut > 1 else ''} off the top"
+        ax.annotate(note, (0.99, 0.98), xycoords="axes fraction", ha="right", va="top", fontsize=8, color=BAD)
+    title = next(rule.title for rule in SHAPE_RULES if rule.code == analysis.verdict.code)
+    ax.set_title(f"Learning-rate scan: {title}", loc="left")
+    ax.legend(loc="lower left", fontsize=8, frameon=False)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def _view(analysis: Analysis) -> tuple[float, float]:
+    """Returns the range of losses to show: from the lowest to a little above what the model started with."""
+    finite = analysis.curve.loss[np.isfinite(analysis.curve.loss)]
+    marks, smooth = analysis.landmarks, analysis.smoothed.loss
+    if marks.start is None or not smooth.size:
+        return 0.0, 1.0
+    chance = chance_loss(analysis.curve.context)
+    noise = 3 * float(np.median(analysis.smoothed.noise))
+    low = min(float(smooth.min()) - noise, float(np.percentile(finite, 2)))
+    levels = [marks.start.loss + noise, *([chance] if chance is not None and chance < 20 * marks.start.loss else [])]
+    high = max(levels)
+    calm = smooth[: len(smooth) if marks.elbow is None else marks.elbow.index + 1]
+    high = max(high, float(calm.max()) + noise)
+    height = max(high - low, 1e-9 + 0.02 * abs(high))
+    top = min(high + HEADROOM * height, float(finite.max()) + 0.05 * height)
+    return low - 0.05 * height, max(top, high + 0.1 * height)
+
+
+def _draw_suggestion(ax: Axes, analysis: Analysis) -> None:
+    suggestion = analysis.suggestion
+    if suggestion.lr is None or suggestion.low is None or suggestion.high is None:
+        return
+    label = f"suggested: about {format_lr(suggestion.lr)}"
+    ax.axvspan(suggestion.low, suggestion.high, color=GOOD, alpha=0.15, lw=0)
+    ax.axvline(suggestion.lr, color=GOOD, lw=2, label=label)
+
+
+def _draw_landmarks(ax: Axes, analysis: Analysis, top: float) -> None:
+    height = top - ax.get_ylim()[0]
+    for name, label in LABELS.items():
+        mark = getattr(analysis.landmarks, name)
+        if mark is None or (name == "minimum" and not analysis.landmarks.valleys):
+            continue
+        colour = BAD if name == "elbow" else MARK
+        ax.plot([mark.lr], [mark.loss], "o", color=colour, ms=6, zorder=5)
+        ax.annotate(
+            f"{label}\n{format_lr(mark.lr)}",
+            (mark.lr, mark.loss),
+            xytext=(mark.lr, mark.loss + 0.16 * height),
+            ha="center",
+            fontsize=8,
+            color=colour,
+            arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.6},
+        )
+
+
+def _draw_chance(ax: Axes, analysis: Analysis, bottom: float, top: float) -> None:
+    chance = chance_loss(analysis.curve.context)
+    if chance is not None and bottom < chance < top:
+        ax.axhline(chance, color=MARK, lw=0.8, ls=":")
+        text = "guessing"
+        ax.annotate(text, (0.005, chance), xycoords=("axes fraction", "data"), va="bottom", fontsize=8)
