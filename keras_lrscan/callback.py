@@ -1,0 +1,283 @@
+"""`LRScan`, the callback; `lr_scan`, the same as a function; `last_scan`, the most recent of either."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from keras_lrscan.analysis import Analysis, analyze
+from keras_lrscan.errors import InvalidOptionError, ScanError
+from keras_lrscan.ramp import checked_ramp
+from keras_lrscan.session import Session
+from keras_lrscan.siblings import Hooks, callback_list, rearrange
+from keras_lrscan.snapshot import checked_place
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from keras_lrscan.curve import LRCurve
+
+__all__ = ["LRScan", "last_scan", "lr_scan"]
+
+_finished: list[LRScan] = []
+
+
+class LRScan(Hooks):
+    """Callback that turns one `fit` into a learning-rate range test and leaves the model as it was.
+
+    The rate rises from `start_lr` to `end_lr`, one step an update; the loss of each batch alone is recorded. The scan
+    stops `fit` when the loss diverges, is no longer finite, or the rate reaches `end_lr`. Then weights, optimizer,
+    learning rate or schedule, metrics, random states and compiled functions are put back, to the last bit. Works in
+    `fit` of Keras 3 on TensorFlow, JAX and torch, and of tf_keras.
+
+    While the scan lasts, validation data is not evaluated, and callbacks that would be harmed by a scan or would harm
+    it (`ModelCheckpoint`, `EarlyStopping`, schedulers, ...) sit out; `curve.context.notes` names them.
+
+    Args:
+        start_lr: Float. First learning rate.
+        end_lr: Float. Last learning rate.
+        num_steps: Integer, at least 8. Number of updates. When `fit` offers fewer, the ramp fits what is there.
+        stop_on_divergence: Boolean. Whether to stop when the loss has risen for good. A loss that is not finite stops the
+            scan in any case.
+        snapshot: String. Where the state to put back is kept, one of `"memory"` (one copy of it) and `"disk"` (one
+            temporary file without a name).
+        monitor: String. Key of the loss in the logs of `fit`.
+        verbose: 0 or 1. With 1, the reading is printed in three lines at the end.
+
+    Raises:
+        InvalidOptionError: If an argument has a value that makes no scan.
+
+    Example:
+
+    ```python
+    scan = LRScan()
+    model.fit(x, y, epochs=3, callbacks=[scan])
+    print(scan.analysis.explain())
+    ```
+
+    >>> LRScan(start_lr=1.0, end_lr=0.1)
+    Traceback (most recent call last):
+    ...
+    keras_lrscan.errors.InvalidOptionError: Argument `end_lr` must be above `start_lr`. Received: start_lr=1.0, end_lr=0.1.
+    """
+
+    def __init__(
+        self,
+        *,
+        start_lr: float = 1e-7,
+        end_lr: float = 10.0,
+        num_steps: int = 100,
+        stop_on_divergence: bool = True,
+        snapshot: str = "memory",
+        monitor: str = "loss",
+        verbose: int = 1,
+    ) -> None:
+        self._ramp = checked_ramp(start_lr, end_lr, num_steps)
+        self._place = checked_place(snapshot)
+        if verbose not in {0, 1}:
+            msg = f"Argument `verbose` must be 0 or 1. Received: verbose={verbose!r}."
+            raise InvalidOptionError(msg)
+        self.stop_on_divergence = bool(stop_on_divergence)
+        self.monitor = monitor
+        self.verbose = verbose
+        self.params: dict[str, Any] = {}
+        self._model: Any = None
+        self._notes: tuple[str, ...] = ()
+        self._has_closer = False
+        self._session: Session | None = None
+        self._curve: LRCurve | None = None
+        self._analysis: Analysis | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves the model and a running scan out of copies."""
+        return {**self.__dict__, "_model": None, "_session": None, "_curve": self._recorded()}
+
+    @property
+    def curve(self) -> LRCurve:
+        """The recorded `LRCurve`; of a scan that an exception ended, what there was until then.
+
+        Raises:
+            ScanError: If nothing has been recorded yet.
+        """
+        curve = self._recorded()
+        if curve is None:
+            msg = "Expected a scan that has recorded a batch. Received: no scan yet. Pass it to `fit` in `callbacks` first."
+            raise ScanError(msg)
+        return curve
+
+    @property
+    def analysis(self) -> Analysis:
+        """The reading of the curve, an `Analysis`; computed on first use.
+
+        Raises:
+            ScanError: If nothing has been recorded yet.
+        """
+        if self._session is not None:
+            return analyze(self.curve)
+        if self._analysis is None:
+            self._analysis = analyze(self.curve)
+        return self._analysis
+
+    def plot(self, ax: Axes | None = None, **options: Any) -> Axes:  # noqa: ANN401
+        """Draws the curve and its reading.
+
+        Args:
+            ax: Where to draw; a new figure when left out.
+            **options: Passed on to `plot_curve`.
+
+        Returns:
+            The axes.
+        """
+        from keras_lrscan.plot import plot_curve  # noqa: PLC0415 - a scan that is not drawn needs no matplotlib
+
+        return plot_curve(self.analysis, ax=ax, **options)
+
+    def restore(self) -> None:
+        """Puts the model back as it was before the scan.
+
+        Needed only where an exception outside of a training step ended `fit`: there no callback is told. Calling it again,
+        or after a scan that ended well, does nothing.
+        """
+        if self._session is not None:
+            self._session.restore()
+
+    def set_model(self, model: Any) -> None:  # noqa: ANN401
+        """Takes the model, and with it the place among the other callbacks."""
+        self._model = model
+        owner = callback_list(self)
+        self._has_closer = owner is not None
+        self._notes = tuple(rearrange(owner, self, _Closer(self))) if owner is not None else ()
+
+    def set_params(self, params: dict[str, Any] | None) -> None:
+        """Takes the number of epochs, and of steps in one where it is known."""
+        self.params = dict(params or {})
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        """Keeps the state and takes hold of the rate."""
+        self.restore()
+        self._curve = self._analysis = None
+        session = Session(
+            self._model,
+            ramp=self._ramp,
+            stop_on_divergence=self.stop_on_divergence,
+            place=self._place,
+            monitor=self.monitor,
+            on_end=self._keep,
+        )
+        self._session = session
+        session.begin(steps_per_epoch=self.params.get("steps"), notes=self._notes)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        """Settles the length of the ramp in the first epoch."""
+        if self._session is not None:
+            self._session.start_epoch(epochs_left=int(self.params.get("epochs") or 1) - epoch)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Does nothing; that it is there makes Keras 3 call the hooks in order instead of in threads."""
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        """Puts everything back, unless a later call does."""
+        if not self._has_closer:
+            self._close()
+
+    def _close(self) -> None:
+        if self._session is None:
+            return
+        self._session.end()
+        if self.verbose and self._curve is not None:
+            sys.stdout.write(self.analysis.summary() + "\n")
+
+    def _recorded(self) -> LRCurve | None:
+        return self._curve if self._session is None else self._session.curve
+
+    def _keep(self) -> None:
+        """Takes the record out of a session that has put everything back."""
+        self._curve = self._recorded()
+        self._session = self._model = None
+        if self._curve is not None:
+            _finished[:] = [self]
+
+
+class _Closer(Hooks):
+    """Stands last among the callbacks, so that nothing touches the model after it is put back."""
+
+    def __init__(self, scan: LRScan) -> None:
+        self._scan = scan
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        """Ends the scan."""
+        self._scan._close()  # noqa: SLF001 - a part of it
+
+
+def last_scan() -> LRScan | None:
+    """Returns the `LRScan` that ended last in this process, or `None`."""
+    return _finished[0] if _finished else None
+
+
+def lr_scan(
+    model: Any,  # noqa: ANN401 - the hosts' models share no type
+    x: Any = None,  # noqa: ANN401 - whatever `fit` takes
+    y: Any = None,  # noqa: ANN401 - whatever `fit` takes
+    *,
+    start_lr: float = 1e-7,
+    end_lr: float = 10.0,
+    num_steps: int = 100,
+    stop_on_divergence: bool = True,
+    snapshot: str = "memory",
+    monitor: str = "loss",
+    verbose: int = 1,
+    **fit_options: Any,  # noqa: ANN401 - whatever `fit` takes
+) -> Analysis:
+    """Scans `model` on the data and returns the reading, with the model put back whatever happens.
+
+    Args:
+        model: A compiled model of Keras 3 or tf_keras.
+        x: Input data, as for `fit`.
+        y: Target data, as for `fit`.
+        start_lr: Float. First learning rate.
+        end_lr: Float. Last learning rate.
+        num_steps: Integer, at least 8. Number of updates.
+        stop_on_divergence: Boolean. Whether to stop when the loss has risen for good.
+        snapshot: String. Where the state to put back is kept, one of `"memory"` and `"disk"`.
+        monitor: String. Key of the loss in the logs of `fit`.
+        verbose: 0 or 1. With 1, the reading is printed in three lines at the end.
+        **fit_options: Passed on to `fit`, such as `batch_size` or `sample_weight`. Without `epochs` there are as many as
+            the steps need; the scan ends by itself.
+
+    Returns:
+        The `Analysis`. The curve is in its `curve`.
+
+    Raises:
+        InvalidOptionError: If an argument has a value that makes no scan.
+        ScanError: If the model is not compiled, or no batch could be recorded.
+
+    Example:
+
+    ```python
+    analysis = lr_scan(model, x, y, batch_size=32)
+    print(analysis.suggestion.lr)
+    ```
+    """
+    scan = LRScan(
+        start_lr=start_lr,
+        end_lr=end_lr,
+        num_steps=num_steps,
+        stop_on_divergence=stop_on_divergence,
+        snapshot=snapshot,
+        monitor=monitor,
+        verbose=verbose,
+    )
+    if getattr(model, "optimizer", None) is None:
+        msg = (
+            "Argument `model` must be a compiled model. Received: a model without an optimizer. "
+            "Call `model.compile(optimizer=..., loss=...)` first."
+        )
+        raise ScanError(msg)
+    callbacks = [*(fit_options.pop("callbacks", None) or []), scan]
+    epochs = 1 if hasattr(x, "__next__") else num_steps
+    options = {"epochs": epochs, "verbose": 0, **fit_options}
+    try:
+        model.fit(x, y, callbacks=callbacks, **options)
+    finally:
+        scan.restore()
+    return scan.analysis

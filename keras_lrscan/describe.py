@@ -1,0 +1,105 @@
+"""What can be known of model, data and run without touching the training: the `ScanContext` of a scan."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Any
+
+from keras_lrscan.curve import ScanContext
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from keras_lrscan.host import Host
+    from keras_lrscan.optimizers import RateControl
+
+__all__ = ["data_notes", "describe"]
+
+CROSSENTROPIES = frozenset({"categorical_crossentropy", "sparse_categorical_crossentropy"})
+
+
+def describe(host: Host, control: RateControl, *, steps_per_epoch: int | None, notes: tuple[str, ...]) -> ScanContext:
+    """Returns what is known before the first batch.
+
+    Args:
+        host: The host and its model, built.
+        control: The optimizer's rate.
+        steps_per_epoch: Batches in an epoch, or `None`.
+        notes: Sentences for the reader of a report.
+    """
+    model = host.model
+    loss_name = _loss_name(host)
+    return ScanContext(
+        steps_per_epoch=steps_per_epoch,
+        framework=host.framework,
+        backend=host.backend,
+        optimizer=control.name,
+        optimizer_lr=control.lr,
+        optimizer_iterations=control.iterations,
+        loss_name=loss_name,
+        num_classes=_num_classes(model, loss_name),
+        regularization_loss=host.regularization_loss(),
+        num_trainable_params=_num_scalars(model.trainable_variables),
+        num_frozen_params=_num_scalars(model.non_trainable_weights),
+        precision=_precision(model),
+        notes=notes,
+    )
+
+
+def data_notes(frame: FrameType | None) -> tuple[str, ...]:
+    """Says what of the data that `fit` was given cannot be put back, from the frame of `fit`."""
+    data = frame.f_locals.get("x") if frame is not None else None
+    if hasattr(data, "__next__"):
+        return ("The batches that the scan took from the generator are gone; make a new generator for the training.",)
+    if _shuffles_anew(data):
+        return ("A tf.data shuffle counts its passes, so the training after the scan sees another order of batches.",)
+    if data is not None and hasattr(data, "__getitem__") and hasattr(data, "on_epoch_end"):
+        return ("A data set that shuffles itself in `on_epoch_end` stays as the scan left it.",)
+    return ()
+
+
+def _shuffles_anew(data: Any) -> bool:  # noqa: ANN401
+    """Whether a `tf.data` pipeline shuffles anywhere."""
+    waiting = [data] if hasattr(data, "element_spec") else []
+    while waiting:
+        item = waiting.pop()
+        if "Shuffle" in type(item).__name__ and getattr(item, "_reshuffle_each_iteration", True) is not False:
+            return True
+        waiting.extend(getattr(item, "_inputs", list)())
+    return False
+
+
+def _loss_name(host: Host) -> str | None:
+    """Keras's name of a single loss; `None` for none or several."""
+    loss = host.model.loss
+    if isinstance(loss, (list, tuple, dict)):
+        values = list(loss.values()) if isinstance(loss, dict) else list(loss)
+        loss = values[0] if len(values) == 1 else None
+    if loss is None:
+        return None
+    if isinstance(loss, str):
+        loss = host.library.losses.get(loss)
+    name = getattr(getattr(loss, "fn", loss), "__name__", None) or type(loss).__name__
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def _num_classes(model: Any, loss_name: str | None) -> int | None:  # noqa: ANN401
+    if getattr(model, "loss_weights", None) is not None:  # the loss is no longer in its own unit
+        return None
+    if loss_name == "binary_crossentropy":
+        return 2
+    shape = getattr(model, "output_shape", None)
+    if loss_name not in CROSSENTROPIES or not isinstance(shape, tuple) or not shape:
+        return None
+    return shape[-1] if isinstance(shape[-1], int) and shape[-1] > 1 else None
+
+
+def _num_scalars(variables: Any) -> int:  # noqa: ANN401
+    return sum(math.prod(variable.shape) for variable in variables)
+
+
+def _precision(model: Any) -> str | None:  # noqa: ANN401
+    policy = getattr(model, "dtype_policy", None)
+    name = getattr(policy, "name", None)
+    return name if isinstance(name, str) else None

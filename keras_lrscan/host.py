@@ -1,0 +1,229 @@
+"""What differs between the libraries that run `fit`: Keras 3 on TensorFlow, JAX or torch, and tf_keras.
+
+Nothing here imports a host before a model of that host is at hand; the model itself tells which one it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+from keras_lrscan.errors import ScanError
+from keras_lrscan.optimizers import build_optimizer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["Host"]
+
+STATEFUL_RANDOM_OPS = frozenset({
+    "Multinomial",
+    "ParameterizedTruncatedNormal",
+    "RandomGamma",
+    "RandomPoisson",
+    "RandomPoissonV2",
+    "RandomShuffle",
+    "RandomStandardNormal",
+    "RandomUniform",
+    "RandomUniformInt",
+    "TruncatedNormal",
+})
+"""TensorFlow kernels that keep a counter inside the traced function, out of reach of any snapshot."""
+
+
+class Host:
+    """The library that runs `fit` of `model`.
+
+    Args:
+        model: A compiled model of Keras 3 or tf_keras.
+
+    Raises:
+        ScanError: If `model` is neither, or has no optimizer.
+    """
+
+    def __init__(self, model: Any) -> None:  # noqa: ANN401 - the hosts' models share no type
+        families = {cls.__module__.partition(".")[0] for cls in type(model).__mro__}
+        self.model = model
+        self.is_tf_keras = "tf_keras" in families
+        if not families & {"keras", "tf_keras"}:
+            msg = f"Expected a model of Keras 3 or tf_keras. Received: model of type {type(model).__name__!r}."
+            raise ScanError(msg)
+        if getattr(model, "optimizer", None) is None:
+            msg = (
+                "Expected a compiled model with an optimizer. Received: model.optimizer=None. "
+                "Call `model.compile(optimizer=..., loss=...)` first."
+            )
+            raise ScanError(msg)
+        self.library = importlib.import_module("tf_keras" if self.is_tf_keras else "keras")
+        self._steps_per_execution = 1 if self.is_tf_keras else int(getattr(model, "steps_per_execution", 1) or 1)
+        self.backend: str = "tensorflow" if self.is_tf_keras else self.library.backend.backend()
+
+    @property
+    def framework(self) -> str:
+        """Name and version of the library."""
+        return f"{'tf_keras' if self.is_tf_keras else 'keras'} {self.library.__version__}"
+
+    @property
+    def strategy(self) -> Any:  # noqa: ANN401
+        """The `tf.distribute` strategy with several replicas or workers, or `None`."""
+        strategy = getattr(self.model, "distribute_strategy", None)
+        if strategy is None:
+            return None
+        cluster = getattr(strategy, "cluster_resolver", None)
+        many = strategy.num_replicas_in_sync > 1 or "MultiWorker" in type(strategy).__name__
+        return strategy if many or cluster is not None else None
+
+    @property
+    def is_built(self) -> bool:
+        """Whether every weight exists; TensorFlow makes those of a model without a known input in its first step."""
+        layers = self.model._flatten_layers()  # noqa: SLF001 - the hosts ask themselves the same in this way
+        return bool(self.model.built) and all(layer.built for layer in layers)
+
+    def build(self, iterator: Any) -> None:  # noqa: ANN401
+        """Makes the model's weights from the shapes of the batches that `iterator` will yield.
+
+        Raises:
+            ScanError: If the shapes do not tell.
+        """
+        specs = getattr(iterator, "element_spec", None)
+        try:
+            inputs = self.library.utils.unpack_x_y_sample_weight(specs)[0]
+            if self.is_tf_keras:
+                self._trace_call(inputs)
+            else:
+                self.model(self.library.tree.map_structure(self._symbolic_input, inputs))
+        except (TypeError, ValueError, AttributeError) as error:
+            msg = (
+                "Expected a model whose weights can be made from the shapes of its batches. Received: "
+                f"element_spec={specs}. Call the model on one batch before the scan."
+            )
+            raise ScanError(msg) from error
+
+    def build_optimizer(self) -> None:
+        """Makes the optimizer's slots."""
+        build_optimizer(self.model.optimizer, self.model.trainable_variables)
+
+    def make_rate_variable(self, optimizer: Any) -> Any:  # noqa: ANN401
+        """Returns a new scalar variable that the train function of this host reads as `optimizer`'s rate."""
+        if self.backend == "jax":
+            return optimizer.add_variable(shape=(), name="lrscan_rate")
+        if not self.is_tf_keras:
+            make = lambda: self.library.Variable(1.0, trainable=False, aggregation="only_first_replica")  # noqa: E731
+        else:
+            tensorflow = sys.modules["tensorflow"]
+            aggregation = tensorflow.VariableAggregation.ONLY_FIRST_REPLICA
+            make = lambda: tensorflow.Variable(1.0, trainable=False, aggregation=aggregation)  # noqa: E731
+        return self._in_scope(make)
+
+    def regularization_loss(self) -> float | None:
+        """Returns the sum of the penalties on the weights, in the unit of the loss; `None` where it cannot be told."""
+        if not self.is_tf_keras:
+            weights = self.model.trainable_variables
+            terms = [w.regularizer(w) for w in weights if getattr(w, "regularizer", None) is not None]
+        else:
+            layers = self.model._flatten_layers()  # noqa: SLF001 - `losses` would take activity terms along
+            terms = [make() for layer in layers for make in getattr(layer, "_callable_losses", [])]
+        return float(sum(float(term) for term in terms)) if terms else None
+
+    def has_stateful_randomness(self, train_function: Any) -> bool:  # noqa: ANN401
+        """Whether a traced `train_function` holds kernels whose random state nobody can put back."""
+        if self.backend != "tensorflow":
+            return False
+        return any(
+            STATEFUL_RANDOM_OPS & _op_types(concrete)
+            for function in _graph_functions(train_function)
+            for concrete in function._list_all_concrete_functions()  # noqa: SLF001 - there is no public way
+        )
+
+    @property
+    def batches_per_execution(self) -> int:
+        """Batches that `fit` expects one call of the train function to take, now."""
+        if self.is_tf_keras:
+            steps = getattr(self.model, "_steps_per_execution", None)
+            return 1 if steps is None else int(steps.numpy())
+        return self._steps_per_execution
+
+    def step_function(self, *, anew: bool) -> tuple[Callable[..., Any], Callable[[], None]]:
+        """Returns a function that trains on one batch, and one that forgets what the scan did to it.
+
+        Args:
+            anew: Whether to trace a function of the scan's own in any case.
+        """
+        model = self.model
+        saved = {name: getattr(model, name, None) for name in ("train_function", "train_tf_function")}
+        if not (anew or self.batches_per_execution > 1 or self.has_stateful_randomness(saved["train_function"])):
+            return saved["train_function"], self._drop_used_randomness
+        with self._single_steps():
+            model.make_train_function(force=True)
+        own = model.train_function
+
+        def undo() -> None:
+            for name, value in saved.items():
+                setattr(model, name, value)
+            if not self.is_tf_keras:
+                model.steps_per_execution = self._steps_per_execution
+
+        for name, value in saved.items():
+            setattr(model, name, value)
+        return own, undo
+
+    def _drop_used_randomness(self) -> None:
+        """Makes `fit` trace anew after a scan that used up random state inside a function traced in the scan."""
+        if self.has_stateful_randomness(self.model.train_function):
+            self.model.train_function = None
+
+    @contextlib.contextmanager
+    def _single_steps(self) -> Iterator[None]:
+        """Makes train functions of one step; TensorFlow looks at the number again when it traces."""
+        if not self.is_tf_keras:
+            self.model.steps_per_execution = 1
+            yield
+            return
+        steps = getattr(self.model, "_steps_per_execution", None)
+        before = 1 if steps is None else int(steps.numpy())
+        if steps is not None:
+            steps.assign(1)
+        yield
+        if steps is not None:
+            steps.assign(before)
+
+    def _in_scope(self, make: Callable[[], Any]) -> Any:  # noqa: ANN401
+        strategy = getattr(self.model, "distribute_strategy", None)
+        if strategy is None:
+            return make()
+        with strategy.scope():
+            return make()
+
+    def _symbolic_input(self, spec: Any) -> Any:  # noqa: ANN401
+        return self.library.Input(batch_shape=tuple(spec.shape), dtype=spec.dtype.name)
+
+    def _trace_call(self, inputs: Any) -> None:  # noqa: ANN401
+        """Traces the forward pass, which makes the weights and runs nothing."""
+        tensorflow = sys.modules["tensorflow"]
+        call = tensorflow.function(lambda x: self.model(x, training=True))
+        call.get_concrete_function(inputs)
+
+
+def _graph_functions(train_function: Any) -> Iterator[Any]:  # noqa: ANN401
+    """Yields the `tf.function`s that a train function is made of."""
+    waiting, seen = [train_function], set()
+    while waiting:
+        function = waiting.pop()
+        if id(function) in seen:
+            continue
+        seen.add(id(function))
+        if hasattr(function, "_list_all_concrete_functions"):
+            yield function
+        inner = getattr(function, "python_function", function)
+        inner = getattr(inner, "__wrapped__", inner)
+        for cell in getattr(inner, "__closure__", None) or ():
+            if callable(cell.cell_contents):
+                waiting.append(cell.cell_contents)
+
+
+def _op_types(concrete: Any) -> set[str]:  # noqa: ANN401
+    graph = concrete.graph.as_graph_def()
+    own = {node.op for node in graph.node}
+    return own.union(*({node.op for node in function.node_def} for function in graph.library.function))

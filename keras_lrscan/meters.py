@@ -1,0 +1,244 @@
+"""Meters: set the rate before a batch and read that batch's own loss after it, around a host's train function.
+
+Keras logs the mean of the losses since the epoch began. A meter empties the sum behind that mean before every batch, so
+that the logs hold one batch only, and hands on the mean that Keras would have logged: history and progress bar stay right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_lrscan.errors import ScanError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from keras_lrscan.host import Host
+    from keras_lrscan.optimizers import RateVariable
+
+__all__ = ["Meter", "Reading", "StateMeter", "VariableMeter", "make_meter"]
+
+LARGEST_COUNT = 2.0**22
+"""Samples after which the count starts again, well before float32 stops to count by ones."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one batch told.
+
+    Attributes:
+        loss: Loss of the batch alone.
+        logged: What Keras would have logged: the mean of the epoch so far, or the same as `loss` where it logs that.
+        weight: Samples that Keras counted for this batch; `None` where it counts none.
+    """
+
+    loss: float
+    logged: float
+    weight: float | None
+
+
+class Meter:
+    """Base of the two meters; holds the running mean of the epoch.
+
+    Args:
+        host: The host.
+        rates: The variables that hold the learning rate.
+        monitor: Key of the loss in the logs.
+    """
+
+    def __init__(self, host: Host, rates: Sequence[RateVariable], monitor: str) -> None:
+        self.host = host
+        self.rates = rates
+        self.monitor = monitor
+        self._sum = 0.0
+        self._weight = 0.0
+        self._count = 0.0
+
+    def start_epoch(self) -> None:
+        """Notes that the host emptied its metrics."""
+        self._sum = self._weight = self._count = 0.0
+
+    def before(self, args: tuple[Any, ...], rate: float, iterations: int) -> tuple[Any, ...]:
+        """Sets the rate and empties the loss; returns the arguments for the train function."""
+        raise NotImplementedError
+
+    def after(self, result: Any) -> Reading:  # noqa: ANN401
+        """Reads what the train function returned."""
+        raise NotImplementedError
+
+    def logs(self, result: Any) -> dict[str, Any]:  # noqa: ANN401
+        """Returns the logs in what the train function returned."""
+        return dict(result)
+
+    def with_logs(self, result: Any, logs: dict[str, Any]) -> Any:  # noqa: ANN401, ARG002
+        """Returns `result` with other logs."""
+        return logs
+
+    def next_args(self, args: tuple[Any, ...], result: Any) -> tuple[Any, ...]:  # noqa: ANN401, ARG002
+        """Returns the arguments for one more call after `result`."""
+        return args
+
+    def _monitored(self, logs: dict[str, Any]) -> float:
+        if self.monitor not in logs:
+            msg = f"Expected `monitor` to be one of the logs {sorted(logs)}. Received: monitor={self.monitor!r}."
+            raise ScanError(msg)
+        return float(logs[self.monitor])
+
+    def _reading(self, mean: float, count: float | None) -> Reading:
+        """Undoes the division by the `count` samples of the epoch; the sum behind `mean` is this batch's alone."""
+        if count is None or count <= self._count:
+            return Reading(mean, mean, None)
+        weight = count - self._count
+        loss = mean * (count / weight)
+        self._count = count
+        self._sum += loss * weight
+        self._weight += weight
+        return Reading(loss, self._sum / self._weight, weight)
+
+
+class VariableMeter(Meter):
+    """For hosts that keep the state in variables between batches: TensorFlow, torch and tf_keras."""
+
+    def __init__(self, host: Host, rates: Sequence[RateVariable], monitor: str) -> None:
+        super().__init__(host, rates, monitor)
+        self._fast = host.backend == "tensorflow" and host.strategy is None
+        self._writers = [self._writer(rate.variable) for rate in rates]
+        self._empty: list[Callable[[float], None]] | None = None
+        self._means: list[Any] = []
+        self._read_count: Callable[[], float] | None = None
+
+    def before(self, args: tuple[Any, ...], rate: float, iterations: int) -> tuple[Any, ...]:
+        """Writes the variables."""
+        for item, write in zip(self.rates, self._writers, strict=True):
+            write(item.value_for(rate, iterations))
+        for write in self._empty or ():
+            write(0.0)
+        return args
+
+    def after(self, result: Any) -> Reading:  # noqa: ANN401
+        """Reads the logs, or the metric itself where several replicas each hold a part of it."""
+        if self._empty is None:
+            self._find_means()
+        mean = self._monitored(result)
+        if self._read_count is None:
+            return self._reading(mean, None)
+        if self.host.strategy is not None:
+            mean = float(self._means[0].result())
+        reading = self._reading(mean, self._read_count())
+        if self._count > LARGEST_COUNT:
+            self._means[0].count.assign(0.0)
+            self._count = 0.0
+        return reading
+
+    def _find_means(self) -> None:
+        """Finds, after the first batch of a fresh epoch, the metrics that hold the running mean."""
+        self._means = [metric for metric in _means(self.host.model, self.monitor) if float(metric.count.numpy()) > 0]
+        self._empty = [self._writer(metric.total) for metric in self._means]
+        self._read_count = self._reader(self._means[0].count) if self._means else None
+
+    def _writer(self, variable: Any) -> Callable[[float], None]:  # noqa: ANN401
+        """Returns a function that sets `variable`; on TensorFlow one that costs a fourth of `assign`."""
+        if not self._fast:
+            return lambda value: variable.assign(value)
+        import tensorflow as tf  # noqa: PLC0415 - the host has loaded it
+
+        tensor = _resource(variable)
+        handle, dtype, assign = tensor.handle, tensor.dtype, tf.raw_ops.AssignVariableOp
+        return lambda value: assign(resource=handle, value=tf.constant(value, dtype))
+
+    def _reader(self, variable: Any) -> Callable[[], float]:  # noqa: ANN401
+        if not self._fast:
+            return lambda: float(variable.numpy())
+        import tensorflow as tf  # noqa: PLC0415 - the host has loaded it
+
+        tensor = _resource(variable)
+        handle, dtype, read = tensor.handle, tensor.dtype, tf.raw_ops.ReadVariableOp
+        return lambda: float(read(resource=handle, dtype=dtype))
+
+
+class StateMeter(Meter):
+    """For JAX, where the state passes through the train function as lists of arrays.
+
+    New values go in as NumPy scalars, which compile nothing anew; only state that is spread over devices needs the
+    placement that it has.
+    """
+
+    def __init__(self, host: Host, rates: Sequence[RateVariable], monitor: str) -> None:
+        super().__init__(host, rates, monitor)
+        variables = host.model.optimizer.variables
+        self._rate_at = [_position(rate.variable, variables) for rate in rates]
+        means = _means(host.model, monitor)
+        places = host.model.metrics_variables
+        self._total_at = [_position(metric.total, places) for metric in means]
+        self._count_at = [_position(metric.count, places) for metric in means]
+        self._used: int | None = None
+        self._restart = False
+
+    def before(self, args: tuple[Any, ...], rate: float, iterations: int) -> tuple[Any, ...]:
+        """Returns the state with other values in it."""
+        (trainable, other, optimizer, metrics), *rest = args
+        optimizer, metrics = list(optimizer), list(metrics)
+        for item, at in zip(self.rates, self._rate_at, strict=True):
+            optimizer[at] = _like(optimizer[at], item.value_for(rate, iterations))
+        for at in self._total_at:
+            metrics[at] = _like(metrics[at], 0.0)
+        if self._restart:
+            for at in self._count_at:
+                metrics[at] = _like(metrics[at], 0.0)
+            self._count, self._restart = 0.0, False
+        return ((trainable, other, optimizer, metrics), *rest)
+
+    def after(self, result: Any) -> Reading:  # noqa: ANN401
+        """Reads the logs and the count."""
+        logs, (_, _, _, metrics) = result
+        mean = self._monitored(logs)
+        if self._used is None:
+            self._used = next((at for at in self._count_at if float(metrics[at]) > 0), -1)
+        reading = self._reading(mean, float(metrics[self._used]) if self._used >= 0 else None)
+        self._restart = self._count > LARGEST_COUNT
+        return reading
+
+    def logs(self, result: Any) -> dict[str, Any]:  # noqa: ANN401
+        """Returns the logs."""
+        return dict(result[0])
+
+    def with_logs(self, result: Any, logs: dict[str, Any]) -> Any:  # noqa: ANN401
+        """Returns `logs` and the state."""
+        return logs, result[1]
+
+    def next_args(self, args: tuple[Any, ...], result: Any) -> tuple[Any, ...]:  # noqa: ANN401
+        """Returns the new state with the same iterator."""
+        return (result[1], *args[1:])
+
+
+def make_meter(host: Host, rates: Sequence[RateVariable], monitor: str) -> Meter:
+    """Returns the meter for `host`."""
+    return (StateMeter if host.backend == "jax" else VariableMeter)(host, rates, monitor)
+
+
+def _means(model: Any, name: str) -> list[Any]:  # noqa: ANN401
+    """Metrics called `name` that keep a sum and a count; a custom `train_step` may have one beside Keras's own."""
+    return [m for m in model.metrics if m.name == name and hasattr(m, "total") and hasattr(m, "count")]
+
+
+def _resource(variable: Any) -> Any:  # noqa: ANN401
+    """Returns the `tf.Variable` in a variable of Keras 3."""
+    return variable if hasattr(variable, "handle") else variable.value
+
+
+def _position(variable: Any, variables: Sequence[Any]) -> int:  # noqa: ANN401
+    return next(at for at, other in enumerate(variables) if other is variable)
+
+
+def _like(old: Any, value: float) -> Any:  # noqa: ANN401
+    """Returns `value` with the type, and where it matters the placement, of the array `old`."""
+    new = np.asarray(value, old.dtype)
+    if not getattr(old, "committed", False):
+        return new
+    import jax  # noqa: PLC0415 - the host has loaded it
+
+    return jax.device_put(new, old.sharding)
+

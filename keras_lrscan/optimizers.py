@@ -1,0 +1,159 @@
+"""`RateControl`: one handle on the learning rate of any optimizer, and the optimizer's whole state.
+
+Optimizers nest: a `LossScaleOptimizer` holds one, a `MultiOptimizer` several. A learning rate is a variable, or a schedule
+that has no variable; then the control puts a variable in the schedule's place, for a train function of the scan's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from keras_lrscan.errors import ScanError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from keras_lrscan.snapshot import Variable
+
+__all__ = ["RateControl", "RateVariable", "build_optimizer", "innermost", "optimizer_variables", "update_phase"]
+
+
+def innermost(optimizer: Any) -> list[Any]:  # noqa: ANN401 - the hosts' optimizers share no type
+    """Returns the optimizers that make the updates, with wrappers taken off."""
+    if hasattr(optimizer, "inner_optimizer"):
+        return innermost(optimizer.inner_optimizer)
+    if hasattr(optimizer, "optimizers"):
+        return [leaf for inner in optimizer.optimizers for leaf in innermost(inner)]
+    return [optimizer]
+
+
+def build_optimizer(optimizer: Any, variables: list[Any]) -> None:  # noqa: ANN401
+    """Makes the slots of `optimizer` for the trainable `variables`, so that they can be kept; does nothing twice."""
+    if hasattr(optimizer, "_create_all_weights"):  # tf_keras's legacy optimizers
+        optimizer._create_all_weights(variables)  # noqa: SLF001 - there is no public way
+        return
+    inner = getattr(optimizer, "inner_optimizer", None)
+    if inner is not None and not hasattr(optimizer, "built"):  # tf_keras's loss scaling
+        build_optimizer(inner, variables)
+        return
+    if not getattr(optimizer, "built", getattr(optimizer, "_built", False)):
+        optimizer.build(variables)
+
+
+def update_phase(optimizer: Any) -> tuple[int, int, int]:  # noqa: ANN401
+    """Returns the updates made, the batches gathered for one update, and those gathered since the last update."""
+    leaf = innermost(optimizer)[0]
+    batches_per_update = int(getattr(leaf, "gradient_accumulation_steps", None) or 1)
+    counter = getattr(leaf, "_iterations", None)  # the public name counts updates
+    batches = int((leaf.iterations if counter is None else counter).numpy())
+    updates, gathered = divmod(batches, batches_per_update)
+    return updates, batches_per_update, gathered
+
+
+def optimizer_variables(optimizer: Any) -> Iterator[Variable]:  # noqa: ANN401
+    """Yields every variable that `optimizer` holds, some more than once.
+
+    `optimizer.variables` alone misses the rate and some counters in tf_keras, so the attributes are looked at as well.
+    """
+    variables = optimizer.variables
+    yield from variables() if callable(variables) else variables
+    parts = [optimizer, *innermost(optimizer), getattr(optimizer, "_loss_scale", None)]
+    for part in parts:
+        values = [*getattr(part, "__dict__", {}).values(), *getattr(part, "_hyper", {}).values()]
+        yield from (value for value in values if is_variable(value))
+
+
+def is_variable(value: object) -> bool:
+    """Whether `value` is a variable of one of the hosts."""
+    return all(hasattr(value, name) for name in ("assign", "numpy", "shape"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RateVariable:
+    """The rate of one optimizer.
+
+    Attributes:
+        variable: Holds the rate while the scan runs.
+        share: The rate of this optimizer, as a share of the largest among several.
+        decay: Inverse-time decay of tf_keras's legacy optimizers: they divide the rate by `1 + decay * iterations`.
+    """
+
+    variable: Any
+    share: float = 1.0
+    decay: float = 0.0
+
+    def value_for(self, rate: float, iterations: int) -> float:
+        """Returns what `variable` must hold for updates to use `rate` at `iterations`."""
+        return rate * self.share * (1.0 + self.decay * iterations)
+
+
+class RateControl:
+    """Finds, and where there is none makes, the variables that set the rate of `optimizer`.
+
+    Args:
+        optimizer: The model's optimizer, built.
+        make_variable: Makes a scalar variable that the host's train function reads; it gets the optimizer.
+
+    Raises:
+        ScanError: If the rate is something that cannot be set.
+    """
+
+    def __init__(self, optimizer: Any, make_variable: Any) -> None:  # noqa: ANN401
+        self._replaced: list[tuple[Any, Any, Any]] = []
+        leaves = innermost(optimizer)
+        rates = [_rate_of(leaf) for leaf in leaves]
+        known = [float(rate.numpy()) if is_variable(rate) else None for rate in rates]
+        self.lr = known[0] if len(known) == 1 else max((rate for rate in known if rate is not None), default=None)
+        """The optimizer's own rate; `None` under a schedule."""
+        self.iterations = update_phase(optimizer)[0]
+        """Updates that the optimizer has made."""
+        self.name = " + ".join(dict.fromkeys(type(leaf).__name__ for leaf in leaves))
+        """Class name of the optimizer."""
+        top = self.lr or 1.0
+        self.variables: list[RateVariable] = []
+        for leaf, rate, own in zip(leaves, rates, known, strict=True):
+            variable = rate if own is not None else self._replace(leaf, rate, make_variable)
+            decay = float(getattr(leaf, "_initial_decay", 0.0) or 0.0)
+            share = own / top if own and len(leaves) > 1 else 1.0
+            self.variables.append(RateVariable(variable=variable, share=share, decay=decay))
+
+    @property
+    def replaces_schedule(self) -> bool:
+        """Whether a variable stands in a schedule's place, which only a train function traced anew looks at."""
+        return bool(self._replaced)
+
+    def restore(self) -> None:
+        """Puts schedules back."""
+        for leaf, schedule, variable in self._replaced:
+            _put_rate(leaf, schedule)
+            tracked = getattr(leaf, "_variables", None)
+            if tracked is not None and any(item is variable for item in tracked):
+                leaf._untrack_variable(variable)  # noqa: SLF001 - or checkpoints would hold it for ever
+        self._replaced = []
+
+    def _replace(self, leaf: Any, schedule: Any, make_variable: Any) -> Any:  # noqa: ANN401
+        if not callable(schedule):
+            msg = (
+                "Expected an optimizer whose learning rate is a number or a schedule. "
+                f"Received: optimizer={type(leaf).__name__} with learning_rate={schedule!r}."
+            )
+            raise ScanError(msg)
+        variable = make_variable(leaf)
+        self._replaced.append((leaf, schedule, variable))
+        _put_rate(leaf, variable)
+        return variable
+
+
+def _rate_of(leaf: Any) -> Any:  # noqa: ANN401
+    if hasattr(leaf, "_hyper"):
+        return leaf._hyper["learning_rate"]  # noqa: SLF001 - the public name computes a value
+    return getattr(leaf, "_learning_rate", None)
+
+
+def _put_rate(leaf: Any, rate: Any) -> None:  # noqa: ANN401
+    """Sets the attribute behind `learning_rate`; the public setter would drop the variable from checkpoints."""
+    if hasattr(leaf, "_hyper"):
+        leaf._hyper["learning_rate"] = rate  # noqa: SLF001 - see above
+    else:
+        object.__setattr__(leaf, "_learning_rate", rate)

@@ -1,0 +1,105 @@
+"""`Recorder`: pairs each batch's loss with its rate, and knows when the scan is over. It knows nothing of models."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from keras_lrscan.curve import LRCurve, ScanContext, StopReason
+from keras_lrscan.stopping import DivergenceState
+
+if TYPE_CHECKING:
+    from keras_lrscan.ramp import ExponentialRamp
+
+__all__ = ["Recorder"]
+
+
+class Recorder:
+    """Collects the points of one scan.
+
+    The loss of batch `t` is measured before the update of batch `t`, so it shows what the update before it did. Point `t`
+    of the curve is `(ramp(t), loss of batch t)` and the update of batch `t` uses the rate `ramp(t + 1)`: each loss then
+    stands at the rate of the update that led to it. Where the optimizer gathers the gradients of several batches for one
+    update, a point is the mean of their losses.
+
+    Args:
+        ramp: The rates.
+        batches_per_update: Batches that the optimizer gathers for one update.
+        batches_gathered: Batches that it has gathered already.
+        stop_on_divergence: Whether to end when the loss rises for good. A non-finite loss always ends the scan.
+
+    Example:
+    >>> from keras_lrscan.ramp import ExponentialRamp
+    >>> recorder = Recorder(ExponentialRamp(1e-3, 1e-1, 3))
+    >>> for loss in [2.3, 1.1, 0.7]:
+    ...     rate = recorder.rate
+    ...     recorder.add(loss)
+    >>> recorder.curve().lr.round(6).tolist(), str(recorder.stop)
+    ([0.001, 0.01, 0.1], 'end-lr')
+    """
+
+    def __init__(
+        self,
+        ramp: ExponentialRamp,
+        *,
+        batches_per_update: int = 1,
+        batches_gathered: int = 0,
+        stop_on_divergence: bool = True,
+    ) -> None:
+        self.ramp = ramp
+        self.stop: StopReason | None = None
+        self._batches_per_update = batches_per_update
+        self._gathered = batches_gathered
+        self._group: list[float] = []
+        self._losses: list[float] = []
+        self._state = DivergenceState(ramp.num_steps)
+        self._stop_on_divergence = stop_on_divergence
+
+    @property
+    def rate(self) -> float:
+        """Learning rate for the update that the next batch belongs to."""
+        return self.ramp(len(self._losses) + 1)
+
+    @property
+    def num_points(self) -> int:
+        """Number of points on record."""
+        return len(self._losses)
+
+    def add(self, loss: float) -> None:
+        """Takes the loss of one batch; sets `stop` when it is the last."""
+        if self.stop is not None:
+            return
+        self._group.append(loss)
+        self._gathered += 1
+        if not math.isfinite(loss):
+            self._losses.append(loss)
+            self.stop = StopReason.NON_FINITE
+            return
+        if self._gathered < self._batches_per_update:
+            return
+        self._add_point(math.fsum(self._group) / len(self._group))
+        self._group.clear()
+        self._gathered = 0
+
+    def end(self, reason: StopReason) -> None:
+        """Notes why the scan is over, unless that is known already."""
+        if self.stop is None:
+            self.stop = reason
+
+    def curve(self, context: ScanContext | None = None) -> LRCurve:
+        """Returns what is on record; a scan that is not over counts as interrupted.
+
+        Raises:
+            CurveTooShortError: If there is no point yet.
+        """
+        rates = [self.ramp(step) for step in range(len(self._losses))]
+        stop = self.stop or StopReason.INTERRUPTED
+        return LRCurve(lr=rates, loss=self._losses, stop=stop, context=context or ScanContext())
+
+    def _add_point(self, loss: float) -> None:
+        self._losses.append(loss)
+        self._state = self._state.after(loss)
+        if len(self._losses) >= self.ramp.num_steps:
+            self.stop = StopReason.END_LR
+        elif self._stop_on_divergence and self._state.diverged:
+            self.stop = StopReason.DIVERGED

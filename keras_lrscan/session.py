@@ -1,0 +1,235 @@
+"""`Session`: one scan inside one `fit`, from the first hook to the last variable put back."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from keras_lrscan.curve import LRCurve, ScanContext, StopReason
+from keras_lrscan.describe import data_notes, describe
+from keras_lrscan.errors import LRScanWarning
+from keras_lrscan.host import Host
+from keras_lrscan.interrupts import InterruptGuard
+from keras_lrscan.meters import make_meter
+from keras_lrscan.optimizers import RateControl, innermost, optimizer_variables, update_phase
+from keras_lrscan.recorder import Recorder
+from keras_lrscan.siblings import fit_frame
+from keras_lrscan.snapshot import RandomStates, Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from keras_lrscan.meters import Meter
+    from keras_lrscan.ramp import ExponentialRamp
+    from keras_lrscan.snapshot import Place
+
+__all__ = ["FEW_STEPS", "Session"]
+
+FEW_STEPS = 30
+"""Fewer points than this are hard to read."""
+
+EXHAUSTED = frozenset({"StopIteration", "OutOfRangeError"})
+"""How hosts say that an epoch is over."""
+
+
+class Session:
+    """Scans one `fit` of `model`.
+
+    While it lasts, the model's `train_function` is wrapped: the wrapper sets the rate, lets the host's own function do
+    the step, and reads the loss. So nothing is traced or compiled anew, except where it cannot be helped: under a
+    learning-rate schedule, which is part of the compiled step; with several steps per execution; and where a compiled
+    step in use already holds random state that cannot be put back.
+
+    Args:
+        model: A compiled model.
+        ramp: The rates that were asked for.
+        stop_on_divergence: Whether to end when the loss rises for good.
+        place: Where the snapshot is kept.
+        monitor: Key of the loss in the logs.
+        on_end: Called once, after the model is as it was.
+    """
+
+    def __init__(
+        self,
+        model: Any,  # noqa: ANN401 - the hosts' models share no type
+        *,
+        ramp: ExponentialRamp,
+        stop_on_divergence: bool,
+        place: Place,
+        monitor: str,
+        on_end: Callable[[], None],
+    ) -> None:
+        self.host = Host(model)
+        self.recorder: Recorder | None = None
+        self.context = ScanContext(start_lr=ramp.start_lr, end_lr=ramp.end_lr)
+        self._ramp = ramp
+        self._stop_on_divergence = stop_on_divergence
+        self._place = place
+        self._monitor = monitor
+        self._on_end = on_end
+        self._undo: list[Callable[[], None]] = []
+        self._step: Callable[..., Any] | None = None
+        self._control: RateControl | None = None
+        self._meter: Meter | None = None
+        self._guard: InterruptGuard | None = None
+
+    @property
+    def curve(self) -> LRCurve | None:
+        """What is on record, or `None` before the first point."""
+        if self.recorder is None or not self.recorder.num_points:
+            return None
+        return self.recorder.curve(self.context)
+
+    def begin(self, *, steps_per_epoch: int | None, notes: tuple[str, ...] = ()) -> None:
+        """Takes the model over, in `on_train_begin`."""
+        model, frame = self.host.model, fit_frame()
+        self._undo.append(RandomStates().restore)
+        self._guard = InterruptGuard(frame.f_code if frame is not None else None, self.restore)
+        self._undo.append(self._guard.remove)
+        notes = (*notes, *data_notes(frame))
+        self.context = dataclasses.replace(self.context, steps_per_epoch=steps_per_epoch, notes=notes)
+        self._replace("evaluate", lambda *_, **__: {})
+        self._undo.append(lambda: setattr(model, "stop_training", False))
+        try:
+            if self.host.is_built:
+                self._prepare()
+        except BaseException:
+            self.restore()
+            raise
+        self._step = self._step or model.train_function
+        saved = model.train_function
+        model.train_function = self._execute
+        self._undo.append(lambda: setattr(model, "train_function", saved))
+
+    def start_epoch(self, *, epochs_left: int) -> None:
+        """Notes the start of an epoch; the first one settles how long the ramp can be."""
+        if self._meter is not None:
+            self._meter.start_epoch()
+        if self.recorder is not None:
+            return
+        _, batches_per_update, gathered = update_phase(self.host.model.optimizer)
+        steps = self.context.steps_per_epoch
+        batches = None if steps is None else steps * max(1, epochs_left)
+        ramp = self._ramp.shortened_to(None if batches is None else (batches + gathered) // batches_per_update)
+        self.recorder = Recorder(
+            ramp,
+            batches_per_update=batches_per_update,
+            batches_gathered=gathered,
+            stop_on_divergence=self._stop_on_divergence,
+        )
+        self.context = dataclasses.replace(self.context, num_steps=ramp.num_steps)
+        if ramp.num_steps < min(FEW_STEPS, self._ramp.num_steps):
+            self._warn_few(ramp.num_steps, batches_per_update)
+
+    def end(self) -> None:
+        """Puts everything back at the end of `fit`.
+
+        Raises:
+            KeyboardInterrupt: If Ctrl-C ended the scan.
+        """
+        requested = self._guard is not None and self._guard.requested
+        if self.recorder is not None:
+            stopped = requested or bool(self.host.model.stop_training)
+            self.recorder.end(StopReason.INTERRUPTED if stopped else StopReason.OUT_OF_BATCHES)
+        self.restore()
+        if requested:
+            msg = "The scan was interrupted; the model is as it was before."
+            raise KeyboardInterrupt(msg)
+
+    def restore(self) -> None:
+        """Puts everything back; does nothing the second time."""
+        undo, self._undo = self._undo, []
+        if not undo:
+            return
+        if hasattr(self.host.model, "jax_state_sync"):
+            self.host.model.jax_state_sync()
+        while undo:
+            undo.pop()()
+        self._on_end()
+
+    def _prepare(self) -> None:
+        """Keeps the state and takes hold of the rate; needs a model with weights."""
+        host, model = self.host, self.host.model
+        host.build_optimizer()
+        snapshot = Snapshot([*model.variables, *optimizer_variables(model.optimizer)], place=self._place)
+        self._undo += [model.reset_metrics, snapshot.close, snapshot.restore]
+        control = RateControl(model.optimizer, host.make_rate_variable)
+        self._undo.append(control.restore)
+        self._control = control
+        planned = self.context
+        context = describe(host, control, steps_per_epoch=planned.steps_per_epoch, notes=planned.notes)
+        ramp_only = {"start_lr": planned.start_lr, "end_lr": planned.end_lr, "num_steps": planned.num_steps}
+        self.context = dataclasses.replace(context, **ramp_only)
+        self._step, undo = host.step_function(anew=control.replaces_schedule)
+        self._undo.append(undo)
+        self._meter = make_meter(host, control.variables, self._monitor)
+
+    def _execute(self, *args: Any) -> Any:  # noqa: ANN401 - the hosts' arguments differ
+        """Stands in for the model's train function."""
+        try:
+            if self._meter is None:
+                self.host.build(args[0])
+                self._prepare()
+            return self._execute_batches(args)
+        except BaseException as error:
+            if type(error).__name__ not in EXHAUSTED:
+                self._fail()
+            raise
+
+    def _execute_batches(self, args: tuple[Any, ...]) -> Any:  # noqa: ANN401
+        """Does as many batches as one call of the train function should."""
+        result, logs = None, {}
+        for _ in range(self.host.batches_per_execution):
+            try:
+                result, logs = self._one_batch(args)
+            except BaseException as error:
+                if result is None or type(error).__name__ not in EXHAUSTED:
+                    raise
+                break
+            if self._is_over():
+                self.host.model.stop_training = True
+                break
+            args = self._meter.next_args(args, result)
+        return self._meter.with_logs(result, logs)
+
+    def _one_batch(self, args: tuple[Any, ...]) -> tuple[Any, dict[str, Any]]:
+        meter, recorder, control = self._meter, self.recorder, self._control
+        rate = recorder.rate
+        result = self._step(*meter.before(args, rate, control.iterations + recorder.num_points))
+        reading = meter.after(result)
+        if self.context.batch_size is None and reading.weight is not None and recorder.num_points == 0:
+            self.context = dataclasses.replace(self.context, batch_size=round(reading.weight))
+        recorder.add(reading.loss)
+        return result, {**meter.logs(result), self._monitor: reading.logged, "learning_rate": rate}
+
+    def _is_over(self) -> bool:
+        return self.recorder.stop is not None or self._guard.requested
+
+    def _fail(self) -> None:
+        """Puts everything back when a step ends by an exception.
+
+        On JAX, Keras goes on to overwrite the weights with their averages when the optimizer keeps such averages; the
+        state is then kept for `restore`.
+        """
+        if self.recorder is not None:
+            self.recorder.end(StopReason.INTERRUPTED)
+        averages = any(getattr(leaf, "use_ema", False) for leaf in innermost(self.host.model.optimizer))
+        if not (self.host.backend == "jax" and averages):
+            self.restore()
+
+    def _replace(self, name: str, value: Any) -> None:  # noqa: ANN401
+        """Sets an attribute of this one model, over the method of its class."""
+        model = self.host.model
+        setattr(model, name, value)
+        self._undo.append(lambda: delattr(model, name))
+
+    def _warn_few(self, steps: int, batches_per_update: int) -> None:
+        per_epoch = (self.context.steps_per_epoch or 1) // batches_per_update
+        epochs = -(-self._ramp.num_steps // max(1, per_epoch))
+        msg = (
+            f"Expected at least {FEW_STEPS} steps, so that the curve can be read. Received: {steps} updates in all epochs "
+            f"of this fit. Pass `epochs={epochs}`, or smaller batches, for a scan of {self._ramp.num_steps} steps; the "
+            "scan ends by itself."
+        )
+        warnings.warn(msg, LRScanWarning, stacklevel=2)

@@ -1,0 +1,144 @@
+"""`Snapshot`: values of variables, kept in memory or on disk, and put back to the last bit."""
+
+from __future__ import annotations
+
+import random
+import sys
+import tempfile
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+
+from keras_lrscan.errors import unknown_option
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from numpy.typing import NDArray
+
+__all__ = ["PLACES", "RandomStates", "Snapshot", "Variable", "checked_place"]
+
+PLACES = ("memory", "disk")
+"""Where a snapshot can be kept."""
+
+Place = Literal["memory", "disk"]
+
+
+class Variable(Protocol):
+    """What Keras's, TensorFlow's and tf_keras's variables have in common."""
+
+    def numpy(self) -> Any:  # noqa: ANN401 - an array, or a scalar of numpy's or Python's
+        """Returns the value."""
+
+    def assign(self, value: Any) -> Any:  # noqa: ANN401 - the hosts differ
+        """Sets the value."""
+
+
+def checked_place(snapshot: str) -> Place:
+    """Returns `snapshot` when it is one of `PLACES`.
+
+    Raises:
+        InvalidOptionError: If it is not.
+    """
+    if snapshot == "memory":
+        return "memory"
+    if snapshot == "disk":
+        return "disk"
+    raise unknown_option("snapshot", snapshot, PLACES)
+
+
+class Snapshot:
+    """The values that `variables` have now.
+
+    In memory it costs one copy of them, less the arrays that hold one value only, such as the slots of a fresh
+    optimizer. On disk it is one file without a name, which the system removes with the process whatever happens to it.
+
+    Args:
+        variables: The variables; one that is given twice is kept once.
+        place: `"memory"` or `"disk"`.
+
+    Example:
+    >>> class Cell:
+    ...     def __init__(self, value):
+    ...         self.value = np.array(value)
+    ...     def numpy(self):
+    ...         return self.value
+    ...     def assign(self, value):
+    ...         self.value = np.array(value)
+    >>> cell = Cell([1.0, 2.0])
+    >>> snapshot = Snapshot([cell])
+    >>> cell.assign([7.0, 7.0])
+    >>> snapshot.restore()
+    >>> cell.value.tolist()
+    [1.0, 2.0]
+    """
+
+    def __init__(self, variables: Iterable[Variable], *, place: Place = "memory") -> None:
+        self._file = tempfile.TemporaryFile(prefix="lrscan-") if place == "disk" else None  # noqa: SIM115 - lives on
+        unique = {id(variable): variable for variable in variables}
+        self._kept = [(variable, self._keep(_copy(variable))) for variable in unique.values()]
+        if self._file is not None:
+            self._file.flush()
+
+    def restore(self) -> None:
+        """Gives every variable its value back."""
+        for variable, load in self._kept:
+            variable.assign(load())
+
+    def close(self) -> None:
+        """Forgets the values."""
+        self._kept = []
+        if self._file is not None:
+            self._file.close()
+
+    def _keep(self, array: NDArray[Any]) -> Callable[[], NDArray[Any]]:
+        shape, dtype = array.shape, array.dtype
+        if array.size > 1 and _is_constant(array):
+            value = array.reshape(-1)[0]
+            return lambda: np.full(shape, value, dtype)
+        file = self._file
+        if file is None:
+            return lambda: array
+        start = file.tell()
+        file.write(array.tobytes())
+
+        def load() -> NDArray[Any]:
+            file.seek(start)
+            return np.frombuffer(file.read(array_bytes), dtype).reshape(shape)
+
+        array_bytes = array.nbytes
+        return load
+
+
+class RandomStates:
+    """States of the random generators that a fit draws from: Python's, NumPy's and torch's, where torch is loaded."""
+
+    def __init__(self) -> None:
+        self._python = random.getstate()
+        self._numpy = np.random.get_state()  # noqa: NPY002 - Keras draws from this generator
+        torch = sys.modules.get("torch")
+        self._torch = torch.get_rng_state() if torch is not None else None
+        self._cuda = torch.cuda.get_rng_state_all() if torch is not None and torch.cuda.is_available() else None
+
+    def restore(self) -> None:
+        """Puts the states back."""
+        random.setstate(self._python)
+        np.random.set_state(self._numpy)  # noqa: NPY002 - Keras draws from this generator
+        if self._torch is not None:
+            import torch  # noqa: PLC0415 - loaded already
+
+            torch.set_rng_state(self._torch)
+            if self._cuda is not None:
+                torch.cuda.set_rng_state_all(self._cuda)
+
+
+def _copy(variable: Variable) -> NDArray[Any]:
+    """Returns the value in memory of its own: some hosts hand out a view of the live value."""
+    value = np.asarray(variable.numpy())
+    return value.copy()
+
+
+def _is_constant(array: NDArray[Any]) -> bool:
+    """Whether all values have the same bits; `-0.0` and `0.0` differ here, and equal NaNs do not."""
+    raw = np.ascontiguousarray(array).reshape(-1).view(np.uint8).reshape(array.size, array.itemsize)
+    return bool((raw == raw[0]).all())
