@@ -12,7 +12,7 @@ TENSORFLOW_CPU = [
     'tensorflow-cpu>=2.18; sys_platform == "linux" and platform_machine == "x86_64" or sys_platform == "win32"',
     'tensorflow>=2.18; not (sys_platform == "linux" and platform_machine == "x86_64" or sys_platform == "win32")',
 ]
-TEST = ["hypothesis>=6.100", "pytest>=8"]
+TEST = ["hypothesis>=6.120", "pytest>=8"]
 
 setup(
     name="keras_lrscan",

@@ -2,6 +2,7 @@
 
 from keras_lrscan._version import __version__
 from keras_lrscan.analysis import Analysis, analyze, load
+from keras_lrscan.callback import LRScan, last_scan, lr_scan
 from keras_lrscan.curve import LRCurve, ScanContext, StopReason
 from keras_lrscan.errors import (
     CurveTooShortError,
@@ -20,6 +21,7 @@ __all__ = [
     "InvalidCurveError",
     "InvalidOptionError",
     "LRCurve",
+    "LRScan",
     "LRScanError",
     "LRScanWarning",
     "MissingDependencyError",
@@ -28,6 +30,8 @@ __all__ = [
     "StopReason",
     "__version__",
     "analyze",
+    "last_scan",
     "load",
+    "lr_scan",
     "plot_curve",
 ]

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from keras_lrscan.callback import LRScan
 from keras_lrscan.errors import missing_dependency
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 __all__ = ["digits", "digits_model", "scan_digits"]
+
+PURPOSE = "The demo"
 
 
 def digits() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -27,7 +28,7 @@ def digits() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     try:
         from sklearn.datasets import load_digits  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise missing_dependency("The demo", "scikit-learn", "demo") from error
+        raise missing_dependency(PURPOSE, "scikit-learn", "demo") from error
     x, y = load_digits(return_X_y=True)
     return (x / 16).astype("float32"), y.astype("int64")
 
@@ -41,7 +42,7 @@ def digits_model() -> Any:  # noqa: ANN401 - a model of whichever Keras is insta
     try:
         import keras  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise missing_dependency("The demo", "Keras with TensorFlow", "cpu") from error
+        raise missing_dependency(PURPOSE, "Keras with TensorFlow", "cpu") from error
     layers = keras.layers
     model = keras.Sequential(
         [

@@ -26,9 +26,17 @@ RAW, SMOOTH, GOOD, BAD, MARK = "#999999", "#0072B2", "#009E73", "#D55E00", "#000
 HEADROOM = 0.6
 """Losses above the larger of start and chance by more than this share of the view's height are cut off."""
 
-LABELS: Mapping[str, str] = MappingProxyType(
-    {"steepest": "steepest fall", "minimum": "lowest loss", "elbow": "starts to break"}
+LABELS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
+    {
+        "steepest": ("steepest fall", {"xytext": (-10, 0), "ha": "right", "va": "center"}),
+        "minimum": ("lowest loss", {"xytext": (0, -8), "ha": "center", "va": "top"}),
+        "elbow": ("starts to rise", {"xytext": (10, 0), "ha": "left", "va": "center"}),
+    }
 )
+"""Landmark → (its name on the plot, where the name stands from the mark)."""
+
+LEAST_VIEW = 0.25
+"""The view is at least this share of the first loss high, so that a flat curve looks flat."""
 
 
 def plot_curve(
@@ -78,7 +86,7 @@ def plot_curve(
     bottom, top = _view(analysis)
     ax.set_ylim(bottom, top)
     _draw_suggestion(ax, analysis)
-    _draw_landmarks(ax, analysis, top)
+    _draw_landmarks(ax, analysis)
     _draw_chance(ax, analysis, bottom, top)
     cut = int((curve.loss[finite] > top).sum() + (~finite).sum())
     if cut:
@@ -86,7 +94,7 @@ def plot_curve(
         ax.annotate(note, (0.99, 0.98), xycoords="axes fraction", ha="right", va="top", fontsize=8, color=BAD)
     title = next(rule.title for rule in SHAPE_RULES if rule.code == analysis.verdict.code)
     ax.set_title(f"Learning-rate scan: {title}", loc="left")
-    ax.legend(loc="lower left", fontsize=8, frameon=False)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, fontsize=8, frameon=False)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 
@@ -104,9 +112,9 @@ def _view(analysis: Analysis) -> tuple[float, float]:
     high = max(levels)
     calm = smooth[: len(smooth) if marks.elbow is None else marks.elbow.index + 1]
     high = max(high, float(calm.max()) + noise)
-    height = max(high - low, 1e-9 + 0.02 * abs(high))
+    height = max(high - low, LEAST_VIEW * abs(marks.start.loss), 1e-9)
     top = min(high + HEADROOM * height, float(finite.max()) + 0.05 * height)
-    return low - 0.05 * height, max(top, high + 0.1 * height)
+    return low - 0.2 * height, max(top, high + 0.2 * height)
 
 
 def _draw_suggestion(ax: Axes, analysis: Analysis) -> None:
@@ -118,9 +126,8 @@ def _draw_suggestion(ax: Axes, analysis: Analysis) -> None:
     ax.axvline(suggestion.lr, color=GOOD, lw=2, label=label)
 
 
-def _draw_landmarks(ax: Axes, analysis: Analysis, top: float) -> None:
-    height = top - ax.get_ylim()[0]
-    for name, label in LABELS.items():
+def _draw_landmarks(ax: Axes, analysis: Analysis) -> None:
+    for name, (label, place) in LABELS.items():
         mark = getattr(analysis.landmarks, name)
         if mark is None or (name == "minimum" and not analysis.landmarks.valleys):
             continue
@@ -129,11 +136,10 @@ def _draw_landmarks(ax: Axes, analysis: Analysis, top: float) -> None:
         ax.annotate(
             f"{label}\n{format_lr(mark.lr)}",
             (mark.lr, mark.loss),
-            xytext=(mark.lr, mark.loss + 0.16 * height),
-            ha="center",
+            textcoords="offset points",
             fontsize=8,
             color=colour,
-            arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.6},
+            **place,
         )
 
 
@@ -142,4 +148,11 @@ def _draw_chance(ax: Axes, analysis: Analysis, bottom: float, top: float) -> Non
     if chance is not None and bottom < chance < top:
         ax.axhline(chance, color=MARK, lw=0.8, ls=":")
         text = "guessing"
-        ax.annotate(text, (0.005, chance), xycoords=("axes fraction", "data"), va="bottom", fontsize=8)
+        ax.annotate(
+            text,
+            (0, chance),
+            xycoords=("axes fraction", "data"),
+            xytext=(2, 4),
+            textcoords="offset points",
+            fontsize=8,
+        )

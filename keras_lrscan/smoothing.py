@@ -46,6 +46,9 @@ Kim and Gu (2004), "Smoothing spline Gaussian regression: more scalable computat
 OUTLIER_SIGMA = 6.0
 """A batch further than this many standard deviations from the median of its neighbours is pulled back to that line."""
 
+EXPLOSION = 8.0
+"""A loss explodes when it rises above its start by more than this many times what happens below the start."""
+
 NORMAL_MAD = 1.4826
 """Standard deviation of a normal variable over its median absolute deviation."""
 
@@ -114,9 +117,9 @@ def spline(x: Array, y: Array) -> SmoothedCurve:
     matrix, the fit and its degrees of freedom for every penalty are one product away, and the penalty that minimises
     ``RSS / (n - 1.4 dof)^2`` is found on a grid.
 
-    The fit is made on ``asinh((y - start) / scale)``: a divergence to 1e6 times the start is then a few units high and
-    does not decide how the rest is smoothed, and the noise, which grows with the loss, stays comparable. It is made
-    twice: the second time each point weighs by the inverse of the noise variance found around it, since the noise of a
+    Where the loss explodes, the fit is made on ``asinh((y - start) / scale)``: a divergence to 1e6 times the start is
+    then a few units high and does not decide how the rest is smoothed, and the noise, which grows with the loss, stays
+    comparable. The fit is made twice: the second time each point weighs by the inverse of the noise variance found around it, since the noise of a
     scan changes along it.
 
     Args:
@@ -165,6 +168,7 @@ class _SplineFit:
 
     start: float
     scale: float
+    exploded: bool
     knots: Array
     values: Array
     fitted: Array
@@ -179,7 +183,9 @@ class _SplineFit:
     def of(cls, x: Array, y: Array) -> _SplineFit:
         cleaned, num_outliers = _pull_back_outliers(y)
         start, scale = _level_and_scale(cleaned)
-        z = np.arcsinh((cleaned - start) / scale)
+        z = (cleaned - start) / scale
+        exploded = bool(z.max() > EXPLOSION)
+        z = np.arcsinh(z) if exploded else z
         knots, values, counts = _thin(x, z)
         roughness = _roughness(knots)
         root = np.sqrt(counts)
@@ -191,6 +197,7 @@ class _SplineFit:
         return cls(
             start=start,
             scale=scale,
+            exploded=exploded,
             knots=knots,
             values=values,
             fitted=vectors @ (shrink * (vectors.T @ (root * values))) / root,
@@ -206,8 +213,8 @@ class _SplineFit:
         """Returns loss, slope and what one unit of the fit is worth in loss, at `x`."""
         curve = CubicSpline(self.knots, fitted, bc_type="natural")
         z = curve(x)
-        stretch = self.scale * np.cosh(z)
-        return self.start + self.scale * np.sinh(z), stretch * curve(x, 1), stretch
+        height, stretch = (np.sinh(z), np.cosh(z)) if self.exploded else (z, np.ones_like(z))
+        return self.start + self.scale * height, self.scale * stretch * curve(x, 1), self.scale * stretch
 
     def at(self, x: Array, y: Array) -> SmoothedCurve:
         """Returns the smooth line at `x`, with its noise about `y`."""
@@ -287,11 +294,9 @@ def _level_and_scale(y: Array) -> tuple[float, float]:
     head = max(3, y.size // 25)
     start = float(np.median(y[:head]))
     low = float(np.percentile(y, 2))
-    noise = NORMAL_MAD * float(np.median(np.abs(np.diff(y)))) / math.sqrt(2)
-    scale = max(start - low, 5 * noise)
-    if scale <= 0:
-        scale = float(np.ptp(y)) or 1.0
-    return start, scale
+    noise = NORMAL_MAD * float(np.median(np.abs(np.diff(y, 2)))) / math.sqrt(6)
+    bulk = float(np.percentile(y, 75) - np.percentile(y, 5))
+    return start, max(start - low, 5 * noise, bulk / 4) or float(np.ptp(y)) or 1.0
 
 
 def _thin(x: Array, y: Array) -> tuple[Array, Array, Array]:

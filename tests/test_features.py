@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from keras_lrscan import LRCurve, ScanContext, analyze
+from keras_lrscan.features import MEASURES, CurveFeatures, StartState, chance_loss, facts
+from keras_lrscan.synthetic import synthetic_curve
+from strategies import any_curves
+
+
+@pytest.mark.parametrize(
+    ("context", "expected"),
+    [
+        (ScanContext(loss_name="sparse_categorical_crossentropy", num_classes=10), math.log(10)),
+        (ScanContext(loss_name="categorical_crossentropy", num_classes=3), math.log(3)),
+        (ScanContext(loss_name="binary_crossentropy"), math.log(2)),
+        (ScanContext(loss_name="mean_squared_error"), None),
+        (ScanContext(loss_name="sparse_categorical_crossentropy"), None),
+        (ScanContext(chance_loss=0.56, loss_name="binary_crossentropy"), 0.56),
+        (ScanContext(), None),
+    ],
+)
+def test_the_chance_level_is_known_only_where_the_context_tells_it(
+    context: ScanContext, expected: float | None
+) -> None:
+    assert chance_loss(context) == (None if expected is None else pytest.approx(expected))
+
+
+@pytest.mark.parametrize(
+    ("first", "regularization", "state"),
+    [
+        (2.30, None, StartState.AT_CHANCE),
+        (0.10, None, StartState.BETTER_THAN_CHANCE),
+        (9.00, None, StartState.WORSE_THAN_CHANCE),
+        (7.05, 4.7, StartState.AT_CHANCE),
+    ],
+)
+def test_the_start_is_compared_with_chance_after_taking_regularisation_off(
+    first: float, regularization: float | None, state: StartState
+) -> None:
+    context = ScanContext(chance_loss=math.log(10), regularization_loss=regularization)
+    curve = LRCurve(lr=np.logspace(-6, 0, 60), loss=np.full(60, first), context=context)
+    assert analyze(curve).features.start_state == state
+
+
+@given(any_curves())
+def test_every_feature_of_any_curve_is_finite_or_unknown(curve: LRCurve) -> None:
+    for name, value in dataclasses.asdict(analyze(curve).features).items():
+        assert value is None or isinstance(value, str) or math.isfinite(value), name
+
+
+def test_every_fact_a_rule_may_test_is_named_in_words() -> None:
+    known = facts(CurveFeatures(), ScanContext())
+    assert set(known) == set(MEASURES)
+    assert len({item.words for item in MEASURES.values()}) == len(MEASURES)
+
+
+def test_the_figures_of_the_slope_between_steepest_and_elbow_are_kept() -> None:
+    features = analyze(synthetic_curve("u-shaped", noise=0.0)).features
+    assert features.slope_mean is not None
+    assert features.slope_mean < 0
+    assert features.slope_sd is not None
+    assert features.slope_sd > 0
+
+
+def test_a_pattern_that_repeats_every_epoch_is_seen() -> None:
+    x = np.linspace(-7, -3, 200)
+    loss = 2.0 + 0.3 * ((np.arange(200) % 20) / 20)
+    noise = 0.01 * np.random.default_rng(0).standard_normal(200)
+    context = ScanContext(steps_per_epoch=20)
+    repeated = analyze(LRCurve(lr=10.0**x, loss=loss + noise, context=context))
+    assert "sawtooth" in repeated.verdict.traits
+    shuffled = np.random.default_rng(0).permutation(loss + noise)
+    assert "sawtooth" not in analyze(LRCurve(lr=10.0**x, loss=shuffled, context=context)).verdict.traits

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+
+from keras_lrscan.causes import CAUSES
+from keras_lrscan.rules import Condition
+from keras_lrscan.shapes import SHAPE_RULES
+from keras_lrscan.traits import TRAIT_RULES
+
+EVERY_CONDITION = sorted(
+    {
+        *(condition for rule in SHAPE_RULES for conditions in rule.when for condition in conditions),
+        *(condition for rule in TRAIT_RULES for condition in rule.when),
+        *(condition for cause in CAUSES for condition in cause.when),
+    },
+    key=repr,
+)
+NUMERIC = [condition for condition in EVERY_CONDITION if not isinstance(condition.threshold, str)]
+STEP = 1e-9
+
+
+@pytest.mark.parametrize("condition", NUMERIC, ids=str)
+def test_each_condition_turns_exactly_at_its_threshold(condition: Condition) -> None:
+    threshold = float(condition.threshold)
+    below, at, above = (
+        condition.holds({condition.feature: value}) for value in (threshold - STEP, threshold, threshold + STEP)
+    )
+    expected = {
+        ">": (False, False, True),
+        ">=": (False, True, True),
+        "<": (True, False, False),
+        "==": (False, True, False),
+    }
+    assert (below, at, above) == expected[condition.op]
+
+
+@pytest.mark.parametrize("condition", EVERY_CONDITION, ids=str)
+def test_no_condition_holds_on_what_is_unknown(condition: Condition) -> None:
+    assert not condition.holds({condition.feature: None})
+    assert "unknown" in condition.evidence({condition.feature: None})
+
+
+def test_a_condition_says_what_it_saw_and_what_it_asked() -> None:
+    condition = Condition("fall_decades", "<", 1.5)
+    assert condition.evidence({"fall_decades": 0.84}) == (
+        "decades from the start of the fall to the minimum: 0.8 (rule: below 1.5)"
+    )
+
+
+def test_codes_are_unique_and_in_their_ranges() -> None:
+    tables = {"LRS1": SHAPE_RULES, "LRS2": TRAIT_RULES, "LRS3": CAUSES}
+    for prefix, table in tables.items():
+        codes = [row.code for row in table]
+        assert len(set(codes)) == len(codes)
+        assert all(code.startswith(prefix) and len(code) == 6 for code in codes)

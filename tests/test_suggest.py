@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keras_lrscan import InvalidOptionError, LRCurve, analyze
+from keras_lrscan.shapes import Shape
+from keras_lrscan.suggest import DEFAULT_METHODS, SUGGESTION_METHODS, WHY_NONE, Reading, Role
+from keras_lrscan.synthetic import SYNTHETIC_LOSSES, synthetic_curve
+from strategies import any_curves, valley_curves
+
+
+@given(any_curves())
+def test_a_suggestion_is_a_rate_within_its_range_or_none_with_a_reason(curve: LRCurve) -> None:
+    for suggestion in analyze(curve).suggestions:
+        assert suggestion.reason
+        if suggestion.lr is None:
+            assert suggestion.low is None
+            assert suggestion.high is None
+        else:
+            assert suggestion.low is not None
+            assert suggestion.high is not None
+            assert 0 < suggestion.low < suggestion.lr <= suggestion.high
+
+
+@given(curve=valley_curves(), scale=st.floats(1e-2, 1e2), shift=st.floats(-20, 20))
+def test_scaling_or_shifting_the_loss_leaves_the_suggested_rate_alone(
+    curve: LRCurve, scale: float, shift: float
+) -> None:
+    moved = LRCurve(lr=curve.lr, loss=scale * curve.loss + shift)
+    before, after = analyze(curve).suggestion.lr, analyze(moved).suggestion.lr
+    assert before is not None
+    assert after is not None
+    step = math.log10(curve.lr[1] / curve.lr[0])
+    assert abs(math.log10(after / before)) <= step
+
+
+@given(curve=valley_curves(), factor=st.floats(1e-2, 1e2))
+def test_scaling_the_rates_scales_the_suggestion(curve: LRCurve, factor: float) -> None:
+    moved = LRCurve(lr=factor * curve.lr, loss=curve.loss)
+    before, after = analyze(curve).suggestion.lr, analyze(moved).suggestion.lr
+    assert before is not None
+    assert after == pytest.approx(factor * before, rel=1e-6)
+
+
+@given(curve=valley_curves(), tail=st.lists(st.sampled_from([math.nan, math.inf]), min_size=1, max_size=9))
+def test_a_non_finite_tail_changes_nothing_left_of_it(curve: LRCurve, tail: list[float]) -> None:
+    lr = [*curve.lr, *(curve.lr[-1] * 1.1 ** (i + 1) for i in range(len(tail)))]
+    longer = LRCurve(lr=lr, loss=[*curve.loss, *tail])
+    assert analyze(longer).landmarks == analyze(curve).landmarks
+    assert analyze(longer).suggestion == analyze(curve).suggestion
+
+
+def test_every_shape_has_a_default_method_or_a_reason_for_none() -> None:
+    assert {*DEFAULT_METHODS, *WHY_NONE} == set(Shape)
+    assert not set(DEFAULT_METHODS) & set(WHY_NONE)
+    assert set(DEFAULT_METHODS.values()) <= set(SUGGESTION_METHODS)
+
+
+@pytest.mark.parametrize("shape", SYNTHETIC_LOSSES)
+def test_shapes_that_teach_nothing_get_no_suggestion(shape: str) -> None:
+    suggestion = analyze(synthetic_curve(shape)).suggestion
+    assert (suggestion.lr is not None) == (shape in DEFAULT_METHODS)
+
+
+def test_a_model_that_is_already_good_is_kept_well_below_its_elbow() -> None:
+    analysis = analyze(synthetic_curve("monotone-from-pretrained"))
+    assert analysis.landmarks.elbow is not None
+    assert analysis.suggestion.lr == pytest.approx(analysis.landmarks.elbow.lr / 10)
+
+
+def test_a_one_cycle_peak_is_above_the_constant_rate() -> None:
+    analysis = analyze(synthetic_curve("u-shaped"))
+    constant, peak = analysis.suggest(), analysis.suggest(role="one-cycle")
+    assert constant.lr is not None
+    assert peak.lr is not None
+    assert peak.lr > constant.lr
+    assert peak.role is Role.ONE_CYCLE
+
+
+def test_a_function_of_the_user_is_a_method_too() -> None:
+    def twice_the_minimum(reading: Reading) -> float | None:
+        mark = reading.landmarks.minimum
+        return None if mark is None else 2 * mark.lr
+
+    analysis = analyze(synthetic_curve("u-shaped"))
+    suggestion = analysis.suggest(method=twice_the_minimum)
+    assert analysis.landmarks.minimum is not None
+    assert suggestion.lr == pytest.approx(2 * analysis.landmarks.minimum.lr)
+    assert suggestion.method == "twice_the_minimum"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"method": "luck"}, "`method` must be one of 'default', 'steepest', .* Received: method='luck'"),
+        ({"role": "peak"}, "`role` must be one of 'constant', 'one-cycle'. Received: role='peak'"),
+    ],
+)
+def test_an_unknown_method_or_role_is_refused_by_name(arguments: dict[str, str], message: str) -> None:
+    with pytest.raises(InvalidOptionError, match=message):
+        analyze(synthetic_curve("flat")).suggest(**arguments)
