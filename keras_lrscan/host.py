@@ -18,19 +18,25 @@ if TYPE_CHECKING:
 
 __all__ = ["Host"]
 
-STATEFUL_RANDOM_OPS = frozenset({
-    "Multinomial",
-    "ParameterizedTruncatedNormal",
-    "RandomGamma",
-    "RandomPoisson",
-    "RandomPoissonV2",
-    "RandomShuffle",
-    "RandomStandardNormal",
-    "RandomUniform",
-    "RandomUniformInt",
-    "TruncatedNormal",
-})
+STATEFUL_RANDOM_OPS = frozenset(
+    {
+        "Multinomial",
+        "ParameterizedTruncatedNormal",
+        "RandomGamma",
+        "RandomPoisson",
+        "RandomPoissonV2",
+        "RandomShuffle",
+        "RandomStandardNormal",
+        "RandomUniform",
+        "RandomUniformInt",
+        "TruncatedNormal",
+    }
+)
 """TensorFlow kernels that keep a counter inside the traced function, out of reach of any snapshot."""
+
+
+TRAIN_FUNCTIONS = ("train_function", "train_tf_function")
+"""Attributes of a model that hold its compiled step."""
 
 
 class Host:
@@ -145,34 +151,38 @@ class Host:
             return 1 if steps is None else int(steps.numpy())
         return self._steps_per_execution
 
-    def step_function(self, *, anew: bool) -> tuple[Callable[..., Any], Callable[[], None]]:
-        """Returns a function that trains on one batch, and one that forgets what the scan did to it.
+    def train_functions(self) -> dict[str, Any]:
+        """Returns the attributes that hold compiled train functions."""
+        return {name: getattr(self.model, name) for name in TRAIN_FUNCTIONS if hasattr(self.model, name)}
+
+    def put_back(self, functions: dict[str, Any], *, shared: bool) -> None:
+        """Undoes `own_step_function`, and sets what `train_functions` returned.
 
         Args:
-            anew: Whether to trace a function of the scan's own in any case.
+            functions: What `train_functions` returned.
+            shared: Whether the scan used the function of `fit`. If that was traced in the scan and holds random state of
+                its own, `fit` must trace it anew.
         """
-        model = self.model
-        saved = {name: getattr(model, name, None) for name in ("train_function", "train_tf_function")}
-        if not (anew or self.batches_per_execution > 1 or self.has_stateful_randomness(saved["train_function"])):
-            return saved["train_function"], self._drop_used_randomness
-        with self._single_steps():
-            model.make_train_function(force=True)
-        own = model.train_function
-
-        def undo() -> None:
-            for name, value in saved.items():
-                setattr(model, name, value)
-            if not self.is_tf_keras:
-                model.steps_per_execution = self._steps_per_execution
-
-        for name, value in saved.items():
-            setattr(model, name, value)
-        return own, undo
-
-    def _drop_used_randomness(self) -> None:
-        """Makes `fit` trace anew after a scan that used up random state inside a function traced in the scan."""
-        if self.has_stateful_randomness(self.model.train_function):
+        for name, value in functions.items():
+            setattr(self.model, name, value)
+        if not self.is_tf_keras:
+            self.model.steps_per_execution = self._steps_per_execution
+        if shared and self.has_stateful_randomness(functions["train_function"]):
             self.model.train_function = None
+
+    def needs_own_step(self, train_function: Any) -> bool:  # noqa: ANN401
+        """Whether a scan cannot use the `train_function` of `fit` as it is."""
+        return self.batches_per_execution > 1 or self.has_stateful_randomness(train_function)
+
+    def own_step_function(self) -> Any:  # noqa: ANN401
+        """Returns a new train function for one batch a call."""
+        functions = self.train_functions()
+        with self._single_steps():
+            self.model.make_train_function(force=True)
+        own = self.model.train_function
+        for name, value in functions.items():
+            setattr(self.model, name, value)
+        return own
 
     @contextlib.contextmanager
     def _single_steps(self) -> Iterator[None]:

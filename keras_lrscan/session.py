@@ -69,6 +69,7 @@ class Session:
         self._monitor = monitor
         self._on_end = on_end
         self._undo: list[Callable[[], None]] = []
+        self._functions: dict[str, Any] = {}
         self._step: Callable[..., Any] | None = None
         self._control: RateControl | None = None
         self._meter: Meter | None = None
@@ -91,16 +92,15 @@ class Session:
         self.context = dataclasses.replace(self.context, steps_per_epoch=steps_per_epoch, notes=notes)
         self._replace("evaluate", lambda *_, **__: {})
         self._undo.append(lambda: setattr(model, "stop_training", False))
+        functions = self._functions = self.host.train_functions()
+        self._undo.append(lambda: self.host.put_back(functions, shared=self._step is functions["train_function"]))
         try:
             if self.host.is_built:
                 self._prepare()
         except BaseException:
             self.restore()
             raise
-        self._step = self._step or model.train_function
-        saved = model.train_function
         model.train_function = self._execute
-        self._undo.append(lambda: setattr(model, "train_function", saved))
 
     def start_epoch(self, *, epochs_left: int) -> None:
         """Notes the start of an epoch; the first one settles how long the ramp can be."""
@@ -161,8 +161,9 @@ class Session:
         context = describe(host, control, steps_per_epoch=planned.steps_per_epoch, notes=planned.notes)
         ramp_only = {"start_lr": planned.start_lr, "end_lr": planned.end_lr, "num_steps": planned.num_steps}
         self.context = dataclasses.replace(context, **ramp_only)
-        self._step, undo = host.step_function(anew=control.replaces_schedule)
-        self._undo.append(undo)
+        shared = self._functions["train_function"]
+        anew = control.replaces_schedule or host.needs_own_step(shared)
+        self._step = host.own_step_function() if anew else shared
         self._meter = make_meter(host, control.variables, self._monitor)
 
     def _execute(self, *args: Any) -> Any:  # noqa: ANN401 - the hosts' arguments differ
