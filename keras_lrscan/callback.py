@@ -37,8 +37,8 @@ class LRScan(Hooks):
         start_lr: Float. First learning rate.
         end_lr: Float. Last learning rate.
         num_steps: Integer, at least 8. Number of updates. When `fit` offers fewer, the ramp fits what is there.
-        stop_on_divergence: Boolean. Whether to stop when the loss has risen for good. A loss that is not finite stops the
-            scan in any case.
+        stop_on_divergence: Boolean. Whether to stop when the loss has risen for good. A loss that is not finite stops
+            the scan in any case.
         snapshot: String. Where the state to put back is kept, one of `"memory"` (one copy of it) and `"disk"` (one
             temporary file without a name).
         monitor: String. Key of the loss in the logs of `fit`.
@@ -48,17 +48,16 @@ class LRScan(Hooks):
         InvalidOptionError: If an argument has a value that makes no scan.
 
     Example:
-
     ```python
     scan = LRScan()
     model.fit(x, y, epochs=3, callbacks=[scan])
     print(scan.analysis.explain())
     ```
 
-    >>> LRScan(start_lr=1.0, end_lr=0.1)
+    >>> LRScan(start_lr=1.0, end_lr=0.1)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    keras_lrscan.errors.InvalidOptionError: Argument `end_lr` must be above `start_lr`. Received: start_lr=1.0, end_lr=0.1.
+    keras_lrscan.errors.InvalidOptionError: Argument `end_lr` must be above ... Received: start_lr=1.0, end_lr=0.1.
     """
 
     def __init__(
@@ -101,7 +100,10 @@ class LRScan(Hooks):
         """
         curve = self._recorded()
         if curve is None:
-            msg = "Expected a scan that has recorded a batch. Received: no scan yet. Pass it to `fit` in `callbacks` first."
+            msg = (
+                "Expected a scan that has recorded a batch. Received: no scan yet. "
+                "Pass it to `fit` in `callbacks` first."
+            )
             raise ScanError(msg)
         return curve
 
@@ -135,8 +137,8 @@ class LRScan(Hooks):
     def restore(self) -> None:
         """Puts the model back as it was before the scan.
 
-        Needed only where an exception outside of a training step ended `fit`: there no callback is told. Calling it again,
-        or after a scan that ended well, does nothing.
+        Needed only where an exception outside of a training step ended `fit`: there no callback is told. Calling it
+        again, or after a scan that ended well, does nothing.
         """
         if self._session is not None:
             self._session.restore()
@@ -241,8 +243,8 @@ def lr_scan(
         snapshot: String. Where the state to put back is kept, one of `"memory"` and `"disk"`.
         monitor: String. Key of the loss in the logs of `fit`.
         verbose: 0 or 1. With 1, the reading is printed in three lines at the end.
-        **fit_options: Passed on to `fit`, such as `batch_size` or `sample_weight`. Without `epochs` there are as many as
-            the steps need; the scan ends by itself.
+        **fit_options: Passed on to `fit`, such as `batch_size` or `sample_weight`. Without `epochs` there are as many
+            as the steps need; the scan ends by itself.
 
     Returns:
         The `Analysis`. The curve is in its `curve`.
@@ -252,7 +254,6 @@ def lr_scan(
         ScanError: If the model is not compiled, or no batch could be recorded.
 
     Example:
-
     ```python
     analysis = lr_scan(model, x, y, batch_size=32)
     print(analysis.suggestion.lr)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from keras_lrscan.curve import ScanContext
-
 if TYPE_CHECKING:
     from types import FrameType
 
+    from keras_lrscan.curve import ScanContext
     from keras_lrscan.host import Host
     from keras_lrscan.optimizers import RateControl
 
@@ -19,19 +19,18 @@ __all__ = ["data_notes", "describe"]
 CROSSENTROPIES = frozenset({"categorical_crossentropy", "sparse_categorical_crossentropy"})
 
 
-def describe(host: Host, control: RateControl, *, steps_per_epoch: int | None, notes: tuple[str, ...]) -> ScanContext:
-    """Returns what is known before the first batch.
+def describe(host: Host, control: RateControl, planned: ScanContext) -> ScanContext:
+    """Returns `planned` with what is known of the model before the first batch.
 
     Args:
         host: The host and its model, built.
         control: The optimizer's rate.
-        steps_per_epoch: Batches in an epoch, or `None`.
-        notes: Sentences for the reader of a report.
+        planned: What is known of the run.
     """
     model = host.model
     loss_name = _loss_name(host)
-    return ScanContext(
-        steps_per_epoch=steps_per_epoch,
+    return dataclasses.replace(
+        planned,
         framework=host.framework,
         backend=host.backend,
         optimizer=control.name,
@@ -43,7 +42,6 @@ def describe(host: Host, control: RateControl, *, steps_per_epoch: int | None, n
         num_trainable_params=_num_scalars(model.trainable_variables),
         num_frozen_params=_num_scalars(model.non_trainable_weights),
         precision=_precision(model),
-        notes=notes,
     )
 
 

@@ -160,8 +160,8 @@ class Host:
 
         Args:
             functions: What `train_functions` returned.
-            shared: Whether the scan used the function of `fit`. If that was traced in the scan and holds random state of
-                its own, `fit` must trace it anew.
+            shared: Whether the scan used the function of `fit`. If that was traced in the scan and holds random state
+                of its own, `fit` must trace it anew.
         """
         for name, value in functions.items():
             setattr(self.model, name, value)
@@ -229,8 +229,7 @@ def _graph_functions(train_function: Any) -> Iterator[Any]:  # noqa: ANN401
         inner = getattr(function, "python_function", function)
         inner = getattr(inner, "__wrapped__", inner)
         for cell in getattr(inner, "__closure__", None) or ():
-            if callable(cell.cell_contents):
-                waiting.append(cell.cell_contents)
+            waiting += [cell.cell_contents] if callable(cell.cell_contents) else []
 
 
 def _op_types(concrete: Any) -> set[str]:  # noqa: ANN401

@@ -1,13 +1,14 @@
 """Meters: set the rate before a batch and read that batch's own loss after it, around a host's train function.
 
 Keras logs the mean of the losses since the epoch began. A meter empties the sum behind that mean before every batch, so
-that the logs hold one batch only, and hands on the mean that Keras would have logged: history and progress bar stay right.
+that the logs hold one batch only, and hands on the mean that Keras would have logged: history and progress bar stay
+right.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -142,7 +143,7 @@ class VariableMeter(Meter):
     def _writer(self, variable: Any) -> Callable[[float], None]:  # noqa: ANN401
         """Returns a function that sets `variable`; on TensorFlow one that costs a fourth of `assign`."""
         if not self._fast:
-            return lambda value: variable.assign(value)
+            return cast("Callable[[float], None]", variable.assign)
         import tensorflow as tf  # noqa: PLC0415 - the host has loaded it
 
         tensor = _resource(variable)
@@ -241,4 +242,3 @@ def _like(old: Any, value: float) -> Any:  # noqa: ANN401
     import jax  # noqa: PLC0415 - the host has loaded it
 
     return jax.device_put(new, old.sharding)
-

@@ -1,7 +1,8 @@
 """`RateControl`: one handle on the learning rate of any optimizer, and the optimizer's whole state.
 
-Optimizers nest: a `LossScaleOptimizer` holds one, a `MultiOptimizer` several. A learning rate is a variable, or a schedule
-that has no variable; then the control puts a variable in the schedule's place, for a train function of the scan's own.
+Optimizers nest: a `LossScaleOptimizer` holds one, a `MultiOptimizer` several. A learning rate is a variable, or a
+schedule that has no variable; then the control puts a variable in the schedule's place, for a train function of the
+scan's own.
 """
 
 from __future__ import annotations

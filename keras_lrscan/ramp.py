@@ -46,7 +46,7 @@ class ExponentialRamp:
             return self.start_lr
         if step >= last:
             return self.end_lr
-        return self.start_lr * (self.end_lr / self.start_lr) ** (step / last)
+        return self.start_lr * math.pow(self.end_lr / self.start_lr, step / last)
 
     def shortened_to(self, num_steps: int | None) -> ExponentialRamp:
         """Returns the same range in at most `num_steps` steps; `None` stands for an unknown number and changes nothing.

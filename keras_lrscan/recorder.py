@@ -17,10 +17,10 @@ __all__ = ["Recorder"]
 class Recorder:
     """Collects the points of one scan.
 
-    The loss of batch `t` is measured before the update of batch `t`, so it shows what the update before it did. Point `t`
-    of the curve is `(ramp(t), loss of batch t)` and the update of batch `t` uses the rate `ramp(t + 1)`: each loss then
-    stands at the rate of the update that led to it. Where the optimizer gathers the gradients of several batches for one
-    update, a point is the mean of their losses.
+    The loss of batch `t` is measured before the update of batch `t`, so it shows what the update before it did. Point
+    `t` of the curve is `(ramp(t), loss of batch t)` and the update of batch `t` uses the rate `ramp(t + 1)`: each loss
+    then stands at the rate of the update that led to it. Where the optimizer gathers the gradients of several batches
+    for one update, a point is the mean of their losses.
 
     Args:
         ramp: The rates.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from keras_lrscan.curve import LRCurve, ScanContext, StopReason
+from keras_lrscan.curve import ScanContext, StopReason
 from keras_lrscan.describe import data_notes, describe
 from keras_lrscan.errors import LRScanWarning
 from keras_lrscan.host import Host
@@ -20,6 +21,7 @@ from keras_lrscan.snapshot import RandomStates, Snapshot
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from keras_lrscan.curve import LRCurve
     from keras_lrscan.meters import Meter
     from keras_lrscan.ramp import ExponentialRamp
     from keras_lrscan.snapshot import Place
@@ -31,6 +33,21 @@ FEW_STEPS = 30
 
 EXHAUSTED = frozenset({"StopIteration", "OutOfRangeError"})
 """How hosts say that an epoch is over."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Grip:
+    """What a scan holds of a model with weights.
+
+    Attributes:
+        step: Trains on one batch.
+        meter: Sets the rate and reads the loss around `step`.
+        control: The optimizer's rate.
+    """
+
+    step: Callable[..., Any]
+    meter: Meter
+    control: RateControl
 
 
 class Session:
@@ -70,9 +87,7 @@ class Session:
         self._on_end = on_end
         self._undo: list[Callable[[], None]] = []
         self._functions: dict[str, Any] = {}
-        self._step: Callable[..., Any] | None = None
-        self._control: RateControl | None = None
-        self._meter: Meter | None = None
+        self._grip: _Grip | None = None
         self._guard: InterruptGuard | None = None
 
     @property
@@ -93,10 +108,10 @@ class Session:
         self._replace("evaluate", lambda *_, **__: {})
         self._undo.append(lambda: setattr(model, "stop_training", False))
         functions = self._functions = self.host.train_functions()
-        self._undo.append(lambda: self.host.put_back(functions, shared=self._step is functions["train_function"]))
+        self._undo.append(lambda: self.host.put_back(functions, shared=self._shares_step))
         try:
             if self.host.is_built:
-                self._prepare()
+                self._grip = self._take_hold()
         except BaseException:
             self.restore()
             raise
@@ -104,23 +119,25 @@ class Session:
 
     def start_epoch(self, *, epochs_left: int) -> None:
         """Notes the start of an epoch; the first one settles how long the ramp can be."""
-        if self._meter is not None:
-            self._meter.start_epoch()
-        if self.recorder is not None:
-            return
+        if self._grip is not None:
+            self._grip.meter.start_epoch()
+        if self.recorder is None:
+            self.recorder = self._make_recorder(epochs_left)
+
+    def _make_recorder(self, epochs_left: int) -> Recorder:
         _, batches_per_update, gathered = update_phase(self.host.model.optimizer)
         steps = self.context.steps_per_epoch
         batches = None if steps is None else steps * max(1, epochs_left)
         ramp = self._ramp.shortened_to(None if batches is None else (batches + gathered) // batches_per_update)
-        self.recorder = Recorder(
+        self.context = dataclasses.replace(self.context, num_steps=ramp.num_steps)
+        if ramp.num_steps < min(FEW_STEPS, self._ramp.num_steps):
+            self._warn_few(ramp.num_steps, batches_per_update)
+        return Recorder(
             ramp,
             batches_per_update=batches_per_update,
             batches_gathered=gathered,
             stop_on_divergence=self._stop_on_divergence,
         )
-        self.context = dataclasses.replace(self.context, num_steps=ramp.num_steps)
-        if ramp.num_steps < min(FEW_STEPS, self._ramp.num_steps):
-            self._warn_few(ramp.num_steps, batches_per_update)
 
     def end(self) -> None:
         """Puts everything back at the end of `fit`.
@@ -148,7 +165,11 @@ class Session:
             undo.pop()()
         self._on_end()
 
-    def _prepare(self) -> None:
+    @property
+    def _shares_step(self) -> bool:
+        return self._grip is not None and self._grip.step is self._functions["train_function"]
+
+    def _take_hold(self) -> _Grip:
         """Keeps the state and takes hold of the rate; needs a model with weights."""
         host, model = self.host, self.host.model
         host.build_optimizer()
@@ -156,56 +177,54 @@ class Session:
         self._undo += [model.reset_metrics, snapshot.close, snapshot.restore]
         control = RateControl(model.optimizer, host.make_rate_variable)
         self._undo.append(control.restore)
-        self._control = control
-        planned = self.context
-        context = describe(host, control, steps_per_epoch=planned.steps_per_epoch, notes=planned.notes)
-        ramp_only = {"start_lr": planned.start_lr, "end_lr": planned.end_lr, "num_steps": planned.num_steps}
-        self.context = dataclasses.replace(context, **ramp_only)
+        self.context = describe(host, control, self.context)
         shared = self._functions["train_function"]
         anew = control.replaces_schedule or host.needs_own_step(shared)
-        self._step = host.own_step_function() if anew else shared
-        self._meter = make_meter(host, control.variables, self._monitor)
+        step = host.own_step_function() if anew else shared
+        return _Grip(step=step, meter=make_meter(host, control.variables, self._monitor), control=control)
 
     def _execute(self, *args: Any) -> Any:  # noqa: ANN401 - the hosts' arguments differ
         """Stands in for the model's train function."""
         try:
-            if self._meter is None:
+            if self._grip is None:
                 self.host.build(args[0])
-                self._prepare()
-            return self._execute_batches(args)
+                self._grip = self._take_hold()
+            if self.recorder is None:
+                self.recorder = self._make_recorder(1)
+            return self._execute_batches(self._grip, self.recorder, args)
         except BaseException as error:
             if type(error).__name__ not in EXHAUSTED:
                 self._fail()
             raise
 
-    def _execute_batches(self, args: tuple[Any, ...]) -> Any:  # noqa: ANN401
+    def _execute_batches(self, grip: _Grip, recorder: Recorder, args: tuple[Any, ...]) -> Any:  # noqa: ANN401
         """Does as many batches as one call of the train function should."""
-        result, logs = None, {}
-        for _ in range(self.host.batches_per_execution):
+        result, logs = self._one_batch(grip, recorder, args)
+        for _ in range(1, self.host.batches_per_execution):
+            if self._is_over(recorder):
+                break
+            args = grip.meter.next_args(args, result)
             try:
-                result, logs = self._one_batch(args)
-            except BaseException as error:
-                if result is None or type(error).__name__ not in EXHAUSTED:
+                result, logs = self._one_batch(grip, recorder, args)
+            except Exception as error:
+                if type(error).__name__ not in EXHAUSTED:
                     raise
                 break
-            if self._is_over():
-                self.host.model.stop_training = True
-                break
-            args = self._meter.next_args(args, result)
-        return self._meter.with_logs(result, logs)
+        if self._is_over(recorder):
+            self.host.model.stop_training = True
+        return grip.meter.with_logs(result, logs)
 
-    def _one_batch(self, args: tuple[Any, ...]) -> tuple[Any, dict[str, Any]]:
-        meter, recorder, control = self._meter, self.recorder, self._control
-        rate = recorder.rate
-        result = self._step(*meter.before(args, rate, control.iterations + recorder.num_points))
+    def _one_batch(self, grip: _Grip, recorder: Recorder, args: tuple[Any, ...]) -> tuple[Any, dict[str, Any]]:
+        meter, rate = grip.meter, recorder.rate
+        result = grip.step(*meter.before(args, rate, grip.control.iterations + recorder.num_points))
         reading = meter.after(result)
-        if self.context.batch_size is None and reading.weight is not None and recorder.num_points == 0:
+        if reading.weight is not None and self.context.batch_size is None:
             self.context = dataclasses.replace(self.context, batch_size=round(reading.weight))
         recorder.add(reading.loss)
         return result, {**meter.logs(result), self._monitor: reading.logged, "learning_rate": rate}
 
-    def _is_over(self) -> bool:
-        return self.recorder.stop is not None or self._guard.requested
+    def _is_over(self, recorder: Recorder) -> bool:
+        return recorder.stop is not None or (self._guard is not None and self._guard.requested)
 
     def _fail(self) -> None:
         """Puts everything back when a step ends by an exception.
@@ -229,8 +248,8 @@ class Session:
         per_epoch = (self.context.steps_per_epoch or 1) // batches_per_update
         epochs = -(-self._ramp.num_steps // max(1, per_epoch))
         msg = (
-            f"Expected at least {FEW_STEPS} steps, so that the curve can be read. Received: {steps} updates in all epochs "
-            f"of this fit. Pass `epochs={epochs}`, or smaller batches, for a scan of {self._ramp.num_steps} steps; the "
-            "scan ends by itself."
+            f"Expected at least {FEW_STEPS} steps, so that the curve can be read. Received: {steps} updates in all "
+            f"epochs of this fit. Pass `epochs={epochs}`, or smaller batches, for a scan of "
+            f"{self._ramp.num_steps} steps; the scan ends by itself."
         )
         warnings.warn(msg, LRScanWarning, stacklevel=2)

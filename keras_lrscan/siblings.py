@@ -18,16 +18,18 @@ if TYPE_CHECKING:
 
 __all__ = ["SET_ASIDE", "Hooks", "callback_list", "fit_frame", "rearrange"]
 
-SET_ASIDE: Mapping[str, str] = MappingProxyType({
-    "BackupAndRestore": "it would delete the backup of the real training",
-    "CSVLogger": "it would write the scan into the log of the real training",
-    "EarlyStopping": "it would stop the scan, or put its own weights in the place of the restored ones",
-    "LearningRateScheduler": "it sets the learning rate as well",
-    "ModelCheckpoint": "it would save weights that the scan has spoilt",
-    "ReduceLROnPlateau": "it sets the learning rate as well",
-    "SwapEMAWeights": "it exchanges the weights as well",
-    "TensorBoard": "it would write the scan into the log of the real training",
-})
+SET_ASIDE: Mapping[str, str] = MappingProxyType(
+    {
+        "BackupAndRestore": "it would delete the backup of the real training",
+        "CSVLogger": "it would write the scan into the log of the real training",
+        "EarlyStopping": "it would stop the scan, or put its own weights in the place of the restored ones",
+        "LearningRateScheduler": "it sets the learning rate as well",
+        "ModelCheckpoint": "it would save weights that the scan has spoilt",
+        "ReduceLROnPlateau": "it sets the learning rate as well",
+        "SwapEMAWeights": "it exchanges the weights as well",
+        "TensorBoard": "it would write the scan into the log of the real training",
+    }
+)
 """Callbacks of Keras, and subclasses of them, that sit out a scan, with the reason."""
 
 FRAMES_TO_LIST = 3
@@ -40,7 +42,7 @@ def _skip(*_: object, **__: object) -> None:
     """Does nothing."""
 
 
-_skip._is_default = True  # type: ignore[attr-defined]  # Keras 3 looks for this mark to leave a hook out
+vars(_skip)["_is_default"] = True  # Keras 3 looks for this mark to leave a hook out
 
 
 class Hooks:
@@ -120,9 +122,7 @@ def rearrange(owner: Any, scan: Hooks, closer: Hooks) -> list[str]:  # noqa: ANN
     reasons = [(member, _reason(member)) for member in others]
     staying = [member for member, reason in reasons if reason is None]
     owner.callbacks = [scan, *staying, closer]  # a new list: a loop over the old one, going on now, is not disturbed
-    return [
-        f"{type(member).__name__} sat out the scan: {reason}." for member, reason in reasons if reason is not None
-    ]
+    return [f"{type(member).__name__} sat out the scan: {reason}." for member, reason in reasons if reason is not None]
 
 
 def _reason(member: object) -> str | None:

@@ -1,9 +1,9 @@
 """When a scan's loss has diverged, judged from the noise and the level of its own curve.
 
-A ratio to the best loss, the usual rule, is wrong for a loss near zero (any noise is a large ratio), for a negative loss
-(the ratio turns round) and for a loss with a bounded top. Here a loss has diverged when it stays clearly above the level
-that the curve *started* at, so a return from a valley to the starting level is not divergence: it is a shape worth
-recording.
+A ratio to the best loss, the usual rule, is wrong for a loss near zero (any noise is a large ratio), for a negative
+loss (the ratio turns round) and for a loss with a bounded top. Here a loss has diverged when it stays clearly above the
+level that the curve *started* at, so a return from a valley to the starting level is not divergence: it is a shape
+worth recording.
 """
 
 from __future__ import annotations
@@ -99,17 +99,13 @@ class DivergenceState:
         )
         if not in_start and middle > state.threshold:
             return replace(state, above=self.above + 1)
-        return state._with_difference(loss - self.recent[-1] if self.recent else None)
+        if not self.recent:
+            return state
+        square = (loss - self.recent[-1]) ** 2
+        if self.num_squares >= NOISE_WARM_UP:
+            square = min(square, NOISE_CLIP**2 * self.squares / self.num_squares)
+        return replace(state, above=0, squares=self.squares + square, num_squares=self.num_squares + 1)
 
     @property
     def _num_start(self) -> int:
         return max(3, self.num_steps // 10)
-
-    def _with_difference(self, difference: float | None) -> DivergenceState:
-        """Takes a step that is not part of a rise into the noise."""
-        if difference is None:
-            return replace(self, above=0)
-        square = difference**2
-        if self.num_squares >= NOISE_WARM_UP:
-            square = min(square, NOISE_CLIP**2 * self.squares / self.num_squares)
-        return replace(self, above=0, squares=self.squares + square, num_squares=self.num_squares + 1)
