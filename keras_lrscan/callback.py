@@ -275,8 +275,9 @@ def lr_scan(
         )
         raise ScanError(msg)
     callbacks = [*(fit_options.pop("callbacks", None) or []), scan]
-    epochs = 1 if hasattr(x, "__next__") else num_steps
-    options = {"epochs": epochs, "verbose": 0, **fit_options}
+    is_stream = hasattr(x, "__next__")
+    defaults = {"epochs": 1, "shuffle": False} if is_stream else {"epochs": num_steps}
+    options = {"verbose": 0, **defaults, **fit_options}
     try:
         model.fit(x, y, callbacks=callbacks, **options)
     finally:

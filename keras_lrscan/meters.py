@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from keras_lrscan.errors import ScanError
+from keras_lrscan.snapshot import read_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -136,7 +137,9 @@ class VariableMeter(Meter):
 
     def _find_means(self) -> None:
         """Finds, after the first batch of a fresh epoch, the metrics that hold the running mean."""
-        self._means = [metric for metric in _means(self.host.model, self.monitor) if float(metric.count.numpy()) > 0]
+        self._means = [
+            metric for metric in _means(self.host.model, self.monitor) if float(read_value(metric.count)) > 0
+        ]
         self._empty = [self._writer(metric.total) for metric in self._means]
         self._read_count = self._reader(self._means[0].count) if self._means else None
 
@@ -152,7 +155,7 @@ class VariableMeter(Meter):
 
     def _reader(self, variable: Any) -> Callable[[], float]:  # noqa: ANN401
         if not self._fast:
-            return lambda: float(variable.numpy())
+            return lambda: float(read_value(variable))
         import tensorflow as tf  # noqa: PLC0415 - the host has loaded it
 
         tensor = _resource(variable)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.errors import ScanError
+from keras_lrscan.snapshot import read_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +48,7 @@ def update_phase(optimizer: Any) -> tuple[int, int, int]:  # noqa: ANN401
     leaf = innermost(optimizer)[0]
     batches_per_update = int(getattr(leaf, "gradient_accumulation_steps", None) or 1)
     counter = getattr(leaf, "_iterations", None)  # the public name counts updates
-    batches = int((leaf.iterations if counter is None else counter).numpy())
+    batches = int(read_value(leaf.iterations if counter is None else counter))
     updates, gathered = divmod(batches, batches_per_update)
     return updates, batches_per_update, gathered
 
@@ -104,7 +105,7 @@ class RateControl:
         self._replaced: list[tuple[Any, Any, Any]] = []
         leaves = innermost(optimizer)
         rates = [_rate_of(leaf) for leaf in leaves]
-        known = [float(rate.numpy()) if is_variable(rate) else None for rate in rates]
+        known = [float(read_value(rate)) if is_variable(rate) else None for rate in rates]
         self.lr = known[0] if len(known) == 1 else max((rate for rate in known if rate is not None), default=None)
         """The optimizer's own rate; `None` under a schedule."""
         self.iterations = update_phase(optimizer)[0]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["PLACES", "RandomStates", "Snapshot", "Variable", "checked_place"]
+__all__ = ["PLACES", "RandomStates", "Snapshot", "Variable", "checked_place", "read_value"]
 
 PLACES = ("memory", "disk")
 """Where a snapshot can be kept."""
@@ -45,6 +45,17 @@ def checked_place(snapshot: str) -> Place:
     if snapshot == "disk":
         return "disk"
     raise unknown_option("snapshot", snapshot, PLACES)
+
+
+def read_value(variable: Any) -> NDArray[Any]:  # noqa: ANN401 - the hosts' variables share no type
+    """Returns the value of any host's variable; it may be a view of the live value."""
+    value = getattr(variable, "value", None)
+    if value is None or callable(value):  # a `tf.Variable` has a method of that name
+        return np.asarray(variable.numpy())
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        value = value.float() if str(value.dtype) == "torch.bfloat16" else value  # NumPy knows no such numbers
+    return np.asarray(value.numpy() if hasattr(value, "numpy") else value)
 
 
 class Snapshot:
@@ -76,7 +87,7 @@ class Snapshot:
     def __init__(self, variables: Iterable[Variable], *, place: Place = "memory") -> None:
         self._file = tempfile.TemporaryFile(prefix="lrscan-") if place == "disk" else None  # noqa: SIM115 - lives on
         unique = {id(variable): variable for variable in variables}
-        self._kept = [(variable, self._keep(_copy(variable))) for variable in unique.values()]
+        self._kept = [(variable, self._keep(read_value(variable).copy())) for variable in unique.values()]
         if self._file is not None:
             self._file.flush()
 
@@ -130,12 +141,6 @@ class RandomStates:
             torch.set_rng_state(self._torch)
             if self._cuda is not None:
                 torch.cuda.set_rng_state_all(self._cuda)
-
-
-def _copy(variable: Variable) -> NDArray[Any]:
-    """Returns the value in memory of its own: some hosts hand out a view of the live value."""
-    value = np.asarray(variable.numpy())
-    return value.copy()
 
 
 def _is_constant(array: NDArray[Any]) -> bool:

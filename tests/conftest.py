@@ -1,0 +1,26 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+
+from tests import hosts
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds the switch that renews the golden texts."""
+    parser.addoption("--update-golden", action="store_true", help="write the golden texts anew")
+
+
+@pytest.fixture(scope="session", name="keras")
+def _keras() -> Any:
+    """The host's Keras; the test is skipped where it is not installed."""
+    if hosts.IS_TF_KERAS:
+        return pytest.importorskip("tf_keras", reason="tf_keras is not installed", exc_type=ImportError)
+    return pytest.importorskip("keras", reason="no Keras is installed", exc_type=ImportError)

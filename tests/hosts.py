@@ -1,0 +1,95 @@
+"""The Keras that this test run is about, small models for it, and an independent record of what training does."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+IS_TF_KERAS = os.environ.get("TF_USE_LEGACY_KERAS") == "1"
+"""Whether `fit` is tf_keras's; otherwise it is that of Keras 3, on the backend that `KERAS_BACKEND` names."""
+BACKEND = "tensorflow" if IS_TF_KERAS else os.environ.get("KERAS_BACKEND", "tensorflow")
+"""Library that computes."""
+
+Arrays = list["NDArray[Any]"]
+
+
+def digits(num_samples: int = 200, *, seed: int = 0) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Ten classes of points in eight dimensions that a small network can tell apart."""
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 10, num_samples)
+    centers = np.random.default_rng(99).normal(size=(10, 8))
+    return (centers[labels] + 0.5 * random.normal(size=(num_samples, 8))).astype("float32"), labels.astype("int32")
+
+
+def classifier(keras: Any, *, seed: int = 1, rich: bool = False, given_input: bool = True) -> Any:
+    """A dense network for `digits`; `rich` adds dropout and batch normalisation."""
+    keras.utils.set_random_seed(seed)
+    layers = keras.layers
+    stack = [layers.InputLayer(input_shape=(8,)) if IS_TF_KERAS else layers.Input((8,))] if given_input else []
+    stack.append(layers.Dense(16, activation="relu"))
+    if rich:
+        stack += [layers.BatchNormalization(), layers.Dropout(0.3)]
+    stack.append(layers.Dense(10, activation="softmax"))
+    return keras.Sequential(stack)
+
+
+def compiled(keras: Any, optimizer: Any = None, *, model: Any = None, **options: Any) -> Any:
+    """`model`, or a `classifier`, compiled for `digits`."""
+    model = classifier(keras) if model is None else model
+    optimizer = keras.optimizers.Adam(1e-3) if optimizer is None else optimizer
+    settings = {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"], **options}
+    model.compile(optimizer=optimizer, **settings)
+    return model
+
+
+def array_of(variable: Any) -> NDArray[Any]:
+    """A copy of a variable's value."""
+    value = variable.numpy() if IS_TF_KERAS or BACKEND == "tensorflow" else variable.value
+    return np.array(value.detach().cpu() if hasattr(value, "detach") else value)
+
+
+def state(model: Any) -> Arrays:
+    """Copies of every variable of model and optimizer."""
+    optimizer = model.optimizer
+    variables = optimizer.variables() if callable(optimizer.variables) else optimizer.variables
+    return [array_of(variable) for variable in [*model.variables, *variables]]
+
+
+def weights(model: Any) -> Arrays:
+    """Copies of every variable of the model."""
+    return [array_of(variable) for variable in model.variables]
+
+
+def same_bits(first: Arrays, second: Arrays) -> bool:
+    """Whether all arrays are equal to the last bit."""
+    return len(first) == len(second) and all(
+        a.shape == b.shape and a.tobytes() == b.tobytes() for a, b in zip(first, second, strict=True)
+    )
+
+
+def batches_of(*arrays: NDArray[Any], size: int, epochs: int) -> list[tuple[NDArray[Any], ...]]:
+    """The batches that an unshuffled `fit` makes of `arrays`."""
+    starts = range(0, len(arrays[0]), size)
+    return [tuple(array[start : start + size] for array in arrays) for _ in range(epochs) for start in starts]
+
+
+def replayed_losses(
+    model: Any,
+    batches: Iterable[Sequence[Any]],
+    update_rates: Iterable[float],
+) -> list[float]:
+    """Losses of a plain training by hand: each batch is evaluated alone, then trained on at its own rate."""
+    losses = []
+    for batch, rate in zip(batches, update_rates, strict=False):
+        model.reset_metrics()
+        losses.append(float(model.test_on_batch(*batch, return_dict=True)["loss"]))
+        model.optimizer.learning_rate = rate
+        model.train_on_batch(*batch)
+    return losses

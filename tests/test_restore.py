@@ -1,0 +1,184 @@
+"""After a scan the model is as it was, and trains on as if there had been no scan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from keras_lrscan.callback import LRScan
+from tests.hosts import BACKEND, IS_TF_KERAS, classifier, compiled, digits, same_bits, state, weights
+
+pytestmark = pytest.mark.keras
+
+OPTIMIZERS: dict[str, Any] = {
+    "sgd": lambda keras: keras.optimizers.SGD(0.05, momentum=0.9),
+    "adam": lambda keras: keras.optimizers.Adam(1e-3),
+    "adamw": lambda keras: keras.optimizers.AdamW(1e-3, weight_decay=1e-2, clipnorm=1.0),
+    "nadam": lambda keras: keras.optimizers.Nadam(1e-3),
+    "averaging": lambda keras: keras.optimizers.Adam(1e-3, use_ema=True, ema_momentum=0.9),
+    "schedule": lambda keras: keras.optimizers.Adam(keras.optimizers.schedules.ExponentialDecay(1e-2, 10, 0.9)),
+    "ftrl": lambda keras: keras.optimizers.Ftrl(1e-2),
+}
+
+
+def scan(model: Any, **options: Any) -> LRScan:
+    x, y = digits(200)
+    recorder = LRScan(start_lr=1e-5, end_lr=1.0, num_steps=12, verbose=0, **options)
+    model.fit(x, y, batch_size=32, epochs=3, verbose=0, callbacks=[recorder])
+    return recorder
+
+
+def train(keras: Any, model: Any, *, seed: int | None = None) -> dict[str, list[float]]:
+    if seed is not None:
+        keras.utils.set_random_seed(seed)
+    x, y = digits(200, seed=3)
+    return dict(model.fit(x, y, batch_size=32, epochs=2, verbose=0).history)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("used", [False, True], ids=["fresh", "used"])
+def test_training_after_a_scan_equals_training_without_one(keras: Any, name: str, used: bool) -> None:  # noqa: FBT001
+    if name == "averaging" and BACKEND == "jax":
+        pytest.skip("Keras itself fails in a second fit with use_ema on JAX")
+    ends = []
+    for with_scan in (False, True):
+        model = compiled(keras, OPTIMIZERS[name](keras), model=classifier(keras, rich=True))
+        if used:
+            train(keras, model)
+        if with_scan:
+            scan(model)
+        history = train(keras, model)
+        ends.append((state(model), history))
+    assert same_bits(ends[0][0], ends[1][0])
+    assert ends[0][1] == ends[1][1]
+
+
+@pytest.mark.parametrize("place", ["memory", "disk"])
+@pytest.mark.parametrize("given_input", [True, False], ids=["built", "unbuilt"])
+def test_training_is_the_same_for_either_snapshot_and_models_not_yet_built(
+    keras: Any,
+    place: str,
+    given_input: bool,  # noqa: FBT001
+) -> None:
+    ends = []
+    for with_scan in (False, True):
+        model = compiled(keras, model=classifier(keras, rich=True, given_input=given_input))
+        if with_scan:
+            scan(model, snapshot=place)
+        train(keras, model, seed=4)
+        ends.append(weights(model))
+    assert same_bits(*ends)
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(
+    name=st.sampled_from(["sgd", "adam", "adamw", "schedule"]),
+    seed=st.integers(0, 2**16),
+    rich=st.booleans(),
+    reseed=st.booleans(),
+    num_steps=st.integers(8, 20),
+)
+def test_no_model_optimizer_or_seed_tells_a_scan(
+    keras: Any,
+    name: str,
+    seed: int,
+    rich: bool,
+    reseed: bool,
+    num_steps: int,  # noqa: FBT001
+) -> None:
+    ends = []
+    for with_scan in (False, True):
+        model = compiled(keras, OPTIMIZERS[name](keras), model=classifier(keras, seed=seed, rich=rich))
+        if with_scan:
+            x, y = digits(100, seed=seed)
+            recorder = LRScan(num_steps=num_steps, verbose=0)
+            model.fit(x, y, batch_size=10, epochs=2, verbose=0, callbacks=[recorder])
+        train(keras, model, seed=seed if reseed else None)
+        ends.append(state(model))
+    assert same_bits(*ends)
+
+
+def test_the_state_is_the_same_right_after_the_scan(keras: Any) -> None:
+    model = compiled(keras, model=classifier(keras, rich=True))
+    train(keras, model)
+    before, function = state(model), model.train_function
+    recorder = scan(model)
+    assert len(recorder.curve) == 12
+    assert same_bits(before, state(model))
+    assert model.stop_training is False
+    if not IS_TF_KERAS:
+        assert model.train_function is function
+    assert all(
+        float(
+            np.asarray(
+                metric.count.value
+                if hasattr(metric.count, "value") and not callable(metric.count.value)
+                else metric.count
+            )
+        )
+        == 0
+        for metric in model.metrics
+        if hasattr(metric, "count")
+    )
+    assert "evaluate" not in vars(model)
+
+
+def test_nothing_is_compiled_anew_for_a_model_in_use(keras: Any) -> None:
+    if BACKEND != "tensorflow":
+        pytest.skip("traces are counted on TensorFlow")
+    traces = []
+
+    class Counted(keras.layers.Dense):  # type: ignore[misc, name-defined]
+        def call(self, inputs: Any) -> Any:
+            traces.append(1)
+            return super().call(inputs)
+
+    model = compiled(
+        keras,
+        model=keras.Sequential(
+            [
+                keras.layers.InputLayer(input_shape=(8,)) if IS_TF_KERAS else keras.layers.Input((8,)),
+                Counted(10, "softmax"),
+            ]
+        ),
+    )
+    train(keras, model)
+    before = len(traces)
+    scan(model)
+    train(keras, model)
+    assert len(traces) == before
+
+
+def test_a_schedule_is_in_its_place_after_the_scan(keras: Any) -> None:
+    schedule = keras.optimizers.schedules.ExponentialDecay(1e-2, 10, 0.9)
+    optimizer = keras.optimizers.Adam(schedule)
+    model = compiled(keras, optimizer)
+    recorder = scan(model)
+    assert optimizer._learning_rate is schedule
+    assert recorder.curve.context.optimizer_lr is None
+    assert recorder.curve.lr[-1] == pytest.approx(1.0)
+    assert recorder.curve.loss[-1] != pytest.approx(recorder.curve.loss[0], abs=1e-3)
+
+
+def test_the_rate_of_the_optimizer_is_what_it_was(keras: Any) -> None:
+    model = compiled(keras, keras.optimizers.Adam(0.0123))
+    recorder = scan(model)
+    rate = model.optimizer.learning_rate
+    assert float(np.asarray(rate.value if not callable(rate.value) else rate)) == pytest.approx(0.0123)
+    assert recorder.curve.context.optimizer_lr == pytest.approx(0.0123)
+
+
+def test_a_scan_object_serves_a_second_fit(keras: Any) -> None:
+    model = compiled(keras)
+    x, y = digits(200)
+    recorder = LRScan(start_lr=1e-5, end_lr=1.0, num_steps=12, verbose=0)
+    curves = []
+    for _ in range(2):
+        model.fit(x, y, batch_size=32, epochs=3, verbose=0, shuffle=False, callbacks=[recorder])
+        curves.append(recorder.curve)
+    assert curves[0] is not curves[1]
+    np.testing.assert_array_equal(curves[0].loss, curves[1].loss)
