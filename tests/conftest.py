@@ -1,16 +1,23 @@
 """Fixtures that every test may use."""
 
+# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
+
 from __future__ import annotations
 
 import os
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests import hosts
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+
+settings.register_profile("suite", max_examples=25, deadline=None, derandomize=True, database=None)
+settings.load_profile("suite")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,0 +1,103 @@
+"""Divergence is judged from the noise and the level of the curve itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keras_lrscan.stopping import DivergenceState
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+STEPS = 100
+Curve = "NDArray[np.float64]"
+
+
+def stop_at(losses: NDArray[np.float64]) -> int | None:
+    state = DivergenceState(len(losses))
+    for step, loss in enumerate(losses):
+        state = state.after(float(loss))
+        if state.diverged:
+            return step
+    return None
+
+
+def noise(scale: float, seed: int = 0) -> NDArray[np.float64]:
+    return scale * np.random.default_rng(seed).normal(size=STEPS)
+
+
+def valley(start: float = 2.3, bottom: float = 0.3, plateau: float = 2.3) -> NDArray[np.float64]:
+    position = np.linspace(0.0, 1.0, STEPS)
+    fall = (start - bottom) / (1 + np.exp(-30 * (position - 0.4)))
+    rise = (plateau - bottom) / (1 + np.exp(-40 * (position - 0.75)))
+    return start - fall + rise
+
+
+def explosion(base: NDArray[np.float64], onset: int, factor: float = 1.5, size: float = 0.1) -> NDArray[np.float64]:
+    steps = np.arange(STEPS)
+    return base + np.where(steps >= onset, size * factor ** np.clip(steps - onset, 0, None), 0.0)
+
+
+RISES = {
+    "from scratch": explosion(valley() + noise(0.05), 80),
+    "near zero": explosion(np.abs(noise(1e-4)), 60, size=1e-4),
+    "negative": explosion(-5.0 + noise(0.1), 60),
+    "already good": explosion(0.05 + np.abs(noise(0.03)), 60, size=0.02),
+    "with a bounded top": np.minimum(explosion(2.3 + noise(0.05), 60), 16.118),
+    "a huge level": explosion(7000 + noise(10.0), 60, size=30.0),
+    "a thousand classes, bounded": np.minimum(explosion(6.9 + noise(0.05), 60), 16.118),
+}
+CALM = {
+    "a valley that returns to chance": valley() + noise(0.05),
+    "a valley that returns a little above chance": valley(plateau=2.6) + noise(0.08),
+    "flat": 2.3 + noise(0.1),
+    "flat and constant": np.full(STEPS, 0.7),
+    "zero": np.zeros(STEPS),
+    "still falling": np.linspace(2.3, 0.2, STEPS) + noise(0.05),
+    "falling below zero": np.linspace(1.0, -4.0, STEPS) + noise(0.1),
+    "noise around zero": noise(1e-3),
+    "a slow upward drift": np.linspace(4.6, 4.9, STEPS) + noise(0.02),
+}
+
+
+@pytest.mark.parametrize("name", RISES)
+def test_a_loss_that_explodes_stops_the_scan_soon(name: str) -> None:
+    losses = RISES[name]
+    step = stop_at(losses)
+    assert step is not None
+    assert losses[step] > losses[:10].max(), "enough of the rise is on record"
+    assert step < STEPS - 5
+
+
+@pytest.mark.parametrize("name", CALM)
+def test_a_loss_that_does_not_explode_runs_to_the_end(name: str) -> None:
+    assert stop_at(CALM[name]) is None
+
+
+def test_single_bad_batches_do_not_stop_a_scan() -> None:
+    losses = valley() + noise(0.05)
+    losses[[20, 45, 60, 63]] = 50.0
+    assert stop_at(losses) is None
+
+
+@given(st.floats(1e-3, 1e3), st.sampled_from(sorted(RISES)))
+def test_the_unit_of_the_loss_does_not_matter(scale: float, name: str) -> None:
+    assert stop_at(scale * RISES[name]) == stop_at(RISES[name])
+
+
+@given(st.integers(0, 200))
+def test_noise_alone_never_stops_a_scan(seed: int) -> None:
+    assert stop_at(2.3 + noise(0.5, seed)) is None
+
+
+def test_the_starting_level_and_the_noise_are_those_of_the_curve() -> None:
+    state = DivergenceState(STEPS)
+    for loss in 2.0 + noise(0.3):
+        state = state.after(float(loss))
+    assert state.start_level == pytest.approx(2.0, abs=0.3)
+    assert state.noise == pytest.approx(0.3, rel=0.3)
