@@ -63,7 +63,10 @@ class Host:
             )
             raise ScanError(msg)
         self.library = importlib.import_module("tf_keras" if self.is_tf_keras else "keras")
-        self._steps_per_execution = 1 if self.is_tf_keras else int(getattr(model, "steps_per_execution", 1) or 1)
+        steps = self._steps_variable
+        self._steps_per_execution = int(
+            steps.numpy() if steps is not None else getattr(model, "steps_per_execution", 1)
+        )
         self.backend: str = "tensorflow" if self.is_tf_keras else self.library.backend.backend()
 
     @property
@@ -146,10 +149,13 @@ class Host:
     @property
     def batches_per_execution(self) -> int:
         """Batches that `fit` expects one call of the train function to take, now."""
-        if self.is_tf_keras:
-            steps = getattr(self.model, "_steps_per_execution", None)
-            return 1 if steps is None else int(steps.numpy())
-        return self._steps_per_execution
+        steps = self._steps_variable
+        return self._steps_per_execution if steps is None else int(steps.numpy())
+
+    @property
+    def _steps_variable(self) -> Any:  # noqa: ANN401
+        """tf_keras's variable for `batches_per_execution`, which it lowers for the end of an epoch; or `None`."""
+        return getattr(self.model, "_steps_per_execution", None) if self.is_tf_keras else None
 
     def train_functions(self) -> dict[str, Any]:
         """Returns the attributes that hold compiled train functions."""
@@ -165,8 +171,7 @@ class Host:
         """
         for name, value in functions.items():
             setattr(self.model, name, value)
-        if not self.is_tf_keras:
-            self.model.steps_per_execution = self._steps_per_execution
+        self._set_steps_per_execution(self._steps_per_execution)
         if shared and self.has_stateful_randomness(functions["train_function"]):
             self.model.train_function = None
 
@@ -186,18 +191,17 @@ class Host:
 
     @contextlib.contextmanager
     def _single_steps(self) -> Iterator[None]:
-        """Makes train functions of one step; TensorFlow looks at the number again when it traces."""
-        if not self.is_tf_keras:
-            self.model.steps_per_execution = 1
-            yield
-            return
-        steps = getattr(self.model, "_steps_per_execution", None)
-        before = 1 if steps is None else int(steps.numpy())
-        if steps is not None:
-            steps.assign(1)
+        """Makes train functions of one step; Keras 3 looks at the number again when it traces, tf_keras in `fit`."""
+        self._set_steps_per_execution(1)
         yield
-        if steps is not None:
-            steps.assign(before)
+        if self.is_tf_keras:
+            self._set_steps_per_execution(self._steps_per_execution)
+
+    def _set_steps_per_execution(self, number: int) -> None:
+        if self._steps_variable is not None:
+            self._steps_variable.assign(number)
+        elif not self.is_tf_keras:
+            self.model.steps_per_execution = number
 
     def _in_scope(self, make: Callable[[], Any]) -> Any:  # noqa: ANN401
         strategy = getattr(self.model, "distribute_strategy", None)

@@ -87,6 +87,7 @@ class Session:
         self._on_end = on_end
         self._undo: list[Callable[[], None]] = []
         self._functions: dict[str, Any] = {}
+        self._batches_of_epoch = 0
         self._grip: _Grip | None = None
         self._guard: InterruptGuard | None = None
 
@@ -119,6 +120,7 @@ class Session:
 
     def start_epoch(self, *, epochs_left: int) -> None:
         """Notes the start of an epoch; the first one settles how long the ramp can be."""
+        self._batches_of_epoch = 0
         if self._grip is not None:
             self._grip.meter.start_epoch()
         if self.recorder is None:
@@ -201,7 +203,7 @@ class Session:
         """Does as many batches as one call of the train function should."""
         result, logs = self._one_batch(grip, recorder, args)
         for _ in range(1, self.host.batches_per_execution):
-            if self._is_over(recorder):
+            if self._is_over(recorder) or self._batches_of_epoch == self.context.steps_per_epoch:
                 break
             args = grip.meter.next_args(args, result)
             try:
@@ -217,6 +219,7 @@ class Session:
     def _one_batch(self, grip: _Grip, recorder: Recorder, args: tuple[Any, ...]) -> tuple[Any, dict[str, Any]]:
         meter, rate = grip.meter, recorder.rate
         result = grip.step(*meter.before(args, rate, grip.control.iterations + recorder.num_points))
+        self._batches_of_epoch += 1
         reading = meter.after(result)
         if reading.weight is not None and self.context.batch_size is None:
             self.context = dataclasses.replace(self.context, batch_size=round(reading.weight))

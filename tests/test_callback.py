@@ -17,7 +17,7 @@ from keras_lrscan.analysis import Analysis
 from keras_lrscan.callback import LRScan, last_scan, lr_scan
 from keras_lrscan.curve import StopReason
 from keras_lrscan.errors import InvalidOptionError, LRScanWarning, ScanError
-from tests.hosts import BACKEND, IS_TF_KERAS, classifier, compiled, digits, same_bits, state
+from tests.hosts import BACKEND, IS_TF_KERAS, classifier, compiled, digits, same_bits, state, weights
 
 
 @pytest.mark.keras
@@ -116,10 +116,10 @@ def test_a_model_that_is_not_compiled_is_refused(keras: Any) -> None:
 @pytest.mark.keras
 def test_a_loss_that_is_not_logged_is_refused_with_what_is(keras: Any) -> None:
     model = compiled(keras)
-    before = state(model)[: len(model.variables)]
+    before = weights(model)
     with pytest.raises(ScanError, match=r"`monitor` to be one of the logs.*'loss'.*Received: monitor='lost'"):
         model.fit(*digits(), epochs=6, verbose=0, callbacks=[LRScan(monitor="lost", verbose=0)])
-    assert same_bits(before, state(model)[: len(model.variables)])
+    assert same_bits(before, weights(model))
 
 
 @pytest.mark.keras
@@ -135,7 +135,7 @@ def test_copies_leave_model_and_running_scan_behind(keras: Any) -> None:
 def test_a_loop_of_train_on_batch_can_drive_a_scan(keras: Any) -> None:
     model = compiled(keras)
     x, y = digits(320)
-    before = state(model)[: len(model.variables)]
+    before = weights(model)
     recorder = LRScan(start_lr=1e-5, end_lr=1e-2, num_steps=10, verbose=0)
     recorder.set_model(model)
     model.make_train_function()
@@ -144,7 +144,7 @@ def test_a_loop_of_train_on_batch_can_drive_a_scan(keras: Any) -> None:
         model.train_on_batch(x[start : start + 32], y[start : start + 32])
     recorder.on_train_end()
     assert len(recorder.curve) == 10
-    assert same_bits(before, state(model)[: len(model.variables)])
+    assert same_bits(before, weights(model))
 
 
 def test_before_a_scan_there_is_no_curve() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from keras_lrscan.callback import LRScan
 from keras_lrscan.errors import ScanError
-from tests.hosts import IS_TF_KERAS, compiled, digits, same_bits, state
+from tests.hosts import IS_TF_KERAS, compiled, digits, same_bits, weights
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,10 +35,10 @@ def clashing(keras: Any, folder: Path) -> list[Any]:
 def test_callbacks_that_judge_keep_or_steer_sit_out(keras: Any, tmp_path: Path, scan_first: bool) -> None:  # noqa: FBT001
     model = compiled(keras)
     x, y = digits(200)
-    before = [weight.tobytes() for weight in state(model)[: len(model.variables)]]
+    before = [weight.tobytes() for weight in weights(model)]
     recorder, others = LRScan(num_steps=21, verbose=0), clashing(keras, tmp_path)
     model.fit(x, y, epochs=3, verbose=0, callbacks=[recorder, *others] if scan_first else [*others, recorder])
-    assert [weight.tobytes() for weight in state(model)[: len(model.variables)]] == before
+    assert [weight.tobytes() for weight in weights(model)] == before
     assert list(tmp_path.iterdir()) == []
     notes = " ".join(recorder.curve.context.notes)
     assert all(f"{type(other).__name__} sat out the scan: it" in notes for other in others)
@@ -55,10 +55,10 @@ def test_a_subclass_of_such_a_callback_sits_out_too(keras: Any) -> None:
 
 def test_two_scans_in_one_fit_are_refused_before_the_first_batch(keras: Any) -> None:
     model = compiled(keras)
-    before = state(model)
+    before = weights(model)
     with pytest.raises(ScanError, match=r"Expected one `LRScan` in a `fit`. Received: two of them"):
         model.fit(*digits(), verbose=0, callbacks=[LRScan(verbose=0), LRScan(verbose=0)])
-    assert same_bits(before, state(model))
+    assert same_bits(before, weights(model))
 
 
 def test_harmless_callbacks_run_and_see_the_model_put_back_only_after_them(keras: Any) -> None:
@@ -74,10 +74,10 @@ def test_harmless_callbacks_run_and_see_the_model_put_back_only_after_them(keras
                 weight.assign(weight * 0.0)
 
     model = compiled(keras)
-    before = state(model)[: len(model.variables)]
+    before = weights(model)
     model.fit(*digits(), epochs=3, verbose=0, callbacks=[LRScan(num_steps=14, verbose=0), Spy()])
     assert calls == ["epoch 0", "epoch 1", "end"]
-    assert same_bits(before, state(model)[: len(model.variables)])
+    assert same_bits(before, weights(model))
 
 
 def test_validation_data_is_not_evaluated_in_a_scan_and_is_afterwards(keras: Any) -> None:
