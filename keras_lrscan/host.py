@@ -134,7 +134,7 @@ class Host:
         else:
             layers = self.model._flatten_layers()  # noqa: SLF001 - `losses` would take activity terms along
             terms = [make() for layer in layers for make in getattr(layer, "_callable_losses", [])]
-        return sum(float(term) for term in terms) if terms else None
+        return sum(float(term.detach() if hasattr(term, "detach") else term) for term in terms) if terms else None
 
     def has_stateful_randomness(self, train_function: Any) -> bool:  # noqa: ANN401
         """Whether a traced `train_function` holds kernels whose random state nobody can put back."""

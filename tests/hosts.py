@@ -54,7 +54,7 @@ def compiled(keras: Any, optimizer: Any = None, *, model: Any = None, **options:
 def array_of(variable: Any) -> NDArray[Any]:
     """A copy of a variable's value."""
     value = variable.numpy() if IS_TF_KERAS or BACKEND == "tensorflow" else variable.value
-    return np.array(value.detach().cpu() if hasattr(value, "detach") else value)
+    return np.array(value.detach().cpu().numpy() if hasattr(value, "detach") else value)
 
 
 def state(model: Any) -> Arrays:
