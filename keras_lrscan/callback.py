@@ -251,7 +251,8 @@ def lr_scan(
 
     Raises:
         InvalidOptionError: If an argument has a value that makes no scan.
-        ScanError: If the model is not compiled, or no batch could be recorded.
+        ScanError: If the model is not compiled, if no batch could be recorded, or if this Keras cannot `fit` under the
+            model's distribution strategy.
 
     Example:
     ```python
@@ -280,6 +281,14 @@ def lr_scan(
     options = {"verbose": 0, **defaults, **fit_options}
     try:
         model.fit(x, y, callbacks=callbacks, **options)
+    except ValueError as error:
+        if "PerReplica" in str(error) and "MultiWorker" in type(model.distribute_strategy).__name__:
+            msg = (
+                "Expected a `fit` that runs on several workers. Received: MultiWorkerMirroredStrategy with a Keras 3 "
+                "whose `fit` cannot use it, scan or no scan. Scan in one process, or use tf_keras."
+            )
+            raise ScanError(msg) from error
+        raise
     finally:
         scan.restore()
     return scan.analysis

@@ -10,7 +10,7 @@ import sys
 from contextlib import nullcontext
 from typing import Any
 
-from keras_lrscan.callback import LRScan
+from keras_lrscan.callback import LRScan, last_scan, lr_scan
 from keras_lrscan.errors import ScanError
 from tests.hosts import IS_TF_KERAS, compiled, digits, same_bits, weights
 
@@ -36,8 +36,10 @@ def scanned(keras: Any, scope: Any, *, then_train: bool) -> tuple[LRScan, list[A
     x, y = digits(192)
     with scope:
         model = compiled(keras, keras.optimizers.SGD(0.05, momentum=0.9))
-    recorder = LRScan(start_lr=1e-4, end_lr=1e-1, num_steps=STEPS, verbose=0)
-    model.fit(x, y, callbacks=[recorder], **OPTIONS)
+    ramp: dict[str, Any] = {"start_lr": 1e-4, "end_lr": 1e-1, "num_steps": STEPS, "verbose": 0}
+    lr_scan(model, x, y, **ramp, **{name: OPTIONS[name] for name in ("batch_size", "epochs", "shuffle")})
+    recorder = last_scan()
+    assert recorder is not None
     if then_train:
         model.fit(x, y, **OPTIONS)
     return recorder, weights(model)
