@@ -282,7 +282,8 @@ def lr_scan(
     try:
         model.fit(x, y, callbacks=callbacks, **options)
     except ValueError as error:
-        if "PerReplica" in str(error) and "MultiWorker" in type(model.distribute_strategy).__name__:
+        strategy = getattr(model, "distribute_strategy", None)
+        if "PerReplica" in str(error) and getattr(strategy, "cluster_resolver", None) is not None:
             msg = (
                 "Expected a `fit` that runs on several workers. Received: MultiWorkerMirroredStrategy with a Keras 3 "
                 "whose `fit` cannot use it, scan or no scan. Scan in one process, or use tf_keras."

@@ -80,9 +80,8 @@ class Host:
         strategy = getattr(self.model, "distribute_strategy", None)
         if strategy is None:
             return None
-        cluster = getattr(strategy, "cluster_resolver", None)
-        many = strategy.num_replicas_in_sync > 1 or "MultiWorker" in type(strategy).__name__
-        return strategy if many or cluster is not None else None
+        has_workers = getattr(strategy, "cluster_resolver", None) is not None
+        return strategy if strategy.num_replicas_in_sync > 1 or has_workers else None
 
     @property
     def is_built(self) -> bool:

@@ -51,7 +51,7 @@ def main() -> None:
     spread = strategy(mode)
     keras = importlib.import_module("tf_keras" if IS_TF_KERAS else "keras")
     x, y = digits(192)
-    single = None if mode == "workers" else scanned(keras, nullcontext(), then_train=False)[0].curve
+    single = [] if mode == "workers" else scanned(keras, nullcontext(), then_train=False)[0].curve.loss.tolist()
     if mode == "parallel":
         keras.distribution.set_distribution(keras.distribution.DataParallel())
     scope = nullcontext() if spread is None else spread.scope()
@@ -63,13 +63,12 @@ def main() -> None:
     with nullcontext() if spread is None else spread.scope():
         plain = compiled(keras, keras.optimizers.SGD(0.05, momentum=0.9))
     plain.fit(x, y, **OPTIONS)
-    if single is None:
-        single = _by_hand(keras, recorder)
+    single = single or _by_hand(keras, recorder)
     print(
         json.dumps(
             {
                 "losses": recorder.curve.loss.tolist(),
-                "single": single.loss.tolist() if hasattr(single, "loss") else single,
+                "single": single,
                 "stop": str(recorder.curve.stop),
                 "same": same_bits(after, weights(plain)),
             }
