@@ -151,7 +151,8 @@ class VariableMeter(Meter):
 
         tensor = _resource(variable)
         handle, dtype, assign = tensor.handle, tensor.dtype, tf.raw_ops.AssignVariableOp
-        return lambda value: assign(resource=handle, value=tf.constant(value, dtype))
+        zero = tf.zeros((), dtype)
+        return lambda value: assign(resource=handle, value=tf.constant(value, dtype) if value else zero)
 
     def _reader(self, variable: Any) -> Callable[[], float]:  # noqa: ANN401
         if not self._fast:
