@@ -56,7 +56,7 @@ class Analysis:
     >>> x = np.linspace(-7, 0, 100)
     >>> analysis = analyze(LRCurve(lr=10.0**x, loss=2.3 - np.exp(-((x + 2) ** 2)) + 10.0 ** (3 * x + 1)))
     >>> str(analysis.verdict.shape), f"{analysis.suggestion.lr:.0e}"
-    ('u-shaped', '4e-03')
+    ('u-shaped', '5e-03')
     """
 
     curve: LRCurve
@@ -202,7 +202,8 @@ def _copies(curve: LRCurve, smoothed: SmoothedCurve) -> list[SmoothedCurve]:
 
 def _smoothed_from_dict(data: Mapping[str, Any]) -> SmoothedCurve:
     values: dict[str, Any] = {
-        name: np.array(value, dtype=float) if isinstance(value, list) else value for name, value in data.items()
+        name: np.array(value, dtype=np.intp if name == "outliers" else float) if isinstance(value, list) else value
+        for name, value in data.items()
     }
     return SmoothedCurve(**values)
 

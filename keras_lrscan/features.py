@@ -44,6 +44,9 @@ PLATEAU_SHARE = 0.1
 VALLEY_DEPTH = 0.25
 """A further valley reaches at least this share of the first fall below the top the first one began from."""
 
+FEWEST_FOR_NOISE = 8
+"""The noise is taken from at least this many points, even where the loss rises sooner."""
+
 NORMAL_90 = 3.29
 """Width of the middle 90 % of a normal variable, in standard deviations."""
 
@@ -194,7 +197,7 @@ def measure(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) -> CurveF
         noise_over_fall=noise / fall if fall > 0 else None,
         flat_decades=float((x[-1] if calm_to is None else x[calm_to.index]) - x[0]),
         num_valleys=sum(valley.loss < top - VALLEY_DEPTH * fall for valley in marks.valleys),
-        lone_batches=smoothed.num_outliers,
+        lone_batches=int((smoothed.outliers < (x.size if marks.elbow is None else marks.elbow.index)).sum()),
         peak=(float(loss.max()) - marks.start.loss) / max(fall, reference),
         **_start(curve.context, marks.start.loss),
         **_without_fall(curve, smoothed, marks, reference),
@@ -210,10 +213,10 @@ def _top_before(marks: Landmarks, start: Landmark) -> float:
 
 
 def _batch_noise(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) -> float:
-    """Returns the noise of one batch before the loss rises, wide enough to hold a heavy tail."""
-    end = smoothed.loss.size if marks.elbow is None else max(marks.elbow.index, 8)
-    residual = (curve.loss[np.isfinite(curve.loss)] - smoothed.loss)[:end]
-    return float(np.subtract(*np.percentile(residual, [95, 5]))) / NORMAL_90
+    """Returns the noise of one batch before the loss rises, from second differences, wide enough for a heavy tail."""
+    end = smoothed.loss.size if marks.elbow is None else max(marks.elbow.index, FEWEST_FOR_NOISE)
+    rough = np.diff(curve.loss[np.isfinite(curve.loss)][:end], 2) / math.sqrt(6)
+    return float(np.subtract(*np.percentile(rough, [95, 5]))) / NORMAL_90 if rough.size else 0.0
 
 
 def _start(context: ScanContext, start: float) -> dict[str, Any]:

@@ -91,9 +91,9 @@ def plot_curve(
     cut = int((curve.loss[finite] > top).sum() + (~finite).sum())
     if cut:
         note = f"{cut} batch{'es' if cut > 1 else ''} off the top"
-        ax.annotate(note, (0.99, 0.98), xycoords="axes fraction", ha="right", va="top", fontsize=8, color=BAD)
+        ax.annotate(note, (0.01, 0.98), xycoords="axes fraction", va="top", fontsize=8, color=BAD)
     title = next(rule.title for rule in SHAPE_RULES if rule.code == analysis.verdict.code)
-    ax.set_title(f"Learning-rate scan: {title}", loc="left")
+    ax.set_title(f"{title[0].upper()}{title[1:]}", loc="left")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, fontsize=8, frameon=False)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
@@ -108,13 +108,15 @@ def _view(analysis: Analysis) -> tuple[float, float]:
     chance = chance_loss(analysis.curve.context)
     noise = 3 * float(np.median(analysis.smoothed.noise))
     low = min(float(smooth.min()) - noise, float(np.percentile(finite, 2)))
-    levels = [marks.start.loss + noise, *([chance] if chance is not None and chance < 20 * marks.start.loss else [])]
-    high = max(levels)
+    high = max(marks.start.loss + noise, *([] if chance is None else [chance]), low)
     calm = smooth[: len(smooth) if marks.elbow is None else marks.elbow.index + 1]
     high = max(high, float(calm.max()) + noise)
     height = max(high - low, LEAST_VIEW * abs(marks.start.loss), 1e-9)
     top = min(high + HEADROOM * height, float(finite.max()) + 0.05 * height)
-    return low - 0.2 * height, max(top, high + 0.2 * height)
+    bottom = low - 0.2 * height
+    if finite.min() >= 0:
+        bottom = max(bottom, -0.08 * height)
+    return bottom, max(top, high + 0.2 * height)
 
 
 def _draw_suggestion(ax: Axes, analysis: Analysis) -> None:

@@ -24,7 +24,7 @@ __all__ = ["SHAPE_RULES", "Shape", "ShapeRule", "ShapeVerdict", "classify"]
 
 
 MAJORITY = 0.5
-"""A shape that fewer of the copies get is not the verdict."""
+"""The verdict is the curve's own shape, or another one, if at least this share of the copies gets it."""
 
 
 class Shape(StrEnum):
@@ -99,14 +99,15 @@ def classify(facts: Mapping[str, Any], *, copies: Sequence[Mapping[str, Any]] = 
     """
     rule, conditions = _first_that_holds(facts)
     evidence = tuple(condition.evidence(facts) for condition in conditions)
-    votes = Counter(_first_that_holds(copy)[0].shape for copy in copies)
-    if copies and votes[rule.shape] < MAJORITY * len(copies):
-        rule = SHAPE_RULES[-1]
-        evidence = tuple(f"{shape}: {count / len(copies):.0%} of copies" for shape, count in votes.most_common())
+    votes = Counter(_first_that_holds(copy)[0] for copy in copies)
+    if copies and votes[rule] < MAJORITY * len(copies):
+        first, count = votes.most_common(1)[0]
+        rule = first if count >= MAJORITY * len(copies) else UNCLEAR
+        evidence = tuple(f"{other.shape}: {num / len(copies):.0%} of copies" for other, num in votes.most_common())
     return ShapeVerdict(
         code=rule.code,
         shape=rule.shape,
-        confidence=votes[rule.shape] / len(copies) if votes[rule.shape] else 0.0,
+        confidence=votes[rule] / len(copies) if copies else 0.0,
         start_state=StartState(facts["start_state"]),
         traits=tuple(trait.name for trait in TRAIT_RULES if all(part.holds(facts) for part in trait.when)),
         evidence=evidence,
@@ -136,6 +137,20 @@ UNKNOWN_START = (
     "nothing to gain. So does a model that learns nothing. Its accuracy before training tells which one yours is."
 )
 NOT_TRAINING_OVER_TIME = "It is not a picture of your training over time, and your model was put back after the test."
+
+UNCLEAR = ShapeRule(
+    code="LRS112",
+    shape=Shape.UNCLEAR,
+    title="can be read in more than one way",
+    when=(),
+    sees=("Copies of this curve with other noise get different shapes, and none of them gets most.",),
+    means=("No honest reading is possible from this one scan.",),
+    is_not=("It does not mean that something is broken.",),
+    tries=(
+        "Scan again with more steps, `LRScan(num_steps=300)`, or larger batches.",
+        "Scan again with another order of the data, and trust what both scans show.",
+    ),
+)
 
 SHAPE_RULES: tuple[ShapeRule, ...] = (
     ShapeRule(
@@ -189,7 +204,7 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         code="LRS103",
         shape=Shape.NOISY,
         title="too noisy to read",
-        when=((NO_FALL, NO_RISE), (FALLS, Condition("noise_over_fall", ">=", 0.6))),
+        when=((NO_FALL, NO_RISE), (FALLS, Condition("noise_over_fall", ">=", 0.4))),
         sees=("The loss jumps from batch to batch by about as much as it moves over the whole test.",),
         means=("Each point is the loss of one small batch. Here the luck of the batch hides what the rate does.",),
         is_not=("Noise alone does not mean that the data are bad or that training will fail.", NOT_OVERFITTING),
@@ -323,18 +338,6 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
             "If that is unstable, take a third of it; if it is slow and steady, three times as much.",
         ),
     ),
-    ShapeRule(
-        code="LRS112",
-        shape=Shape.UNCLEAR,
-        title="can be read in more than one way",
-        when=(),
-        sees=("Copies of this curve with other noise get different shapes, and none of them gets most.",),
-        means=("No honest reading is possible from this one scan.",),
-        is_not=("It does not mean that something is broken.",),
-        tries=(
-            "Scan again with more steps, `LRScan(num_steps=300)`, or larger batches.",
-            "Scan again with another order of the data, and trust what both scans show.",
-        ),
-    ),
+    UNCLEAR,
 )
 """Every shape, in the order in which they are tried; the last is for curves on which the copies do not agree."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from keras_lrscan import CurveTooShortError, InvalidCurveError, LRCurve, ScanContext, StopReason
-from strategies import any_curves
+from tests.strategies import any_curves
 
 if TYPE_CHECKING:
     from pathlib import Path

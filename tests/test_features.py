@@ -10,7 +10,7 @@ from hypothesis import given
 from keras_lrscan import LRCurve, ScanContext, analyze
 from keras_lrscan.features import MEASURES, CurveFeatures, StartState, chance_loss, facts
 from keras_lrscan.synthetic import synthetic_curve
-from strategies import any_curves
+from tests.strategies import any_curves
 
 
 @pytest.mark.parametrize(

@@ -48,8 +48,11 @@ def test_a_condition_says_what_it_saw_and_what_it_asked() -> None:
 
 
 def test_codes_are_unique_and_in_their_ranges() -> None:
-    tables = {"LRS1": SHAPE_RULES, "LRS2": TRAIT_RULES, "LRS3": CAUSES}
-    for prefix, table in tables.items():
-        codes = [row.code for row in table]
+    tables = {
+        "LRS1": [rule.code for rule in SHAPE_RULES],
+        "LRS2": [rule.code for rule in TRAIT_RULES],
+        "LRS3": [cause.code for cause in CAUSES],
+    }
+    for prefix, codes in tables.items():
         assert len(set(codes)) == len(codes)
         assert all(code.startswith(prefix) and len(code) == 6 for code in codes)

@@ -33,7 +33,7 @@ def test_no_landmark_moves_by_more_than_one_step_beside_its_knot_on_a_noise_free
     marks = find_landmarks(smooth(curve, method=method), chance=np.log(10))
     assert marks.minimum is not None
     assert marks.steepest is not None
-    knot = 0.0 if len(curve) <= MAX_KNOTS else (x[-1] - x[0]) / MAX_KNOTS
+    knot = 0.0 if len(curve) <= MAX_KNOTS else 1.5 * (x[-1] - x[0]) / MAX_KNOTS
     step = (x[1] - x[0]) * 1.01 + knot
     assert abs(np.log10(marks.minimum.lr) - x[np.argmin(curve.loss)]) <= step
     assert abs(np.log10(marks.steepest.lr) - x[np.argmin(np.gradient(curve.loss, x))]) <= step
@@ -61,7 +61,7 @@ def test_a_lone_bad_batch_leaves_the_line_alone() -> None:
     loss = curve.loss.copy()
     loss[80] = 50.0
     spiked = smooth(LRCurve(lr=curve.lr, loss=loss))
-    assert spiked.num_outliers >= 1
+    assert 80 in spiked.outliers
     assert np.abs(spiked.loss - smooth(curve).loss).max() < 0.05
 
 
@@ -98,5 +98,5 @@ def test_copies_scatter_as_much_as_the_line_is_uncertain() -> None:
 
 
 def test_an_unknown_smoother_is_refused_by_name() -> None:
-    with pytest.raises(InvalidOptionError, match="`method` must be one of 'spline'.* Received: method='ema'"):
+    with pytest.raises(InvalidOptionError, match=r"`method` must be one of 'spline'.* Received: method='ema'"):
         smooth(synthetic_curve("flat"), method="ema")

@@ -10,7 +10,7 @@ from keras_lrscan import InvalidOptionError, LRCurve, analyze
 from keras_lrscan.shapes import Shape
 from keras_lrscan.suggest import DEFAULT_METHODS, SUGGESTION_METHODS, WHY_NONE, Reading, Role
 from keras_lrscan.synthetic import SYNTHETIC_LOSSES, synthetic_curve
-from strategies import any_curves, valley_curves
+from tests.strategies import any_curves, valley_curves
 
 
 @given(any_curves())

@@ -1,0 +1,131 @@
+"""For every code a curve that fires it, and a near miss: the same kind of curve, just on the other side."""
+
+from __future__ import annotations
+
+import math
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keras_lrscan import LRCurve, ScanContext
+from keras_lrscan.synthetic import synthetic_curve
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+__all__ = ["PAIRS"]
+
+TEN_CLASSES = ScanContext(
+    loss_name="sparse_categorical_crossentropy", num_classes=10, start_lr=1e-7, end_lr=10.0, num_steps=200
+)
+X = np.linspace(-7, 1, 200)
+
+
+def changed(context: ScanContext, changes: Mapping[str, float]) -> ScanContext:
+    return ScanContext.from_dict({**context.to_dict(), **changes})
+
+
+def drawn(loss: Array, *, noise: float = 0.01, x: Array = X, stop: str = "end-lr", **context: float) -> LRCurve:
+    loss = np.asarray(loss, dtype=float)
+    noisy = loss + noise * np.random.default_rng(0).standard_normal(loss.size)
+    return LRCurve(lr=10.0 ** x[: loss.size], loss=noisy, stop=stop, context=changed(TEN_CLASSES, context))
+
+
+def fall(centre: float, depth: float = 1.8, width: float = 0.6, start: float = math.log(10), x: Array = X) -> Array:
+    return np.asarray(start - depth * 0.5 * (1 + np.tanh((x - centre) / width)))
+
+
+def rise(onset: float, growth: float = 6.0, x: Array = X) -> Array:
+    return np.asarray(np.minimum(growth * np.maximum(x - onset, 0.0) ** 2, 20.0))
+
+
+def known(shape: str, **changes: float) -> LRCurve:
+    curve = synthetic_curve(shape)
+    context = changed(curve.context, changes)
+    return LRCurve(lr=curve.lr, loss=curve.loss, stop=curve.stop, context=context)
+
+
+def cut(curve: LRCurve, num_points: int) -> LRCurve:
+    return LRCurve(lr=curve.lr[:num_points], loss=curve.loss[:num_points], stop="out-of-batches", context=curve.context)
+
+
+def with_tail(curve: LRCurve, keep: int) -> LRCurve:
+    loss = curve.loss.copy()
+    loss[keep:] = np.nan
+    return LRCurve(lr=curve.lr, loss=loss, stop="non-finite", context=curve.context)
+
+
+def spiked(size: float) -> LRCurve:
+    curve = known("u-shaped")
+    loss = curve.loss.copy()
+    loss[40] += size
+    return LRCurve(lr=curve.lr, loss=loss, stop=curve.stop, context=curve.context)
+
+
+def spaced(*, evenly: bool) -> LRCurve:
+    lr = np.linspace(1e-3, 1.0, 100) if evenly else np.geomspace(1e-3, 1.0, 100)
+    x = np.log10(lr)
+    loss = fall(-1.8, x=x) + rise(-0.6, x=x)
+    return LRCurve(lr=lr, loss=loss + 0.01 * np.random.default_rng(0).standard_normal(100), context=TEN_CLASSES)
+
+
+def epochs(*, ordered: bool) -> LRCurve:
+    tooth = 0.4 * (np.arange(200) % 20) / 20
+    tooth = tooth if ordered else np.random.default_rng(1).permutation(tooth)
+    return drawn(fall(0.8) + tooth, steps_per_epoch=20)
+
+
+FLAT = np.full(200, math.log(10))
+COLLAPSE = fall(-3.5) + 1.8 * 0.5 * (1 + np.tanh((X + 1.5) / 0.2))
+
+PAIRS: Mapping[str, tuple[LRCurve, LRCurve]] = MappingProxyType(
+    {
+        "LRS101": (known("u-shaped"), known("still-falling")),
+        "LRS102": (known("monotone-from-pretrained"), known("flat-at-chance")),
+        "LRS103": (drawn(FLAT, noise=0.6), drawn(fall(-2.5, 1.8) + rise(-0.5), noise=0.3)),
+        "LRS104": (known("flat-at-chance"), known("flat-at-chance", chance_loss=20.0)),
+        "LRS105": (known("flat"), drawn(FLAT, noise=0.6)),
+        "LRS106": (known("still-falling"), known("u-shaped")),
+        "LRS107": (known("diverges-at-once"), known("flat-at-chance")),
+        "LRS108": (known("valley-then-plateau"), drawn(fall(-3.5) + rise(-1.5, 1.0))),
+        "LRS109": (known("several-valleys"), drawn(fall(-3.5) + rise(-1.5))),
+        "LRS110": (known("upward-drift"), drawn(1.6 + rise(-1.0))),
+        "LRS111": (cut(known("u-shaped"), 29), cut(known("u-shaped"), 31)),
+        "LRS112": (drawn(fall(-4.5, 0.34)[:90], noise=0.25), known("u-shaped")),
+        "LRS201": (drawn(fall(-0.4, 1.0, 0.3) + rise(0.2, 60.0)), known("u-shaped")),
+        "LRS202": (drawn(fall(-6.8, 1.8, 1.0) + rise(-2.0)), known("u-shaped")),
+        "LRS203": (drawn(fall(-2.5) + rise(-1.0), noise=0.3), known("u-shaped")),
+        "LRS204": (spiked(5.0), spiked(0.02)),
+        "LRS205": (with_tail(known("still-falling"), 60), with_tail(known("still-falling"), 150)),
+        "LRS206": (drawn(fall(-2.5) - 0.7 * np.exp(-((X + 7) ** 2)) + rise(-1.0)), known("u-shaped")),
+        "LRS207": (drawn(fall(-2.5) + np.where(X > 0.8, 60.0, 0.0)), known("u-shaped")),
+        "LRS208": (epochs(ordered=True), epochs(ordered=False)),
+        "LRS209": (spaced(evenly=True), spaced(evenly=False)),
+        "LRS301": (known("monotone-from-pretrained"), known("flat-at-chance")),
+        "LRS302": (known("u-shaped"), known("u-shaped", chance_loss=6.0)),
+        "LRS303": (known("u-shaped", chance_loss=6.0), known("u-shaped")),
+        "LRS304": (known("u-shaped", chance_loss=0.7), known("u-shaped")),
+        "LRS305": (known("flat-at-chance"), known("monotone-from-pretrained")),
+        "LRS306": (known("flat"), known("flat", end_lr=1e-4)),
+        "LRS307": (known("still-falling"), cut(known("still-falling"), 180)),
+        "LRS308": (cut(known("still-falling"), 180), known("still-falling")),
+        "LRS309": (
+            drawn(fall(-2.5) + rise(-1.0), noise=0.3, batch_size=4),
+            drawn(fall(-2.5) + rise(-1.0), noise=0.3, batch_size=64),
+        ),
+        "LRS310": (drawn(COLLAPSE), drawn(COLLAPSE, chance_loss=1.9)),
+        "LRS311": (known("u-shaped", regularization_loss=1.0), known("u-shaped", regularization_loss=0.1)),
+        "LRS312": (with_tail(known("still-falling"), 60), with_tail(known("still-falling"), 150)),
+        "LRS313": (
+            LRCurve(lr=10.0 ** X[::4], loss=(fall(-2.5) + rise(-1.0))[::4], context=TEN_CLASSES),
+            known("u-shaped"),
+        ),
+        "LRS314": (drawn(fall(-6.8, 1.8, 1.0) + rise(-2.0)), known("u-shaped")),
+    }
+)
+"""Code → (a curve that fires it, a near miss)."""

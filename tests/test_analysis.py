@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+import keras_lrscan
+from keras_lrscan import Analysis, InvalidCurveError, LRCurve, analyze, load
+from keras_lrscan.shapes import Shape
+from keras_lrscan.synthetic import synthetic_curve
+from tests.strategies import any_curves
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@given(any_curves())
+def test_json_gives_back_the_same_analysis_of_any_curve(curve: LRCurve) -> None:
+    analysis = analyze(curve)
+    text = json.dumps(analysis.to_dict(), allow_nan=False)
+    again = Analysis.from_dict(json.loads(text))
+    assert again.to_dict() == analysis.to_dict()
+    assert again.landmarks == analysis.landmarks
+    assert again.features == analysis.features
+    assert again.verdict == analysis.verdict
+    assert again.explain() == analysis.explain()
+
+
+def test_a_saved_analysis_is_loaded_whole(tmp_path: Path) -> None:
+    analysis = analyze(synthetic_curve("u-shaped"))
+    analysis.save(tmp_path / "scan.json")
+    again = load(tmp_path / "scan.json")
+    assert again.suggestions == analysis.suggestions
+    assert again.findings == analysis.findings
+    assert again.version == keras_lrscan.__version__
+    np.testing.assert_array_equal(again.smoothed.loss, analysis.smoothed.loss)
+
+
+def test_the_five_figures_of_a_run_are_in_the_saved_file(tmp_path: Path) -> None:
+    analyze(synthetic_curve("u-shaped")).save(tmp_path / "scan.json")
+    saved = json.loads((tmp_path / "scan.json").read_text())
+    figures = [saved["landmarks"][name]["lr"] for name in ("steepest", "minimum", "elbow")]
+    figures += [saved["features"][name] for name in ("slope_mean", "slope_sd")]
+    assert all(isinstance(figure, float) for figure in figures)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"format": 7, "curve": {}}, "Expected an analysis of format 1. Received: format=7"),
+        ({"lr": [1], "loss": [1]}, r"Received: format=None, keys=\['loss', 'lr'\]. Analyze the curve again"),
+        ({"format": 1, "curve": {"lr": [1], "loss": [1]}}, "of which one is broken: 'smoothed'"),
+    ],
+)
+def test_what_is_not_an_analysis_is_refused(tmp_path: Path, data: dict[str, object], message: str) -> None:
+    (tmp_path / "scan.json").write_text(json.dumps(data))
+    with pytest.raises(InvalidCurveError, match=message):
+        load(tmp_path / "scan.json")
+
+
+@pytest.mark.parametrize("loss", [[np.nan], [1.0], [np.nan, np.inf, 1.0], [2.0, 1.0], [1.0, 1.0, 1.0, 1.0]])
+def test_a_curve_too_short_to_read_is_a_verdict_and_no_error(loss: list[float]) -> None:
+    analysis = analyze(LRCurve(lr=np.arange(1, len(loss) + 1) / 100, loss=loss))
+    assert analysis.verdict.shape is Shape.TOO_SHORT
+    assert analysis.verdict.confidence == 1.0
+    assert analysis.suggestion.lr is None
+    assert analysis.explain()
+
+
+def test_a_reading_does_not_depend_on_chance() -> None:
+    curve = synthetic_curve("u-shaped", noise=0.1)
+    assert analyze(curve).to_dict() == analyze(curve).to_dict()

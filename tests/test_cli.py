@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from keras_lrscan import analyze
+from keras_lrscan.cli import main
+from keras_lrscan.synthetic import synthetic_curve
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PNG = b"\x89PNG"
+
+
+@pytest.fixture
+def csv(tmp_path: Path) -> Path:
+    synthetic_curve("u-shaped").to_csv(tmp_path / "scan.csv")
+    return tmp_path / "scan.csv"
+
+
+def test_analyze_explains_a_csv_file(csv: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["analyze", str(csv)]) == 0
+    assert capsys.readouterr().out.startswith("A U: the textbook curve (u-shaped, LRS101)")
+
+
+def test_analyze_prints_json_that_can_be_read_again(csv: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["analyze", str(csv), "--json", "--chance-loss", "2.303"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["verdict"]["shape"] == "u-shaped"
+    assert data["verdict"]["start_state"] == "at-chance"
+
+
+def test_analyze_draws_a_picture(csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib", exc_type=ImportError)
+    assert main(["analyze", str(csv), "--plot", str(tmp_path / "out.png")]) == 0
+    assert (tmp_path / "out.png").read_bytes().startswith(PNG)
+    assert "Plot written to" in capsys.readouterr().err
+
+
+def test_analyze_reads_a_saved_curve_and_a_saved_analysis(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    curve = synthetic_curve("still-falling")
+    curve.to_json(tmp_path / "curve.json")
+    analyze(curve).save(tmp_path / "analysis.json")
+    main(["analyze", str(tmp_path / "curve.json")])
+    first = capsys.readouterr().out
+    main(["analyze", str(tmp_path / "analysis.json")])
+    assert capsys.readouterr().out == first
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "rate,loss\n1e-4,2\n",
+            "Expected a CSV file with the columns 'lr' and 'loss'. Received: columns=['rate', 'loss']",
+        ),
+        ("lr,loss\nnan,2\n", "Expected every learning rate to be finite and positive. Received: lr[0]=nan."),
+    ],
+)
+def test_a_bad_file_ends_with_a_sentence_and_status_two(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, message: str
+) -> None:
+    (tmp_path / "bad.csv").write_text(text)
+    assert main(["analyze", str(tmp_path / "bad.csv")]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert not captured.out
+
+
+def test_a_missing_file_ends_with_a_sentence_and_status_two(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["analyze", "nowhere.csv"]) == 2
+    assert "nowhere.csv" in capsys.readouterr().err
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("lrscan ")

@@ -1,0 +1,93 @@
+"""The first slice of everything, on a real model and real data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import keras_lrscan
+from keras_lrscan import demo
+from keras_lrscan.cli import main
+from keras_lrscan.curve import LRCurve
+from keras_lrscan.shapes import Shape
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import ModuleType
+
+pytestmark = pytest.mark.keras
+SEEDS = [0, 1, 2]
+
+
+@pytest.fixture
+def x_y() -> tuple[Any, Any]:
+    pytest.importorskip("sklearn", exc_type=ImportError)
+    return demo.digits()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_fresh_digits_classifier_draws_a_u_from_chance(keras: ModuleType, x_y: tuple[Any, Any], seed: int) -> None:
+    keras.utils.set_random_seed(seed)
+    model = demo.digits_model()
+    before = [np.array(weight) for weight in model.get_weights()]
+    scan = keras_lrscan.LRScan(verbose=0)
+    model.fit(*x_y, epochs=3, callbacks=[scan], verbose=0)
+    assert scan.analysis.verdict.shape is Shape.U_SHAPED
+    assert scan.analysis.verdict.start_state == "at-chance"
+    assert scan.analysis.suggestion.lr is not None
+    assert 3e-4 <= scan.analysis.suggestion.lr <= 5e-2
+    assert all(np.array_equal(old, new) for old, new in zip(before, model.get_weights(), strict=True))
+    assert float(model.optimizer.learning_rate) == pytest.approx(1e-3)
+    assert keras_lrscan.last_scan() is scan
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_trained_digits_classifier_is_told_to_be_already_good(
+    keras: ModuleType, x_y: tuple[Any, Any], seed: int
+) -> None:
+    keras.utils.set_random_seed(seed)
+    model = demo.digits_model()
+    model.fit(*x_y, epochs=10, verbose=0)
+    scan = keras_lrscan.LRScan(verbose=0)
+    model.fit(*x_y, epochs=3, callbacks=[scan], verbose=0)
+    assert scan.analysis.verdict.shape is Shape.MONOTONE_FROM_PRETRAINED
+    assert scan.analysis.verdict.start_state == "better-than-chance"
+    text = " ".join(scan.analysis.explain().split())
+    assert "already good" in text
+    assert "It is not overfitting." in text
+
+
+def test_the_verdict_is_printed_without_a_handle(
+    keras: ModuleType, x_y: tuple[Any, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    keras.utils.set_random_seed(0)
+    demo.digits_model().fit(*x_y, epochs=3, callbacks=[keras_lrscan.LRScan()], verbose=0)
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 3
+    assert printed[0].startswith("LRScan: ")
+    assert "learning rate" in printed[1]
+
+
+@pytest.mark.usefixtures("keras", "x_y")
+def test_the_demo_explains_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib", exc_type=ImportError)
+    assert main(["demo", "--json", "--plot", str(tmp_path / "demo.png")]) == 0
+    assert '"shape": "u-shaped"' in capsys.readouterr().out
+    assert (tmp_path / "demo.png").stat().st_size > 10_000
+
+
+@pytest.mark.usefixtures("keras")
+def test_a_scan_saved_on_one_machine_is_read_on_another(tmp_path: Path, x_y: tuple[Any, Any]) -> None:
+    scan = keras_lrscan.LRScan(verbose=0)
+    demo.digits_model().fit(*x_y, epochs=3, callbacks=[scan], verbose=0)
+    scan.curve.to_json(tmp_path / "scan.json")
+    again = keras_lrscan.analyze(LRCurve.from_json(tmp_path / "scan.json"))
+    assert again.to_dict() == scan.analysis.to_dict()
+
+
+def test_a_missing_package_is_named_with_its_pip_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "sklearn.datasets", None)
+    with pytest.raises(keras_lrscan.MissingDependencyError, match=r'pip install "keras_lrscan\[demo\]"'):
+        demo.digits()

@@ -1,0 +1,91 @@
+"""The one direction of data, read from the imports themselves."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import keras_lrscan
+
+PACKAGE = Path(keras_lrscan.__file__).parent
+ORDER = [
+    "_version",
+    "errors",
+    "curve",
+    "smoothing",
+    "landmarks",
+    "features",
+    "rules",
+    "traits",
+    "shapes",
+    "causes",
+    "suggest",
+    "explain",
+    "plot",
+    "analysis",
+    "synthetic",
+    "ramp",
+    "stopping",
+    "recorder",
+    "interrupts",
+    "siblings",
+    "snapshot",
+    "optimizers",
+    "host",
+    "meters",
+    "describe",
+    "session",
+    "callback",
+    "demo",
+    "cli",
+]
+"""Modules from top to bottom; each imports only from those above it."""
+
+
+def imports(path: Path) -> set[str]:
+    """Names of the package's modules that a file imports when it runs, at its top or inside a function."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            node.body = []
+    modules = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
+    return {module.removeprefix("keras_lrscan.") for module in modules if module.startswith("keras_lrscan.")}
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_a_module_imports_only_from_those_above_it(name: str) -> None:
+    assert imports(PACKAGE / f"{name}.py") <= set(ORDER[: ORDER.index(name)])
+
+
+def test_every_module_has_its_place_in_the_order() -> None:
+    assert sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__") == sorted(ORDER)
+
+
+@pytest.mark.parametrize(
+    "heavy", ["keras", "tf_keras", "tensorflow", "jax", "torch", "matplotlib", "sklearn", "jinja2"]
+)
+def test_importing_the_package_does_not_load(heavy: str) -> None:
+    code = f"import sys, keras_lrscan; sys.exit({heavy!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_import_test_can_fail() -> None:
+    code = "import sys, keras_lrscan, matplotlib; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 1
+
+
+def test_the_public_names_are_sorted_and_exist() -> None:
+    assert keras_lrscan.__all__ == sorted(keras_lrscan.__all__, key=lambda name: (name.islower(), name.lower()))
+    for name in keras_lrscan.__all__:
+        assert hasattr(keras_lrscan, name)
+
+
+def test_every_module_lists_what_it_exports() -> None:
+    for name in ORDER[1:]:
+        module = sys.modules.get(f"keras_lrscan.{name}") or __import__(f"keras_lrscan.{name}", fromlist=["__all__"])
+        assert module.__all__, name
+        assert all(hasattr(module, exported) for exported in module.__all__)

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+
+from keras_lrscan import analyze
+from keras_lrscan.curve import ScanContext
+from keras_lrscan.features import CurveFeatures, facts
+from keras_lrscan.shapes import SHAPE_RULES, Shape, classify
+from keras_lrscan.synthetic import SYNTHETIC_LOSSES, synthetic_curve
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("noise", [0.0, 0.02, 0.1])
+@pytest.mark.parametrize("num_steps", [100, 200, 1000])
+@pytest.mark.parametrize("shape", [shape for shape in SYNTHETIC_LOSSES if shape != Shape.DIVERGES_AT_ONCE])
+def test_each_shape_is_recognised_whatever_the_steps_and_noise(
+    shape: str, num_steps: int, noise: float, seed: int
+) -> None:
+    verdict = analyze(synthetic_curve(shape, num_steps=num_steps, noise=noise, seed=seed)).verdict
+    assert verdict.shape == shape
+    assert verdict.confidence >= 0.5
+
+
+@pytest.mark.parametrize("num_steps", [100, 200, 1000])
+def test_a_curve_that_breaks_at_once_is_recognised_from_its_few_points(num_steps: int) -> None:
+    verdict = analyze(synthetic_curve("diverges-at-once", num_steps=num_steps)).verdict
+    assert verdict.shape is Shape.DIVERGES_AT_ONCE
+
+
+def test_every_shape_has_exactly_one_rule_and_the_unclear_one_is_last() -> None:
+    assert sorted(rule.shape for rule in SHAPE_RULES) == sorted(Shape)
+    assert SHAPE_RULES[-1].shape is Shape.UNCLEAR
+    assert not SHAPE_RULES[-1].when
+
+
+def test_the_confidence_is_the_share_of_copies_that_agree() -> None:
+    falls = facts(CurveFeatures(num_points=100, decades=7.0, fall=0.5, rise=0.5), ScanContext())
+    flat = facts(CurveFeatures(num_points=100, decades=7.0, noise=0.01), ScanContext())
+    verdict = classify(falls, copies=[falls] * 3 + [flat])
+    assert (verdict.shape, verdict.confidence) == (Shape.U_SHAPED, 0.75)
+
+
+def test_a_shape_that_most_copies_do_not_get_is_unclear() -> None:
+    falls = facts(CurveFeatures(num_points=100, decades=7.0, fall=0.5, rise=0.5), ScanContext())
+    flat = facts(CurveFeatures(num_points=100, decades=7.0, noise=0.01), ScanContext())
+    open_end = facts(CurveFeatures(num_points=100, decades=7.0, fall=0.5), ScanContext())
+    verdict = classify(falls, copies=[falls, flat, open_end])
+    assert (verdict.shape, verdict.confidence) == (Shape.UNCLEAR, 0.0)
+    assert verdict.evidence[0] == "u-shaped: 33% of copies"
+
+
+def test_copies_that_agree_overrule_a_curve_that_stands_alone() -> None:
+    falls = facts(CurveFeatures(num_points=100, decades=7.0, fall=0.5, rise=0.5), ScanContext())
+    flat = facts(CurveFeatures(num_points=100, decades=7.0, noise=0.01), ScanContext())
+    verdict = classify(falls, copies=[falls] + [flat] * 3)
+    assert (verdict.shape, verdict.confidence) == (Shape.FLAT, 0.75)
+    assert verdict.evidence == ("flat: 75% of copies", "u-shaped: 25% of copies")
+
+
+def test_noise_lowers_the_confidence() -> None:
+    clear = analyze(synthetic_curve("monotone-from-pretrained", noise=0.02, stop_above=0.4)).verdict
+    rough = analyze(synthetic_curve("monotone-from-pretrained", noise=0.25, stop_above=0.4)).verdict
+    assert clear.confidence > rough.confidence or rough.shape is Shape.UNCLEAR
