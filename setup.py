@@ -7,10 +7,10 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 KERAS = "keras>=3.6"
-# TensorFlow's small CPU-only build exists for Linux and Windows; elsewhere the ordinary one is already CPU-only.
+# TensorFlow's small CPU-only build is used where it exists for sure; elsewhere the ordinary one is already CPU-only.
 TENSORFLOW_CPU = [
-    'tensorflow-cpu>=2.18; sys_platform == "linux" and platform_machine == "x86_64" or sys_platform == "win32"',
-    'tensorflow>=2.18; not (sys_platform == "linux" and platform_machine == "x86_64" or sys_platform == "win32")',
+    'tensorflow-cpu>=2.18; sys_platform == "linux" and platform_machine == "x86_64"',
+    'tensorflow>=2.18; sys_platform != "linux" or platform_machine != "x86_64"',
 ]
 TEST = ["hypothesis>=6.120", "pytest>=8"]
 
