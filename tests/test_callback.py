@@ -67,6 +67,8 @@ def test_the_context_names_the_loss_as_keras_does(keras: Any, loss: str, name: s
 
 
 @pytest.mark.keras
+# Keras's own code for torch is behind NumPy's
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
 def test_the_ramp_fits_the_batches_there_are_and_warns_when_they_are_few(keras: Any) -> None:
     recorder = LRScan(start_lr=1e-6, end_lr=1e-3, verbose=0)
     with pytest.warns(LRScanWarning, match=r"at least 30 steps.*Received: 14 updates.*Pass `epochs=15`"):
