@@ -237,7 +237,6 @@ class _SplineFit:
         )
 
     def smoothed_again(self, rng: np.random.Generator) -> Array:
-        """Returns the fit to a copy of the curve with other noise."""
         usual = np.maximum(self.noise, 1e-12 + 1e-3 * float(self.noise.max()))
         residual = np.clip((self.values - self.fitted) / usual, -OUTLIER_SIGMA, OUTLIER_SIGMA)
         copy = self.fitted + usual * rng.choice(residual, residual.size)
@@ -336,14 +335,12 @@ def _local_noise(residual: Array) -> Array:
 
 
 def _unsmoothed(x: Array, y: Array) -> SmoothedCurve:
-    slope = np.gradient(y, x) if x.size > 1 else np.zeros_like(y)
-    zero = np.zeros_like(y)
     return SmoothedCurve(
         log10_lr=x.copy(),
         loss=y.copy(),
-        slope=slope,
-        noise=zero,
-        standard_error=zero.copy(),
+        slope=np.gradient(y, x) if x.size > 1 else np.zeros_like(y),
+        noise=np.zeros_like(y),
+        standard_error=np.zeros_like(y),
         method="spline",
         window=1.0,
         outliers=np.zeros(0, dtype=np.intp),
