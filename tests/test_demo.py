@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 
 import keras_lrscan
@@ -12,6 +11,7 @@ from keras_lrscan import demo
 from keras_lrscan.cli import main
 from keras_lrscan.curve import LRCurve
 from keras_lrscan.shapes import Shape
+from tests.hosts import array_of, same_bits, weights
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,15 +31,16 @@ def x_y() -> tuple[Any, Any]:
 def test_a_fresh_digits_classifier_draws_a_u_from_chance(keras: ModuleType, x_y: tuple[Any, Any], seed: int) -> None:
     keras.utils.set_random_seed(seed)
     model = demo.digits_model()
-    before = [np.array(weight) for weight in model.get_weights()]
+    before = weights(model)
     scan = keras_lrscan.LRScan(verbose=0)
     model.fit(*x_y, epochs=3, callbacks=[scan], verbose=0)
     assert scan.analysis.verdict.shape is Shape.U_SHAPED
     assert scan.analysis.verdict.start_state == "at-chance"
     assert scan.analysis.suggestion.lr is not None
     assert 3e-4 <= scan.analysis.suggestion.lr <= 5e-2
-    assert all(np.array_equal(old, new) for old, new in zip(before, model.get_weights(), strict=True))
-    assert float(model.optimizer.learning_rate) == pytest.approx(1e-3)
+    assert same_bits(before, weights(model))
+    assert array_of(model.optimizer.learning_rate) == pytest.approx(1e-3)
+    assert array_of(model.optimizer.iterations) == 0
     assert keras_lrscan.last_scan() is scan
 
 
