@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from keras_lrscan.features import StartState
-from keras_lrscan.rules import Condition
+from keras_lrscan.rules import FALLS, NO_FALL, NO_RISE, RISES, Condition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,10 +77,6 @@ def find_causes(facts: Mapping[str, Any]) -> tuple[Finding, ...]:
     )
 
 
-NO_FALL = Condition("fall", "==", 0)
-FALLS = Condition("fall", ">", 0)
-RISES = Condition("rise", ">", 0)
-NO_RISE = Condition("rise", "==", 0)
 AT_CHANCE = Condition("start_state", "==", StartState.AT_CHANCE)
 BETTER = Condition("start_state", "==", StartState.BETTER_THAN_CHANCE)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-__all__ = ["Condition"]
+__all__ = ["FALLS", "NO_FALL", "NO_RISE", "RISES", "Condition"]
 
 OPERATORS: Mapping[str, tuple[Callable[[Any, Any], bool], str]] = MappingProxyType(
     {
@@ -62,3 +62,9 @@ class Condition:
     def __str__(self) -> str:
         """Returns the rule without a value."""
         return f"{OPERATORS[self.op][1]} {MEASURES[self.feature].show(self.threshold)}"
+
+
+FALLS = Condition("fall", ">", 0)
+NO_FALL = Condition("fall", "==", 0)
+RISES = Condition("rise", ">", 0)
+NO_RISE = Condition("rise", "==", 0)

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from keras_lrscan.features import StartState
-from keras_lrscan.rules import Condition
+from keras_lrscan.rules import FALLS, NO_FALL, NO_RISE, RISES, Condition
 from keras_lrscan.traits import TRAIT_RULES
 
 if TYPE_CHECKING:
@@ -122,11 +122,6 @@ def _first_that_holds(facts: Mapping[str, Any]) -> tuple[ShapeRule, tuple[Condit
         if all(condition.holds(facts) for condition in conditions)
     )
 
-
-FALLS = Condition("fall", ">", 0)
-NO_FALL = Condition("fall", "==", 0)
-RISES = Condition("rise", ">", 0)
-NO_RISE = Condition("rise", "==", 0)
 
 NOT_OVERFITTING = (
     "It is not overfitting. Overfitting shows when the loss on data the model never trained on gets worse over many "
