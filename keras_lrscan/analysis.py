@@ -16,14 +16,14 @@ from keras_lrscan.curve import LRCurve, read_json_object
 from keras_lrscan.errors import InvalidCurveError
 from keras_lrscan.explain import explain, summarize
 from keras_lrscan.features import CurveFeatures, StartState, chance_loss, facts, measure, start_reference
-from keras_lrscan.landmarks import Landmark, Landmarks, find_landmarks
+from keras_lrscan.landmarks import Landmark, Landmarks, find_landmarks, with_ranges
 from keras_lrscan.plot import plot_curve
 from keras_lrscan.shapes import Shape, ShapeVerdict, classify
 from keras_lrscan.smoothing import SmoothedCurve, resample, smooth
 from keras_lrscan.suggest import SUGGESTION_METHODS, Reading, Role, Suggestion, SuggestionMethod, suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from os import PathLike
 
     from matplotlib.axes import Axes
@@ -34,6 +34,9 @@ JSON_FORMAT = 1
 
 NUM_COPIES = 50
 """Noise-resampled copies of a curve that vote on the confidence."""
+
+MAX_COPY_POINTS = 2000
+"""Of a longer curve, the copies take every second, third, ... point: what they vote on does not hang on single ones."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -154,20 +157,25 @@ class Analysis:
         Path(path).write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def analyze(curve: LRCurve) -> Analysis:
+def analyze(curve: LRCurve, *, smoother: str = "spline") -> Analysis:
     """Reads a curve: smooths it, finds its landmarks, names its shape and likely causes, and suggests rates.
 
     Args:
         curve: The recorded curve.
+        smoother: String. One of `"spline"` and `"local"`, which do not lag, and `"ema"`, which does.
 
     Returns:
         An `Analysis`. A curve that cannot be read is not an error: its shape says so and its suggestion is `None`.
+
+    Raises:
+        InvalidOptionError: If `smoother` is unknown.
     """
-    smoothed = smooth(curve)
+    smoothed = smooth(curve, method=smoother)
     landmarks, features = _measured(curve, smoothed)
     tested = facts(features, curve.context)
-    copies = [facts(_measured(curve, copy)[1], curve.context) for copy in _copies(curve, smoothed)]
-    verdict = classify(tested, copies=copies)
+    copies = [_measured(thinned, copy) for thinned, copy in _copies(curve, smoother)]
+    verdict = classify(tested, copies=[facts(copy, curve.context) for _, copy in copies])
+    landmarks = with_ranges(landmarks, [marks for marks, _ in copies])
     reading = Reading(curve=curve, smoothed=smoothed, landmarks=landmarks, features=features, verdict=verdict)
     return Analysis(
         curve=curve,
@@ -195,9 +203,14 @@ def _measured(curve: LRCurve, smoothed: SmoothedCurve) -> tuple[Landmarks, Curve
     return landmarks, measure(curve, smoothed, landmarks)
 
 
-def _copies(curve: LRCurve, smoothed: SmoothedCurve) -> list[SmoothedCurve]:
-    finite = np.isfinite(curve.loss)
-    return list(resample(smoothed.log10_lr, curve.loss[finite], smoothed, num_copies=NUM_COPIES))
+def _copies(curve: LRCurve, smoother: str) -> Iterator[tuple[LRCurve, SmoothedCurve]]:
+    """Yields copies of the curve's smooth line, each with the points of the curve that it stands at."""
+    every = slice(None, None, 1 + len(curve) // MAX_COPY_POINTS)
+    thinned = dataclasses.replace(curve, lr=curve.lr[every], loss=curve.loss[every])
+    finite = np.isfinite(thinned.loss)
+    smoothed = smooth(thinned, method=smoother)
+    for copy in resample(smoothed.log10_lr, thinned.loss[finite], smoothed, num_copies=NUM_COPIES):
+        yield thinned, copy
 
 
 def _smoothed_from_dict(data: Mapping[str, Any]) -> SmoothedCurve:

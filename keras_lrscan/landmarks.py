@@ -9,22 +9,25 @@ larger than anything the wander of the line could make.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
-from keras_lrscan.smoothing import NORMAL_MAD
+from keras_lrscan.noise import NORMAL_MAD
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from keras_lrscan.smoothing import SmoothedCurve
 
     Array = NDArray[np.float64]
 
-__all__ = ["Landmark", "Landmarks", "find_landmarks"]
+__all__ = ["Landmark", "Landmarks", "find_landmarks", "with_ranges"]
 
 START_DECADES = 0.3
 """The start level is the median over this much of the scan: the rates there are too small to matter in most scans."""
@@ -61,6 +64,9 @@ FALL_NOISE = 3.0
 NEGLIGIBLE = 1e-3
 """No fall counts below this share of the first loss: a spline overshoots by about as much beside a sharp bend."""
 
+ROUNDING = 1e-9
+"""What happens on a smaller share of the whole range of the loss is an error of rounding."""
+
 DESCENT_SHARE = 0.05
 """The descent has begun where this share of the whole fall is behind."""
 
@@ -71,6 +77,10 @@ CEILING = 1.5
 """Losses further above the start than this many times the fall (or 5 noise levels) are all equally broken."""
 
 
+RANGED = ("descent_start", "steepest", "minimum", "elbow")
+"""The landmarks whose uncertainty is told."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Landmark:
     """One point of the smoothed curve.
@@ -79,11 +89,15 @@ class Landmark:
         index: Position among the points with a finite loss.
         lr: Learning rate there.
         loss: Smoothed loss there (the model's unit).
+        low: Lower end of the range that the landmark keeps to under other noise; `None` if unknown.
+        high: Upper end of that range; `None` if unknown.
     """
 
     index: int
     lr: float
     loss: float
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +152,8 @@ def find_landmarks(
         return Landmarks()
     start = _start_level(smoothed)
     level = max(start, float(np.median(loss)))
-    depth = max(level - float(loss.min()), 5 * float(np.median(smoothed.noise)))
+    negligible = max(NEGLIGIBLE * (reference or 0.0), ROUNDING * float(np.ptp(loss)))
+    depth = max(level - float(loss.min()), 5 * float(np.median(smoothed.noise)), negligible)
     capped = np.minimum(loss, level + CEILING * depth)
     wander = _wander(x, capped)
     error = max(float(np.median(smoothed.standard_error)), 2 * wander)
@@ -175,6 +190,27 @@ def find_landmarks(
         reversal=reversal,
         wander=wander,
     )
+
+
+def with_ranges(marks: Landmarks, copies: Sequence[Landmarks]) -> Landmarks:
+    """Returns `marks` with the range that each named landmark keeps to over noise-resampled copies of the curve.
+
+    The range reaches as far to either side, on the log axis, as 90 % of the copies have their landmark from the curve's
+    own. It is symmetric since the copies show the smoother's bias, too, and show it in the opposite direction. A
+    landmark that fewer than half of the copies have keeps an unknown range.
+
+    Args:
+        marks: The landmarks of the curve.
+        copies: Those of its copies.
+    """
+    ranged = {}
+    for name in RANGED:
+        mark = getattr(marks, name)
+        rates = [other.lr for other in (getattr(copy, name) for copy in copies) if other is not None]
+        if mark is not None and len(rates) >= max(1, len(copies) / 2):
+            reach = 10.0 ** float(np.percentile(np.abs(np.log10(rates) - math.log10(mark.lr)), 90))
+            ranged[name] = replace(mark, low=mark.lr / reach, high=mark.lr * reach)
+    return replace(marks, **ranged)
 
 
 def _smallest_fall(error: float, noise: float, reference: float | None, chance: float | None) -> float:

@@ -7,17 +7,24 @@ differences of noisy numbers. A spline is symmetric: unlike a moving average it 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.interpolate import CubicSpline
-from scipy.linalg import eigh, solve
-from scipy.ndimage import median_filter
+from scipy.signal import lfilter
 
 from keras_lrscan.errors import unknown_option
+from keras_lrscan.linear import Hat, identity_hat, local_hat, spline_hat
+from keras_lrscan.noise import (
+    OUTLIER_SIGMA,
+    difference_noise,
+    local_noise,
+    neighbour_noise,
+    precision,
+    pull_back_outliers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -28,7 +35,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["NORMAL_MAD", "SMOOTHERS", "SmoothedCurve", "resample", "smooth"]
+__all__ = ["LINEAR_SMOOTHERS", "SMOOTHERS", "SmoothedCurve", "resample", "smooth"]
 
 MAX_KNOTS = 250
 """Points beyond this many are averaged in equal steps of log10(rate) first; the cost is then linear in the points."""
@@ -36,31 +43,14 @@ MAX_KNOTS = 250
 FEWEST_POINTS = 4
 """A cubic has four coefficients; fewer points are their own best line."""
 
-DOF_COST = 2.0
-"""Price of a degree of freedom in the cross-validation score: above 1 it guards against chance undersmoothing.
-
-Kim and Gu (2004), "Smoothing spline Gaussian regression: more scalable computation via efficient approximation", find
-1.2 to 1.4 best for even noise. The noise of a scan is uneven: on 12 scans of a fresh digits classifier, 2 keeps the
-valley of each, 1.4 splits one in two; on 180 synthetic scans of strong pure noise, 2 leaves a false valley in 11.
-"""
-
-OUTLIER_SIGMA = 6.0
-"""A batch further than this many standard deviations from the median of its neighbours is pulled back to that line."""
-
 EXPLOSION = 3.0
 """A loss explodes when it rises above its start by more than this many times what happens below the start."""
 
 SMALLEST_SCALE = 1e-200
 """Losses that differ by less are one constant: dividing by less would leave the range of a float."""
 
-NOISE_WIDTH = 31
-"""Points over which the noise around one point is taken."""
-
-LARGEST_CONTRAST = 2.0
-"""The noise around a point counts as at most this many times more or less than usual: it is known only roughly."""
-
-NORMAL_MAD = 1.4826
-"""Standard deviation of a normal variable over its median absolute deviation."""
+EMA_KEEP = 0.98
+"""Share of the average that each batch keeps in the average that fastai, Lightning and ktrain draw."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -123,14 +113,10 @@ def smooth(curve: LRCurve, *, method: str = "spline") -> SmoothedCurve:
 def spline(x: Array, y: Array) -> SmoothedCurve:
     """Natural cubic smoothing spline, smoothness by generalised cross-validation, robust to single bad batches.
 
-    The spline minimises ``sum w (y - f)^2 + penalty * integral f''^2``. With the eigenvectors of the weighted roughness
-    matrix, the fit and its degrees of freedom for every penalty are one product away, and the penalty that minimises
-    ``RSS / (n - 2 dof)^2`` is found on a grid.
-
     Where the loss explodes, the fit is made on ``asinh((y - start) / scale)``: a divergence to 1e6 times the start is
     then a few units high and does not decide how the rest is smoothed, and the noise, which grows with the loss, stays
     comparable. Each point weighs by the inverse of the noise variance found around it, since the noise of a scan
-    changes along it.
+    changes along it. Lone batches far off their neighbours are pulled back first. `spline_hat` has the spline itself.
 
     Args:
         x: log10 of the rates, increasing. Array of shape `(n,)`.
@@ -138,24 +124,55 @@ def spline(x: Array, y: Array) -> SmoothedCurve:
 
     Returns:
         A `SmoothedCurve` at the same `n` points.
+    """
+    return _smoothed_by("spline", x, y)
+
+
+def local(x: Array, y: Array) -> SmoothedCurve:
+    """Local parabolas under a symmetric kernel, on losses prepared as for `spline`; `local_hat` has the fit itself."""
+    return _smoothed_by("local", x, y)
+
+
+def ema(x: Array, y: Array) -> SmoothedCurve:
+    """The moving average that other tools draw, for comparison only: it lags, so no landmark of it can be trusted.
+
+    ``m[t] = 0.98 m[t-1] + 0.02 y[t]``, divided by ``1 - 0.98^(t+1)``: fastai's and ktrain's smoothing. On a scan of 100
+    steps over eight decades its steepest fall stands 0.7 decade too far right.
+
+    Args:
+        x: log10 of the rates, increasing. Array of shape `(n,)`.
+        y: Finite losses. Array of shape `(n,)`.
 
     References:
-        Green and Silverman (1994), "Nonparametric Regression and Generalized Linear Models", chapters 2 and 3.
-        Craven and Wahba (1978), "Smoothing noisy data with spline functions".
+        Howard and Gugger (2020), "fastai: A Layered API for Deep Learning", `Recorder.smooth_loss`.
     """
-    return _unsmoothed(x, y) if x.size < FEWEST_POINTS else _SplineFit.of(x, y).at(x, y)
+    if x.size < FEWEST_POINTS:
+        return _unsmoothed("ema", x, y)
+    weight = 1 - EMA_KEEP ** np.arange(1, y.size + 1)
+    loss = lfilter([1 - EMA_KEEP], [1, -EMA_KEEP], y) / weight
+    noise = local_noise(y - loss)
+    return SmoothedCurve(
+        log10_lr=x.copy(),
+        loss=loss,
+        slope=np.gradient(loss, x),
+        noise=noise,
+        standard_error=noise * np.sqrt((1 - EMA_KEEP) / (1 + EMA_KEEP) * (2 - weight) / weight),
+        method="ema",
+        window=(1 + EMA_KEEP) / (1 - EMA_KEEP),
+        outliers=np.zeros(0, dtype=np.intp),
+    )
 
 
 def resample(x: Array, y: Array, smoothed: SmoothedCurve, *, num_copies: int, seed: int = 0) -> Iterator[SmoothedCurve]:
     """Yields the smooth lines of copies of the curve that differ in the luck of the batches only.
 
     A copy is the smooth line plus residuals drawn with replacement, each scaled to the noise at its place, smoothed
-    again with the same penalty: a residual bootstrap.
+    again with the same smoothness: a residual bootstrap. Of a line that no linear smoother made, the spline is copied.
 
     Args:
         x: log10 of the rates. Array of shape `(n,)`.
         y: Finite losses. Array of shape `(n,)`.
-        smoothed: What `spline` made of them.
+        smoothed: What a linear smoother made of them.
         num_copies: How many copies; of fewer than four points there is one, the curve itself.
         seed: Seed of the draw.
 
@@ -165,140 +182,84 @@ def resample(x: Array, y: Array, smoothed: SmoothedCurve, *, num_copies: int, se
     if x.size < FEWEST_POINTS:
         yield smoothed
         return
-    fit = _SplineFit.of(x, y)
+    prepared = _Prepared.of(x, y)
+    hat = prepared.hat(smoothed.method if smoothed.method in LINEAR_SMOOTHERS else "spline")
+    fitted = hat.matrix @ prepared.values
+    usual = np.maximum(prepared.noise, 1e-12 + 1e-3 * float(prepared.noise.max()))
+    residual = np.clip((prepared.values - fitted) / usual, -OUTLIER_SIGMA, OUTLIER_SIGMA)
     rng = np.random.default_rng(seed)
     for _ in range(num_copies):
-        loss, slope, _ = fit.line(x, fit.smoothed_again(rng))
+        copy = fitted + usual * rng.choice(residual, residual.size)
+        loss, slope, _ = prepared.line(x, hat.matrix @ copy)
         yield replace(smoothed, loss=loss, slope=slope)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _SplineFit:
-    """One smoothing spline, with what is needed to smooth other losses at the same rates in the same way."""
+class _Prepared:
+    """Losses made ready for a linear smoother: outliers pulled back, an explosion folded, many points averaged."""
 
     start: float
     scale: float
     exploded: bool
     knots: Array
     values: Array
-    fitted: Array
-    spread: Array
     noise: Array
-    root: Array
-    vectors: Array
-    shrink: Array
+    weights: Array
+    bin_width: float
     outliers: NDArray[np.intp]
 
     @classmethod
-    def of(cls, x: Array, y: Array) -> _SplineFit:
-        cleaned, outliers = _pull_back_outliers(y)
+    def of(cls, x: Array, y: Array) -> _Prepared:
+        cleaned, outliers = pull_back_outliers(y)
         start, scale = _level_and_scale(cleaned)
         z = (cleaned - start) / scale
         exploded = bool(z.max() > EXPLOSION)
         z = np.arcsinh(z) if exploded else z
         knots, values, counts = _thin(x, z)
-        noise = _noise_of_neighbours(values)
-        root = np.sqrt(counts * _precision(noise * np.sqrt(counts)))
-        vectors, shrink, variance = _choose(_roughness(knots), root, values)
+        noise = neighbour_noise(values)
         return cls(
             start=start,
             scale=scale,
             exploded=exploded,
             knots=knots,
             values=values,
-            fitted=vectors @ (shrink * (vectors.T @ (root * values))) / root,
-            spread=np.sqrt(variance * (vectors**2 @ shrink**2)) / root,
             noise=noise,
-            root=root,
-            vectors=vectors,
-            shrink=shrink,
+            weights=counts * precision(noise * np.sqrt(counts)),
+            bin_width=float(x[-1] - x[0]) / MAX_KNOTS if knots.size < x.size else 0.0,
             outliers=outliers,
         )
+
+    def hat(self, method: str) -> Hat:
+        return identity_hat(self.values) or LINEAR_SMOOTHERS[method](self.knots, self.weights, self.values)
 
     def line(self, x: Array, fitted: Array) -> tuple[Array, Array, Array]:
         """Returns loss, slope and what one unit of the fit is worth in loss, at `x`."""
         curve = CubicSpline(self.knots, fitted, bc_type="natural")
+        if self.bin_width:  # the mean over a bin is above its middle where the curve bends up
+            bent = fitted - self.bin_width**2 / 24 * curve(self.knots, 2)
+            curve = CubicSpline(self.knots, bent, bc_type="natural")
         z = curve(x)
         height, stretch = (np.sinh(z), np.cosh(z)) if self.exploded else (z, np.ones_like(z))
         return self.start + self.scale * height, self.scale * stretch * curve(x, 1), self.scale * stretch
 
-    def at(self, x: Array, y: Array) -> SmoothedCurve:
-        """Returns the smooth line at `x`, with its noise about `y`."""
-        loss, slope, stretch = self.line(x, self.fitted)
-        return SmoothedCurve(
-            log10_lr=x.copy(),
-            loss=loss,
-            slope=slope,
-            noise=_local_noise(y - loss),
-            standard_error=stretch * np.interp(x, self.knots, self.spread),
-            method="spline",
-            window=x.size / float(self.shrink.sum()),
-            outliers=self.outliers.copy(),
-        )
 
-    def smoothed_again(self, rng: np.random.Generator) -> Array:
-        usual = np.maximum(self.noise, 1e-12 + 1e-3 * float(self.noise.max()))
-        residual = np.clip((self.values - self.fitted) / usual, -OUTLIER_SIGMA, OUTLIER_SIGMA)
-        copy = self.fitted + usual * rng.choice(residual, residual.size)
-        return np.asarray(self.vectors @ (self.shrink * (self.vectors.T @ (self.root * copy))) / self.root)
-
-
-def _choose(roughness: Array, root: Array, y: Array) -> tuple[Array, Array, float]:
-    """Returns eigenvectors, their shrinkage at the best penalty, and the variance of a point of weight one."""
-    penalties, vectors = eigh(roughness / np.outer(root, root))
-    penalties = np.maximum(penalties, 0.0)
-    penalties[:2] = 0.0  # constants and straight lines cost nothing
-    grid = np.logspace(-4, 4, 97)[:, None] / max(float(np.median(penalties[2:])), 1e-300)
-    shrink = 1.0 / (1.0 + grid * penalties)
-    dof = shrink.sum(axis=1)
-    residual = ((1.0 - shrink) ** 2 * (vectors.T @ (root * y)) ** 2).sum(axis=1)
-    free = y.size - DOF_COST * dof
-    score = np.where(free > 0, residual / np.maximum(free, 1.0) ** 2, np.inf)
-    best = int(np.argmin(score))
-    return vectors, shrink[best], float(residual[best] / max(y.size - dof[best], 1.0))
-
-
-def _roughness(x: Array) -> Array:
-    """Returns K with ``f' K f = integral f''^2`` for the natural cubic spline through f (Green and Silverman, 2.1)."""
-    n, h = x.size, np.diff(x)
-    q = np.zeros((n, n - 2))
-    inner = np.arange(n - 2)
-    q[inner, inner] = 1 / h[:-1]
-    q[inner + 1, inner] = -1 / h[:-1] - 1 / h[1:]
-    q[inner + 2, inner] = 1 / h[1:]
-    r = np.diag((h[:-1] + h[1:]) / 3) + np.diag(h[1:-1] / 6, 1) + np.diag(h[1:-1] / 6, -1)
-    k = q @ solve(r, q.T, assume_a="pos")
-    return np.asarray((k + k.T) / 2)
-
-
-def _noise_of_neighbours(y: Array) -> Array:
-    """Returns the noise along the curve from second differences, in which a smooth curve all but cancels."""
-    rough = np.abs(np.diff(y, 2)) / math.sqrt(6)
-    around = median_filter(np.pad(rough, 1, mode="edge"), size=min(NOISE_WIDTH, y.size), mode="nearest")
-    return np.asarray(NORMAL_MAD * around)
-
-
-def _precision(noise: Array) -> Array:
-    """Returns weights that fall with the noise variance, within a factor of `LARGEST_CONTRAST` to either side."""
-    usual = float(np.median(noise))
-    if usual <= 0:
-        return np.ones_like(noise)
-    inverse = 1.0 / np.clip(noise / usual, 1 / LARGEST_CONTRAST, LARGEST_CONTRAST) ** 2
-    return np.asarray(inverse / inverse.max())
-
-
-def _pull_back_outliers(y: Array) -> tuple[Array, NDArray[np.intp]]:
-    """Returns the losses with lone far-off batches moved to the edge of what is usual there, and their indices."""
-    width = min(7, y.size - (1 - y.size % 2))
-    middle = median_filter(y, size=width, mode="nearest")
-    away = y - middle
-    usual = NORMAL_MAD * median_filter(np.abs(away), size=min(61, y.size), mode="nearest")
-    low, high = np.percentile(middle, [5, 75])
-    reach = OUTLIER_SIGMA * np.maximum(usual, 0.02 * (high - low))
-    far = np.abs(away) > reach
-    alone = far & ~np.roll(far, 1) & ~np.roll(far, -1)
-    alone[[0, -1]] = False
-    return np.where(alone, middle + np.sign(away) * reach, y), np.flatnonzero(alone)
+def _smoothed_by(method: str, x: Array, y: Array) -> SmoothedCurve:
+    if x.size < FEWEST_POINTS:
+        return _unsmoothed(method, x, y)
+    prepared = _Prepared.of(x, y)
+    hat = prepared.hat(method)
+    loss, slope, stretch = prepared.line(x, hat.matrix @ prepared.values)
+    spread = np.sqrt(hat.variance * (hat.matrix**2 @ (1 / prepared.weights)))
+    return SmoothedCurve(
+        log10_lr=x.copy(),
+        loss=loss,
+        slope=slope,
+        noise=local_noise(y - loss),
+        standard_error=stretch * np.interp(x, prepared.knots, spread),
+        method=method,
+        window=x.size / hat.dof,
+        outliers=prepared.outliers.copy(),
+    )
 
 
 def _level_and_scale(y: Array) -> tuple[float, float]:
@@ -306,9 +267,8 @@ def _level_and_scale(y: Array) -> tuple[float, float]:
     head = max(3, y.size // 25)
     start = float(np.median(y[:head]))
     low = float(np.percentile(y, 2))
-    noise = NORMAL_MAD * float(np.median(np.abs(np.diff(y, 2)))) / math.sqrt(6)
     bulk = float(np.percentile(y, 75) - np.percentile(y, 5))
-    scale = max(start - low, 5 * noise, bulk / 2) or float(np.ptp(y))
+    scale = max(start - low, 5 * difference_noise(y), bulk / 2) or float(np.ptp(y))
     return start, scale if scale > SMALLEST_SCALE else 1.0
 
 
@@ -325,27 +285,25 @@ def _thin(x: Array, y: Array) -> tuple[Array, Array, Array]:
     return centres, means, counts[full]
 
 
-def _local_noise(residual: Array) -> Array:
-    """Returns the standard deviation of one batch along the curve, from the median size of the residuals near it."""
-    num_parts = int(np.clip(residual.size // 15, 1, 20))
-    parts = np.array_split(np.abs(residual), num_parts)
-    centres = np.cumsum([0, *[part.size for part in parts[:-1]]]) + np.array([part.size / 2 for part in parts])
-    levels = [NORMAL_MAD * float(np.median(part)) for part in parts]
-    return np.interp(np.arange(residual.size), centres, levels)
-
-
-def _unsmoothed(x: Array, y: Array) -> SmoothedCurve:
+def _unsmoothed(method: str, x: Array, y: Array) -> SmoothedCurve:
     return SmoothedCurve(
         log10_lr=x.copy(),
         loss=y.copy(),
         slope=np.gradient(y, x) if x.size > 1 else np.zeros_like(y),
         noise=np.zeros_like(y),
         standard_error=np.zeros_like(y),
-        method="spline",
+        method=method,
         window=1.0,
         outliers=np.zeros(0, dtype=np.intp),
     )
 
 
-SMOOTHERS: Mapping[str, Callable[[Array, Array], SmoothedCurve]] = MappingProxyType({"spline": spline})
-"""Name → function of (log10 rates, finite losses)."""
+LINEAR_SMOOTHERS: Mapping[str, Callable[[Array, Array, Array], Hat]] = MappingProxyType(
+    {"spline": spline_hat, "local": local_hat}
+)
+"""Name → function of (places, weights, values). These do not lag."""
+
+SMOOTHERS: Mapping[str, Callable[[Array, Array], SmoothedCurve]] = MappingProxyType(
+    {"spline": spline, "local": local, "ema": ema}
+)
+"""Name → function of (log10 rates, finite losses). `ema` lags and is there to compare with."""

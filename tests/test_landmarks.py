@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from keras_lrscan import LRCurve
+from keras_lrscan import LRCurve, analyze
 from keras_lrscan.features import chance_loss, start_reference
-from keras_lrscan.landmarks import Landmarks, find_landmarks
+from keras_lrscan.landmarks import Landmark, Landmarks, find_landmarks, with_ranges
 from keras_lrscan.smoothing import smooth
 from keras_lrscan.synthetic import SYNTHETIC_LOSSES, synthetic_curve
 from tests.strategies import any_curves, valley_curves
@@ -80,3 +80,28 @@ def test_scaling_the_rates_moves_every_landmark_along(shape: str) -> None:
 
 def test_a_curve_without_a_finite_loss_has_no_landmarks() -> None:
     assert read(LRCurve(lr=[0.1, 0.2], loss=[np.nan, np.inf])) == Landmarks()
+
+
+def range_of_the_minimum(shape: str, noise: float, seed: int) -> tuple[float, float]:
+    """log10 of the ends of the range."""
+    mark = analyze(synthetic_curve(shape, noise=noise, seed=seed)).landmarks.minimum
+    assert mark is not None
+    assert mark.low is not None
+    assert mark.high is not None
+    assert mark.low <= mark.lr <= mark.high
+    return math.log10(mark.low), math.log10(mark.high)
+
+
+def test_the_range_of_a_landmark_is_wider_under_more_noise() -> None:
+    rough, calm = (range_of_the_minimum("u-shaped", noise, seed=1) for noise in (0.1, 0.005))
+    assert rough[1] - rough[0] > calm[1] - calm[0]
+
+
+def test_over_many_scans_the_range_of_the_minimum_mostly_holds_where_it_truly_is() -> None:
+    ranges = [range_of_the_minimum("several-valleys", noise=0.1, seed=seed) for seed in range(20)]
+    assert sum(low <= -3.5 <= high for low, high in ranges) >= 15
+
+
+def test_a_landmark_that_the_copies_do_not_show_has_no_range() -> None:
+    mark = Landmark(index=3, lr=0.1, loss=1.0)
+    assert with_ranges(Landmarks(minimum=mark), [Landmarks(), Landmarks(minimum=mark), Landmarks()]).minimum == mark

@@ -16,6 +16,8 @@ ORDER = [
     "_version",
     "errors",
     "curve",
+    "noise",
+    "linear",
     "smoothing",
     "landmarks",
     "features",

@@ -1,0 +1,54 @@
+"""What reading a curve costs: seconds and memory from a hundred to a million points.
+
+Run it alone on a quiet machine: `python benchmarks/reading_cost.py`. Each row is a process of its own, so that its peak
+memory is its own. The cost should grow with the points, not with their square.
+"""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import time
+from statistics import median
+
+from keras_lrscan import analyze
+from keras_lrscan.smoothing import LINEAR_SMOOTHERS, smooth
+from keras_lrscan.synthetic import synthetic_curve
+
+SIZES = (100, 1_000, 10_000, 100_000, 1_000_000)
+REPEATS = 3
+
+
+def timed(function: object, *arguments: object, **options: object) -> float:
+    """Returns the median seconds of a few calls."""
+    seconds = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        function(*arguments, **options)  # type: ignore[operator]
+        seconds.append(time.perf_counter() - start)
+    return median(seconds)
+
+
+def measure(num_steps: int) -> None:
+    """Prints one row."""
+    curve = synthetic_curve("u-shaped", num_steps=num_steps)
+    smoothing = [timed(smooth, curve, method=method) for method in LINEAR_SMOOTHERS]
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    whole = timed(analyze, curve)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        f"{num_steps:>9}"
+        + "".join(f"{seconds:>10.3f}" for seconds in [*smoothing, whole])
+        + f"{before:>10.0f}{peak:>10.0f}"
+    )
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        measure(int(sys.argv[1]))
+    else:
+        names = [*LINEAR_SMOOTHERS, "analyze", "MB", "MB, all"]
+        print(f"{'points':>9}" + "".join(f"{name:>10}" for name in names), flush=True)
+        for size in SIZES:
+            subprocess.run([sys.executable, __file__, str(size)], check=True)

@@ -1,0 +1,93 @@
+"""How much single batches scatter about a curve, and which of them stand too far off to be part of it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.ndimage import median_filter
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+__all__ = ["NORMAL_MAD", "difference_noise", "local_noise", "neighbour_noise", "precision", "pull_back_outliers"]
+
+NORMAL_MAD = 1.4826
+"""Standard deviation of a normal variable over its median absolute deviation."""
+
+OUTLIER_SIGMA = 6.0
+"""A batch further than this many standard deviations from the median of its neighbours is pulled back to that line."""
+
+OUTLIER_SHARE = 0.02
+"""Nor does a batch stand off by less than this share of the range of the lower losses, however calm its neighbours."""
+
+MIDDLE_WIDTH = 7
+"""Batches in the running median that an odd batch is compared with."""
+
+NOISE_WIDTH = 31
+"""Points over which the noise around one point is taken."""
+
+LARGEST_CONTRAST = 2.0
+"""The noise around a point counts as at most this many times more or less than usual: it is known only roughly."""
+
+SECOND_DIFFERENCE = math.sqrt(6)
+"""Standard deviation of the second difference of independent values over their own."""
+
+
+def difference_noise(y: Array) -> float:
+    """Returns the standard deviation of single values about a smooth line, from their second differences.
+
+    Of a straight line nothing is left in a second difference, and next to nothing of a smooth curve. The median leaves
+    out what single odd values do.
+
+    Example:
+    >>> import numpy as np
+    >>> y = np.linspace(0, 5, 2000) + 0.1 * np.random.default_rng(0).standard_normal(2000)
+    >>> round(difference_noise(y), 2)
+    0.1
+
+    References:
+        Gasser, Sroka and Jennen-Steinmetz (1986), "Residual variance and residual pattern in nonlinear regression".
+    """
+    return NORMAL_MAD * float(np.median(np.abs(np.diff(y, 2)))) / SECOND_DIFFERENCE if y.size > 2 else 0.0  # noqa: PLR2004
+
+
+def neighbour_noise(y: Array) -> Array:
+    """Returns the noise at each point, from the second differences of its neighbours. Array of shape `(n,)`."""
+    rough = np.abs(np.diff(y, 2)) / SECOND_DIFFERENCE
+    around = median_filter(np.pad(rough, 1, mode="edge"), size=min(NOISE_WIDTH, y.size), mode="nearest")
+    return np.asarray(NORMAL_MAD * around)
+
+
+def local_noise(residual: Array) -> Array:
+    """Returns the standard deviation of one batch along the curve, from the median size of the residuals near it."""
+    num_parts = int(np.clip(residual.size // 15, 1, 20))
+    parts = np.array_split(np.abs(residual), num_parts)
+    centres = np.cumsum([0, *[part.size for part in parts[:-1]]]) + np.array([part.size / 2 for part in parts])
+    levels = [NORMAL_MAD * float(np.median(part)) for part in parts]
+    return np.interp(np.arange(residual.size), centres, levels)
+
+
+def precision(noise: Array) -> Array:
+    """Returns weights that fall with the noise variance, within a factor of `LARGEST_CONTRAST` to either side."""
+    usual = float(np.median(noise))
+    if usual <= 0:
+        return np.ones_like(noise)
+    inverse = 1.0 / np.clip(noise / usual, 1 / LARGEST_CONTRAST, LARGEST_CONTRAST) ** 2
+    return np.asarray(inverse / inverse.max())
+
+
+def pull_back_outliers(y: Array) -> tuple[Array, NDArray[np.intp]]:
+    """Returns the losses with lone far-off batches moved to the edge of what is usual there, and their indices."""
+    middle = median_filter(y, size=min(MIDDLE_WIDTH, y.size - (1 - y.size % 2)), mode="nearest")
+    away = y - middle
+    usual = NORMAL_MAD * median_filter(np.abs(away), size=min(2 * NOISE_WIDTH - 1, y.size), mode="nearest")
+    low, high = np.percentile(middle, [5, 75])
+    reach = OUTLIER_SIGMA * np.maximum(usual, OUTLIER_SHARE * (high - low))
+    far = np.abs(away) > reach
+    alone = far & ~np.roll(far, 1) & ~np.roll(far, -1)
+    alone[[0, -1]] = False
+    return np.where(alone, middle + np.sign(away) * reach, y), np.flatnonzero(alone)
