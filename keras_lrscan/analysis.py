@@ -15,7 +15,15 @@ from keras_lrscan.causes import Finding, find_causes
 from keras_lrscan.curve import LRCurve, read_json_object
 from keras_lrscan.errors import InvalidCurveError
 from keras_lrscan.explain import explain, summarize
-from keras_lrscan.features import CurveFeatures, StartState, chance_loss, facts, measure, start_reference
+from keras_lrscan.features import (
+    CurveFeatures,
+    StartState,
+    breaks,
+    chance_loss,
+    facts,
+    measure,
+    start_reference,
+)
 from keras_lrscan.landmarks import Landmark, Landmarks, find_landmarks, with_ranges
 from keras_lrscan.plot import plot_curve
 from keras_lrscan.shapes import Shape, ShapeVerdict, classify
@@ -199,7 +207,9 @@ def load(path: str | PathLike[str]) -> Analysis:
 
 
 def _measured(curve: LRCurve, smoothed: SmoothedCurve) -> tuple[Landmarks, CurveFeatures]:
-    landmarks = find_landmarks(smoothed, reference=start_reference(curve), chance=chance_loss(curve.context))
+    landmarks = find_landmarks(
+        smoothed, reference=start_reference(curve), chance=chance_loss(curve.context), breaks=breaks(curve)
+    )
     return landmarks, measure(curve, smoothed, landmarks)
 
 

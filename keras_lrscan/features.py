@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["MEASURES", "CurveFeatures", "Measure", "StartState", "chance_loss", "facts", "measure", "start_reference"]
+__all__ = ["MEASURES", "CurveFeatures", "Measure", "StartState", "breaks", "chance_loss", "facts", "measure", "start_reference"]
 
 BETTER_THAN_CHANCE = 0.8
 """A first loss below this share of the chance level is better than chance.
@@ -166,6 +166,11 @@ def start_reference(curve: LRCurve) -> float | None:
     return start if start > 0 else None
 
 
+def breaks(curve: LRCurve) -> bool:
+    """Returns whether the record ends in a loss that is not finite, which is as high as a loss can rise."""
+    return not bool(np.isfinite(curve.loss[-1]))
+
+
 def measure(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) -> CurveFeatures:
     """Measures one curve.
 
@@ -183,6 +188,7 @@ def measure(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) -> CurveF
     noise = _batch_noise(curve, smoothed, marks)
     next_top = max((peak.loss for peak in marks.peaks if peak.index > low.index), default=low.loss)
     rise = next_top - low.loss if marks.elbow is not None else 0.0
+    rise = max(rise, reference) if breaks(curve) else rise
     calm_to = marks.descent_start or marks.elbow
     return CurveFeatures(
         num_points=x.size,

@@ -109,7 +109,7 @@ class Landmarks:
         descent_start: Where 5 % of the fall is behind.
         steepest: Most negative slope (loss per decade) within the fall.
         minimum: The bottom of the first valley; without a fall, the lowest point before the loss rises.
-        elbow: Onset of divergence: last point near the minimum before the loss rises.
+        elbow: Onset of divergence: last point near the minimum before the loss rises or is no longer finite.
         valleys: The bottoms of all falls that count, in order of the rate.
         peaks: The tops between and around the valleys, in order of the rate.
         reversal: The smallest rise or fall that counts (the model's unit).
@@ -128,7 +128,7 @@ class Landmarks:
 
 
 def find_landmarks(
-    smoothed: SmoothedCurve, *, reference: float | None = None, chance: float | None = None
+    smoothed: SmoothedCurve, *, reference: float | None = None, chance: float | None = None, breaks: bool = False
 ) -> Landmarks:
     """Finds the landmarks of a smoothed curve; one without a single point has none.
 
@@ -136,6 +136,8 @@ def find_landmarks(
         smoothed: The smoothed curve.
         reference: The first loss (the model's unit), for losses that cannot fall below zero.
         chance: The loss of guessing (the model's unit), where it is known.
+        breaks: Whether the record ends in a loss that is not finite. The last finite point is then an elbow, if the
+            loss has not risen before.
 
     Example:
     >>> import numpy as np
@@ -172,6 +174,8 @@ def find_landmarks(
         bottom = valleys[0]
         elbow = _elbow(capped, bottom, peaks, max(ELBOW_SHARE * largest_fall, 2 * error))
         descent_start, steepest = _descent(smoothed, bottom, peaks)
+    if breaks and elbow is None:
+        elbow = x.size - 1
 
     def at(index: int) -> Landmark:
         return Landmark(index=index, lr=float(10.0 ** x[index]), loss=float(loss[index]))

@@ -77,3 +77,14 @@ def test_a_pattern_that_repeats_every_epoch_is_seen() -> None:
     assert "sawtooth" in repeated.verdict.traits
     shuffled = np.random.default_rng(0).permutation(loss + noise)
     assert "sawtooth" not in analyze(LRCurve(lr=10.0**x, loss=shuffled, context=context)).verdict.traits
+
+
+@pytest.mark.parametrize("end", [math.nan, math.inf])
+def test_a_record_that_ends_in_a_non_finite_loss_straight_out_of_its_fall_counts_as_breaking(end: float) -> None:
+    curve = synthetic_curve("still-falling")
+    keep = int(np.searchsorted(np.log10(curve.lr), -0.5))
+    cut = LRCurve(lr=curve.lr[: keep + 1], loss=[*curve.loss[:keep], end], stop="non-finite", context=curve.context)
+    analysis = analyze(cut)
+    assert analysis.verdict.shape == "u-shaped"
+    assert analysis.landmarks.elbow is not None
+    assert analysis.landmarks.elbow.lr == curve.lr[keep - 1]

@@ -1,0 +1,186 @@
+"""Ways to read a rate off a curve: a `Reading` → a rate, or `None` where the curve does not show what the method reads.
+
+All read the line without lag, so a rule that was published for a moving average lands further left here than there.
+Slopes are per decade and heights in shares of the fall, so no rule hangs on the number of steps, on the unit of the
+loss, or on where the ramp begins.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from keras_lrscan.curve import LRCurve
+    from keras_lrscan.features import CurveFeatures
+    from keras_lrscan.landmarks import Landmarks
+    from keras_lrscan.shapes import ShapeVerdict
+    from keras_lrscan.smoothing import SmoothedCurve
+
+__all__ = ["METHODS", "Method", "Reading", "SuggestionMethod"]
+
+MINIMUM_MARGIN = 10.0
+"""Gugger's margin below the minimum: half a decade to a decade of it makes up for the lag of a moving average."""
+
+ELBOW_MARGIN = 10.0
+"""For a model that is already good: this far below the onset of divergence.
+
+On seven recorded curves of models that were already good, a tenth of the onset is within a factor of two of the rate
+the experts used in five.
+"""
+
+SLIDE_DECADES = 1.2
+"""Width of the sliding interval: 15 steps of 100 over eight decades, as published."""
+
+SLIDE_SLOPE = 0.04
+"""The slide stops where the slopes at the two ends of the interval differ by less than this many falls per decade.
+
+The published bound is 0.005 of loss a step, which hangs on the unit of the loss and the number of steps; on a fall of
+1.5 over 100 steps it is this.
+"""
+
+SQUARE_COEFFICIENT = 0.5
+"""How far left of the minimum, in distances from the minimum to the right wall, the biggest-square rule goes."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reading:
+    """What a suggestion method may look at."""
+
+    curve: LRCurve
+    smoothed: SmoothedCurve
+    landmarks: Landmarks
+    features: CurveFeatures
+    verdict: ShapeVerdict
+
+
+SuggestionMethod = Callable[[Reading], float | None]
+"""Returns a rate, or `None`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """One way to read a rate.
+
+    Attributes:
+        rate: Returns the rate for constant training.
+        says: Where the rate comes from, for the reader of an explanation.
+    """
+
+    rate: SuggestionMethod
+    says: str
+
+
+def steepest(reading: Reading) -> float | None:
+    """The rate at which the smooth loss falls fastest per decade.
+
+    References:
+        Howard and Gugger (2020), "fastai: A Layered API for Deep Learning" (`steep`).
+    """
+    mark = reading.landmarks.steepest
+    return None if mark is None else mark.lr
+
+
+def minimum_tenth(reading: Reading) -> float | None:
+    """A tenth of the rate of the lowest loss of the first valley; `None` without a fall.
+
+    References:
+        Gugger (2018), "How Do You Find A Good Learning Rate".
+    """
+    marks = reading.landmarks
+    return marks.minimum.lr / MINIMUM_MARGIN if marks.minimum is not None and marks.steepest is not None else None
+
+
+def geometric_mean(reading: Reading) -> float | None:
+    """Midway, on the log axis, between the steepest fall and the minimum; `None` without a fall."""
+    low, high = reading.landmarks.steepest, reading.landmarks.minimum
+    return None if low is None or high is None else math.sqrt(low.lr * high.lr)
+
+
+def elbow_tenth(reading: Reading) -> float | None:
+    """A tenth of the onset of divergence; `None` where the loss does not rise."""
+    elbow = reading.landmarks.elbow
+    return None if elbow is None else elbow.lr / ELBOW_MARGIN
+
+
+def valley(reading: Reading) -> float | None:
+    """The middle of the longest stretch over which the smooth loss falls without a break; `None` without a fall.
+
+    As published, the rule takes the longest decreasing *subsequence*, which may skip points, and reads its place from
+    its length as if it skipped none; on a curve that only rises, the place is then the last point, the largest rate.
+    Here the stretch has no gaps, so its middle is a place on it.
+
+    References:
+        Novetta (2021), "Learning rate finder: valley", in fastai's `callback/schedule.py`; first in Esri's arcgis.learn.
+    """
+    marks, x = reading.landmarks, reading.smoothed.log10_lr
+    if marks.steepest is None:
+        return None
+    falling = np.concatenate([[False], np.diff(reading.smoothed.loss) < 0, [False]])
+    edges = np.flatnonzero(np.diff(falling.astype(int)))
+    begins, ends = edges[::2], edges[1::2]
+    longest = int(np.argmax(x[ends] - x[begins]))
+    return float(10 ** ((x[begins[longest]] + x[ends[longest]]) / 2))
+
+
+def slide(reading: Reading) -> float | None:
+    """Slides an interval leftwards from the wall until the slopes at its ends are alike, and takes its left end.
+
+    As published, its width is in points and its bound in loss per step; here both are free of units.
+
+    References:
+        Novetta (2021), `slide` in fastai's `callback/schedule.py`, after a proposal in the fast.ai forum, thread 44199.
+    """
+    marks, x = reading.landmarks, reading.smoothed.log10_lr
+    if marks.steepest is None or marks.minimum is None or marks.start is None:
+        return None
+    end = x.size - 1 if marks.elbow is None else marks.elbow.index
+    fall = max(peak.loss for peak in (marks.start, *marks.peaks[:1])) - marks.minimum.loss
+    slope = reading.smoothed.slope / fall
+    left = np.searchsorted(x, x[: end + 1] - SLIDE_DECADES)
+    alike = np.flatnonzero((np.abs(slope[: end + 1] - slope[left]) < SLIDE_SLOPE) & (x[: end + 1] - SLIDE_DECADES >= x[0]))
+    return float(10.0 ** x[left[alike[-1]]]) if alike.size else float(10.0 ** x[0])
+
+
+def biggest_square(reading: Reading) -> float | None:
+    """``x_low - (x_right - x_low) * coefficient``: as far left of the valley's floor as its right wall is right of it.
+
+    `x_low` is the minimum and `x_right` where the loss has climbed back to the lower of the two walls of the valley, in
+    decades. `None` where the valley has no right wall.
+
+    References:
+        A proposal in the fast.ai forum, thread 38331, "AutoLRFinder".
+    """
+    marks, x, loss = reading.landmarks, reading.smoothed.log10_lr, reading.smoothed.loss
+    if marks.steepest is None or marks.minimum is None or marks.elbow is None or marks.start is None:
+        return None
+    low = marks.minimum.index
+    after = [peak.index for peak in marks.peaks if peak.index > low]
+    wall = min(float(loss[: low + 1].max()), float(loss[after[0]]))
+    right = low + int(np.argmax(loss[low:] >= wall))
+    return float(10 ** (x[low] - SQUARE_COEFFICIENT * (x[right] - x[low])))
+
+
+METHODS: Mapping[str, Method] = MappingProxyType(
+    {
+        "steepest": Method(rate=steepest, says="The rate at which the loss falls fastest."),
+        "minimum/10": Method(rate=minimum_tenth, says="A tenth of the rate of the lowest loss."),
+        "geometric-mean": Method(
+            rate=geometric_mean, says="Midway, on the log axis, between the steepest fall and the lowest loss."
+        ),
+        "valley": Method(rate=valley, says="The middle of the longest stretch over which the loss falls."),
+        "slide": Method(
+            rate=slide, says="The left end of the first interval, from the right, over which the slope stays the same."
+        ),
+        "elbow/10": Method(rate=elbow_tenth, says="A tenth of the rate at which the loss begins to break."),
+        "biggest-square": Method(
+            rate=biggest_square, says="As far left of the lowest loss as the right wall of the valley allows."
+        ),
+    }
+)
+"""Name → method."""
