@@ -27,7 +27,17 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["MEASURES", "CurveFeatures", "Measure", "StartState", "breaks", "chance_loss", "facts", "measure", "start_reference"]
+__all__ = [
+    "MEASURES",
+    "CurveFeatures",
+    "Measure",
+    "StartState",
+    "breaks",
+    "chance_loss",
+    "facts",
+    "measure",
+    "start_reference",
+]
 
 BETTER_THAN_CHANCE = 0.8
 """A first loss below this share of the chance level is better than chance.
@@ -46,6 +56,12 @@ VALLEY_DEPTH = 0.25
 
 FEWEST_FOR_NOISE = 8
 """The noise is taken from at least this many points, even where the loss rises sooner."""
+
+SMALLEST_REFERENCE = 1e-200
+"""A first loss below this is nothing to measure against: shares of it would leave the range of a float."""
+
+FEWEST_FOR_TREND = 4
+"""A straight line through fewer points has no error to speak of."""
 
 NORMAL_90 = 3.29
 """Width of the middle 90 % of a normal variable, in standard deviations."""
@@ -101,6 +117,8 @@ class CurveFeatures:
     end_rise: float | None = _feature("last loss over the flat level, as a share of the reference loss", "{:.0%}")
     calm_share: float | None = _feature("share of the planned range before the loss rises", "{:.0%}")
     drift: float | None = _feature("rank correlation of the smooth loss with the rate", "{:.2f}")
+    trend: float | None = _feature("rise of a straight line through all losses, as a share of the reference", "{:.1%}")
+    trend_in_errors: float | None = _feature("that rise over its standard error", "{:.1f}")
     noise: float | None = _feature("noise of one batch, as a share of the reference loss", "{:.0%}")
     noise_over_fall: float | None = _feature("noise of one batch over the fall", "{:.0%}")
     num_valleys: int = _feature("valleys", "{:d}", 0)
@@ -163,7 +181,7 @@ def start_reference(curve: LRCurve) -> float | None:
     """
     finite = curve.loss[np.isfinite(curve.loss)][:5]
     start = float(np.median(finite)) - (curve.context.regularization_loss or 0.0) if finite.size else 0.0
-    return start if start > 0 else None
+    return start if start > SMALLEST_REFERENCE else None
 
 
 def breaks(curve: LRCurve) -> bool:
@@ -246,12 +264,30 @@ def _without_fall(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks, ref
     end = x.size - 1 if marks.elbow is None else marks.elbow.index
     tail = max(1, x.size // 50)
     level = float(np.median(loss[: end + 1]))
+    trend, error = _trend(x, curve.loss[np.isfinite(curve.loss)])
     rank = float(spearmanr(x, loss).statistic) if np.ptp(loss) > 0 else None
     return {
         "end_rise": (float(np.median(loss[-tail:])) - level) / reference,
         "calm_share": None if marks.elbow is None else float(x[end] - x[0]) / _planned_decades(curve),
         "drift": rank,
+        "trend": trend / reference,
+        "trend_in_errors": trend / error if error > 0 else None,
     }
+
+
+def _trend(x: Array, loss: Array) -> tuple[float, float]:
+    """Returns how far a straight line through the losses rises, and the standard error of that.
+
+    Residuals that hang together, as those of averaged losses do, tell less than as many independent ones: the error is
+    that of ``n (1 - r) / (1 + r)`` of them, with r the correlation of neighbours.
+    """
+    if x.size < FEWEST_FOR_TREND or np.ptp(loss) <= 0:
+        return 0.0, 0.0
+    line = np.polynomial.Polynomial.fit(x, loss, 1)
+    residual = loss - line(x)
+    together = min(max(_correlation(residual[:-1], residual[1:]), 0.0), 0.999)
+    alone = max(x.size * (1 - together) / (1 + together), 3.0)
+    return float(line(x[-1]) - line(x[0])), float(np.sqrt(12 / alone) * residual.std())
 
 
 def _with_fall(smoothed: SmoothedCurve, marks: Landmarks, top: float, chance: float | None) -> dict[str, Any]:

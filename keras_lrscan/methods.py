@@ -116,7 +116,7 @@ def valley(reading: Reading) -> float | None:
     Here the stretch has no gaps, so its middle is a place on it.
 
     References:
-        Novetta (2021), "Learning rate finder: valley", in fastai's `callback/schedule.py`; first in Esri's arcgis.learn.
+        Novetta (2021), `valley` in fastai's `callback/schedule.py`; first in Esri's arcgis.learn.
     """
     marks, x = reading.landmarks, reading.smoothed.log10_lr
     if marks.steepest is None:
@@ -143,7 +143,9 @@ def slide(reading: Reading) -> float | None:
     fall = max(peak.loss for peak in (marks.start, *marks.peaks[:1])) - marks.minimum.loss
     slope = reading.smoothed.slope / fall
     left = np.searchsorted(x, x[: end + 1] - SLIDE_DECADES)
-    alike = np.flatnonzero((np.abs(slope[: end + 1] - slope[left]) < SLIDE_SLOPE) & (x[: end + 1] - SLIDE_DECADES >= x[0]))
+    alike = np.flatnonzero(
+        (np.abs(slope[: end + 1] - slope[left]) < SLIDE_SLOPE) & (x[: end + 1] - SLIDE_DECADES >= x[0])
+    )
     return float(10.0 ** x[left[alike[-1]]]) if alike.size else float(10.0 ** x[0])
 
 

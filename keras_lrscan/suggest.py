@@ -1,39 +1,27 @@
 """Which rate to take: a `Reading` → `Suggestion`s, each with a range, or with the reason why there is none.
 
-A method is a function of a reading that returns a rate or `None`; `SUGGESTION_METHODS` names those that come with the
-package. A learning-rate range test gives an order of magnitude, so every suggestion is a range.
+`METHODS` has the ways to read a rate. This file picks one for the shape, moves it to what the rate is for, and puts a
+range around it. A learning-rate range test gives an order of magnitude, so every suggestion is a range.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from keras_lrscan.errors import unknown_option
+from keras_lrscan.methods import METHODS, Method, Reading, SuggestionMethod
 from keras_lrscan.shapes import Shape
 
 if TYPE_CHECKING:
-    from keras_lrscan.curve import LRCurve
-    from keras_lrscan.features import CurveFeatures
-    from keras_lrscan.landmarks import Landmarks
-    from keras_lrscan.shapes import ShapeVerdict
-    from keras_lrscan.smoothing import SmoothedCurve
+    from collections.abc import Mapping
 
 __all__ = ["SUGGESTION_METHODS", "Reading", "Role", "Suggestion", "SuggestionMethod", "suggest"]
 
 SPREAD = 3.0
 """A suggestion reaches this factor to either side: repeated scans of one model differ by about a decade in all."""
-
-ELBOW_MARGIN = 10.0
-"""For a model that is already good: this far below the onset of divergence.
-
-On seven recorded curves of models that were already good, a tenth of the onset is within a factor of two of the rate
-the experts used in five.
-"""
 
 CLIFF_MARGIN = 3.0
 """No suggestion read from a valley comes closer to the onset of divergence than this factor."""
@@ -72,21 +60,6 @@ class Suggestion:
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Reading:
-    """What a suggestion method may look at."""
-
-    curve: LRCurve
-    smoothed: SmoothedCurve
-    landmarks: Landmarks
-    features: CurveFeatures
-    verdict: ShapeVerdict
-
-
-SuggestionMethod = Callable[[Reading], float | None]
-"""Returns a rate for constant training, or `None`."""
-
-
 def suggest(reading: Reading, *, method: str | SuggestionMethod = "default", role: str = Role.CONSTANT) -> Suggestion:
     """Suggests a rate.
 
@@ -105,10 +78,9 @@ def suggest(reading: Reading, *, method: str | SuggestionMethod = "default", rol
         raise unknown_option("role", role, Role)
     if isinstance(method, str) and method not in SUGGESTION_METHODS:
         raise unknown_option("method", method, SUGGESTION_METHODS)
-    function = SUGGESTION_METHODS[method][0] if isinstance(method, str) else method
+    chosen = SUGGESTION_METHODS[method] if isinstance(method, str) else _of_the_user(method)
     name = method if isinstance(method, str) else getattr(method, "__name__", type(method).__name__)
-    reason = _reason(reading, method) if isinstance(method, str) else f"Returned by the function `{name}`."
-    lr = function(reading)
+    lr = chosen.rate(reading)
     if lr is None:
         why = WHY_NONE.get(reading.verdict.shape, "The curve does not show the landmark that this method reads.")
         return Suggestion(method=name, role=Role(role), lr=None, low=None, high=None, reason=why)
@@ -116,68 +88,29 @@ def suggest(reading: Reading, *, method: str | SuggestionMethod = "default", rol
     high = lr * SPREAD
     if reading.landmarks.elbow is not None and reading.landmarks.elbow.lr > lr:
         high = min(high, reading.landmarks.elbow.lr)
-    return Suggestion(method=name, role=Role(role), lr=lr, low=lr / SPREAD, high=high, reason=reason)
+    says = METHODS[DEFAULT_METHODS[reading.verdict.shape]].says if method == "default" else chosen.says
+    return Suggestion(method=name, role=Role(role), lr=lr, low=lr / SPREAD, high=high, reason=says)
 
 
-def _reason(reading: Reading, method: str) -> str:
-    return SUGGESTION_METHODS[_default_for(reading) or method if method == "default" else method][1]
-
-
-def _default_for(reading: Reading) -> str | None:
-    return DEFAULT_METHODS.get(reading.verdict.shape)
+def _of_the_user(function: SuggestionMethod) -> Method:
+    name = getattr(function, "__name__", type(function).__name__)
+    return Method(rate=function, says=f"Returned by the function `{name}`.")
 
 
 def default(reading: Reading) -> float | None:
     """The method that `DEFAULT_METHODS` names for the shape; `None` for a shape without one."""
-    method = _default_for(reading)
-    return None if method is None else SUGGESTION_METHODS[method][0](reading)
-
-
-def steepest(reading: Reading) -> float | None:
-    """The rate at which the smooth loss falls fastest per decade."""
-    mark = reading.landmarks.steepest
-    return None if mark is None else mark.lr
-
-
-def minimum_tenth(reading: Reading) -> float | None:
-    """A tenth of the rate of the lowest smooth loss.
-
-    References:
-        Gugger (2018), "How Do You Find A Good Learning Rate".
-    """
-    mark = reading.landmarks.minimum
-    return None if mark is None or not reading.landmarks.valleys else mark.lr / 10
-
-
-def geometric_mean(reading: Reading) -> float | None:
-    """``sqrt(steepest * minimum)``, at most a third of the onset of divergence.
-
-    On the recorded scans of ktrain's author it lies within a factor of 2.5 of the rate he trained at in six of seven.
-    """
-    low, high = reading.landmarks.steepest, reading.landmarks.minimum
-    if low is None or high is None:
-        return None
-    lr = math.sqrt(low.lr * high.lr)
+    method = DEFAULT_METHODS.get(reading.verdict.shape)
+    lr = None if method is None else METHODS[method].rate(reading)
     elbow = reading.landmarks.elbow
-    return lr if elbow is None else min(lr, elbow.lr / CLIFF_MARGIN)
+    if lr is None or elbow is None or method == "elbow/10":
+        return lr
+    return min(lr, elbow.lr / CLIFF_MARGIN)
 
 
-def elbow_tenth(reading: Reading) -> float | None:
-    """A tenth of the onset of divergence."""
-    elbow = reading.landmarks.elbow
-    return None if elbow is None else elbow.lr / ELBOW_MARGIN
-
-
-SUGGESTION_METHODS: Mapping[str, tuple[SuggestionMethod, str]] = MappingProxyType(
-    {
-        "default": (default, "The method that suits this shape."),
-        "steepest": (steepest, "The rate at which the loss falls fastest."),
-        "minimum/10": (minimum_tenth, "A tenth of the rate of the lowest loss."),
-        "geometric-mean": (geometric_mean, "Midway, on the log axis, between the steepest fall and the lowest loss."),
-        "elbow/10": (elbow_tenth, "A tenth of the rate at which the loss begins to break."),
-    }
+SUGGESTION_METHODS: Mapping[str, Method] = MappingProxyType(
+    {"default": Method(rate=default, says="The method that suits this shape."), **METHODS}
 )
-"""Name → (function of a `Reading`, where its rate comes from)."""
+"""Name → method."""
 
 DEFAULT_METHODS: Mapping[str, str] = MappingProxyType(
     {

@@ -25,6 +25,7 @@ ORDER = [
     "traits",
     "shapes",
     "causes",
+    "methods",
     "suggest",
     "explain",
     "plot",
