@@ -162,8 +162,8 @@ def biggest_square(reading: Reading) -> float | None:
     if marks.steepest is None or marks.minimum is None or marks.elbow is None or marks.start is None:
         return None
     low = marks.minimum.index
-    after = [peak.index for peak in marks.peaks if peak.index > low]
-    wall = min(float(loss[: low + 1].max()), float(loss[after[0]]))
+    top = next((peak.index for peak in marks.peaks if peak.index > low), x.size - 1)
+    wall = min(float(loss[: low + 1].max()), float(loss[top]))
     right = low + int(np.argmax(loss[low:] >= wall))
     return float(10 ** (x[low] - SQUARE_COEFFICIENT * (x[right] - x[low])))
 
