@@ -1,0 +1,62 @@
+"""What a rate costs against the best rate of a sweep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Regret:
+    """Regret over the rate: 0 at the best rate of the grid, 1 where training did no better than not at all.
+
+    ``regret = clip((val - best) / (start - best), 0, 1)``, where `val` is the median over seeds of the final validation
+    loss and `best` its lowest over the grid. Between grid points it is linear in log rate; beyond the grid it keeps the
+    value of the end. A loss that is not finite has regret 1.
+
+    Args:
+        log10_lr: Rates of the grid, rising, in decades. Array of shape `(g,)`.
+        values: Regret at each. Array of shape `(g,)`.
+    """
+
+    log10_lr: Array
+    values: Array
+
+    @classmethod
+    def from_sweep(cls, lr: Array, val: Array, start: float) -> Regret | None:
+        """Makes the regret from a sweep.
+
+        Args:
+            lr: Rates of the grid, rising. Array of shape `(g,)`.
+            val: Final validation losses. Array of shape `(seeds, g)`.
+            start: Validation loss before any training.
+
+        Returns:
+            The regret, or `None` where no rate of the grid improved on the start, so that there is nothing to divide
+            by.
+
+        >>> regret = Regret.from_sweep(np.array([1e-3, 1e-2, 1e-1]), np.array([[2.0, 1.0, np.nan]]), 3.0)
+        >>> regret(10**-2.5), regret(1e-9), regret(1.0)
+        (0.25, 0.5, 1.0)
+        """
+        middle = np.median(np.where(np.isfinite(val), val, np.inf), axis=0)
+        best = float(middle.min())
+        if not best < start:
+            return None
+        return cls(np.log10(lr), np.clip((middle - best) / (start - best), 0.0, 1.0))
+
+    def __call__(self, lr: float) -> float:
+        """Returns the regret of a rate."""
+        return float(np.interp(np.log10(lr), self.log10_lr, self.values))
+
+    def lowest(self, low: float, high: float) -> float:
+        """Returns the lowest regret of any rate between `low` and `high`."""
+        inside = (self.log10_lr >= np.log10(low)) & (self.log10_lr <= np.log10(high))
+        return min(self(low), self(high), float(self.values[inside].min(initial=1.0)))

@@ -1,0 +1,293 @@
+"""Scores suggestions against sweeps: what the rate that a tool suggests costs in trained models.
+
+Run with: python benchmarks/suggestions/score.py [results.npz] [--context full|none] [--scan short|long] [--markdown]
+
+The file holds, for every task, scans and sweeps: `tasks` (JSON), `scan_lr` (100,), `scan_loss` (tasks, scans, 100),
+`long_scan_lr`, `long_scan_loss` (tasks, 400), `sweep_lr` (grid,), `sweep_val` (tasks, 2 roles, seeds, grid) and
+`start_val` (tasks,). Scans run to their end; every tool applies its own rule to stop.
+
+A missing suggestion falls back to the optimizer's default rate and is counted. A method without a range of its own is
+given half a decade to either side, shown in brackets. Tasks of which no rate improved on the start have no regret and
+are left out, role by role.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import math
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from peers import FIXED, PEERS, own_rates
+from regret import Regret
+
+from keras_lrscan import LRCurve, ScanContext, StopReason, analyze
+from keras_lrscan.ramp import ExponentialRamp
+from keras_lrscan.recorder import Recorder
+from keras_lrscan.suggest import SUGGESTION_METHODS, Role
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+RESULTS = Path(__file__).with_name("results.npz")
+ROLES = [str(role) for role in Role]
+GOOD, BAD = 0.05, 0.9
+HALF_WIDTH = math.sqrt(10)
+OURS = "ours: "
+
+GROUPS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
+    "all": lambda _: True,
+    "pretrained": lambda task: task["start"] != "fresh",
+    "fresh": lambda task: task["start"] == "fresh",
+}
+"""Name → whether a task belongs to it."""
+
+COLUMNS: Mapping[str, str] = {
+    "mean": ".3f",
+    "median": ".3f",
+    "p90": ".3f",
+    f"<= {GOOD}": ".0%",
+    f">= {BAD}": ".0%",
+    "none": ".0%",
+    "range holds": ".0%",
+    "decades": ".2f",
+}
+"""Title → format."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suggested:
+    """One suggestion; all three are `None` where there was none.
+
+    Attributes:
+        lr: The rate.
+        low: Lower end of the method's own range.
+        high: Upper end.
+    """
+
+    lr: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """What one suggestion is worth.
+
+    Attributes:
+        task: Index of the task.
+        regret: Regret of the rate, or of the optimizer's default where none was suggested.
+        is_missing: Whether none was suggested.
+        holds: Whether the range holds a rate of regret at most 0.05; `None` where none was suggested.
+        decades: Width of the range.
+        owns_range: Whether the range is the method's own.
+    """
+
+    task: int
+    regret: float
+    is_missing: bool
+    holds: bool | None
+    decades: float
+    owns_range: bool
+
+
+def context_of(task: Mapping[str, Any], lr: Array) -> ScanContext:
+    """Returns what a scan of the task would know."""
+    return ScanContext(
+        start_lr=float(lr[0]),
+        end_lr=float(lr[-1]),
+        num_steps=lr.size,
+        batch_size=task.get("batch_size"),
+        optimizer=task.get("optimizer"),
+        optimizer_lr=task.get("default_lr"),
+        loss_name=task.get("loss_name"),
+        num_classes=task.get("num_classes"),
+        chance_loss=task.get("chance_loss"),
+        regularization_loss=task.get("regularization_loss"),
+        num_trainable_params=task.get("num_trainable"),
+        num_frozen_params=task.get("num_frozen"),
+    )
+
+
+def as_scanned(lr: Array, loss: Array, context: ScanContext) -> LRCurve:
+    """Returns the curve that `LRScan` would have recorded: cut where it stops."""
+    recorder = Recorder(ExponentialRamp(float(lr[0]), float(lr[-1]), lr.size))
+    for value in loss.tolist():
+        recorder.add(value)
+    recorder.end(StopReason.OUT_OF_BATCHES)
+    return recorder.curve(context)
+
+
+def all_suggestions(
+    task: Mapping[str, Any], lr: Array, loss: Array, *, with_context: bool
+) -> dict[tuple[str, str], Suggested]:
+    """Returns every method's suggestion on one scan, by method and role."""
+    default_lr, rates = float(task["default_lr"]), own_rates(lr)
+    found = {name: Suggested(lr=rate(default_lr)) for name, rate in FIXED.items()}
+    found |= {name: Suggested(lr=peer(rates, loss)) for name, peer in PEERS.items()}
+    suggested = {(name, role): value for name, value in found.items() for role in ROLES}
+    analysis = analyze(as_scanned(lr, loss, context_of(task, lr) if with_context else ScanContext()))
+    for method in SUGGESTION_METHODS:
+        for role in ROLES:
+            ours = analysis.suggest(method=method, role=role)
+            suggested[OURS + method, role] = Suggested(lr=ours.lr, low=ours.low, high=ours.high)
+    return suggested
+
+
+def score(suggested: Suggested, regret: Regret, *, task: int, default_lr: float) -> Scored:
+    """Scores one suggestion."""
+    if suggested.lr is None:
+        return Scored(
+            task=task, regret=regret(default_lr), is_missing=True, holds=None, decades=math.nan, owns_range=False
+        )
+    low = suggested.lr / HALF_WIDTH if suggested.low is None else suggested.low
+    high = suggested.lr * HALF_WIDTH if suggested.high is None else suggested.high
+    return Scored(
+        task=task,
+        regret=regret(suggested.lr),
+        is_missing=False,
+        holds=regret.lowest(low, high) <= GOOD,
+        decades=math.log10(high / low),
+        owns_range=suggested.low is not None,
+    )
+
+
+def _suggest(item: tuple[Mapping[str, Any], Array, Array], *, with_context: bool) -> dict[tuple[str, str], Suggested]:
+    with np.errstate(all="ignore"):  # the tools' arithmetic on diverged losses is part of what they do
+        return all_suggestions(*item, with_context=with_context)
+
+
+def score_all(
+    results: Mapping[str, Any], *, scan: str, with_context: bool, jobs: int
+) -> dict[tuple[str, str], list[Scored]]:
+    """Scores every method on every scan of every task, by method and role."""
+    tasks = json.loads(str(results["tasks"]))
+    prefix = "long_" if scan == "long" else ""
+    lr = np.asarray(results[f"{prefix}scan_lr"], float)
+    losses = np.asarray(results[f"{prefix}scan_loss"], float).reshape(len(tasks), -1, lr.size)
+    work = [(task, lr, loss) for task, scans in zip(tasks, losses, strict=True) for loss in scans]
+    with ProcessPoolExecutor(jobs) as pool:
+        found = list(pool.map(functools.partial(_suggest, with_context=with_context), work, chunksize=8))
+    regrets = {(at, role): _regret(results, at, index) for at in range(len(tasks)) for index, role in enumerate(ROLES)}
+    scored: dict[tuple[str, str], list[Scored]] = {}
+    for position, suggested in enumerate(found):
+        at = position // losses.shape[1]
+        for (method, role), value in suggested.items():
+            regret = regrets[at, role]
+            if regret is not None:
+                row = score(value, regret, task=at, default_lr=float(tasks[at]["default_lr"]))
+                scored.setdefault((method, role), []).append(row)
+    return scored
+
+
+def _regret(results: Mapping[str, Any], task: int, role: int) -> Regret | None:
+    sweep_lr, val = np.asarray(results["sweep_lr"], float), np.asarray(results["sweep_val"][task, role], float)
+    return Regret.from_sweep(sweep_lr, val, float(results["start_val"][task]))
+
+
+def summary(rows: list[Scored]) -> list[str]:
+    """Returns the cells of one line of the table."""
+    regrets = np.array([row.regret for row in rows])
+    ranged = [row for row in rows if row.holds is not None]
+    values = [
+        regrets.mean(),
+        np.median(regrets),
+        np.quantile(regrets, 0.9),
+        np.mean(regrets <= GOOD),
+        np.mean(regrets >= BAD),
+        np.mean([row.is_missing for row in rows]),
+        np.mean([row.holds for row in ranged]) if ranged else math.nan,
+        np.median([row.decades for row in ranged]) if ranged else math.nan,
+    ]
+    cells = [
+        "-" if math.isnan(value) else format(float(value), form)
+        for value, form in zip(values, COLUMNS.values(), strict=True)
+    ]
+    owns_range = any(row.owns_range for row in rows) or not ranged
+    return cells if owns_range else [*cells[:-2], *(f"({cell})" for cell in cells[-2:])]
+
+
+def tables(
+    scored: Mapping[tuple[str, str], list[Scored]], tasks: list[Mapping[str, Any]]
+) -> Iterator[tuple[str, list[list[str]]]]:
+    """Yields a title and lines for each role and group, the lowest mean regret first."""
+    for role in ROLES:
+        for group, belongs in GROUPS.items():
+            kept = {
+                method: [row for row in rows if belongs(tasks[row.task])]
+                for (method, of), rows in scored.items()
+                if of == role
+            }
+            if not any(kept.values()):
+                continue
+            means = {method: float(np.mean([row.regret for row in rows])) for method, rows in kept.items()}
+            lines = [[method, *summary(kept[method])] for method in sorted(means, key=means.__getitem__)]
+            some = next(iter(kept.values()))
+            title = f"{role}, {group} starts: {len({row.task for row in some})} tasks, {len(some)} scans"
+            yield title, [["method", *COLUMNS], *lines]
+
+
+def as_text(title: str, lines: list[list[str]]) -> str:
+    """Lays a table out for a terminal."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    rows = [
+        "  ".join(cell.ljust(width) if at == 0 else cell.rjust(width) for at, (cell, width) in enumerate(pairs))
+        for pairs in (list(zip(line, widths, strict=True)) for line in lines)
+    ]
+    return "\n".join([title, *rows, ""])
+
+
+def as_markdown(title: str, lines: list[list[str]]) -> str:
+    """Lays a table out for a page."""
+    rows = ["| " + " | ".join(line) + " |" for line in lines]
+    rule = "|---" + "|--:" * (len(lines[0]) - 1) + "|"
+    return "\n".join([f"### {title[0].upper()}{title[1:]}", "", rows[0], rule, *rows[1:], ""])
+
+
+def write_json(path: Path, scored: Mapping[tuple[str, str], list[Scored]], tasks: list[Mapping[str, Any]]) -> None:
+    """Writes the regrets of every scan: method → role → task → list."""
+    found: dict[str, dict[str, dict[str, list[float]]]] = {}
+    for (method, role), rows in scored.items():
+        for row in rows:
+            names = found.setdefault(method, {}).setdefault(role, {})
+            names.setdefault(str(tasks[row.task]["name"]), []).append(round(row.regret, 4))
+    path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Prints a table for every role and group."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("results", nargs="?", type=Path, default=RESULTS)
+    parser.add_argument("--context", choices=["full", "none"], default="full", help="what the reading may know")
+    parser.add_argument("--scan", choices=["short", "long"], default="short", help="scans of 100 or of 400 steps")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--markdown", action="store_true", help="print tables for a page")
+    parser.add_argument("--json", type=Path, help="write the regret of every scan to this file")
+    options = parser.parse_args()
+    began = time.monotonic()
+    with np.load(options.results) as file:
+        results = dict(file)
+    tasks = json.loads(str(results["tasks"]))
+    scored = score_all(results, scan=options.scan, with_context=options.context == "full", jobs=options.jobs)
+    lay_out = as_markdown if options.markdown else as_text
+    for title, lines in tables(scored, tasks):
+        print(lay_out(title, lines))
+    if options.json is not None:
+        write_json(options.json, scored, tasks)
+    took = f"{time.monotonic() - began:.0f} s"
+    print(f"{len(tasks)} tasks, context {options.context}, {options.scan} scans, {took}.", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
