@@ -29,6 +29,7 @@ from keras_lrscan.plot import plot_curve
 from keras_lrscan.shapes import Shape, ShapeVerdict, classify
 from keras_lrscan.smoothing import SmoothedCurve, resample, smooth
 from keras_lrscan.suggest import SUGGESTION_METHODS, Reading, Role, Suggestion, SuggestionMethod, suggest
+from keras_lrscan.trimming import trim
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -178,10 +179,11 @@ def analyze(curve: LRCurve, *, smoother: str = "spline") -> Analysis:
     Raises:
         InvalidOptionError: If `smoother` is unknown.
     """
-    smoothed = smooth(curve, method=smoother)
-    landmarks, features = _measured(curve, smoothed)
+    readable = trim(curve, reference=chance_loss(curve.context) or start_reference(curve))
+    smoothed = smooth(readable, method=smoother)
+    landmarks, features = _measured(readable, smoothed)
     tested = facts(features, curve.context)
-    copies = [_measured(thinned, copy) for thinned, copy in _copies(curve, smoother)]
+    copies = [_measured(thinned, copy) for thinned, copy in _copies(readable, smoother)]
     verdict = classify(tested, copies=[facts(copy, curve.context) for _, copy in copies])
     landmarks = with_ranges(landmarks, [marks for marks, _ in copies])
     reading = Reading(curve=curve, smoothed=smoothed, landmarks=landmarks, features=features, verdict=verdict)

@@ -162,6 +162,7 @@ def find_landmarks(
     largest_fall = float(np.max(np.maximum.accumulate(capped) - capped))
     noise = float(np.median(smoothed.noise[loss <= level]))
     reversal = max(REVERSAL_SIGMA * error, REVERSAL_SHARE * largest_fall, REVERSAL_NOISE * noise)
+    capped = np.minimum(loss, level + CEILING * max(depth, reversal))
     if largest_fall <= 0 or largest_fall < max(_smallest_fall(error, noise, reference, chance), reversal):
         reversal = max(reversal, largest_fall * (1 + 1e-9))
         valleys: list[int] = []

@@ -17,6 +17,7 @@ ORDER = [
     "errors",
     "curve",
     "noise",
+    "trimming",
     "linear",
     "smoothing",
     "landmarks",
