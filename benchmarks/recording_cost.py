@@ -7,15 +7,17 @@ Run with: python benchmarks/recording_cost.py [tiny] [cnn] [transformer]
 Choose the host with KERAS_BACKEND, or TF_USE_LEGACY_KERAS=1 for tf_keras.
 """
 
-# ruff: noqa: ANN401, D102 - the hosts' modules have no types of their own, and hooks are known
+# ruff: noqa: ANN401, D102, SLF001 - the hosts' modules have no types of their own, and hooks are known
 
 from __future__ import annotations
 
+import functools
 import importlib
+import math
 import os
-import resource
 import sys
 import time
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -26,17 +28,19 @@ if TYPE_CHECKING:
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from keras_lrscan.host import Host
-from keras_lrscan.meters import make_meter
-from keras_lrscan.optimizers import RateControl
+from keras_lrscan.callback import LRScan
+from keras_lrscan.optimizers import optimizer_variables
 from keras_lrscan.ramp import ExponentialRamp
 from keras_lrscan.recorder import Recorder
+from keras_lrscan.session import Session
 from keras_lrscan.snapshot import Snapshot
 
 LEGACY = os.environ.get("TF_USE_LEGACY_KERAS") == "1"
 keras: Any = importlib.import_module("tf_keras" if LEGACY else "keras")
+BACKEND = "tensorflow" if LEGACY else keras.backend.backend()
 BLOCK = 10
-KINDS = {"tiny": 1200, "cnn": 360, "transformer": 240}
+RATES = (1e-6, 1e-5)
+KINDS = {"tiny": 2400, "cnn": 480, "transformer": 240}
 
 
 def tiny() -> tuple[Any, Any, Any]:
@@ -67,20 +71,50 @@ def transformer() -> tuple[Any, Any, Any]:
     return inputs, keras.layers.GlobalAveragePooling1D()(x), (32, 128, 128)
 
 
-def scan_step(model: Any, step: Any, num_steps: int) -> Callable[..., Any]:
-    """What `LRScan` does in the place of `step`."""
-    host = Host(model)
-    host.build_optimizer()
-    control = RateControl(model.optimizer, host.make_rate_variable)
-    meter = make_meter(host, control.variables, "loss")
-    recorder = Recorder(ExponentialRamp(1e-6, 1e-5, num_steps), stop_on_divergence=True)
+def scan(model: Any, num_steps: int) -> Session:
+    """Begins a scan, in the middle of a `fit`; its step is then the model's `train_function`."""
+    session = Session(
+        model,
+        ramp=ExponentialRamp(*RATES, num_steps),
+        stop_on_divergence=True,
+        place="memory",
+        monitor="loss",
+        on_end=lambda: None,
+    )
+    session.begin(steps_per_epoch=None)
+    session.start_epoch(epochs_left=1)
+    return session
+
+
+def in_graph_step(model: Any, num_steps: int) -> Callable[..., Any]:
+    """The design with ramp and record inside of a train step that is traced anew; only the loss is read outside."""
+    original, growth = model.train_step, (RATES[1] / RATES[0]) ** (1 / num_steps)
+    rate = model.optimizer._learning_rate
+    recorder = Recorder(ExponentialRamp(*RATES, num_steps))
+
+    def step_on_state(state: Any, data: Any) -> Any:
+        trainable, other, optimizer, metrics = state
+        at = next(at for at, variable in enumerate(model.optimizer.variables) if variable is rate)
+        optimizer = [value * growth if at == place else value for place, value in enumerate(optimizer)]
+        logs, state = original((trainable, other, optimizer, [0 * value for value in metrics]), data)
+        return {**logs, "learning_rate": optimizer[at]}, state
+
+    def step_on_variables(data: Any) -> Any:
+        rate.assign(rate * growth)
+        model.reset_metrics()
+        logs = original(data)
+        return {**logs, "learning_rate": keras.ops.copy(rate) if hasattr(keras, "ops") else rate.read_value()}
+
+    before, model.train_step = model.train_function, step_on_state if BACKEND == "jax" else step_on_variables
+    model.make_train_function(force=True)
+    step, model.train_function = model.train_function, before
+    del model.train_step
 
     def execute(*args: Any) -> Any:
-        rate = recorder.rate
-        result = step(*meter.before(args, rate, control.iterations + recorder.num_points))
-        reading = meter.after(result)
-        recorder.add(reading.loss)
-        return meter.with_logs(result, {**meter.logs(result), "loss": reading.logged, "learning_rate": rate})
+        result = step(*args)
+        logs = result[0] if BACKEND == "jax" else result
+        recorder.add(float(logs["loss"]))
+        return result
 
     return execute
 
@@ -124,24 +158,42 @@ class Smoothing(Classic):
 class Switch(keras.callbacks.Callback):  # type: ignore[misc]
     """Runs the ways in turn and times each step with all that belongs to it."""
 
-    def __init__(self, steps: dict[str, Callable[..., Any]], callbacks: dict[str, Any]) -> None:
+    def __init__(self, num_steps: int) -> None:
         super().__init__()
-        self.steps = steps
-        self.callbacks = callbacks
-        self.names = [*steps, *callbacks]
-        self.times: dict[str, list[float]] = {name: [] for name in self.names}
+        self.num_steps = num_steps
+        self.steps: dict[str, Callable[..., Any]] = {}
+        self.callbacks = {
+            "classic": Classic(exact=False),
+            "classic exact": Classic(exact=True),
+            "ktrain's": Smoothing(exact=False),
+        }
+        self.times: dict[str, list[float]] = {}
+        self.first: dict[str, float] = {}
         self.name = ""
         self.start = 0.0
 
+    @property
+    def bare(self) -> Any:
+        """The model; on JAX the public name copies the state back to the variables."""
+        return self._model if hasattr(self, "_model") else self.model
+
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002
+        model = self.model
+        self.steps["plain"] = model.train_function
+        self.steps["in graph"] = in_graph_step(model, self.num_steps)
+        self.session = scan(model, self.num_steps)
+        self.steps["LRScan"] = model.train_function
         for callback in self.callbacks.values():
-            callback.set_model(self._model if hasattr(self, "_model") else self.model)
+            callback.set_model(model)
+        self.names = [*self.steps, *self.callbacks]
+        self.times = {name: [] for name in self.names}
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
-        model = self._model if hasattr(self, "_model") else self.model
         if batch % BLOCK == 0:
             self.name = self.names[(batch // BLOCK) % len(self.names)]
-            model.train_function = self.steps.get(self.name, self.steps["plain"])
+            self.model.reset_metrics()
+            self.session.start_epoch(epochs_left=1)
+            self.bare.train_function = self.steps.get(self.name, self.steps["plain"])
         self.start = time.perf_counter()
         if self.name in self.callbacks:
             self.callbacks[self.name].on_train_batch_begin(batch)
@@ -149,8 +201,23 @@ class Switch(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if self.name in self.callbacks:
             self.callbacks[self.name].on_train_batch_end(batch, logs)
-        if batch % BLOCK:  # the first step of a block still pays for the one before
-            self.times[self.name].append(time.perf_counter() - self.start)
+        seconds = time.perf_counter() - self.start
+        self.first.setdefault(self.name, seconds)
+        if batch % BLOCK > 1:  # the first step of a block still pays for the one before
+            self.times[self.name].append(seconds)
+
+    def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002
+        curve = self.session.curve
+        self.session.end()
+        if curve is None or curve.stop != "interrupted":
+            sys.exit("The scan ended before the benchmark did.")
+
+
+def data_for(shape: tuple[int, ...], num_steps: int) -> tuple[Any, Any]:
+    """Random inputs and labels for so many steps."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(shape[0] * num_steps, *shape[1:])).astype("float32")
+    return x, random.integers(0, 10, len(x))
 
 
 def measure(kind: str) -> None:
@@ -160,51 +227,70 @@ def measure(kind: str) -> None:
     model = keras.Model(inputs, keras.layers.Dense(10, activation="softmax")(hidden))
     model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")
     num_steps = KINDS[kind]
-    random = np.random.default_rng(0)
-    x = random.normal(size=(shape[0] * num_steps, *shape[1:])).astype("float32")
-    y = random.integers(0, 10, len(x))
+    x, y = data_for(shape, num_steps)
     model.fit(x[: 8 * shape[0]], y[: 8 * shape[0]], batch_size=shape[0], verbose=0)
-    plain = model.train_function
-    steps = {"plain": plain, "LRScan": scan_step(model, plain, num_steps)}
-    callbacks = {
-        "classic, mean of means": Classic(exact=False),
-        "classic, exact": Classic(exact=True),
-        "ktrain's design": Smoothing(exact=False),
-    }
-    switch = Switch(steps, callbacks)
+    switch = Switch(num_steps)
     model.fit(x, y, batch_size=shape[0], verbose=0, callbacks=[switch])
-    model.train_function = plain
     base = median(switch.times["plain"])
     ratios = "  ".join(f"{name} {median(times) / base:.3f}" for name, times in switch.times.items())
-    print(f"{kind:12s} {1e3 * base:7.2f} ms a step   {ratios}")
+    traced = switch.first["in graph"] - base
+    print(f"{kind:12s} {1e3 * base:7.2f} ms a step   {ratios}   (one more trace, in graph: {traced:.1f} s)")
+    whole_fits(model, x, y, shape[0], kind)
+
+
+def whole_fits(model: Any, x: Any, y: Any, batch_size: int, kind: str) -> None:
+    """Prints what a default scan of 100 steps costs in all, with snapshot and restoring, beside a plain `fit`."""
+    size = 100 * batch_size
+    times: dict[str, list[float]] = {"plain": [], "scan": []}
+    for turn in range(42 if kind == "tiny" else 6):
+        name = ("plain", "scan")[turn % 2]
+        scan_of = LRScan(start_lr=RATES[0], end_lr=RATES[1], verbose=0)
+        start = time.perf_counter()
+        model.fit(x[:size], y[:size], batch_size=batch_size, verbose=0, callbacks=[scan_of] if name == "scan" else [])
+        if turn > 1:
+            times[name].append(time.perf_counter() - start)
+    plain, whole = median(times["plain"]), median(times["scan"])
+    print(f"{'':12s} a fit of 100 steps: {1e3 * plain:.0f} ms, as a scan {1e3 * whole:.0f} ms: {whole / plain:.2f}")
+
+
+def peak(action: Callable[[], Any]) -> tuple[Any, float]:
+    """Returns what `action` returns, and by how many MiB the memory of this process grew meanwhile (Linux only)."""
+    status, clear = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+    clear.write_text("5")  # sets the high-water mark to the present use
+
+    def read(field: str) -> float:
+        return next(int(line.split()[1]) / 1024 for line in status.read_text().splitlines() if line.startswith(field))
+
+    before = read("VmRSS")
+    result = action()
+    return result, read("VmHWM") - before
 
 
 def peak_memory() -> None:
-    """Prints what a snapshot of a larger model adds to the memory of this process."""
-
-    class Cell:
-        def __init__(self, value: Any) -> None:
-            self.array = value
-
-        def numpy(self) -> Any:
-            return self.array
-
-        def assign(self, value: Any) -> None:
-            self.array[...] = value
-
-    cells = [Cell(np.random.default_rng(i).normal(size=(1000, 1000))) for i in range(25)]
+    """Prints what keeping and restoring the state of a larger model in use adds to the memory of this process."""
+    inputs = keras.Input((2000,))
+    x = inputs
+    for _ in range(4):
+        x = keras.layers.Dense(2000)(x)
+    model = keras.Model(inputs, x)
+    model.compile(optimizer="adam", loss="mse")
+    data = np.random.default_rng(0).normal(size=(64, 2000)).astype("float32")
+    model.fit(data, data, verbose=0)
+    variables = {id(v): v for v in [*model.variables, *optimizer_variables(model.optimizer)]}.values()
+    size = sum(4 * math.prod(variable.shape) for variable in variables) / 2**20
     for place in ("disk", "memory"):
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        snapshot = Snapshot(cells, place=place)
-        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-        print(f"snapshot of 191 MiB of state in {place}: peak memory grows by {grown:.0f} MiB")
+        snapshot, taken = peak(functools.partial(Snapshot, variables, place=place))
+        _, restored = peak(snapshot.restore)
+        print(
+            f"snapshot of {size:.0f} MiB of state in {place}: {taken:.0f} MiB more to take, {restored:.0f} to restore"
+        )
         snapshot.close()
 
 
 def main() -> None:
     """Measures the models named on the command line, or all."""
-    backend = "tf_keras" if LEGACY else f"keras on {keras.backend.backend()}"
-    print(f"{backend}, ratios of median step times to plain fit")
+    name = f"tf_keras {keras.__version__}" if LEGACY else f"Keras {keras.__version__} on {BACKEND}"
+    print(f"{name}, ratios of median step times to those of a plain fit")
     peak_memory()
     for kind in sys.argv[1:] or KINDS:
         measure(kind)

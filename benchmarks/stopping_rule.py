@@ -12,7 +12,7 @@ import math
 import sys
 from pathlib import Path
 
-from keras_lrscan.stopping import DivergenceState
+from keras_lrscan.stopping import DivergenceWatch
 
 WEIGHT = 0.98
 FACTOR = 4.0
@@ -40,12 +40,12 @@ def by_ratio(losses: list[float]) -> int | None:
 
 def by_noise(losses: list[float]) -> int | None:
     """Returns the step at which this package's rule stops."""
-    state = DivergenceState(len(losses))
+    watch = DivergenceWatch(len(losses))
     for step, loss in enumerate(losses):
         if not math.isfinite(loss):
             return step
-        state = state.after(loss)
-        if state.diverged:
+        watch.add(loss)
+        if watch.diverged:
             return step
     return None
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.errors import ScanError
 from keras_lrscan.optimizers import build_optimizer
+from keras_lrscan.shortcuts import Shortcut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -148,7 +149,7 @@ class Host:
     @property
     def batches_per_execution(self) -> int:
         """Batches that `fit` expects one call of the train function to take, now."""
-        steps = self._steps_variable
+        steps = self._steps_variable if self._steps_per_execution > 1 else None
         return self._steps_per_execution if steps is None else int(steps.numpy())
 
     @property
@@ -187,6 +188,12 @@ class Host:
         for name, value in functions.items():
             setattr(self.model, name, value)
         return own
+
+    def shortcut(self, train_function: Any) -> Any:  # noqa: ANN401
+        """Returns a function that does the same as `train_function` and, where there is one, by a shorter way."""
+        if self.backend != "tensorflow" or self.strategy is not None or self.model.run_eagerly:
+            return train_function
+        return Shortcut(train_function)
 
     @contextlib.contextmanager
     def _single_steps(self) -> Iterator[None]:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from keras_lrscan.curve import LRCurve, ScanContext, StopReason
-from keras_lrscan.stopping import DivergenceState
+from keras_lrscan.stopping import DivergenceWatch
 
 if TYPE_CHECKING:
     from keras_lrscan.ramp import ExponentialRamp
@@ -52,7 +52,7 @@ class Recorder:
         self._gathered = batches_gathered
         self._group: list[float] = []
         self._losses: list[float] = []
-        self._state = DivergenceState(ramp.num_steps)
+        self._watch = DivergenceWatch(ramp.num_steps)
         self._stop_on_divergence = stop_on_divergence
 
     @property
@@ -98,8 +98,8 @@ class Recorder:
 
     def _add_point(self, loss: float) -> None:
         self._losses.append(loss)
-        self._state = self._state.after(loss)
+        self._watch.add(loss)
         if len(self._losses) >= self.ramp.num_steps:
             self.stop = StopReason.END_LR
-        elif self._stop_on_divergence and self._state.diverged:
+        elif self._stop_on_divergence and self._watch.diverged:
             self.stop = StopReason.DIVERGED

@@ -41,11 +41,13 @@ class _Grip:
 
     Attributes:
         step: Trains on one batch.
+        shared: Whether `step` is the function that `fit` goes on to use after the scan.
         meter: Sets the rate and reads the loss around `step`.
         control: The optimizer's rate.
     """
 
     step: Callable[..., Any]
+    shared: bool
     meter: Meter
     control: RateControl
 
@@ -169,7 +171,7 @@ class Session:
 
     @property
     def _shares_step(self) -> bool:
-        return self._grip is not None and self._grip.step is self._functions["train_function"]
+        return self._grip is not None and self._grip.shared
 
     def _take_hold(self) -> _Grip:
         """Keeps the state and takes hold of the rate; needs a model with weights."""
@@ -182,8 +184,9 @@ class Session:
         self.context = describe(host, control, self.context)
         shared = self._functions["train_function"]
         anew = control.replaces_schedule or host.needs_own_step(shared)
-        step = host.own_step_function() if anew else shared
-        return _Grip(step=step, meter=make_meter(host, control.variables, self._monitor), control=control)
+        step = host.shortcut(host.own_step_function() if anew else shared)
+        meter = make_meter(host, control.variables, self._monitor)
+        return _Grip(step=step, shared=not anew, meter=meter, control=control)
 
     def _execute(self, *args: Any) -> Any:  # noqa: ANN401 - the hosts' arguments differ
         """Stands in for the model's train function."""

@@ -9,10 +9,8 @@ worth recording.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from statistics import median
 
-__all__ = ["DivergenceState"]
+__all__ = ["DivergenceWatch"]
 
 NOISE_SHARE = 6.0
 """The rise, in standard deviations of one batch's loss, that noise does not explain."""
@@ -24,88 +22,98 @@ NOISE_WARM_UP = 8
 """Differences of losses before one large difference is taken for an outlier."""
 NOISE_CLIP = 3.0
 """A difference counts for at most so many standard deviations, so that the explosion is not taken for noise."""
-WINDOW = 3
-"""Losses in the running median, which hides single bad batches."""
 
 
-@dataclass(frozen=True)
-class DivergenceState:
-    """What must be remembered of a curve to tell whether it diverges; every step makes the next state in constant time.
+class DivergenceWatch:
+    """Follows the losses of one scan and tells when they have risen for good, in constant time and memory a step.
 
     With the starting level `L` (mean of the first losses), the noise `s` (standard deviation
     of one batch's loss, from the differences of neighbours) and the drop `D` (`L` less the lowest running median), the
     loss has diverged when the running median of three losses stayed above `L + max(6 s, D / 2, 0.4 |L|)` for `patience`
-    steps in a row.
+    steps in a row. The median hides single bad batches.
+
+    It works between two steps of a training, so it is written to be quick, and it changes in place.
 
     Args:
         num_steps: Steps of the whole scan. The starting level takes the first tenth of them, and `patience` is one
             fiftieth of them; three steps are the least for both.
 
     Example:
-    >>> state = DivergenceState(100)
+    >>> watch = DivergenceWatch(100)
     >>> for loss in [2.3, 2.31, 2.29, 2.3, 2.2, 2.0, 1.5, 2.2, 2.6, 4.0, 9.0, 30.0, 90.0, 300.0]:
-    ...     state = state.after(loss)
-    >>> state.diverged
+    ...     watch.add(loss)
+    >>> watch.diverged
     True
     """
 
-    num_steps: int
-    count: int = 0
-    start_sum: float = 0.0
-    recent: tuple[float, ...] = ()
-    squares: float = 0.0
-    num_squares: int = 0
-    lowest: float = math.inf
-    above: int = 0
+    __slots__ = (
+        "_above",
+        "_before_last",
+        "_count",
+        "_last",
+        "_lowest",
+        "_num_squares",
+        "_num_start",
+        "_squares",
+        "_start_sum",
+        "patience",
+    )
 
-    @property
-    def patience(self) -> int:
+    def __init__(self, num_steps: int) -> None:
+        self.patience = max(3, num_steps // 50)
         """Steps in a row above the threshold that make a divergence."""
-        return max(3, self.num_steps // 50)
+        self._num_start = max(3, num_steps // 10)
+        self._count = 0
+        self._start_sum = 0.0
+        self._before_last = self._last = 0.0
+        self._squares = 0.0
+        self._num_squares = 0
+        self._lowest = math.inf
+        self._above = 0
 
     @property
     def noise(self) -> float:
         """Standard deviation of one batch's loss: the root mean square difference of neighbours over the root of 2."""
-        return math.sqrt(self.squares / (2 * self.num_squares)) if self.num_squares else 0.0
+        return math.sqrt(self._squares / (2 * self._num_squares)) if self._num_squares else 0.0
 
     @property
     def start_level(self) -> float:
         """Mean of the first losses, in the model's unit."""
-        return self.start_sum / max(1, min(self.count, self._num_start))
+        return self._start_sum / max(1, min(self._count, self._num_start))
 
     @property
     def threshold(self) -> float:
         """Loss above which the curve is no longer near its starting level, in the model's unit."""
         level = self.start_level
-        drop = max(0.0, level - self.lowest)
+        drop = max(0.0, level - self._lowest)
         return level + max(NOISE_SHARE * self.noise, DROP_SHARE * drop, LEVEL_SHARE * abs(level))
 
     @property
     def diverged(self) -> bool:
         """Whether the loss rose for good."""
-        return self.above >= self.patience
+        return self._above >= self.patience
 
-    def after(self, loss: float) -> DivergenceState:
-        """Returns the state after one more batch's finite `loss`."""
-        recent = (*self.recent, loss)[-WINDOW:]
-        middle = median(recent)
-        in_start = self.count < self._num_start
-        state = replace(
-            self,
-            count=self.count + 1,
-            start_sum=self.start_sum + (loss if in_start else 0.0),
-            recent=recent,
-            lowest=min(self.lowest, middle) if len(recent) == WINDOW else self.lowest,
-        )
-        if not in_start and middle > state.threshold:
-            return replace(state, above=self.above + 1)
-        if not self.recent:
-            return state
-        square = (loss - self.recent[-1]) ** 2
-        if self.num_squares >= NOISE_WARM_UP:
-            square = min(square, NOISE_CLIP**2 * self.squares / self.num_squares)
-        return replace(state, above=0, squares=self.squares + square, num_squares=self.num_squares + 1)
+    def add(self, loss: float) -> None:
+        """Takes one more batch's finite `loss`."""
+        first, second = self._before_last, self._last
+        self._before_last, self._last = second, loss
+        self._count = count = self._count + 1
+        middle = loss
+        if count > 2:  # noqa: PLR2004 - a median of three
+            middle = max(min(first, second), min(max(first, second), loss))
+            self._lowest = min(self._lowest, middle)
+        if count <= self._num_start:
+            self._start_sum += loss
+        elif middle > self.threshold:
+            self._above += 1
+            return
+        self._above = 0
+        if count > 1:
+            self._add_difference(loss - second)
 
-    @property
-    def _num_start(self) -> int:
-        return max(3, self.num_steps // 10)
+    def _add_difference(self, difference: float) -> None:
+        square = difference * difference
+        if self._num_squares >= NOISE_WARM_UP:
+            square = min(square, NOISE_CLIP**2 * self._squares / self._num_squares)
+        self._squares += square
+        self._num_squares += 1

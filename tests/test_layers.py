@@ -39,6 +39,7 @@ ORDER = [
     "siblings",
     "snapshot",
     "optimizers",
+    "shortcuts",
     "host",
     "meters",
     "describe",

@@ -134,30 +134,29 @@ def test_the_state_is_the_same_right_after_the_scan(keras: Any) -> None:
     assert "evaluate" not in vars(model)
 
 
-def test_nothing_is_compiled_anew_for_a_model_in_use(keras: Any) -> None:
+@pytest.mark.parametrize("used", [False, True], ids=["fresh", "used"])
+def test_a_scan_compiles_nothing_that_training_would_not(keras: Any, used: bool) -> None:
     if BACKEND != "tensorflow":
         pytest.skip("traces are counted on TensorFlow")
-    traces = []
+    traces: list[int] = []
 
     class Counted(keras.layers.Dense):  # type: ignore[misc]
         def call(self, inputs: Any) -> Any:
             traces.append(1)
             return super().call(inputs)
 
-    model = compiled(
-        keras,
-        model=keras.Sequential(
-            [
-                keras.layers.InputLayer(input_shape=(8,)) if IS_TF_KERAS else keras.layers.Input((8,)),
-                Counted(10, "softmax"),
-            ]
-        ),
-    )
-    train(keras, model)
-    before = len(traces)
-    scan(model)
-    train(keras, model)
-    assert len(traces) == before
+    counts = []
+    for with_scan in (False, True):
+        given = keras.layers.InputLayer(input_shape=(8,)) if IS_TF_KERAS else keras.layers.Input((8,))
+        model = compiled(keras, model=keras.Sequential([given, Counted(10, "softmax")]))
+        traces.clear()
+        if used:
+            train(keras, model)
+        if with_scan:
+            scan(model)
+        train(keras, model)
+        counts.append(len(traces))
+    assert counts[0] == counts[1]
 
 
 def test_a_schedule_is_in_its_place_after_the_scan(keras: Any) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_lrscan.stopping import DivergenceState
+from keras_lrscan.stopping import DivergenceWatch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,10 +19,10 @@ Curve = "NDArray[np.float64]"
 
 
 def stop_at(losses: NDArray[np.float64]) -> int | None:
-    state = DivergenceState(len(losses))
+    watch = DivergenceWatch(len(losses))
     for step, loss in enumerate(losses):
-        state = state.after(float(loss))
-        if state.diverged:
+        watch.add(float(loss))
+        if watch.diverged:
             return step
     return None
 
@@ -96,8 +96,8 @@ def test_noise_alone_never_stops_a_scan(seed: int) -> None:
 
 
 def test_the_starting_level_and_the_noise_are_those_of_the_curve() -> None:
-    state = DivergenceState(STEPS)
+    watch = DivergenceWatch(STEPS)
     for loss in 2.0 + noise(0.3):
-        state = state.after(float(loss))
-    assert state.start_level == pytest.approx(2.0, abs=0.3)
-    assert state.noise == pytest.approx(0.3, rel=0.3)
+        watch.add(float(loss))
+    assert watch.start_level == pytest.approx(2.0, abs=0.3)
+    assert watch.noise == pytest.approx(0.3, rel=0.3)
