@@ -6,6 +6,7 @@ situation of its own; the script fails when the scan does not get the shape that
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,6 +80,13 @@ def outlying_targets() -> Data:
     return x, y - 4.5 + 5 * np.random.default_rng(0).standard_t(1.5, len(y))
 
 
+def noisier_and_noisier() -> Data:
+    """Returns the digits with noise that grows from the first to the last."""
+    x, y = digits()
+    growing = np.linspace(0, 0.35, len(x))[:, None]
+    return x + growing * np.random.default_rng(0).standard_normal(x.shape), y
+
+
 RECIPES: Mapping[str, Recipe] = {
     Shape.U_SHAPED: Recipe(says="a fresh dense classifier of digits under Adam", model=classifier),
     Shape.MONOTONE_FROM_PRETRAINED: Recipe(
@@ -114,6 +122,18 @@ RECIPES: Mapping[str, Recipe] = {
         model=lambda: classifier(width=128, depth=3),
         options={"num_steps": 400, "batch_size": 64},
     ),
+    Shape.SEVERAL_VALLEYS: Recipe(
+        says="a fresh classifier of three wide layers under Ftrl, scanned to 100 without stopping",
+        model=lambda: classifier(optimizer=keras.optimizers.Ftrl(), width=128, depth=3),
+        options={"num_steps": 300, "batch_size": 64, "end_lr": 100.0, "stop_on_divergence": False},
+    ),
+    Shape.UPWARD_DRIFT: Recipe(
+        says="a trained classifier on data that get noisier from batch to batch, unshuffled",
+        model=lambda: classifier(optimizer=keras.optimizers.SGD(0.01)),
+        data=noisier_and_noisier,
+        epochs=20,
+        options={"num_steps": 112, "batch_size": 16, "end_lr": 1e-3, "shuffle": False},
+    ),
     Shape.TOO_SHORT: Recipe(says="a fresh classifier, 20 batches", model=classifier, options={"num_steps": 20}),
     Shape.UNCLEAR: Recipe(
         says="a regression in batches of eight whose targets are now and then far off",
@@ -132,7 +152,8 @@ def record(shape: str) -> LRCurve:
     x, y = recipe.data()
     model = recipe.model()
     model.fit(*digits(), epochs=recipe.epochs, verbose=0)
-    return lr_scan(model, x, y, verbose=0, **recipe.options).curve
+    curve = lr_scan(model, x, y, verbose=0, **recipe.options).curve
+    return dataclasses.replace(curve, context=dataclasses.replace(curve.context, notes=(recipe.says,)))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.interpolate import CubicSpline
+from scipy.ndimage import maximum_filter1d, minimum_filter1d
 from scipy.signal import lfilter
 
 from keras_lrscan.errors import unknown_option
@@ -45,6 +46,9 @@ FEWEST_POINTS = 4
 
 EXPLOSION = 3.0
 """A loss explodes when it rises above its start by more than this many times what happens below the start."""
+
+NEIGHBOURS = 7
+"""The smooth line stays within the losses of this many neighbours."""
 
 SMALLEST_SCALE = 1e-200
 """Losses that differ by less are one constant: dividing by less would leave the range of a float."""
@@ -206,6 +210,7 @@ class _Prepared:
     noise: Array
     weights: Array
     bin_width: float
+    bounds: tuple[Array, Array]
     outliers: NDArray[np.intp]
 
     @classmethod
@@ -226,6 +231,7 @@ class _Prepared:
             noise=noise,
             weights=counts * precision(noise * np.sqrt(counts)),
             bin_width=float(x[-1] - x[0]) / MAX_KNOTS if knots.size < x.size else 0.0,
+            bounds=(minimum_filter1d(cleaned, NEIGHBOURS), maximum_filter1d(cleaned, NEIGHBOURS)),
             outliers=outliers,
         )
 
@@ -233,14 +239,19 @@ class _Prepared:
         return identity_hat(self.values) or LINEAR_SMOOTHERS[method](self.knots, self.weights, self.values)
 
     def line(self, x: Array, fitted: Array) -> tuple[Array, Array, Array]:
-        """Returns loss, slope and what one unit of the fit is worth in loss, at `x`."""
+        """Returns loss, slope and what one unit of the fit is worth in loss, at `x`.
+
+        Where every point is a knot, the line is kept within the losses around each point: beside an explosion a spline
+        would swing far below zero.
+        """
         curve = CubicSpline(self.knots, fitted, bc_type="natural")
         if self.bin_width:  # the mean over a bin is above its middle where the curve bends up
             bent = fitted - self.bin_width**2 / 24 * curve(self.knots, 2)
             curve = CubicSpline(self.knots, bent, bc_type="natural")
         z = curve(x)
         height, stretch = (np.sinh(z), np.cosh(z)) if self.exploded else (z, np.ones_like(z))
-        return self.start + self.scale * height, self.scale * stretch * curve(x, 1), self.scale * stretch
+        loss = self.start + self.scale * height
+        return loss if self.bin_width else np.clip(loss, *self.bounds), self.scale * stretch * curve(x, 1), self.scale * stretch
 
 
 def _smoothed_by(method: str, x: Array, y: Array) -> SmoothedCurve:
