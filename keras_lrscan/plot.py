@@ -35,6 +35,9 @@ LABELS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
 )
 """Landmark → (its name on the plot, where the name stands from the mark)."""
 
+LARGEST_CLIMB = 3.0
+"""What climbs before the rise is shown up to this many times the height of the rest; a loss that breaks at once is not."""
+
 LEAST_VIEW = 0.25
 """The view is at least this share of the first loss high, so that a flat curve looks flat."""
 
@@ -106,12 +109,13 @@ def _view(analysis: Analysis) -> tuple[float, float]:
     if marks.start is None or not smooth.size:
         return 0.0, 1.0
     chance = chance_loss(analysis.curve.context)
-    noise = 3 * float(np.median(analysis.smoothed.noise))
+    noise = min(3 * float(np.median(analysis.smoothed.noise)), abs(marks.start.loss))
     low = min(float(smooth.min()) - noise, float(np.percentile(finite, 2)))
     high = max(marks.start.loss + noise, *([] if chance is None else [chance]), low)
-    calm = smooth[: len(smooth) if marks.elbow is None else marks.elbow.index + 1]
-    high = max(high, float(calm.max()) + noise)
     height = max(high - low, LEAST_VIEW * abs(marks.start.loss), 1e-9)
+    calm = smooth[: len(smooth) if marks.elbow is None else marks.elbow.index + 1]
+    high = max(high, min(float(calm.max()) + noise, high + LARGEST_CLIMB * height))
+    height = max(high - low, height)
     top = min(high + HEADROOM * height, float(finite.max()) + 0.05 * height)
     bottom = low - 0.2 * height
     if finite.min() >= 0:
@@ -135,6 +139,8 @@ def _draw_landmarks(ax: Axes, analysis: Analysis) -> None:
             continue
         colour = BAD if name == "elbow" else MARK
         ax.plot([mark.lr], [mark.loss], "o", color=colour, ms=6, zorder=5)
+        if mark.low is not None and mark.high is not None:
+            ax.plot([mark.low, mark.high], [mark.loss] * 2, color=colour, lw=1.5, alpha=0.5, zorder=4)
         ax.annotate(
             f"{label}\n{format_lr(mark.lr)}",
             (mark.lr, mark.loss),
