@@ -64,6 +64,7 @@ class ScanContext:
         loss_name: Keras's name of the loss, such as `"sparse_categorical_crossentropy"`.
         num_classes: Number of classes a classifier chooses from.
         chance_loss: Loss of the best constant prediction, in the unit of the loss.
+        chance_source: How that was found, such as `"label frequencies"`.
         regularization_loss: The part of the first loss that is regularisation, in the unit of the loss.
         num_trainable_params: Number of trainable scalars.
         num_frozen_params: Number of scalars in non-trainable weights.
@@ -85,6 +86,7 @@ class ScanContext:
     loss_name: str | None = None
     num_classes: int | None = None
     chance_loss: float | None = None
+    chance_source: str | None = None
     regularization_loss: float | None = None
     num_trainable_params: int | None = None
     num_frozen_params: int | None = None

@@ -7,6 +7,10 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
+from keras_lrscan.chance import chance_of
+from keras_lrscan.siblings import fit_frame
+from keras_lrscan.targets import loss_weights
+
 if TYPE_CHECKING:
     from types import FrameType
 
@@ -29,6 +33,7 @@ def describe(host: Host, control: RateControl, planned: ScanContext) -> ScanCont
     """
     model = host.model
     loss_name = _loss_name(host)
+    chance = chance_of(host, fit_frame())
     return dataclasses.replace(
         planned,
         framework=host.framework,
@@ -38,10 +43,13 @@ def describe(host: Host, control: RateControl, planned: ScanContext) -> ScanCont
         optimizer_iterations=control.iterations,
         loss_name=loss_name,
         num_classes=_num_classes(model, loss_name),
+        chance_loss=chance.loss,
+        chance_source=chance.source,
         regularization_loss=host.regularization_loss(),
         num_trainable_params=_num_scalars(model.trainable_variables),
         num_frozen_params=_num_scalars(model.non_trainable_weights),
         precision=_precision(model),
+        notes=(*planned.notes, *([chance.note] if chance.note is not None else [])),
     )
 
 
@@ -83,7 +91,7 @@ def _loss_name(host: Host) -> str | None:
 
 
 def _num_classes(model: Any, loss_name: str | None) -> int | None:  # noqa: ANN401
-    if getattr(model, "loss_weights", None) is not None:  # the loss is no longer in its own unit
+    if loss_weights(model) is not None:  # the loss is no longer in its own unit
         return None
     if loss_name == "binary_crossentropy":
         return 2

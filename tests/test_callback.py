@@ -47,7 +47,10 @@ def test_the_context_says_what_is_known_of_model_data_and_run(keras: Any) -> Non
     assert (context.num_trainable_params, context.num_frozen_params) == (8 * 16 + 16 + 16 * 10 + 10, 0)
     assert context.precision == "float32"
     assert context.regularization_loss is None
-    assert context.chance_loss is None
+    counts = np.bincount(digits()[1])
+    prior = counts / counts.sum()
+    assert context.chance_loss == pytest.approx(-(prior * np.log(prior)).sum(), abs=1e-5)
+    assert (context.chance_source, context.notes) == ("label frequencies", ())
 
 
 @pytest.mark.keras

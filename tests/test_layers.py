@@ -42,6 +42,8 @@ ORDER = [
     "shortcuts",
     "host",
     "meters",
+    "targets",
+    "chance",
     "describe",
     "session",
     "callback",

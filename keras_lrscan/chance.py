@@ -1,0 +1,303 @@
+"""The loss of guessing: what the best prediction that looks at no input costs, by the user's own loss.
+
+Such a prediction knows the labels only: how often each class occurs, their mean or median. It is found by evaluating
+the compiled loss on a few constants, so that class imbalance, label smoothing, loss weights, sample weights and losses
+that the user wrote are all in it. Nothing of model, data or random states is changed, and nothing is drawn.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from keras_lrscan.snapshot import RandomStates
+from keras_lrscan.targets import CLOSED_FORM, UnknownTargetError, loss_function_name, loss_setting, targets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+    from numpy.typing import NDArray
+
+    from keras_lrscan.host import Host
+    from keras_lrscan.targets import Target
+
+    Array = NDArray[Any]
+
+__all__ = ["Chance", "chance_of"]
+
+MAX_ROWS = 2000
+"""Samples on which the loss is evaluated."""
+MAX_NUMBERS = 500_000
+"""Numbers in the predictions made for that; what is large gets fewer samples, but `MIN_ROWS`."""
+MIN_ROWS = 64
+MAX_COUNTED = 1_000_000
+"""Labels that are counted; of more, as many are taken at even distances, with a random place in each."""
+FLOOR = 1e-7
+"""Least probability of a class in logits, Keras's own."""
+
+FREQUENCIES, TARGETS = "label frequencies", "best constant for the targets"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chance:
+    """What guessing costs.
+
+    Attributes:
+        loss: Loss of the best constant prediction, without regularisation, in the unit of the loss; `None` where it is
+            not known.
+        source: How it was found; `None` where it is not known.
+        note: Why the labels, which are there, did not tell; `None` where they did, or where there are none to look at.
+    """
+
+    loss: float | None = None
+    source: str | None = None
+    note: str | None = None
+
+
+def chance_of(host: Host, frame: FrameType | None) -> Chance:
+    """Returns the loss of the best constant prediction on the labels that `fit` was given as arrays in memory.
+
+    Data sets, generators and loaders are not touched: looking at a batch of them would take it away. There, and for
+    models that compute their loss in a way of their own, the answer is not known.
+
+    Args:
+        host: The host and its model, built.
+        frame: The frame of `fit`, whose local variables are read.
+    """
+    given = frame.f_locals if frame is not None else {}
+    if given.get("y") is None or getattr(host.model, "loss", None) is None:
+        return Chance()
+    random = RandomStates()
+    try:
+        parts = list(targets(host, given))
+        found = [_best_constant(host, target) for target in parts]
+    except _errors_of_losses() as error:
+        said = (str(error).strip().splitlines() or [""])[-1].strip()  # before it, a host may repeat the user's code
+        is_known = isinstance(error, UnknownTargetError)
+        why = said if is_known else f"evaluating the loss on them raised {type(error).__name__}: {said:.100}"
+        return Chance(note=f"What guessing costs could not be told from the labels: {why}.")
+    finally:
+        random.restore()
+    total = math.fsum(target.factor * loss for target, (loss, _) in zip(parts, found, strict=True))
+    sources = {source for _, source in found}
+    return Chance(loss=total, source=sources.pop() if len(sources) == 1 else TARGETS)
+
+
+def _errors_of_losses() -> tuple[type[Exception], ...]:
+    """What a loss raises on labels or predictions that it was not made for, in any of the libraries.
+
+    JAX raises subclasses of `TypeError` and `RuntimeError`, torch `RuntimeError`, and TensorFlow a family of its own.
+    """
+    tensorflow = sys.modules.get("tensorflow")
+    own = (tensorflow.errors.OpError,) if tensorflow is not None else ()
+    return (ValueError, TypeError, AttributeError, LookupError, RuntimeError, ArithmeticError, AssertionError, *own)
+
+
+def _best_constant(host: Host, target: Target) -> tuple[float, str]:
+    """Returns the lowest loss of any constant, and how it was found."""
+    if _are_codes(target.labels, target.shape):
+        labels, weights, constants, scale = _of_codes(target)
+        source = FREQUENCIES
+    else:
+        labels, weights, constants = _of_targets(target)
+        source, scale = (FREQUENCIES if _are_distributions(labels) else TARGETS), 1.0
+    loss_at = _evaluator(host, target, labels, weights)
+    losses = [loss_at(constant) for constant in constants]
+    lowest = min(losses)
+    if not math.isfinite(lowest):
+        msg = "no constant has a finite loss"
+        raise UnknownTargetError(msg)
+    if not _has_closed_form(target):
+        best = constants[losses.index(lowest)]
+        lines = _lines(best, constants, beyond=0.5 if target.logits or best.size == 1 else 0.0)
+        lowest = min([lowest, *(_lowest_along(loss_at, *line) for line in lines)])
+    return scale * lowest, source
+
+
+def _has_closed_form(target: Target) -> bool:
+    return loss_function_name(target.loss) in CLOSED_FORM
+
+
+def _are_codes(labels: Array, shape: tuple[int | None, ...]) -> bool:
+    """Whether labels are numbers of classes, for outputs with one number for each class."""
+    classes, inner = shape[-1], len(shape) - 2
+    if classes is None or classes <= 1 or not (labels.ndim - 1 == inner or labels.shape[1 + inner :] == (1,)):
+        return False
+    if labels.ndim == len(shape) and labels.shape[-1] == classes:
+        return False
+    whole = labels.dtype.kind in "iub" or bool((labels == np.floor(labels)).all())
+    return whole and int(labels.min()) >= 0 and int(labels.max()) < classes
+
+
+def _are_distributions(labels: Array) -> bool:
+    """Whether labels are ones and zeros, or sum to one over the classes."""
+    sums = labels.sum(-1)
+    return bool(np.isin(labels, (0, 1)).all() or (labels.shape[-1] > 1 and np.allclose(sums, 1.0, atol=1e-3)))
+
+
+def _of_codes(target: Target) -> tuple[Array, None, list[Array], float]:
+    """Returns labels that stand for all, no weights, the constants, and the mean weight.
+
+    A label stands for its share of all labels, in order of how common it is, so that few of them give the mean.
+    """
+    classes = int(target.shape[-1] or 0)
+    labels = target.labels.reshape(len(target.labels), -1).astype(np.int64)
+    weights = None if target.weights is None else np.repeat(target.weights, labels.shape[1])
+    flat, weights = _thinned(labels.reshape(-1), weights)
+    counts = np.bincount(flat, weights, minlength=classes)
+    if np.count_nonzero(counts) <= 1:
+        msg = "they are all of one class"
+        raise UnknownTargetError(msg)
+    num = min(MAX_ROWS, max(MIN_ROWS, MAX_NUMBERS // classes), flat.size)
+    order = np.argsort(counts, kind="stable")
+    places = (np.arange(num) + 0.5) / num * counts.sum()
+    picked = order[np.searchsorted(np.cumsum(counts[order]), places, side="right")]
+    prior = counts / counts.sum()
+    constants = [prior] if _has_closed_form(target) else [prior, np.full(classes, 1 / classes)]
+    if target.logits:
+        constants = [np.log(np.maximum(constant, FLOOR)) for constant in constants]
+    ones = (1,) * (target.labels.ndim - 1)
+    scale = 1.0 if weights is None or target.loss.reduction == "mean_with_sample_weight" else float(weights.mean())
+    inner = (1,) * (len(target.shape) - 2)
+    kept = picked.reshape(num, *ones).astype(target.labels.dtype)
+    return kept, None, [constant.reshape(1, *inner, classes) for constant in constants], scale
+
+
+def _thinned(labels: Array, weights: Array | None) -> tuple[Array, Array | None]:
+    if labels.size <= MAX_COUNTED:
+        return labels, weights
+    kept = _rows(labels.size, MAX_COUNTED)
+    return labels[kept], None if weights is None else weights[kept]
+
+
+def _rows(size: int, num: int) -> Array:
+    """Returns `num` of `size` places: one in each of as many equal stretches, always the same ones."""
+    if num >= size:
+        return np.arange(size)
+    return ((np.arange(num) + np.random.default_rng(0).random(num)) * (size / num)).astype(np.int64)
+
+
+def _of_targets(target: Target) -> tuple[Array, Array | None, list[Array]]:
+    """Returns a sample of the labels, its weights, and the constants."""
+    labels = target.labels
+    labels = labels[:, None] if labels.ndim == 1 and not target.shape[1:-1] else labels
+    if labels.ndim != len(target.shape):
+        msg = f"their shape {labels.shape} does not go with that of the output, {target.shape}"
+        raise UnknownTargetError(msg)
+    num = min(MAX_ROWS, max(MIN_ROWS, MAX_NUMBERS // max(1, labels[0].size)))
+    rows = _rows(len(labels), num)
+    labels = labels[rows].astype(float)
+    weights = None if target.weights is None else target.weights[rows]
+    if not np.isfinite(labels).all() or (labels == labels[:1]).all():
+        msg = "they are all alike, or some are not finite"
+        raise UnknownTargetError(msg)
+    shared = labels[0].ndim > 1 and labels.shape[-1] > 1 and _are_distributions(labels)
+    axes = tuple(range(labels.ndim - 1)) if shared else (0,)
+    spread = None if weights is None else np.broadcast_to(weights.reshape(-1, *(1,) * (labels.ndim - 1)), labels.shape)
+    mean = _smoothed(np.average(labels, axis=axes, weights=spread), target)
+    length = np.linalg.norm(labels, axis=-1, keepdims=True)
+    direction = np.mean(labels / np.maximum(length, FLOOR), axis=axes)
+    constants = [mean, np.median(labels, axis=axes), direction, np.zeros_like(mean)]
+    if mean.min() >= 0 and mean.max() <= 1:
+        constants += _probabilities(mean, logits=target.logits)
+    elif mean.size == 1:
+        constants += [labels.min(keepdims=True).reshape(mean.shape), labels.max(keepdims=True).reshape(mean.shape)]
+    inner = (1,) * (labels.ndim - mean.ndim)
+    return labels, weights, [constant.reshape(*inner, *mean.shape) for constant in constants]
+
+
+def _smoothed(mean: Array, target: Target) -> Array:
+    """Returns the mean of the labels as the loss smooths them: towards all classes alike, or towards one half."""
+    share = loss_setting(target.loss, "label_smoothing") or 0.0
+    classes = 2 if "binary" in loss_function_name(target.loss) else mean.shape[-1]
+    return (1 - share) * mean + share / classes
+
+
+def _probabilities(mean: Array, *, logits: bool) -> list[Array]:
+    """Constants for a loss that takes the labels for probabilities, of one class each or of all together."""
+    if not logits:
+        return [np.full_like(mean, 1 / max(2, mean.shape[-1])), np.full_like(mean, 0.5)]
+    kept = np.clip(mean, FLOOR, 1 - FLOOR)
+    return [np.log(kept), np.log(kept / (1 - kept))]
+
+
+def _evaluator(host: Host, target: Target, labels: Array, weights: Array | None) -> Callable[[Array], float]:
+    """Returns the loss as a function of the constant that is predicted."""
+    tensor = _tensor_maker(host)
+    integral = host.is_tf_keras and labels.dtype.kind in "iu"
+    call = target.loss.call if _has_closed_form(target) else _compiled(host, target.loss.call)
+    truth = tensor(labels if integral else labels.astype(np.float32))
+    divisor = weights if getattr(target.loss, "reduction", None) == "mean_with_sample_weight" else None
+
+    def loss_at(constant: Array) -> float:
+        loss = mean_at(constant)
+        return loss if math.isfinite(loss) else math.inf
+
+    def mean_at(constant: Array) -> float:
+        values = call(truth, tensor(np.broadcast_to(constant, _full(labels, constant)).astype(np.float32)))
+        values = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values, dtype=float)
+        if weights is None or not values.ndim:
+            return float(values.mean())
+        rows = values.reshape(len(weights), -1).mean(1)
+        return float((rows * weights).sum() / (len(weights) if divisor is None else divisor.sum()))
+
+    return loss_at
+
+
+def _compiled(host: Host, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns `function` as one program on JAX, which would otherwise compile each of its operations by itself."""
+    if host.backend != "jax" or host.model.run_eagerly:
+        return function
+    import jax  # noqa: PLC0415 - the host has loaded it
+
+    compiled: Callable[..., Any] = jax.jit(function)
+    return compiled
+
+
+def _full(labels: Array, constant: Array) -> tuple[int, ...]:
+    """Shape of the predictions for `labels`."""
+    if constant.ndim == labels.ndim and constant.shape[-1] == labels.shape[-1]:
+        return labels.shape
+    return (len(labels), *constant.shape[1:])
+
+
+def _tensor_maker(host: Host) -> Callable[[Array], Any]:
+    if not host.is_tf_keras:
+        make: Callable[[Array], Any] = host.library.ops.convert_to_tensor
+        return make
+    import tensorflow as tf  # noqa: PLC0415 - the host has loaded it
+
+    convert: Callable[[Array], Any] = tf.convert_to_tensor
+    return convert
+
+
+def _lines(best: Array, constants: list[Array], *, beyond: float) -> Iterator[tuple[Array, Array]]:
+    """Yields the ends of the lines to search: from the best constant to the others, and a part of the way `beyond`.
+
+    Probabilities are not searched beyond, where they would be none. Where a constant is one number, all are on one
+    line, and the best has a neighbour to each side of it.
+    """
+    others = [other for other in constants if not np.array_equal(other, best)]
+    if best.size == 1:
+        distances = sorted((other - best).item() for other in others)
+        nearest = [max((d for d in distances if d < 0), default=0.0), min((d for d in distances if d > 0), default=0.0)]
+        reach = beyond * max(map(abs, nearest))
+        yield best + (nearest[0] or -reach), best + (nearest[1] or reach)
+        return
+    for other in others:
+        yield best - beyond * (other - best), best + (1 + beyond) * (other - best)
+
+
+def _lowest_along(loss_at: Callable[[Array], float], begin: Array, end: Array) -> float:
+    """Returns the lowest loss found between two constants."""
+
+    def at(share: float) -> float:
+        return loss_at(begin + share * (end - begin))
+
+    return float(minimize_scalar(at, bounds=(0, 1), method="bounded", options={"xatol": 5e-3, "maxiter": 12}).fun)
