@@ -1,0 +1,156 @@
+"""Small models: lists of layers.
+
+Weights and moving averages are lists with an entry a layer, so that the last layer can be made anew and those before it
+frozen.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import jax
+from layers import (
+    Layer,
+    Mode,
+    attention_block,
+    batch_normalisation,
+    convolution,
+    dense,
+    dropout,
+    embedding,
+    factorisation,
+    flatten,
+    layer_normalisation,
+    mean_over_steps,
+    places,
+    pool,
+    recurrent,
+    relu,
+    with_channel,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from layers import Key, Moving, Shape, Weights
+
+NORMALISATIONS = {"none": list, "batch": lambda: [batch_normalisation()], "layer": lambda: [layer_normalisation()]}
+
+
+class Plan(NamedTuple):
+    """What a builder needs to know.
+
+    Args:
+        shape: Shape of one input.
+        tokens: Size of the vocabulary, or (rows, columns).
+        outputs: Number of outputs.
+        normalisation: "none", "batch" or "layer".
+        dropout: Share of the last hidden units to drop.
+    """
+
+    shape: Shape
+    tokens: Shape
+    outputs: int
+    normalisation: str = "none"
+    dropout: float = 0.0
+
+    def hidden(self, layer: Layer) -> list[Layer]:
+        """Returns the layer, the normalisation and the activation."""
+        return [layer, *NORMALISATIONS[self.normalisation](), relu]
+
+    def head(self) -> list[Layer]:
+        """Returns the dropout and the output layer."""
+        return [*([dropout(self.dropout)] if self.dropout else []), dense(self.outputs)]
+
+    def steps(self) -> list[Layer]:
+        """Returns what makes vectors of the steps of a sequence: an embedding, if they are tokens."""
+        return [embedding(self.tokens[0], 16)] if self.tokens else []
+
+
+def linear_model(plan: Plan) -> list[Layer]:
+    """One dense layer."""
+    return [flatten, *plan.head()]
+
+
+def dense_model(plan: Plan) -> list[Layer]:
+    """Two hidden layers."""
+    return [flatten, *plan.hidden(dense(48)), *plan.hidden(dense(32)), *plan.head()]
+
+
+def bag_model(plan: Plan) -> list[Layer]:
+    """The mean of the words' vectors, and a hidden layer."""
+    return [*plan.steps(), mean_over_steps, *plan.hidden(dense(32)), *plan.head()]
+
+
+def cnn_model(plan: Plan) -> list[Layer]:
+    """Two convolutions over pictures or sequences."""
+    if len(plan.shape) == 2 and plan.shape[0] == plan.shape[1]:  # noqa: PLR2004 - a grey picture
+        first = convolution(8, 3, 2, stride=plan.shape[0] // 7)
+        return [with_channel, *plan.hidden(first), *plan.hidden(convolution(16, 3, 2)), pool(2), flatten, *plan.head()]
+    body = [*plan.hidden(convolution(16, 5, 1)), pool(1), *plan.hidden(convolution(16, 3, 1)), mean_over_steps]
+    return [*plan.steps(), *body, *plan.head()]
+
+
+def recurrent_model(plan: Plan, *, gated: bool, every: bool = False) -> list[Layer]:
+    """A recurrent layer of 24 units."""
+    return [
+        *plan.steps(),
+        recurrent(24, gated=gated, every=every),
+        *NORMALISATIONS[plan.normalisation](),
+        *plan.head(),
+    ]
+
+
+def transformer_model(plan: Plan, *, every: bool = False) -> list[Layer]:
+    """One block of attention over 16 features."""
+    normalised = plan.normalisation == "layer"
+    block = attention_block(2, causal=every, normalised=normalised)
+    ends = [*NORMALISATIONS[plan.normalisation](), *([] if every else [mean_over_steps])]
+    return [*(plan.steps() or [dense(16)]), places(), block, *ends, *plan.head()]
+
+
+def autoencoder_model(plan: Plan) -> list[Layer]:
+    """Down to 12 numbers and up again."""
+    return [flatten, *plan.hidden(dense(48)), dense(12), *plan.hidden(dense(48)), *plan.head()]
+
+
+def factorisation_model(plan: Plan) -> list[Layer]:
+    """Vectors of eight numbers for rows and columns."""
+    return [factorisation(*plan.tokens, 8)]
+
+
+MODELS: dict[str, Callable[[Plan], list[Layer]]] = {
+    "linear": linear_model,
+    "dense": dense_model,
+    "bag of words": bag_model,
+    "CNN": cnn_model,
+    "simple RNN": lambda plan: recurrent_model(plan, gated=False),
+    "GRU": lambda plan: recurrent_model(plan, gated=True),
+    "transformer": transformer_model,
+    "autoencoder": autoencoder_model,
+    "factorisation": factorisation_model,
+    "GRU language model": lambda plan: recurrent_model(plan, gated=True, every=True),
+    "transformer language model": lambda plan: transformer_model(plan, every=True),
+}
+
+
+def start(layers: Sequence[Layer], shape: Shape, key: Key) -> tuple[list[Weights], list[Moving]]:
+    """Returns fresh weights and moving averages."""
+    weights, moving = [], []
+    for layer, one in zip(layers, jax.random.split(key, len(layers)), strict=True):
+        now, averages, shape = layer.init(one, shape)
+        weights.append(now)
+        moving.append(averages)
+    return weights, moving
+
+
+def apply(
+    layers: Sequence[Layer], weights: Sequence[Weights], moving: Sequence[Moving], x: jax.Array, mode: Mode
+) -> tuple[jax.Array, list[Moving]]:
+    """Returns the outputs and the moving averages after."""
+    after = []
+    for i, layer in enumerate(layers):
+        here = Mode(mode.train and i >= mode.frozen, jax.random.fold_in(mode.key, i))
+        x, averages = layer.apply(weights[i], moving[i], x, here)
+        after.append(averages)
+    return x, after

@@ -1,0 +1,117 @@
+"""Runs the tasks and merges their results.
+
+`python benchmarks/suggestions/run.py --jobs 2` measures every task that has no file in the folder of shards yet, in an
+order that never changes; interrupt it at will. `--merge` writes what is there into `results.npz`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import multiprocessing
+import os
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from tasks import all_tasks
+
+if TYPE_CHECKING:
+    from multiprocessing.sharedctypes import Synchronized
+
+    from tasks import Task
+
+RESULTS = Path(__file__).with_name("results.npz")
+SHARDS = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lrscan-suggestions"
+COMPILER = "--xla_cpu_multi_thread_eigen=false --xla_backend_optimization_level=1"
+"""One thread, and half the time to compile for a tenth more to run."""
+TASKS_A_PROCESS = 15
+
+
+def shard(folder: Path, task: Task) -> Path:
+    """Returns the file of a task: it changes when anything in the row does."""
+    return folder / f"{hashlib.sha256(repr(task).encode()).hexdigest()[:16]}.npz"
+
+
+def pin(counter: Synchronized[int]) -> None:
+    """Keeps a process to one core of its own."""
+    with counter.get_lock():
+        rank, counter.value = counter.value, counter.value + 1
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[rank % len(cores)]})
+
+
+def work(task: Task, file: Path) -> tuple[str, float]:
+    """Measures a task into its file, and returns its name and the seconds taken."""
+    import jax  # noqa: PLC0415 - the compiler's settings must be made first
+    from train import measure  # noqa: PLC0415
+
+    begin = time.monotonic()
+    about, arrays = measure(task)
+    jax.clear_caches()
+    about["seconds"] = round(time.monotonic() - begin, 1)
+    part = file.with_suffix(".part.npz")
+    np.savez_compressed(part, about=json.dumps(about), **arrays)
+    part.replace(file)
+    return task.name, about["seconds"]
+
+
+def run(tasks: list[Task], folder: Path, jobs: int) -> None:
+    """Measures the tasks that have no file yet, several at a time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = [task for task in tasks if not shard(folder, task).exists()]
+    print(f"{len(tasks) - len(missing)} of {len(tasks)} tasks are done.", flush=True)
+    os.environ.setdefault("XLA_FLAGS", COMPILER)
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(
+        jobs, context, initializer=pin, initargs=(context.Value("i", 0),), max_tasks_per_child=TASKS_A_PROCESS
+    )
+    with pool:
+        futures = [pool.submit(work, task, shard(folder, task)) for task in missing]
+        for number, future in enumerate(as_completed(futures), start=1):
+            name, seconds = future.result()
+            print(f"{number}/{len(missing)}  {seconds:5.1f} s  {name}", flush=True)
+
+
+def merge(tasks: list[Task], folder: Path, results: Path) -> None:
+    """Writes the results of all tasks that have a file into one."""
+    import train  # noqa: PLC0415 - it loads JAX, which running must set up first
+
+    found = [np.load(file) for task in tasks if (file := shard(folder, task)).exists()]
+    if not found:
+        message = f"Expected results of at least one task. Received: shards={str(folder)!r}. Run without --merge first."
+        raise SystemExit(message)
+    about = [json.loads(str(one["about"])) for one in found]
+    names = ("scan_loss", "long_scan_loss", "sweep_val")
+    arrays = {name: np.stack([one[name] for one in found]) for name in names}
+    arrays["start_val"] = np.stack([np.median(one["start_val"]) for one in found])
+    arrays["scan_lr"] = train.ramp(train.SCAN_STEPS)
+    arrays["long_scan_lr"] = train.ramp(train.LONG_STEPS)
+    arrays["sweep_lr"] = train.SWEEP_LR
+    float32 = {name: np.asarray(values, np.float32) for name, values in arrays.items()}
+    np.savez_compressed(results, tasks=json.dumps(about), **float32)
+    print(f"{len(about)} of {len(tasks)} tasks, {results.stat().st_size / 1e6:.1f} MB: {results}")
+
+
+def main() -> None:
+    """Runs the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", type=int, default=2, help="processes, one core each")
+    parser.add_argument("--shards", type=Path, default=SHARDS, help="folder of the results of single tasks")
+    parser.add_argument("--merge", action="store_true", help="only write what is there into --results")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="the merged file")
+    parser.add_argument("--only", default="", help="only tasks whose name has this in it")
+    options = parser.parse_args()
+    tasks = [task for task in all_tasks() if options.only in task.name]
+    if options.merge:
+        merge(tasks, options.shards, options.results)
+    else:
+        run(tasks, options.shards, options.jobs)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,278 @@
+"""Scans and sweeps of one task, in JAX: one compiled training loop runs all rates, seeds and roles of a sweep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from data import load
+from keras_formulas import LOSSES, OPTIMIZERS, Loss, Optimizer
+from layers import Mode
+from models import MODELS, Plan, apply, start
+from tasks import FRESH, FROZEN, HEAD
+
+if TYPE_CHECKING:
+    from data import Data
+    from numpy.typing import NDArray
+    from tasks import Row, Task
+
+    Array = NDArray[Any]
+    Tree = Any
+
+SCAN_SEEDS, SWEEP_SEEDS = 5, 3
+SCAN_STEPS, LONG_STEPS = 100, 400
+SCAN_RANGE = (1e-7, 1e1)
+SWEEP_LR = np.logspace(-6, 2, 25)
+"""Three rates a decade."""
+ROLES = ("constant", "one-cycle")
+WARM_UP, START_FACTOR, END_FACTOR = 0.25, 1 / 25, 1e-5
+"""fastai's one-cycle: from peak / 25 up to the peak in a quarter of the steps, then down to peak / 1e5, by cosines."""
+SOURCE_RATE, SOURCE_BATCH = 2e-3, 32
+"""How start weights are trained: Adam, this rate at first, down to a tenth by a cosine."""
+
+
+class Start(NamedTuple):
+    """Weights to start from: those trained, those frozen below them, moving averages."""
+
+    trained: Tree
+    frozen: Tree
+    moving: Tree
+
+
+def ramp(steps: int) -> Array:
+    """Returns the rates of a scan, `steps` of them, evenly spaced in their logarithm."""
+    return np.geomspace(*SCAN_RANGE, steps)
+
+
+def updates(rates: Array) -> Array:
+    """Returns the rate of each update of a scan: batch t shows what the update before it did, which had rate t."""
+    return np.append(rates[1:], rates[-1] ** 2 / rates[-2])
+
+
+def one_cycle(steps: int) -> Array:
+    """Returns the rate of each step as a part of the peak."""
+    up = round(WARM_UP * steps)
+
+    def cosine(first: float, last: float, count: int) -> Array:
+        return last + (first - last) * (1 + np.cos(np.pi * np.arange(count) / count)) / 2
+
+    return np.append(cosine(START_FACTOR, 1.0, up), cosine(1.0, END_FACTOR, steps - up))
+
+
+def batches(count: int, size: int, steps: int, seed: int) -> Array:
+    """Returns the examples of each batch: shuffled anew each epoch, a last smaller batch left out."""
+    rng = np.random.default_rng(seed)
+    size = min(size, count)
+    whole = count // size * size
+    epochs = -(-steps * size // whole)
+    order = [rng.permutation(count)[:whole] for _ in range(epochs)]
+    return np.concatenate(order)[: steps * size].reshape(steps, size).astype(np.int32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """A model, a loss and data.
+
+    Args:
+        row: The row of the table.
+        data: What it trains on.
+        batch_size: Examples a step.
+        frozen: Whether only the last layer is trained.
+    """
+
+    row: Row
+    data: Data
+    batch_size: int
+    frozen: bool = False
+
+    @cached_property
+    def layers(self) -> list[Any]:
+        """The model."""
+        loss, y = self.loss, self.data.y
+        outputs = self.data.classes if self.row.loss.startswith("Sparse") else (y.shape[1] if y.ndim > 1 else 1)
+        row = self.row
+        plan = Plan(
+            self.data.x.shape[1:],
+            self.data.tokens,
+            (outputs or 1) * loss.units,
+            row.normalisation,
+            row.dropout,
+        )
+        return MODELS[row.model](plan)
+
+    @property
+    def loss(self) -> Loss:
+        """The loss."""
+        return LOSSES[self.row.loss]
+
+    @property
+    def cut(self) -> int:
+        """Number of frozen layers."""
+        return len(self.layers) - 1 if self.frozen else 0
+
+    @property
+    def unit(self) -> float:
+        """By what the mean over examples is multiplied: the batch size, if the loss is a sum."""
+        return float(self.batch_size) if self.row.summed else 1.0
+
+    def fresh(self, seed: int) -> Start:
+        """Returns fresh weights."""
+        return self.divided(*start(self.layers, self.data.x.shape[1:], jax.random.key(seed)))
+
+    def divided(self, weights: Tree, moving: Tree) -> Start:
+        """Returns weights as those trained and those frozen."""
+        return Start(weights[self.cut :], weights[: self.cut], moving)
+
+    def penalty(self, weights: Tree) -> jax.Array:
+        """Returns the regularisation: the factor times the sum of the squared kernels."""
+        leaves = jax.tree_util.tree_leaves_with_path(weights)
+        kernels = [leaf for path, leaf in leaves if str(path[-1].key) == "kernel"]
+        return self.row.l2 * sum((jnp.sum(kernel**2) for kernel in kernels), jnp.zeros(()))
+
+    def objective(
+        self, trained: Tree, here: Start, x: jax.Array, y: jax.Array, key: jax.Array
+    ) -> tuple[jax.Array, Tree]:
+        """Returns the loss of a batch in training, with regularisation, and the moving averages after."""
+        weights = [*here.frozen, *trained]
+        outputs, moving = apply(self.layers, weights, here.moving, x, Mode(train=True, key=key, frozen=self.cut))
+        loss = self.loss.each(outputs, y).mean() * self.unit
+        return (loss + self.penalty(weights) if self.row.l2 else loss), moving
+
+    def validation(self, here: Start) -> jax.Array:
+        """Returns the loss of the examples held out, without regularisation and dropout."""
+        mode = Mode(train=False, key=jax.random.key(0))
+        outputs, _ = apply(self.layers, [*here.frozen, *here.trained], here.moving, self.data.x_val, mode)
+        return self.loss.each(outputs, self.data.y_val).mean() * self.unit
+
+    def train(
+        self, optimizer: Optimizer, here: Start, rates: jax.Array, chosen: jax.Array, key: jax.Array
+    ) -> tuple[Start, jax.Array]:
+        """Returns the weights after a training, and the loss of each batch before its update."""
+        x, y = jnp.asarray(self.data.x), jnp.asarray(self.data.y)
+
+        def step(carry: tuple[Start, Tree], now: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[Any, jax.Array]:
+            (at, memory), (rate, rows, number) = carry, now
+            gradient = jax.value_and_grad(self.objective, has_aux=True)
+            (loss, moving), slopes = gradient(at.trained, at, x[rows], y[rows], jax.random.fold_in(key, number))
+            change, memory = optimizer.make(rate).update(slopes, memory, at.trained)
+            return (Start(optax.apply_updates(at.trained, change), at.frozen, moving), memory), loss
+
+        memory = optimizer.make(jnp.zeros(())).init(here.trained)
+        (after, _), losses = jax.lax.scan(step, (here, memory), (rates, chosen, jnp.arange(len(chosen))))
+        return after, losses
+
+
+def stacked(trees: list[Tree]) -> Tree:
+    """Returns one tree whose leaves have the trees as their first axis."""
+    return jax.tree_util.tree_map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def source_weights(task: Task, problem: Problem) -> tuple[Tree, Tree]:
+    """Returns weights and moving averages from training on the source; the head is fresh where it is new."""
+    row, source = task.row, task.row.source
+    data = load(source.data or row.data, source.changes)
+    before = Problem(row=row, data=data, batch_size=SOURCE_BATCH)
+    shape = 0.55 + 0.45 * np.cos(np.pi * np.arange(source.steps) / source.steps)
+    chosen = batches(len(data.x), SOURCE_BATCH, source.steps, seed=77)
+    train = jax.jit(partial(before.train, OPTIMIZERS["Adam"]))
+    rates = jnp.asarray(SOURCE_RATE * shape, jnp.float32)
+    after, _ = train(before.fresh(99), rates, chosen, jax.random.key(5))
+    weights, moving = list(after.trained), list(after.moving)
+    if row.start in {HEAD, FROZEN}:
+        head, _ = start(problem.layers, problem.data.x.shape[1:], jax.random.key(98))
+        weights[-1] = head[-1]
+    return weights, moving
+
+
+def starts(task: Task, problem: Problem) -> list[Start]:
+    """Returns the start weights of each seed: fresh ones differ, trained ones are the same."""
+    if task.row.start == FRESH:
+        return [problem.fresh(seed) for seed in range(SCAN_SEEDS)]
+    return [problem.divided(*source_weights(task, problem))] * SCAN_SEEDS
+
+
+def scans(problem: Problem, optimizer: Optimizer, begin: list[Start]) -> tuple[Array, Array]:
+    """Returns the losses of the short scans (seeds, 100) and of a long one (400,).
+
+    All run in one loop of 400 steps; after its 100 steps, a short one goes on with a rate of zero.
+    """
+    count = len(problem.data.x)
+    short = np.append(updates(ramp(SCAN_STEPS)), np.zeros(LONG_STEPS - SCAN_STEPS))
+    rates = np.stack([short] * SCAN_SEEDS + [updates(ramp(LONG_STEPS))]).astype(np.float32)
+    seeds = [1000 + seed for seed in range(SCAN_SEEDS)] + [1000]
+    chosen = np.stack([batches(count, problem.batch_size, LONG_STEPS, seed) for seed in seeds])
+    keys = jax.vmap(jax.random.key)(jnp.asarray(seeds))
+    run = jax.jit(lambda *lanes: jax.lax.map(lambda lane: problem.train(optimizer, *lane)[1], lanes))
+    losses = np.asarray(run(stacked([*begin, begin[0]]), rates, chosen, keys))
+    return losses[:-1, :SCAN_STEPS], losses[-1]
+
+
+def sweep(problem: Problem, optimizer: Optimizer, begin: list[Start], steps: int) -> Array:
+    """Returns the validation losses at the end (roles, seeds, rates).
+
+    The batches and the start weights depend on the seed only.
+    """
+    chosen = np.stack([batches(len(problem.data.x), problem.batch_size, steps, seed) for seed in range(SWEEP_SEEDS)])
+    shapes = jnp.asarray(np.stack([np.ones(steps), one_cycle(steps)]), jnp.float32)
+    begins, rates = stacked(begin[:SWEEP_SEEDS]), jnp.asarray(SWEEP_LR, jnp.float32)
+
+    def lane(where: jax.Array) -> jax.Array:
+        role, seed, rate = where
+        here = jax.tree_util.tree_map(lambda leaf: leaf[seed], begins)
+        key = jax.random.key(seed)
+        after, _ = problem.train(optimizer, here, rates[rate] * shapes[role], jnp.asarray(chosen)[seed], key)
+        return problem.validation(after)
+
+    lanes = np.stack(np.meshgrid(*map(np.arange, (len(ROLES), SWEEP_SEEDS, len(SWEEP_LR))), indexing="ij"), axis=-1)
+    run = jax.jit(lambda lanes: jax.lax.map(lane, lanes))
+    return np.asarray(run(lanes.reshape(-1, 3))).reshape(lanes.shape[:-1])
+
+
+def count(tree: Tree) -> int:
+    """Returns the number of weights."""
+    return sum(leaf.size for leaf in jax.tree_util.tree_leaves(tree))
+
+
+def measure(task: Task) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Runs one task.
+
+    Returns:
+        What describes it, and its arrays by name.
+    """
+    row, optimizer = task.row, OPTIMIZERS[task.optimizer]
+    data = load(row.data, row.changes)
+    size = min(task.batch_size, len(data.x))
+    problem = Problem(row=row, data=data, batch_size=size, frozen=row.start == FROZEN)
+    begin = starts(task, problem)
+    validation = jax.jit(problem.validation)
+    start_val = np.array([validation(begin[seed]) for seed in range(SWEEP_SEEDS)])
+    scan_loss, long_loss = scans(problem, optimizer, begin)
+    sweep_val = sweep(problem, optimizer, begin, row.steps)
+    about = {
+        "name": task.name,
+        "family": task.family,
+        "data": ", ".join([row.data, *row.changes]),
+        "kind": row.kind,
+        "model": row.model,
+        "normalisation": row.normalisation,
+        "optimizer": optimizer.keras,
+        "momentum": optimizer.momentum,
+        "batch_size": size,
+        "start": row.start,
+        "loss_name": row.loss,
+        "summed": row.summed,
+        "num_classes": data.classes if row.loss.startswith(("Sparse", "Binary")) else None,
+        "chance_loss": LOSSES[row.loss].constant(data.y) * problem.unit,
+        "regularization_loss": float(problem.penalty([*begin[0].frozen, *begin[0].trained])),
+        "num_trainable": count(begin[0].trained),
+        "num_frozen": count(begin[0].frozen),
+        "train_steps": row.steps,
+        "default_lr": optimizer.default,
+    }
+    arrays = {"scan_loss": scan_loss, "long_scan_loss": long_loss, "sweep_val": sweep_val, "start_val": start_val}
+    return about, {name: np.asarray(values, np.float32) for name, values in arrays.items()}
