@@ -20,15 +20,21 @@ import numpy as np
 from tasks import all_tasks
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from multiprocessing.sharedctypes import Synchronized
 
+    from numpy.typing import NDArray
     from tasks import Task
+
+    Array = NDArray[np.float32]
 
 RESULTS = Path(__file__).with_name("results.npz")
 SHARDS = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lrscan-suggestions"
 COMPILER = "--xla_cpu_multi_thread_eigen=false --xla_backend_optimization_level=1"
 """One thread, and half the time to compile for a tenth more to run."""
 TASKS_A_PROCESS = 15
+CLEAR_GAIN = 2.0
+"""A task stays if its best loss beats the start by this many times the scatter between seeds."""
 
 
 def shard(folder: Path, task: Task) -> Path:
@@ -77,6 +83,20 @@ def run(tasks: list[Task], folder: Path, jobs: int) -> None:
             print(f"{number}/{len(missing)}  {seconds:5.1f} s  {name}", flush=True)
 
 
+def gain(one: Mapping[str, Array]) -> float:
+    """Returns by how much the best rate improves on the start, in units of the scatter between seeds around it.
+
+    The scatter is the median over the best rate and the two below it, since one seed of three may break at the edge.
+    """
+    start, gains = np.median(one["start_val"]), []
+    for val in one["sweep_val"]:
+        middle = np.median(np.where(np.isfinite(val), val, np.inf), axis=0)
+        best = int(np.argmin(middle))
+        scatter = np.nanmedian(np.std(val[:, max(best - 2, 0) : best + 1], axis=0, ddof=1))
+        gains.append((start - middle[best]) / scatter)
+    return float(min(gains))
+
+
 def merge(tasks: list[Task], folder: Path, results: Path) -> None:
     """Writes the results of all tasks that have a file into one."""
     import train  # noqa: PLC0415 - it loads JAX, which running must set up first
@@ -85,16 +105,18 @@ def merge(tasks: list[Task], folder: Path, results: Path) -> None:
     if not found:
         message = f"Expected results of at least one task. Received: shards={str(folder)!r}. Run without --merge first."
         raise SystemExit(message)
-    about = [json.loads(str(one["about"])) for one in found]
+    clear = [one for one in found if gain(one) >= CLEAR_GAIN]
+    about = [json.loads(str(one["about"])) for one in clear]
     names = ("scan_loss", "long_scan_loss", "sweep_val")
-    arrays = {name: np.stack([one[name] for one in found]) for name in names}
-    arrays["start_val"] = np.stack([np.median(one["start_val"]) for one in found])
+    arrays = {name: np.stack([one[name] for one in clear]) for name in names}
+    arrays["start_val"] = np.stack([np.median(one["start_val"]) for one in clear])
     arrays["scan_lr"] = train.ramp(train.SCAN_STEPS)
     arrays["long_scan_lr"] = train.ramp(train.LONG_STEPS)
     arrays["sweep_lr"] = train.SWEEP_LR
     float32 = {name: np.asarray(values, np.float32) for name, values in arrays.items()}
     np.savez_compressed(results, tasks=json.dumps(about), **float32)
-    print(f"{len(about)} of {len(tasks)} tasks, {results.stat().st_size / 1e6:.1f} MB: {results}")
+    print(f"{len(found)} of {len(tasks)} tasks are done, {len(about)} have something to gain.")
+    print(f"{results}: {results.stat().st_size / 1e6:.1f} MB")
 
 
 def main() -> None:
