@@ -17,6 +17,7 @@ import argparse
 import functools
 import json
 import math
+import re
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -28,7 +29,7 @@ import numpy as np
 from peers import FIXED, PEERS, own_rates
 from regret import Regret
 
-from keras_lrscan import LRCurve, ScanContext, StopReason, analyze
+from keras_lrscan import LRCurve, ScanContext, StopReason, analysis, analyze
 from keras_lrscan.ramp import ExponentialRamp
 from keras_lrscan.recorder import Recorder
 from keras_lrscan.suggest import SUGGESTION_METHODS, Role
@@ -111,7 +112,7 @@ def context_of(task: Mapping[str, Any], lr: Array) -> ScanContext:
         batch_size=task.get("batch_size"),
         optimizer=task.get("optimizer"),
         optimizer_lr=task.get("default_lr"),
-        loss_name=task.get("loss_name"),
+        loss_name=re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", task["loss_name"]).lower(),  # Keras's name of the function
         num_classes=task.get("num_classes"),
         chance_loss=task.get("chance_loss"),
         regularization_loss=task.get("regularization_loss"),
@@ -137,10 +138,10 @@ def all_suggestions(
     found = {name: Suggested(lr=rate(default_lr)) for name, rate in FIXED.items()}
     found |= {name: Suggested(lr=peer(rates, loss)) for name, peer in PEERS.items()}
     suggested = {(name, role): value for name, value in found.items() for role in ROLES}
-    analysis = analyze(as_scanned(lr, loss, context_of(task, lr) if with_context else ScanContext()))
+    reading = analyze(as_scanned(lr, loss, context_of(task, lr) if with_context else ScanContext()))
     for method in SUGGESTION_METHODS:
         for role in ROLES:
-            ours = analysis.suggest(method=method, role=role)
+            ours = reading.suggest(method=method, role=role)
             suggested[OURS + method, role] = Suggested(lr=ours.lr, low=ours.low, high=ours.high)
     return suggested
 
@@ -163,13 +164,16 @@ def score(suggested: Suggested, regret: Regret, *, task: int, default_lr: float)
     )
 
 
-def _suggest(item: tuple[Mapping[str, Any], Array, Array], *, with_context: bool) -> dict[tuple[str, str], Suggested]:
+def _suggest(
+    item: tuple[Mapping[str, Any], Array, Array], *, with_context: bool, copies: int
+) -> dict[tuple[str, str], Suggested]:
+    analysis.NUM_COPIES = copies
     with np.errstate(all="ignore"):  # the tools' arithmetic on diverged losses is part of what they do
         return all_suggestions(*item, with_context=with_context)
 
 
 def score_all(
-    results: Mapping[str, Any], *, scan: str, with_context: bool, jobs: int
+    results: Mapping[str, Any], *, scan: str, with_context: bool, jobs: int, copies: int
 ) -> dict[tuple[str, str], list[Scored]]:
     """Scores every method on every scan of every task, by method and role."""
     tasks = json.loads(str(results["tasks"]))
@@ -178,7 +182,7 @@ def score_all(
     losses = np.asarray(results[f"{prefix}scan_loss"], float).reshape(len(tasks), -1, lr.size)
     work = [(task, lr, loss) for task, scans in zip(tasks, losses, strict=True) for loss in scans]
     with ProcessPoolExecutor(jobs) as pool:
-        found = list(pool.map(functools.partial(_suggest, with_context=with_context), work, chunksize=8))
+        found = list(pool.map(functools.partial(_suggest, with_context=with_context, copies=copies), work, chunksize=8))
     regrets = {(at, role): _regret(results, at, index) for at in range(len(tasks)) for index, role in enumerate(ROLES)}
     scored: dict[tuple[str, str], list[Scored]] = {}
     for position, suggested in enumerate(found):
@@ -272,6 +276,12 @@ def main() -> None:
     parser.add_argument("--context", choices=["full", "none"], default="full", help="what the reading may know")
     parser.add_argument("--scan", choices=["short", "long"], default="short", help="scans of 100 or of 400 steps")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument(
+        "--copies",
+        type=int,
+        default=analysis.NUM_COPIES,
+        help="copies of each curve that vote on its confidence; few are much faster, for a look while at work",
+    )
     parser.add_argument("--markdown", action="store_true", help="print tables for a page")
     parser.add_argument("--json", type=Path, help="write the regret of every scan to this file")
     options = parser.parse_args()
@@ -279,7 +289,8 @@ def main() -> None:
     with np.load(options.results) as file:
         results = dict(file)
     tasks = json.loads(str(results["tasks"]))
-    scored = score_all(results, scan=options.scan, with_context=options.context == "full", jobs=options.jobs)
+    with_context = options.context == "full"
+    scored = score_all(results, scan=options.scan, with_context=with_context, jobs=options.jobs, copies=options.copies)
     lay_out = as_markdown if options.markdown else as_text
     for title, lines in tables(scored, tasks):
         print(lay_out(title, lines))
