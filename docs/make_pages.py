@@ -16,7 +16,7 @@ from keras_lrscan import LRCurve, analyze, plot_curve
 from keras_lrscan.explain import format_lr
 from keras_lrscan.features import MEASURES
 from keras_lrscan.shapes import SHAPE_RULES
-from keras_lrscan.suggest import DEFAULT_METHODS, SUGGESTION_METHODS, WHY_NONE, Role
+from keras_lrscan.suggest import SUGGESTION_METHODS, Role
 from keras_lrscan.traits import TRAIT_RULES
 
 if TYPE_CHECKING:
@@ -63,8 +63,12 @@ def conditions(parts: Sequence[Condition]) -> str:
 def shape_page(rule: ShapeRule) -> str:
     """Returns the page of one shape."""
     analysis = example(rule.shape)
-    method = DEFAULT_METHODS.get(rule.shape)
-    advice = WHY_NONE.get(rule.shape, "") if method is None else f"By [{method}](../methods/{slug(method)}.md)."
+    suggestion = analysis.suggestion
+    advice = (
+        ""
+        if suggestion.lr is None
+        else f"For the scan above: {spread(suggestion.lr, suggestion.low, suggestion.high)}. "
+    )
     return f"""# {rule.code} {rule.title[0].upper()}{rule.title[1:]}
 
 `{rule.shape}`
@@ -80,7 +84,7 @@ The rules of the shapes are tried in a fixed order, and the first that holds is 
 
 ## What is suggested
 
-{advice}
+{advice}{suggestion.reason}
 
 ## What the package says of the scan above
 

@@ -22,12 +22,13 @@ from keras_lrscan.features import (
     chance_loss,
     facts,
     measure,
+    reference_loss,
     start_reference,
 )
 from keras_lrscan.landmarks import Landmark, Landmarks, find_landmarks, with_ranges
 from keras_lrscan.plot import plot_curve
 from keras_lrscan.shapes import Shape, ShapeVerdict, classify
-from keras_lrscan.smoothing import SmoothedCurve, resample, smooth
+from keras_lrscan.smoothing import Fit, SmoothedCurve, smooth
 from keras_lrscan.suggest import SUGGESTION_METHODS, Reading, Role, Suggestion, SuggestionMethod, suggest
 from keras_lrscan.trimming import trim
 
@@ -179,11 +180,12 @@ def analyze(curve: LRCurve, *, smoother: str = "spline") -> Analysis:
     Raises:
         InvalidOptionError: If `smoother` is unknown.
     """
-    readable = trim(curve, reference=chance_loss(curve.context) or start_reference(curve))
-    smoothed = smooth(readable, method=smoother)
+    readable = trim(curve, reference=reference_loss(curve))
+    fit = Fit.of(readable, method=smoother)
+    smoothed = smooth(readable, method=smoother) if fit is None else fit.smoothed()
     landmarks, features = _measured(readable, smoothed)
     tested = facts(features, curve.context)
-    copies = [_measured(thinned, copy) for thinned, copy in _copies(readable, smoother)]
+    copies = [_measured(thinned, copy) for thinned, copy in _copies(readable, smoothed, fit)]
     verdict = classify(tested, copies=[facts(copy, curve.context) for _, copy in copies])
     landmarks = with_ranges(landmarks, [marks for marks, _ in copies])
     reading = Reading(curve=curve, smoothed=smoothed, landmarks=landmarks, features=features, verdict=verdict)
@@ -215,13 +217,16 @@ def _measured(curve: LRCurve, smoothed: SmoothedCurve) -> tuple[Landmarks, Curve
     return landmarks, measure(curve, smoothed, landmarks)
 
 
-def _copies(curve: LRCurve, smoother: str) -> Iterator[tuple[LRCurve, SmoothedCurve]]:
+def _copies(curve: LRCurve, smoothed: SmoothedCurve, fit: Fit | None) -> Iterator[tuple[LRCurve, SmoothedCurve]]:
     """Yields copies of the curve's smooth line, each with the points of the curve that it stands at."""
     every = slice(None, None, 1 + len(curve) // MAX_COPY_POINTS)
     thinned = dataclasses.replace(curve, lr=curve.lr[every], loss=curve.loss[every])
-    finite = np.isfinite(thinned.loss)
-    smoothed = smooth(thinned, method=smoother)
-    for copy in resample(smoothed.log10_lr, thinned.loss[finite], smoothed, num_copies=NUM_COPIES):
+    if fit is None or len(thinned) < len(curve):
+        fit = Fit.of(thinned)
+    if fit is None:
+        yield curve, smoothed
+        return
+    for copy in fit.copies(NUM_COPIES):
         yield thinned, copy
 
 

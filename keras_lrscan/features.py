@@ -166,8 +166,14 @@ def chance_loss(context: ScanContext) -> float | None:
     >>> round(chance_loss(context), 3)
     2.303
     """
-    if context.chance_loss is not None:
-        return context.chance_loss
+    return uniform_loss(context) if context.chance_loss is None else context.chance_loss
+
+
+def uniform_loss(context: ScanContext) -> float | None:
+    """Returns the cross-entropy of the uniform prediction, about where fresh classifiers start; `None` for other losses.
+
+    Where some classes are rarer than others, it is above the loss of guessing by their frequencies.
+    """
     if context.num_classes is None or not (context.loss_name or "").endswith("categorical_crossentropy"):
         binary = context.loss_name == "binary_crossentropy"
         return math.log(2) if binary else None
@@ -182,6 +188,15 @@ def start_reference(curve: LRCurve) -> float | None:
     finite = curve.loss[np.isfinite(curve.loss)][:5]
     start = float(np.median(finite)) - (curve.context.regularization_loss or 0.0) if finite.size else 0.0
     return start if start > SMALLEST_REFERENCE else None
+
+
+def reference_loss(curve: LRCurve) -> float | None:
+    """Returns what falls and rises are measured against: the chance level, else the first losses, if positive.
+
+    A loss that can fall below zero has no zero to measure from.
+    """
+    chance = chance_loss(curve.context)
+    return chance if chance is not None and chance > 0 else start_reference(curve)
 
 
 def breaks(curve: LRCurve) -> bool:
@@ -202,10 +217,10 @@ def measure(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) -> CurveF
         return CurveFeatures(stop=str(curve.stop), finite_share=0.0, rise_before_nonfinite=0.0)
     low, top = marks.minimum, _top_before(marks, marks.start)
     fall = max(top - low.loss, 0.0) if marks.valleys else 0.0
-    reference = chance_loss(curve.context) or start_reference(curve) or max(fall, float(np.ptp(loss)), 1e-12)
+    reference = reference_loss(curve) or max(fall, float(np.ptp(loss)), 1e-12)
     noise = _batch_noise(curve, smoothed, marks)
     next_top = max((peak.loss for peak in marks.peaks if peak.index > low.index), default=low.loss)
-    rise = next_top - low.loss if marks.elbow is not None else 0.0
+    rise = max(next_top - low.loss, 0.0) if marks.elbow is not None else 0.0
     rise = max(rise, reference) if breaks(curve) else rise
     calm_to = marks.descent_start or marks.elbow
     return CurveFeatures(
@@ -246,14 +261,13 @@ def _batch_noise(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) -> f
 def _start(context: ScanContext, start: float) -> dict[str, Any]:
     chance, regularization = chance_loss(context), context.regularization_loss
     share = None if regularization is None or start <= 0 else regularization / start
-    if chance is None or chance <= 0:
+    if not chance:
         return {"regularization_share": share}
-    ratio = (start - (regularization or 0.0)) / chance
-    state = StartState.AT_CHANCE
-    if ratio < BETTER_THAN_CHANCE:
-        state = StartState.BETTER_THAN_CHANCE
-    elif ratio > WORSE_THAN_CHANCE:
-        state = StartState.WORSE_THAN_CHANCE
+    level = start - (regularization or 0.0)
+    ratio = 1 + (level - chance) / abs(chance)  # also above 1 for a worse start below zero
+    fresh = max(WORSE_THAN_CHANCE, WORSE_THAN_CHANCE * (uniform_loss(context) or 0.0) / abs(chance))
+    at_least = StartState.WORSE_THAN_CHANCE if ratio > fresh else StartState.AT_CHANCE
+    state = StartState.BETTER_THAN_CHANCE if ratio < BETTER_THAN_CHANCE else at_least
     return {"start_ratio": ratio, "start_state": state, "regularization_share": share}
 
 

@@ -70,6 +70,12 @@ ROUNDING = 1e-9
 DESCENT_SHARE = 0.05
 """The descent has begun where this share of the whole fall is behind."""
 
+FLAT_NOISE = 1.5
+"""A curve without a fall is calm up to this many standard deviations of one batch above its level."""
+
+FLAT_SHARE = 0.05
+"""Nor does a rise by less than this share of the first loss count there."""
+
 ELBOW_SHARE = 0.1
 """Divergence has begun where the loss is above its minimum by this share of the fall, or by its noise, for good."""
 
@@ -167,7 +173,8 @@ def find_landmarks(
         reversal = max(reversal, largest_fall * (1 + 1e-9))
         valleys: list[int] = []
         peaks = _turns(capped, reversal)[1]
-        bottom, elbow = _flat(capped, peaks, max(largest_fall / 2, 2 * error), reversal)
+        margin = max(largest_fall / 2, 2 * error, FLAT_NOISE * noise, FLAT_SHARE * (reference or 0.0))
+        bottom, elbow = _flat(capped, peaks, margin, reversal)
         descent_start, steepest = None, None
     else:
         valleys, peaks = _turns(capped, reversal)
@@ -219,7 +226,7 @@ def with_ranges(marks: Landmarks, copies: Sequence[Landmarks]) -> Landmarks:
 
 
 def _smallest_fall(error: float, noise: float, reference: float | None, chance: float | None) -> float:
-    if chance is not None:
+    if chance is not None and chance > 0:
         return FALL_SHARE * chance
     if reference is None:
         return max(FALL_SIGMA * error, FALL_NOISE * noise)

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_lrscan.features import StartState
+
 if TYPE_CHECKING:
     from keras_lrscan.curve import LRCurve
     from keras_lrscan.features import CurveFeatures
@@ -27,12 +29,29 @@ __all__ = ["METHODS", "Method", "Reading", "SuggestionMethod"]
 MINIMUM_MARGIN = 10.0
 """Gugger's margin below the minimum: half a decade to a decade of it makes up for the lag of a moving average."""
 
-ELBOW_MARGIN = 10.0
-"""For a model that is already good: this far below the onset of divergence.
+ELBOW_MARGINS: Mapping[str, float] = MappingProxyType(
+    {
+        StartState.BETTER_THAN_CHANCE: 5.0,
+        StartState.AT_CHANCE: 16.0,
+        StartState.WORSE_THAN_CHANCE: 16.0,
+        StartState.UNKNOWN: 8.0,
+    }
+)
+"""Start state → how far below the onset of divergence to stay where there is no valley to read.
 
-On seven recorded curves of models that were already good, a tenth of the onset is within a factor of two of the rate
-the experts used in five.
+A model that is already good hardly moves before it breaks, so its onset comes late and close to what it can take; one
+that knows nothing and learns nothing in a hundred batches needs more room. The margins are near those of least regret
+in `benchmarks/suggestions`. On seven recorded curves of models that were already good, experts used about a tenth.
 """
+
+VALLEY_MARGIN = 10.0
+"""Below the middle of minimum and elbow: the margin of least regret in `benchmarks/suggestions`."""
+
+ELBOW_TENTH = 10.0
+"""Howard's margin below the onset of divergence, for models that are already good."""
+
+OPEN_MARGIN = 20.0
+"""Below the lowest loss of a curve that does not rise: the margin of least regret in `benchmarks/suggestions`."""
 
 SLIDE_DECADES = 1.2
 """Width of the sliding interval: 15 steps of 100 over eight decades, as published."""
@@ -102,10 +121,38 @@ def geometric_mean(reading: Reading) -> float | None:
     return None if low is None or high is None else math.sqrt(low.lr * high.lr)
 
 
-def elbow_tenth(reading: Reading) -> float | None:
-    """A tenth of the onset of divergence; `None` where the loss does not rise."""
+def minimum_twentieth(reading: Reading) -> float | None:
+    """A twentieth of the rate of the lowest loss, for a curve that has not turned; `None` without a fall."""
+    marks = reading.landmarks
+    return marks.minimum.lr / OPEN_MARGIN if marks.minimum is not None and marks.steepest is not None else None
+
+
+def elbow_margin(reading: Reading) -> float | None:
+    """The onset of divergence over the margin of `ELBOW_MARGINS` for the start state; `None` without a rise."""
     elbow = reading.landmarks.elbow
-    return None if elbow is None else elbow.lr / ELBOW_MARGIN
+    return None if elbow is None else elbow.lr / ELBOW_MARGINS[reading.verdict.start_state]
+
+
+def elbow_tenth(reading: Reading) -> float | None:
+    """A tenth of the onset of divergence, whatever the start; `None` without a rise.
+
+    References:
+        Howard (2019), "Practical Deep Learning for Coders", lesson 3: "maybe 10x smaller" than where it shoots up.
+    """
+    elbow = reading.landmarks.elbow
+    return None if elbow is None else elbow.lr / ELBOW_TENTH
+
+
+def minimum_and_elbow(reading: Reading) -> float | None:
+    """A tenth of ``sqrt(minimum * elbow)``; `None` without a fall or without a rise.
+
+    The two ends of the valley's floor, minimum and elbow, move by about 0.2 decade from scan to scan, each by chance of
+    its own; their middle is steadier than either.
+    """
+    low, high = reading.landmarks.minimum, reading.landmarks.elbow
+    if low is None or high is None or reading.landmarks.steepest is None:
+        return None
+    return math.sqrt(low.lr * high.lr) / VALLEY_MARGIN
 
 
 def valley(reading: Reading) -> float | None:
@@ -180,6 +227,18 @@ METHODS: Mapping[str, Method] = MappingProxyType(
             rate=slide, says="The left end of the first interval, from the right, over which the slope stays the same."
         ),
         "elbow/10": Method(rate=elbow_tenth, says="A tenth of the rate at which the loss begins to break."),
+        "elbow-margin": Method(
+            rate=elbow_margin,
+            says="Well below the rate at which the loss begins to break, by a margin for how this model starts.",
+        ),
+        "minimum-and-elbow": Method(
+            rate=minimum_and_elbow,
+            says="A tenth of the rate midway between the lowest loss and the point where training begins to break.",
+        ),
+        "minimum/20": Method(
+            rate=minimum_twentieth,
+            says="A twentieth of the rate of the lowest loss, since the curve has not turned yet.",
+        ),
         "biggest-square": Method(
             rate=biggest_square, says="As far left of the lowest loss as the right wall of the valley allows."
         ),

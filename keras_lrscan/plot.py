@@ -36,7 +36,7 @@ LABELS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
 """Landmark → (its name on the plot, where the name stands from the mark)."""
 
 LARGEST_CLIMB = 3.0
-"""What climbs before the rise is shown up to this many times the height of the rest; a loss that breaks at once is not."""
+"""What climbs before the rise is shown up to this many times the height of the rest."""
 
 LEAST_VIEW = 0.25
 """The view is at least this share of the first loss high, so that a flat curve looks flat."""

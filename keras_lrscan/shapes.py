@@ -144,6 +144,7 @@ UNCLEAR = ShapeRule(
     tries=(
         "Scan again with more steps, `LRScan(num_steps=300)`, or larger batches.",
         "Scan again with another order of the data, and trust what both scans show.",
+        "The most that this scan can say: {suggestion}. {reason}",
     ),
 )
 
@@ -230,6 +231,7 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
             "Scan with larger batches: four times the batch halves the noise.",
             "Scan with more steps, `LRScan(num_steps=500)`.",
             "Run the scan three times and trust only what all three show.",
+            "The most that this scan can say: {suggestion}. {reason}",
         ),
     ),
     ShapeRule(
@@ -253,6 +255,7 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
             "Look at five inputs with their labels: do they belong together?",
             "Train on 20 samples only. A healthy model brings their loss near zero; if yours does not, look for a bug.",
             "Then scan again with more steps.",
+            "A rate that at least does not break it: {suggestion}. {reason}",
         ),
     ),
     ShapeRule(

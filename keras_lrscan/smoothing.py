@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["LINEAR_SMOOTHERS", "SMOOTHERS", "SmoothedCurve", "resample", "smooth"]
+__all__ = ["LINEAR_SMOOTHERS", "SMOOTHERS", "Fit", "SmoothedCurve", "smooth"]
 
 MAX_KNOTS = 250
 """Points beyond this many are averaged in equal steps of log10(rate) first; the cost is then linear in the points."""
@@ -92,13 +92,13 @@ def smooth(curve: LRCurve, *, method: str = "spline") -> SmoothedCurve:
 
     Args:
         curve: The recorded curve.
-        method: String. A key of `SMOOTHERS`.
+        method: String. One of `SMOOTHERS`.
 
     Returns:
         A `SmoothedCurve` over the points whose loss is finite; with none of them, its arrays are empty.
 
     Raises:
-        InvalidOptionError: If `method` is not a key of `SMOOTHERS`.
+        InvalidOptionError: If `method` is not one of `SMOOTHERS`.
 
     Example:
     >>> import numpy as np
@@ -110,31 +110,12 @@ def smooth(curve: LRCurve, *, method: str = "spline") -> SmoothedCurve:
     """
     if method not in SMOOTHERS:
         raise unknown_option("method", method, SMOOTHERS)
+    fit = Fit.of(curve, method=method)
+    if fit is not None:
+        return fit.smoothed()
     finite = np.isfinite(curve.loss)
-    return SMOOTHERS[method](np.log10(curve.lr[finite]), curve.loss[finite])
-
-
-def spline(x: Array, y: Array) -> SmoothedCurve:
-    """Natural cubic smoothing spline, smoothness by generalised cross-validation, robust to single bad batches.
-
-    Where the loss explodes, the fit is made on ``asinh((y - start) / scale)``: a divergence to 1e6 times the start is
-    then a few units high and does not decide how the rest is smoothed, and the noise, which grows with the loss, stays
-    comparable. Each point weighs by the inverse of the noise variance found around it, since the noise of a scan
-    changes along it. Lone batches far off their neighbours are pulled back first. `spline_hat` has the spline itself.
-
-    Args:
-        x: log10 of the rates, increasing. Array of shape `(n,)`.
-        y: Finite losses. Array of shape `(n,)`.
-
-    Returns:
-        A `SmoothedCurve` at the same `n` points.
-    """
-    return _smoothed_by("spline", x, y)
-
-
-def local(x: Array, y: Array) -> SmoothedCurve:
-    """Local parabolas under a symmetric kernel, on losses prepared as for `spline`; `local_hat` has the fit itself."""
-    return _smoothed_by("local", x, y)
+    x, y = np.log10(curve.lr[finite]), curve.loss[finite]
+    return _unsmoothed(method, x, y) if x.size < FEWEST_POINTS else ema(x, y)
 
 
 def ema(x: Array, y: Array) -> SmoothedCurve:
@@ -150,8 +131,6 @@ def ema(x: Array, y: Array) -> SmoothedCurve:
     References:
         Howard and Gugger (2020), "fastai: A Layered API for Deep Learning", `Recorder.smooth_loss`.
     """
-    if x.size < FEWEST_POINTS:
-        return _unsmoothed("ema", x, y)
     weight = 1 - EMA_KEEP ** np.arange(1, y.size + 1)
     loss = lfilter([1 - EMA_KEEP], [1, -EMA_KEEP], y) / weight
     noise = local_noise(y - loss)
@@ -167,40 +146,15 @@ def ema(x: Array, y: Array) -> SmoothedCurve:
     )
 
 
-def resample(x: Array, y: Array, smoothed: SmoothedCurve, *, num_copies: int, seed: int = 0) -> Iterator[SmoothedCurve]:
-    """Yields the smooth lines of copies of the curve that differ in the luck of the batches only.
-
-    A copy is the smooth line plus residuals drawn with replacement, each scaled to the noise at its place, smoothed
-    again with the same smoothness: a residual bootstrap. Of a line that no linear smoother made, the spline is copied.
-
-    Args:
-        x: log10 of the rates. Array of shape `(n,)`.
-        y: Finite losses. Array of shape `(n,)`.
-        smoothed: What a linear smoother made of them.
-        num_copies: How many copies; of fewer than four points there is one, the curve itself.
-        seed: Seed of the draw.
-
-    References:
-        Efron and Tibshirani (1993), "An Introduction to the Bootstrap", chapter 9.
-    """
-    if x.size < FEWEST_POINTS:
-        yield smoothed
-        return
-    prepared = _Prepared.of(x, y)
-    hat = prepared.hat(smoothed.method if smoothed.method in LINEAR_SMOOTHERS else "spline")
-    fitted = hat.matrix @ prepared.values
-    usual = np.maximum(prepared.noise, 1e-12 + 1e-3 * float(prepared.noise.max()))
-    residual = np.clip((prepared.values - fitted) / usual, -OUTLIER_SIGMA, OUTLIER_SIGMA)
-    rng = np.random.default_rng(seed)
-    for _ in range(num_copies):
-        copy = fitted + usual * rng.choice(residual, residual.size)
-        loss, slope, _ = prepared.line(x, hat.matrix @ copy)
-        yield replace(smoothed, loss=loss, slope=slope)
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Prepared:
-    """Losses made ready for a linear smoother: outliers pulled back, an explosion folded, many points averaged."""
+    """Losses made ready for a linear smoother: outliers pulled back, an explosion folded, many points averaged.
+
+    Where the loss explodes, the fit is made on ``asinh((y - start) / scale)``: a divergence to 1e6 times the start is
+    then a few units high and does not decide how the rest is smoothed, and the noise, which grows with the loss, stays
+    comparable. Each point weighs by the inverse of the noise variance found around it, since the noise of a scan
+    changes along it.
+    """
 
     start: float
     scale: float
@@ -251,26 +205,77 @@ class _Prepared:
         z = curve(x)
         height, stretch = (np.sinh(z), np.cosh(z)) if self.exploded else (z, np.ones_like(z))
         loss = self.start + self.scale * height
-        return loss if self.bin_width else np.clip(loss, *self.bounds), self.scale * stretch * curve(x, 1), self.scale * stretch
+        return (
+            loss if self.bin_width else np.clip(loss, *self.bounds),
+            self.scale * stretch * curve(x, 1),
+            self.scale * stretch,
+        )
 
 
-def _smoothed_by(method: str, x: Array, y: Array) -> SmoothedCurve:
-    if x.size < FEWEST_POINTS:
-        return _unsmoothed(method, x, y)
-    prepared = _Prepared.of(x, y)
-    hat = prepared.hat(method)
-    loss, slope, stretch = prepared.line(x, hat.matrix @ prepared.values)
-    spread = np.sqrt(hat.variance * (hat.matrix**2 @ (1 / prepared.weights)))
-    return SmoothedCurve(
-        log10_lr=x.copy(),
-        loss=loss,
-        slope=slope,
-        noise=local_noise(y - loss),
-        standard_error=stretch * np.interp(x, prepared.knots, spread),
-        method=method,
-        window=x.size / hat.dof,
-        outliers=prepared.outliers.copy(),
-    )
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Fit:
+    """One linear smoother at its best smoothness, and what it was fitted to: makes the line, and copies of it.
+
+    Attributes:
+        method: A key of `LINEAR_SMOOTHERS`.
+        x: log10 of the rates. Array of shape `(n,)`.
+        y: Finite losses. Array of shape `(n,)`.
+    """
+
+    method: str
+    x: Array
+    y: Array
+    _prepared: _Prepared
+    _hat: Hat
+
+    @classmethod
+    def of(cls, curve: LRCurve, *, method: str = "spline") -> Fit | None:
+        """Fits the finite points of a curve; `None` for fewer than four of them, or a method that is not linear."""
+        finite = np.isfinite(curve.loss)
+        if finite.sum() < FEWEST_POINTS or method not in LINEAR_SMOOTHERS:
+            return None
+        x, y = np.log10(curve.lr[finite]), curve.loss[finite]
+        prepared = _Prepared.of(x, y)
+        return cls(method=method, x=x, y=y, _prepared=prepared, _hat=prepared.hat(method))
+
+    def smoothed(self) -> SmoothedCurve:
+        """Returns the smooth line through the curve."""
+        prepared, hat = self._prepared, self._hat
+        loss, slope, stretch = prepared.line(self.x, hat.matrix @ prepared.values)
+        spread = np.sqrt(hat.variance * (hat.matrix**2 @ (1 / prepared.weights)))
+        return SmoothedCurve(
+            log10_lr=self.x.copy(),
+            loss=loss,
+            slope=slope,
+            noise=local_noise(self.y - loss),
+            standard_error=stretch * np.interp(self.x, prepared.knots, spread),
+            method=self.method,
+            window=self.x.size / hat.dof,
+            outliers=prepared.outliers.copy(),
+        )
+
+    def copies(self, num_copies: int, *, seed: int = 0) -> Iterator[SmoothedCurve]:
+        """Yields the smooth lines of copies of the curve that differ in the luck of the batches only.
+
+        A copy is the smooth line plus residuals drawn with replacement, each scaled to the noise at its place, smoothed
+        again with the same smoothness: a residual bootstrap.
+
+        Args:
+            num_copies: How many copies.
+            seed: Seed of the draw.
+
+        References:
+            Efron and Tibshirani (1993), "An Introduction to the Bootstrap", chapter 9.
+        """
+        prepared, smoothed = self._prepared, self.smoothed()
+        fitted = self._hat.matrix @ prepared.values
+        usual = np.maximum(prepared.noise, 1e-12 + 1e-3 * float(prepared.noise.max()))
+        residual = np.clip((prepared.values - fitted) / usual, -OUTLIER_SIGMA, OUTLIER_SIGMA)
+        rng = np.random.default_rng(seed)
+        for _ in range(num_copies):
+            copy = fitted + usual * rng.choice(residual, residual.size)
+            loss, slope, _ = prepared.line(self.x, self._hat.matrix @ copy)
+            yield replace(smoothed, loss=loss, slope=slope)
 
 
 def _level_and_scale(y: Array) -> tuple[float, float]:
@@ -314,7 +319,5 @@ LINEAR_SMOOTHERS: Mapping[str, Callable[[Array, Array, Array], Hat]] = MappingPr
 )
 """Name → function of (places, weights, values). These do not lag."""
 
-SMOOTHERS: Mapping[str, Callable[[Array, Array], SmoothedCurve]] = MappingProxyType(
-    {"spline": spline, "local": local, "ema": ema}
-)
-"""Name → function of (log10 rates, finite losses). `ema` lags and is there to compare with."""
+SMOOTHERS = (*LINEAR_SMOOTHERS, "ema")
+"""Names of all smoothers. `ema` lags and is there to compare with."""

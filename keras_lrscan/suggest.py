@@ -21,13 +21,16 @@ if TYPE_CHECKING:
 __all__ = ["SUGGESTION_METHODS", "Reading", "Role", "Suggestion", "SuggestionMethod", "suggest"]
 
 SPREAD = 3.0
-"""A suggestion reaches this factor to either side: repeated scans of one model differ by about a decade in all."""
+"""A suggestion reaches this factor to either side: repeated scans of one model differ by about a decade in all.
 
-CLIFF_MARGIN = 3.0
-"""No suggestion read from a valley comes closer to the onset of divergence than this factor."""
+In `benchmarks/suggestions`, a range this wide around the default suggestion mostly holds a rate of next to no regret.
+"""
 
 PEAK_FACTOR = 2.0
-"""The peak of a one-cycle schedule may be this much above a constant rate: it is held for a short time only."""
+"""The peak of a one-cycle schedule may be this much above a constant rate: it is held for a short time only.
+
+In `benchmarks/suggestions`, the best peak lies a factor of 2.0 to 2.5 above the best constant rate.
+"""
 
 
 class Role(StrEnum):
@@ -78,7 +81,10 @@ def suggest(reading: Reading, *, method: str | SuggestionMethod = "default", rol
         raise unknown_option("role", role, Role)
     if isinstance(method, str) and method not in SUGGESTION_METHODS:
         raise unknown_option("method", method, SUGGESTION_METHODS)
-    chosen = SUGGESTION_METHODS[method] if isinstance(method, str) else _of_the_user(method)
+    if method == "default":
+        chosen = _default_for(reading) or NO_DEFAULT
+    else:
+        chosen = SUGGESTION_METHODS[method] if isinstance(method, str) else _of_the_user(method)
     name = method if isinstance(method, str) else getattr(method, "__name__", type(method).__name__)
     lr = chosen.rate(reading)
     if lr is None:
@@ -88,8 +94,7 @@ def suggest(reading: Reading, *, method: str | SuggestionMethod = "default", rol
     high = lr * SPREAD
     if reading.landmarks.elbow is not None and reading.landmarks.elbow.lr > lr:
         high = min(high, reading.landmarks.elbow.lr)
-    says = METHODS[DEFAULT_METHODS[reading.verdict.shape]].says if method == "default" else chosen.says
-    return Suggestion(method=name, role=Role(role), lr=lr, low=lr / SPREAD, high=high, reason=says)
+    return Suggestion(method=name, role=Role(role), lr=lr, low=lr / SPREAD, high=high, reason=chosen.says)
 
 
 def _of_the_user(function: SuggestionMethod) -> Method:
@@ -97,41 +102,42 @@ def _of_the_user(function: SuggestionMethod) -> Method:
     return Method(rate=function, says=f"Returned by the function `{name}`.")
 
 
-def default(reading: Reading) -> float | None:
-    """The method that `DEFAULT_METHODS` names for the shape; `None` for a shape without one."""
-    method = DEFAULT_METHODS.get(reading.verdict.shape)
-    lr = None if method is None else METHODS[method].rate(reading)
-    elbow = reading.landmarks.elbow
-    if lr is None or elbow is None or method == "elbow/10":
-        return lr
-    return min(lr, elbow.lr / CLIFF_MARGIN)
+def _default_for(reading: Reading) -> Method | None:
+    if reading.verdict.shape in NEVER:
+        return None
+    methods = (METHODS[name] for name in DEFAULT_METHODS)
+    return next((method for method in methods if method.rate(reading) is not None), None)
 
+
+def default(reading: Reading) -> float | None:
+    """The first of `DEFAULT_METHODS` whose landmarks the curve shows; `None` for a shape that warrants none."""
+    method = _default_for(reading)
+    return None if method is None else method.rate(reading)
+
+
+NO_DEFAULT = Method(rate=lambda _: None, says="")
 
 SUGGESTION_METHODS: Mapping[str, Method] = MappingProxyType(
-    {"default": Method(rate=default, says="The method that suits this shape."), **METHODS}
+    {"default": Method(rate=default, says="The method for the landmarks that this curve shows."), **METHODS}
 )
 """Name → method."""
 
-DEFAULT_METHODS: Mapping[str, str] = MappingProxyType(
-    {
-        Shape.U_SHAPED: "geometric-mean",
-        Shape.VALLEY_THEN_PLATEAU: "geometric-mean",
-        Shape.SEVERAL_VALLEYS: "geometric-mean",
-        Shape.STILL_FALLING: "steepest",
-        Shape.MONOTONE_FROM_PRETRAINED: "elbow/10",
-        Shape.UPWARD_DRIFT: "elbow/10",
-    }
-)
-"""Shape → method; a shape that is not here warrants no suggestion."""
+DEFAULT_METHODS = ("minimum-and-elbow", "minimum/20", "elbow-margin")
+"""Methods in the order of preference: for a valley with a right wall, a valley without, and a wall without a valley.
+
+Chosen on real sweeps, `benchmarks/suggestions`: `learn.py` there prints what each would cost.
+"""
+
+NEVER = frozenset({Shape.FLAT, Shape.DIVERGES_AT_ONCE, Shape.TOO_SHORT})
+"""Shapes that warrant no suggestion whatever landmarks they show."""
 
 WHY_NONE: Mapping[str, str] = MappingProxyType(
     {
         Shape.NOISY: "No rate is suggested: the luck of single batches hides what the rate does.",
-        Shape.FLAT_AT_CHANCE: "No rate is suggested: no rate of this test taught the model anything.",
         Shape.FLAT: "No rate is suggested: the loss did not answer to the rate at all.",
         Shape.DIVERGES_AT_ONCE: "No rate is suggested: every rate of this test was already too large.",
         Shape.TOO_SHORT: "No rate is suggested: there are too few points to read.",
         Shape.UNCLEAR: "No rate is suggested: the curve has none of the shapes that could be read.",
     }
 )
-"""Shape → why it warrants no suggestion."""
+"""Shape → why there is no suggestion, where there is none."""

@@ -109,7 +109,7 @@ PAIRS: Mapping[str, tuple[LRCurve, LRCurve]] = MappingProxyType(
         "LRS301": (known("monotone-from-pretrained"), known("flat-at-chance")),
         "LRS302": (known("u-shaped"), known("u-shaped", chance_loss=6.0)),
         "LRS303": (known("u-shaped", chance_loss=6.0), known("u-shaped")),
-        "LRS304": (known("u-shaped", chance_loss=0.7), known("u-shaped")),
+        "LRS304": (known("u-shaped", chance_loss=0.7, num_classes=2), known("u-shaped")),
         "LRS305": (known("flat-at-chance"), known("monotone-from-pretrained")),
         "LRS306": (known("flat"), known("flat", end_lr=1e-4)),
         "LRS307": (known("still-falling"), cut(known("still-falling"), 180)),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from keras_lrscan import InvalidOptionError, LRCurve
 from keras_lrscan.landmarks import find_landmarks
 from keras_lrscan.shapes import Shape
-from keras_lrscan.smoothing import LINEAR_SMOOTHERS, SMOOTHERS, resample, smooth
+from keras_lrscan.smoothing import LINEAR_SMOOTHERS, SMOOTHERS, Fit, smooth
 from keras_lrscan.synthetic import SYNTHETIC_LOSSES, synthetic_curve
 
 X = np.linspace(-7, 1, 100)
@@ -131,7 +131,9 @@ def test_a_handful_of_points_is_smoothed_too(num_points: int) -> None:
 def test_copies_scatter_as_much_as_the_line_is_uncertain() -> None:
     curve = synthetic_curve("u-shaped", noise=0.1, stop_above=1.0)
     smoothed = smooth(curve)
-    copies = np.stack([copy.loss for copy in resample(np.log10(curve.lr), curve.loss, smoothed, num_copies=200)])
+    fit = Fit.of(curve)
+    assert fit is not None
+    copies = np.stack([copy.loss for copy in fit.copies(200)])
     ratio = np.median(copies.std(axis=0) / smoothed.standard_error)
     assert 0.6 < ratio < 1.6
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from keras_lrscan import InvalidOptionError, LRCurve, analyze
 from keras_lrscan.shapes import Shape
-from keras_lrscan.suggest import DEFAULT_METHODS, SUGGESTION_METHODS, WHY_NONE, Reading, Role
+from keras_lrscan.suggest import DEFAULT_METHODS, NEVER, SUGGESTION_METHODS, WHY_NONE, Reading, Role
 from keras_lrscan.synthetic import SYNTHETIC_LOSSES, synthetic_curve
 from tests.strategies import any_curves, valley_curves
 
@@ -54,22 +54,76 @@ def test_a_non_finite_tail_changes_nothing_left_of_it(curve: LRCurve, tail: list
     assert analyze(longer).suggestion == analyze(curve).suggestion
 
 
-def test_every_shape_has_a_default_method_or_a_reason_for_none() -> None:
-    assert {*DEFAULT_METHODS, *WHY_NONE} == set(Shape)
-    assert not set(DEFAULT_METHODS) & set(WHY_NONE)
-    assert set(DEFAULT_METHODS.values()) <= set(SUGGESTION_METHODS)
+def test_every_shape_that_may_go_without_a_suggestion_has_a_reason() -> None:
+    assert set(WHY_NONE) >= NEVER
+    assert set(WHY_NONE) <= set(Shape)
+    assert set(DEFAULT_METHODS) <= set(SUGGESTION_METHODS)
 
 
 @pytest.mark.parametrize("shape", SYNTHETIC_LOSSES)
-def test_shapes_that_teach_nothing_get_no_suggestion(shape: str) -> None:
+def test_a_shape_gets_a_suggestion_unless_nothing_warrants_one(shape: str) -> None:
     suggestion = analyze(synthetic_curve(shape)).suggestion
-    assert (suggestion.lr is not None) == (shape in DEFAULT_METHODS)
+    assert (suggestion.lr is None) == (shape in NEVER)
+    assert suggestion.reason
+
+
+def test_pure_noise_gets_no_suggestion() -> None:
+    suggestions = [analyze(synthetic_curve("flat", noise=0.5, seed=seed)).suggestion for seed in range(10)]
+    assert sum(suggestion.lr is None for suggestion in suggestions) >= 8
+
+
+@pytest.mark.parametrize(
+    ("shape", "method"),
+    [("u-shaped", "minimum-and-elbow"), ("still-falling", "minimum/20"), ("monotone-from-pretrained", "elbow-margin")],
+)
+def test_the_default_is_the_method_for_the_landmarks_that_the_curve_shows(shape: str, method: str) -> None:
+    analysis = analyze(synthetic_curve(shape))
+    assert analysis.suggestion.lr == analysis.suggest(method=method).lr
+    assert analysis.suggestion.reason == SUGGESTION_METHODS[method].says
+
+
+def test_the_default_for_a_valley_is_a_tenth_of_the_middle_of_minimum_and_elbow() -> None:
+    marks = (analysis := analyze(synthetic_curve("u-shaped"))).landmarks
+    assert marks.minimum is not None
+    assert marks.elbow is not None
+    assert analysis.suggestion.lr == pytest.approx(math.sqrt(marks.minimum.lr * marks.elbow.lr) / 10)
 
 
 def test_a_model_that_is_already_good_is_kept_well_below_its_elbow() -> None:
     analysis = analyze(synthetic_curve("monotone-from-pretrained"))
     assert analysis.landmarks.elbow is not None
-    assert analysis.suggestion.lr == pytest.approx(analysis.landmarks.elbow.lr / 10)
+    assert analysis.suggestion.lr == pytest.approx(analysis.landmarks.elbow.lr / 5)
+
+
+VALLEY = synthetic_curve("u-shaped", num_steps=400, noise=0.0)
+
+
+@pytest.mark.parametrize(
+    ("method", "low", "high"),
+    [
+        ("steepest", -2.6, -2.4),  # the fall of this curve is centred at -2.5
+        ("minimum/10", -2.1, -1.9),  # its lowest loss is at -1.0
+        ("geometric-mean", -1.85, -1.65),
+        ("valley", -4.2, -3.8),  # it falls from -7 to -1
+        ("slide", -4.0, -1.0),
+        ("elbow/10", -1.95, -1.6),
+        ("biggest-square", -1.4, -1.1),  # its loss is back at the start at about -0.45
+        ("minimum-and-elbow", -2.0, -1.8),
+        ("minimum/20", -2.4, -2.2),
+    ],
+)
+def test_each_method_reads_the_rate_that_its_formula_gives_on_a_known_valley(
+    method: str, low: float, high: float
+) -> None:
+    lr = analyze(VALLEY).suggest(method=method).lr
+    assert lr is not None
+    assert low <= math.log10(lr) <= high
+
+
+def test_a_curve_that_only_rises_gets_no_rate_from_methods_that_read_a_fall() -> None:
+    analysis = analyze(synthetic_curve("monotone-from-pretrained"))
+    for method in ("steepest", "minimum/10", "geometric-mean", "valley", "slide", "biggest-square", "minimum/20"):
+        assert analysis.suggest(method=method).lr is None
 
 
 def test_a_one_cycle_peak_is_above_the_constant_rate() -> None:
