@@ -2,6 +2,7 @@
 
 from keras_lrscan._version import __version__
 from keras_lrscan.analysis import Analysis, analyze, load
+from keras_lrscan.averaging import AVERAGES, Average, undo_averaging
 from keras_lrscan.callback import LRScan, last_scan, lr_scan
 from keras_lrscan.curve import LRCurve, ScanContext, StopReason
 from keras_lrscan.errors import (
@@ -13,10 +14,24 @@ from keras_lrscan.errors import (
     MissingDependencyError,
     ScanError,
 )
+from keras_lrscan.importers import (
+    IMPORTERS,
+    from_csv,
+    from_fastai,
+    from_json,
+    from_keras_history,
+    from_ktrain,
+    from_lightning,
+    from_torch_lr_finder,
+)
 from keras_lrscan.plot import plot_curve
+from keras_lrscan.recognition import Recognition, recognise_averaging
 
 __all__ = [
+    "AVERAGES",
+    "IMPORTERS",
     "Analysis",
+    "Average",
     "CurveTooShortError",
     "InvalidCurveError",
     "InvalidOptionError",
@@ -25,13 +40,23 @@ __all__ = [
     "LRScanError",
     "LRScanWarning",
     "MissingDependencyError",
+    "Recognition",
     "ScanContext",
     "ScanError",
     "StopReason",
     "__version__",
     "analyze",
+    "from_csv",
+    "from_fastai",
+    "from_json",
+    "from_keras_history",
+    "from_ktrain",
+    "from_lightning",
+    "from_torch_lr_finder",
     "last_scan",
     "load",
     "lr_scan",
     "plot_curve",
+    "recognise_averaging",
+    "undo_averaging",
 ]

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 from keras_lrscan._version import __version__
 from keras_lrscan.analysis import Analysis, analyze
-from keras_lrscan.curve import LRCurve, ScanContext, read_json_object
+from keras_lrscan.averaging import AVERAGES
+from keras_lrscan.curve import ScanContext, read_json_object
 from keras_lrscan.errors import LRScanError
+from keras_lrscan.importers import from_csv, read_curve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (LRScanError, OSError) as error:
         sys.stderr.write(f"lrscan: {error}\n")
         return 2
+    for note in analysis.curve.context.notes:
+        sys.stderr.write(f"Note: {note}\n")
     sys.stdout.write(json.dumps(analysis.to_dict(), allow_nan=False) + "\n" if arguments.json else analysis.explain())
     if arguments.plot is not None:
         sys.stderr.write(f"Plot written to {arguments.plot}\n")
@@ -47,11 +51,18 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     read = commands.add_parser("analyze", help="explain a recorded scan, a CSV or JSON file")
     read.add_argument(
-        "file", type=Path, help="CSV with a column of rates and one of batch losses, or JSON of this package"
+        "file",
+        type=Path,
+        help="CSV with a column of rates and one of losses, or JSON of this package or of another tool's history",
     )
     read.add_argument("--lr-column", default="lr", help="column of the rates in a CSV file (default: lr)")
     read.add_argument("--loss-column", default="loss", help="column of the losses in a CSV file (default: loss)")
     read.add_argument("--chance-loss", type=float, help="the loss of guessing, such as 2.303 for ten classes")
+    text = "how another tool averaged the losses (default: what the file says or shows)"
+    read.add_argument("--averaging", choices=AVERAGES, metavar="NAME", help=f"{text}: {', '.join(AVERAGES)}")
+    text = "batches in an epoch, samples / batch size, where an average restarts at each"
+    read.add_argument("--steps-per-epoch", type=float, metavar="N", help=text)
+    read.add_argument("--no-undo", dest="undo", action="store_false", help="read averages as they are")
     read.set_defaults(run=_analyze, plot=None)
     demo = commands.add_parser("demo", help="scan a small model of handwritten digits and explain the curve")
     demo.add_argument("--trained", action="store_true", help="train the model first, so that it is already good")
@@ -64,12 +75,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _analyze(arguments: argparse.Namespace) -> Analysis:
+    context = ScanContext(chance_loss=arguments.chance_loss)
+    how = {name: getattr(arguments, name) for name in ("averaging", "steps_per_epoch", "undo")}
     if arguments.file.suffix.lower() == ".json":
         data = read_json_object(arguments.file)
-        return Analysis.from_dict(data) if "curve" in data else analyze(LRCurve.from_dict(data))
-    context = ScanContext(chance_loss=arguments.chance_loss)
+        return Analysis.from_dict(data) if "curve" in data else analyze(read_curve(data, context=context, **how))
     columns = {"lr_column": arguments.lr_column, "loss_column": arguments.loss_column}
-    return analyze(LRCurve.from_csv(arguments.file, context=context, **columns))
+    return analyze(from_csv(arguments.file, context=context, **columns, **how))
 
 
 def _demo(arguments: argparse.Namespace) -> Analysis:

@@ -249,20 +249,31 @@ class LRCurve:
             InvalidCurveError: If a column is missing or a cell is not a number.
             OSError: If the file cannot be read.
         """
-        with Path(path).open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            columns = list(reader.fieldnames or [])
-            missing = [name for name in (lr_column, loss_column) if name not in columns]
-            if missing:
-                msg = (
-                    f"Expected a CSV file with the columns {lr_column!r} and {loss_column!r}. Received: "
-                    f"columns={columns}, without {missing}. Name yours with `lr_column` and `loss_column`."
-                )
-                raise InvalidCurveError(msg)
-            rows = [(row[lr_column], row[loss_column]) for row in reader]
-        lr = [_number(cell, lr_column, line) for line, (cell, _) in enumerate(rows, start=2)]
-        loss = [_number(cell, loss_column, line) for line, (_, cell) in enumerate(rows, start=2)]
+        lr, loss = read_csv_columns(path, lr_column=lr_column, loss_column=loss_column)
         return cls(lr=lr, loss=loss, context=context or ScanContext())
+
+
+def read_csv_columns(path: str | PathLike[str], *, lr_column: str, loss_column: str) -> tuple[list[float], list[float]]:
+    """Reads the rates and the losses of a CSV file with a header line.
+
+    Raises:
+        InvalidCurveError: If a column is missing or a cell is not a number.
+        OSError: If the file cannot be read.
+    """
+    with Path(path).open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file)
+        columns = list(reader.fieldnames or [])
+        missing = [name for name in (lr_column, loss_column) if name not in columns]
+        if missing:
+            msg = (
+                f"Expected a CSV file with the columns {lr_column!r} and {loss_column!r}. Received: "
+                f"columns={columns}, without {missing}. Name yours with `lr_column` and `loss_column`."
+            )
+            raise InvalidCurveError(msg)
+        rows = [(row[lr_column], row[loss_column]) for row in reader]
+    lr = [_number(cell, lr_column, line) for line, (cell, _) in enumerate(rows, start=2)]
+    loss = [_number(cell, loss_column, line) for line, (_, cell) in enumerate(rows, start=2)]
+    return lr, loss
 
 
 def read_json_object(path: str | PathLike[str]) -> dict[str, Any]:

@@ -1,16 +1,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from keras_lrscan import analyze
 from keras_lrscan.cli import main
 from keras_lrscan.synthetic import synthetic_curve
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PNG = b"\x89PNG"
 
@@ -80,3 +77,30 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--version"])
     assert ended.value.code == 0
     assert capsys.readouterr().out.startswith("lrscan ")
+
+
+DRAWN = Path(__file__).parent / "data" / "ktrain_runs" / "reuters_pretrained_maxep1.csv"
+
+
+def test_analyze_undoes_what_ktrain_averaged_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["analyze", str(DRAWN), "--loss-column", "ktrain_loss", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["curve"]["loss"][300] < 0.6
+    assert "Note: Averages were recognised: " in captured.err
+    assert "ktrain averages an average" in captured.err
+
+
+def test_analyze_leaves_averages_alone_when_told_to(capsys: pytest.CaptureFixture[str]) -> None:
+    how = ["--loss-column", "keras_loss", "--averaging", "running-mean", "--steps-per-epoch", "600"]
+    assert main(["analyze", str(DRAWN), *how, "--no-undo", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["curve"]["context"]["averaging"] == "running-mean"
+    assert "Landmarks stand to the right of where they belong" in captured.err
+    assert main(["analyze", str(DRAWN), *how, "--json"]) == 0
+    assert "averaging" not in json.loads(capsys.readouterr().out)["curve"]["context"]
+
+
+def test_analyze_reads_the_history_of_another_tool(capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path(__file__).parent / "data" / "peers" / "lightning.json"
+    assert main(["analyze", str(path), "--averaging", "lightning"]) == 0
+    assert "which is what Lightning stores" in capsys.readouterr().err

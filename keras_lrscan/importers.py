@@ -1,0 +1,276 @@
+"""Other tools' records → `LRCurve`, with their averages undone.
+
+None of the tools is imported: objects are read by the names of their fields.
+
+Other tools pair the loss of a batch with the rate of the update that this same batch led to. An `LRCurve` pairs it with
+the update before, which made the loss what it is; so importers of objects move the rates by one step.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from keras_lrscan.curve import LRCurve, ScanContext, read_csv_columns, read_json_object
+from keras_lrscan.errors import InvalidCurveError
+from keras_lrscan.records import build_curve, with_notes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from os import PathLike
+
+    from keras_lrscan.averaging import Average
+
+__all__ = [
+    "IMPORTERS",
+    "from_csv",
+    "from_fastai",
+    "from_json",
+    "from_keras_history",
+    "from_ktrain",
+    "from_lightning",
+    "from_torch_lr_finder",
+    "read_curve",
+]
+
+RATE_KEYS = ("lr", "lrs", "learning_rate")
+LOSS_KEYS = ("loss", "losses")
+
+
+def from_fastai(recorder: Any, *, undo: bool = True, context: ScanContext | None = None) -> LRCurve:  # noqa: ANN401
+    """Reads `learn.recorder` after fastai's `learn.lr_find()`: `lrs`, and `losses`, a moving average (0.98).
+
+    Args:
+        recorder: The `Recorder`, or the `Learner` that has it. A recorder with another `beta` is known by it.
+        undo: Whether to recover the losses of single batches.
+        context: What is known of the run.
+
+    Raises:
+        InvalidCurveError: If rates or losses are missing or are not numbers.
+    """
+    recorder = getattr(recorder, "recorder", recorder)
+    rates, losses = _attributes(recorder, "recorder", "lrs", "losses")
+    return build_curve(rates, losses, averaging="ema-0.98", undo=undo, context=context, shift=True)
+
+
+def from_torch_lr_finder(
+    history: Any,  # noqa: ANN401
+    *,
+    averaging: str | Average | None = "ema-seeded-0.05",
+    undo: bool = True,
+    context: ScanContext | None = None,
+) -> LRCurve:
+    """Reads torch-lr-finder's `LRFinder.history`, whose losses are a moving average seeded with the first.
+
+    Args:
+        history: The dictionary with `"lr"` and `"loss"`, or the `LRFinder` that has it.
+        averaging: `None` if `range_test` ran with `smooth_f=0`; for another `smooth_f`, an `Average` with the stage
+            `seeded_moving_average(smooth_f)`.
+        undo: Whether to recover the losses of single batches.
+        context: What is known of the run.
+
+    Raises:
+        InvalidCurveError: If rates or losses are missing or are not numbers.
+
+    Example:
+    >>> history = {"lr": [1e-4, 1e-3, 1e-2, 1e-1], "loss": [2.0, 1.95, 1.9525, 1.904875]}
+    >>> from_torch_lr_finder(history).loss.round(3).tolist()
+    [1.5, 2.0, 1.0]
+    """
+    rates, losses = _keys(getattr(history, "history", history), "history")
+    return build_curve(rates, losses, averaging=averaging, undo=undo, context=context, shift=True)
+
+
+def from_lightning(results: Any, *, undo: bool = True, context: ScanContext | None = None) -> LRCurve:  # noqa: ANN401
+    """Reads what Lightning's `Tuner(trainer).lr_find(model)` returns, whose losses begin at half their size.
+
+    Args:
+        results: The returned object, or its dictionary `results` with `"lr"` and `"loss"`. The trainer must not have
+            trained before: the start of the average depends on the trainer's step.
+        undo: Whether to recover the losses of single batches.
+        context: What is known of the run.
+
+    Raises:
+        InvalidCurveError: If rates or losses are missing or are not numbers.
+    """
+    rates, losses = _keys(getattr(results, "results", results), "results")
+    return build_curve(rates, losses, averaging="lightning", undo=undo, context=context, shift=True)
+
+
+def from_ktrain(
+    lr_finder: Any,  # noqa: ANN401
+    *,
+    steps_per_epoch: float | None = None,
+    undo: bool = True,
+    context: ScanContext | None = None,
+) -> LRCurve:
+    """Reads `learner.lr_finder` after ktrain's `learner.lr_find()`: a moving average of Keras's running mean.
+
+    Args:
+        lr_finder: The `LRFinder` with `lrs` and `losses`, or the learner that has it.
+        steps_per_epoch: Batches in an epoch: samples / batch size. A learner with arrays for data knows it; otherwise
+            it is looked for in the record.
+        undo: Whether to recover the losses of single batches.
+        context: What is known of the run.
+
+    Raises:
+        InvalidCurveError: If rates or losses are missing or are not numbers.
+    """
+    steps = steps_per_epoch if steps_per_epoch is not None else _steps_of_learner(lr_finder)
+    rates, losses = _attributes(getattr(lr_finder, "lr_finder", lr_finder), "lr_finder", "lrs", "losses")
+    return build_curve(rates, losses, averaging="ktrain", steps_per_epoch=steps, undo=undo, context=context, shift=True)
+
+
+def from_keras_history(history: Any, *, context: ScanContext | None = None) -> LRCurve:  # noqa: ANN401
+    """Reads the `History` of a Keras `fit` in which a `LearningRateScheduler` raised the rate at every epoch.
+
+    Each point is the mean loss of one epoch at one rate, so nothing lags and nothing is to be undone.
+
+    Args:
+        history: What `fit` returned, or its dictionary, with `"loss"` and `"learning_rate"` or `"lr"`.
+        context: What is known of the run.
+
+    Raises:
+        InvalidCurveError: If rates or losses are missing or are not numbers.
+
+    Example:
+    >>> curve = from_keras_history({"learning_rate": [1e-4, 1e-3, 1e-3, 1e-2], "loss": [2.3, 1.4, 1.0, 5.0]})
+    >>> curve.loss.tolist()
+    [2.3, 1.2, 5.0]
+    """
+    rates, losses = _keys(getattr(history, "history", history), "history")
+    note = "Each loss is the mean over one epoch at one rate, and training went on from epoch to epoch."
+    return build_curve(rates, losses, undo=False, context=with_notes(context, note))
+
+
+def from_csv(
+    path: str | PathLike[str],
+    *,
+    lr_column: str = "lr",
+    loss_column: str = "loss",
+    averaging: str | Average | None = None,
+    steps_per_epoch: float | None = None,
+    undo: bool = True,
+    context: ScanContext | None = None,
+) -> LRCurve:
+    """Reads a CSV file with a header line, and undoes averages that were named or are recognised.
+
+    Args:
+        path: The file.
+        lr_column: Name of the column of learning rates.
+        loss_column: Name of the column of losses.
+        averaging: A key of `AVERAGES` or an `Average`; when it is `None`, the record is looked at.
+        steps_per_epoch: Batches in an epoch; see `undo_averaging`.
+        undo: Whether to recover the losses of single batches.
+        context: What is known of the run.
+
+    Raises:
+        InvalidCurveError: If a column is missing or a cell is not a number.
+        OSError: If the file cannot be read.
+    """
+    rates, losses = read_csv_columns(path, lr_column=lr_column, loss_column=loss_column)
+    return build_curve(
+        rates, losses, averaging=averaging, look=True, steps_per_epoch=steps_per_epoch, undo=undo, context=context
+    )
+
+
+def from_json(
+    path: str | PathLike[str],
+    *,
+    averaging: str | Average | None = None,
+    steps_per_epoch: float | None = None,
+    undo: bool = True,
+    context: ScanContext | None = None,
+) -> LRCurve:
+    """Reads a JSON file of this package, or an object of two lists such as `{"lr": [...], "loss": [...]}`.
+
+    The lists may also be called `lrs`, `learning_rate` and `losses`, as torch-lr-finder, Lightning, fastai, ktrain and
+    Keras call theirs.
+
+    Args:
+        path: The file.
+        averaging: A key of `AVERAGES` or an `Average`; when it is `None`, what the file says, or else the record is
+            looked at.
+        steps_per_epoch: Batches in an epoch; see `undo_averaging`.
+        undo: Whether to recover the losses of single batches.
+        context: What is known of the run, where the file does not hold it.
+
+    Raises:
+        InvalidCurveError: If the file is not JSON or holds no rates and losses.
+        OSError: If the file cannot be read.
+    """
+    return read_curve(
+        read_json_object(path), averaging=averaging, steps_per_epoch=steps_per_epoch, undo=undo, context=context
+    )
+
+
+def read_curve(
+    data: Mapping[str, Any],
+    *,
+    averaging: str | Average | None = None,
+    steps_per_epoch: float | None = None,
+    undo: bool = True,
+    context: ScanContext | None = None,
+) -> LRCurve:
+    """Reads what a JSON file held; see `from_json`.
+
+    Raises:
+        InvalidCurveError: If it holds no rates and losses.
+    """
+    ours = "format" in data or "context" in data
+    if ours and averaging is None and data.get("context", {}).get("averaging") is None:
+        return LRCurve.from_dict(data)
+    known = ScanContext.from_dict(data.get("context", {})) if ours else context
+    rates, losses = _keys(data, "data")
+    curve = build_curve(
+        rates, losses, averaging=averaging, look=True, steps_per_epoch=steps_per_epoch, undo=undo, context=known
+    )
+    return dataclasses.replace(curve, stop=data["stop"]) if "stop" in data else curve
+
+
+IMPORTERS: Mapping[str, Callable[..., LRCurve]] = MappingProxyType(
+    {
+        "fastai": from_fastai,
+        "torch-lr-finder": from_torch_lr_finder,
+        "lightning": from_lightning,
+        "ktrain": from_ktrain,
+        "keras-history": from_keras_history,
+        "csv": from_csv,
+        "json": from_json,
+    }
+)
+"""Tool or kind of file → the function that reads its record."""
+
+
+def _attributes(record: object, name: str, *attributes: str) -> tuple[Any, Any]:
+    missing = [attribute for attribute in attributes if not hasattr(record, attribute)]
+    if missing:
+        msg = (
+            f"Expected `{name}` to have the attributes {', '.join(map(repr, attributes))}. Received: "
+            f"{name}={record!r:.80}, without {missing}. Run the scan first."
+        )
+        raise InvalidCurveError(msg)
+    rates, losses = (getattr(record, attribute) for attribute in attributes)
+    return rates, losses
+
+
+def _keys(record: Any, name: str) -> tuple[Any, Any]:  # noqa: ANN401
+    keys = list(record) if hasattr(record, "keys") else []
+    rate = next((key for key in RATE_KEYS if key in keys), None)
+    loss = next((key for key in LOSS_KEYS if key in keys), None)
+    if rate is None or loss is None:
+        msg = (
+            f"Expected `{name}` to hold one of the keys {', '.join(map(repr, RATE_KEYS))} and one of "
+            f"{', '.join(map(repr, LOSS_KEYS))}. Received: keys={sorted(map(str, keys))}. Run the scan first."
+        )
+        raise InvalidCurveError(msg)
+    return record[rate], record[loss]
+
+
+def _steps_of_learner(learner: Any) -> float | None:  # noqa: ANN401
+    """Returns samples / batch size of a ktrain learner whose data are arrays, else `None`."""
+    data, batch_size = getattr(learner, "train_data", None), getattr(learner, "batch_size", None)
+    if not isinstance(data, (tuple, list)) or batch_size is None:
+        return None
+    return float(len(data[1]) / batch_size)
