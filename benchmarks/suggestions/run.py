@@ -12,7 +12,6 @@ import json
 import multiprocessing
 import os
 import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +31,6 @@ RESULTS = Path(__file__).with_name("results.npz")
 SHARDS = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lrscan-suggestions"
 COMPILER = "--xla_cpu_multi_thread_eigen=false --xla_backend_optimization_level=1"
 """One thread, and half the time to compile for a tenth more to run."""
-TASKS_A_PROCESS = 15
 CLEAR_GAIN = 2.0
 """A task stays if its best loss beats the start by this many times the scatter between seeds."""
 
@@ -50,11 +48,12 @@ def pin(counter: Synchronized[int]) -> None:
     os.sched_setaffinity(0, {cores[rank % len(cores)]})
 
 
-def work(task: Task, file: Path) -> tuple[str, float]:
+def work(order: tuple[Task, Path]) -> tuple[str, float]:
     """Measures a task into its file, and returns its name and the seconds taken."""
     import jax  # noqa: PLC0415 - the compiler's settings must be made first
     from train import measure  # noqa: PLC0415
 
+    task, file = order
     begin = time.monotonic()
     about, arrays = measure(task)
     jax.clear_caches()
@@ -73,13 +72,9 @@ def run(tasks: list[Task], folder: Path, jobs: int) -> None:
     os.environ.setdefault("XLA_FLAGS", COMPILER)
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(
-        jobs, context, initializer=pin, initargs=(context.Value("i", 0),), max_tasks_per_child=TASKS_A_PROCESS
-    )
-    with pool:
-        futures = [pool.submit(work, task, shard(folder, task)) for task in missing]
-        for number, future in enumerate(as_completed(futures), start=1):
-            name, seconds = future.result()
+    orders = [(task, shard(folder, task)) for task in missing]
+    with context.Pool(jobs, pin, (context.Value("i", 0),)) as pool:
+        for number, (name, seconds) in enumerate(pool.imap_unordered(work, orders), start=1):
             print(f"{number}/{len(missing)}  {seconds:5.1f} s  {name}", flush=True)
 
 
