@@ -1,7 +1,7 @@
 """Writes a page for each shape and each suggestion method from the tables of the package: `python docs/make_pages.py`.
 
-The text comes from the rules themselves, so it cannot say anything else than the code does; the pictures are real scans,
-recorded by `record_curves.py`. `tests/test_docs.py` fails when a page is older than the table it was made from.
+The text comes from the rules themselves, so it cannot say anything else than the code does. The pictures are real
+scans, recorded by `record_curves.py`. A test fails when a page is older than the table it was made from.
 """
 
 from __future__ import annotations

@@ -59,6 +59,7 @@ class ScanContext:
         framework: Name and version of the Keras that ran, such as `"keras 3.15.1"` or `"tf_keras 2.21.0"`.
         backend: `"tensorflow"`, `"jax"` or `"torch"`.
         optimizer: Class name of the optimizer, such as `"Adam"`.
+        momentum: Momentum of the optimizer, where it has such a setting.
         optimizer_lr: The optimizer's own rate before the scan; `None` under a schedule.
         optimizer_iterations: Updates the optimizer had made before the scan; 0 for a fresh one.
         loss_name: Keras's name of the loss, such as `"sparse_categorical_crossentropy"`.
@@ -81,6 +82,7 @@ class ScanContext:
     framework: str | None = None
     backend: str | None = None
     optimizer: str | None = None
+    momentum: float | None = None
     optimizer_lr: float | None = None
     optimizer_iterations: int | None = None
     loss_name: str | None = None

@@ -39,6 +39,7 @@ def describe(host: Host, control: RateControl, planned: ScanContext) -> ScanCont
         framework=host.framework,
         backend=host.backend,
         optimizer=control.name,
+        momentum=control.momentum,
         optimizer_lr=control.lr,
         optimizer_iterations=control.iterations,
         loss_name=loss_name,

@@ -170,7 +170,7 @@ def chance_loss(context: ScanContext) -> float | None:
 
 
 def uniform_loss(context: ScanContext) -> float | None:
-    """Returns the cross-entropy of the uniform prediction, about where fresh classifiers start; `None` for other losses.
+    """Returns the cross-entropy of the uniform prediction, near which fresh classifiers start; `None` for other losses.
 
     Where some classes are rarer than others, it is above the loss of guessing by their frequencies.
     """

@@ -1,8 +1,9 @@
 """Ways to read a rate off a curve: a `Reading` → a rate, or `None` where the curve does not show what the method reads.
 
 All read the line without lag, so a rule that was published for a moving average lands further left here than there.
-Slopes are per decade and heights in shares of the fall, so no rule hangs on the number of steps, on the unit of the
-loss, or on where the ramp begins.
+Slopes are per decade and heights in shares of the fall, so no rule hangs on the unit of the loss or on where the
+ramp begins. The margins of `valley_floor`, `open_valley` and `wall` were set on real scans and sweeps:
+`benchmarks/suggestions` has them, and its `learn.py` sets them anew with whole families of tasks left out.
 """
 
 from __future__ import annotations
@@ -31,27 +32,39 @@ MINIMUM_MARGIN = 10.0
 
 ELBOW_MARGINS: Mapping[str, float] = MappingProxyType(
     {
-        StartState.BETTER_THAN_CHANCE: 5.0,
-        StartState.AT_CHANCE: 16.0,
-        StartState.WORSE_THAN_CHANCE: 16.0,
-        StartState.UNKNOWN: 8.0,
+        StartState.BETTER_THAN_CHANCE: 2.0,
+        StartState.AT_CHANCE: 6.0,
+        StartState.WORSE_THAN_CHANCE: 6.0,
+        StartState.UNKNOWN: 4.0,
     }
 )
 """Start state → how far below the onset of divergence to stay where there is no valley to read.
 
-A model that is already good hardly moves before it breaks, so its onset comes late and close to what it can take; one
-that knows nothing and learns nothing in a hundred batches needs more room. The margins are near those of least regret
-in `benchmarks/suggestions`. On seven recorded curves of models that were already good, experts used about a tenth.
+A model that is already good moves little before it breaks, so what it can take lies close to its onset; one that knows
+nothing, and learned nothing in a hundred batches, needs more room.
 """
 
-VALLEY_MARGIN = 10.0
-"""Below the middle of minimum and elbow: the margin of least regret in `benchmarks/suggestions`."""
+VALLEY_MARGIN = 4.0
+"""How far below the middle of minimum and elbow to stay."""
+
+OPEN_MARGIN = 5.0
+"""How far below the lowest loss of a curve that has not turned to stay."""
+
+MOMENTUM_STEPS = 5.0
+"""Steps by which momentum delays what a curve shows; the margins grow by what the ramp climbs meanwhile.
+
+Momentum of 0.9 gathers its full step over about ten updates. A ramp of 100 steps over eight decades climbs 0.8 decade in
+that time, so its curve breaks further right than training at the same rate would: on scans of 100 steps the best margin
+for Adam is 0.5 decade larger than for RMSprop, on scans of 400 steps 0.1 decade. That is 5 to 6 steps on both.
+"""
+
+MOMENTUM: Mapping[str, float] = MappingProxyType(
+    {"Adadelta": 0.0, "Adagrad": 0.0, "Adafactor": 0.0, "Ftrl": 0.0, "RMSprop": 0.0, "SGD": 0.5}
+)
+"""Optimizer → share of `MOMENTUM_STEPS`; 1 for all others. For SGD it counts half where its momentum is not known."""
 
 ELBOW_TENTH = 10.0
 """Howard's margin below the onset of divergence, for models that are already good."""
-
-OPEN_MARGIN = 20.0
-"""Below the lowest loss of a curve that does not rise: the margin of least regret in `benchmarks/suggestions`."""
 
 SLIDE_DECADES = 1.2
 """Width of the sliding interval: 15 steps of 100 over eight decades, as published."""
@@ -121,16 +134,41 @@ def geometric_mean(reading: Reading) -> float | None:
     return None if low is None or high is None else math.sqrt(low.lr * high.lr)
 
 
-def minimum_twentieth(reading: Reading) -> float | None:
-    """A twentieth of the rate of the lowest loss, for a curve that has not turned; `None` without a fall."""
+def momentum_lag(reading: Reading) -> float:
+    """Returns the factor by which momentum moves a curve to the right: what the ramp climbs in `MOMENTUM_STEPS`."""
+    context, density = reading.curve.context, reading.features.points_per_decade
+    share = MOMENTUM.get(context.optimizer or "", 1.0)
+    if context.momentum is not None:
+        share = float(context.momentum > 0)
+    return 10.0 ** (share * MOMENTUM_STEPS / density) if density else 1.0
+
+
+def open_valley(reading: Reading) -> float | None:
+    """The lowest loss of a curve that has not turned, over a margin and the lag of momentum; `None` without a fall."""
     marks = reading.landmarks
-    return marks.minimum.lr / OPEN_MARGIN if marks.minimum is not None and marks.steepest is not None else None
+    if marks.minimum is None or marks.steepest is None:
+        return None
+    return marks.minimum.lr / (OPEN_MARGIN * momentum_lag(reading))
 
 
-def elbow_margin(reading: Reading) -> float | None:
-    """The onset of divergence over the margin of `ELBOW_MARGINS` for the start state; `None` without a rise."""
+def wall(reading: Reading) -> float | None:
+    """The onset of divergence over a margin for the start state and the lag of momentum; `None` without a rise."""
     elbow = reading.landmarks.elbow
-    return None if elbow is None else elbow.lr / ELBOW_MARGINS[reading.verdict.start_state]
+    if elbow is None:
+        return None
+    return elbow.lr / (ELBOW_MARGINS[reading.verdict.start_state] * momentum_lag(reading))
+
+
+def valley_floor(reading: Reading) -> float | None:
+    """``sqrt(minimum * elbow)`` over a margin and the lag of momentum; `None` without a fall or without a rise.
+
+    The two ends of the valley's floor, minimum and elbow, move by about 0.2 decade from scan to scan, each by chance of
+    its own; their middle is steadier than either.
+    """
+    low, high = reading.landmarks.minimum, reading.landmarks.elbow
+    if low is None or high is None or reading.landmarks.steepest is None:
+        return None
+    return math.sqrt(low.lr * high.lr) / (VALLEY_MARGIN * momentum_lag(reading))
 
 
 def elbow_tenth(reading: Reading) -> float | None:
@@ -141,18 +179,6 @@ def elbow_tenth(reading: Reading) -> float | None:
     """
     elbow = reading.landmarks.elbow
     return None if elbow is None else elbow.lr / ELBOW_TENTH
-
-
-def minimum_and_elbow(reading: Reading) -> float | None:
-    """A tenth of ``sqrt(minimum * elbow)``; `None` without a fall or without a rise.
-
-    The two ends of the valley's floor, minimum and elbow, move by about 0.2 decade from scan to scan, each by chance of
-    its own; their middle is steadier than either.
-    """
-    low, high = reading.landmarks.minimum, reading.landmarks.elbow
-    if low is None or high is None or reading.landmarks.steepest is None:
-        return None
-    return math.sqrt(low.lr * high.lr) / VALLEY_MARGIN
 
 
 def valley(reading: Reading) -> float | None:
@@ -227,17 +253,17 @@ METHODS: Mapping[str, Method] = MappingProxyType(
             rate=slide, says="The left end of the first interval, from the right, over which the slope stays the same."
         ),
         "elbow/10": Method(rate=elbow_tenth, says="A tenth of the rate at which the loss begins to break."),
-        "elbow-margin": Method(
-            rate=elbow_margin,
-            says="Well below the rate at which the loss begins to break, by a margin for how this model starts.",
+        "valley-floor": Method(
+            rate=valley_floor,
+            says="Below the floor of the valley, by a margin that did well in real trainings after such curves.",
         ),
-        "minimum-and-elbow": Method(
-            rate=minimum_and_elbow,
-            says="A tenth of the rate midway between the lowest loss and the point where training begins to break.",
+        "open-valley": Method(
+            rate=open_valley,
+            says="Below the lowest loss that the test reached, since the curve has not turned yet.",
         ),
-        "minimum/20": Method(
-            rate=minimum_twentieth,
-            says="A twentieth of the rate of the lowest loss, since the curve has not turned yet.",
+        "wall": Method(
+            rate=wall,
+            says="Below the point where the loss begins to break, by a margin for how this model starts.",
         ),
         "biggest-square": Method(
             rate=biggest_square, says="As far left of the lowest loss as the right wall of the valley allows."

@@ -112,6 +112,11 @@ class RateControl:
         """Updates that the optimizer has made."""
         self.name = " + ".join(dict.fromkeys(type(leaf).__name__ for leaf in leaves))
         """Class name of the optimizer."""
+        momentum = getattr(leaves[0], "momentum", None) if len(leaves) == 1 else None
+        self.momentum = (
+            float(read_value(momentum) if is_variable(momentum) else momentum) if momentum is not None else None
+        )
+        """Momentum of the optimizer; `None` where it has no such setting, as Adam."""
         top = self.lr or 1.0
         self.variables: list[RateVariable] = []
         for leaf, rate, own in zip(leaves, rates, known, strict=True):

@@ -26,10 +26,10 @@ SPREAD = 3.0
 In `benchmarks/suggestions`, a range this wide around the default suggestion mostly holds a rate of next to no regret.
 """
 
-PEAK_FACTOR = 2.0
+PEAK_FACTOR = 2.5
 """The peak of a one-cycle schedule may be this much above a constant rate: it is held for a short time only.
 
-In `benchmarks/suggestions`, the best peak lies a factor of 2.0 to 2.5 above the best constant rate.
+In `benchmarks/suggestions`, the best peak lies a factor of 2 to 3 above the best constant rate.
 """
 
 
@@ -122,10 +122,10 @@ SUGGESTION_METHODS: Mapping[str, Method] = MappingProxyType(
 )
 """Name → method."""
 
-DEFAULT_METHODS = ("minimum-and-elbow", "minimum/20", "elbow-margin")
+DEFAULT_METHODS = ("valley-floor", "open-valley", "wall")
 """Methods in the order of preference: for a valley with a right wall, a valley without, and a wall without a valley.
 
-Chosen on real sweeps, `benchmarks/suggestions`: `learn.py` there prints what each would cost.
+`benchmarks/suggestions` compares them with all others on real sweeps.
 """
 
 NEVER = frozenset({Shape.FLAT, Shape.DIVERGES_AT_ONCE, Shape.TOO_SHORT})

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
@@ -74,7 +75,7 @@ def test_pure_noise_gets_no_suggestion() -> None:
 
 @pytest.mark.parametrize(
     ("shape", "method"),
-    [("u-shaped", "minimum-and-elbow"), ("still-falling", "minimum/20"), ("monotone-from-pretrained", "elbow-margin")],
+    [("u-shaped", "valley-floor"), ("still-falling", "open-valley"), ("monotone-from-pretrained", "wall")],
 )
 def test_the_default_is_the_method_for_the_landmarks_that_the_curve_shows(shape: str, method: str) -> None:
     analysis = analyze(synthetic_curve(shape))
@@ -82,17 +83,34 @@ def test_the_default_is_the_method_for_the_landmarks_that_the_curve_shows(shape:
     assert analysis.suggestion.reason == SUGGESTION_METHODS[method].says
 
 
-def test_the_default_for_a_valley_is_a_tenth_of_the_middle_of_minimum_and_elbow() -> None:
-    marks = (analysis := analyze(synthetic_curve("u-shaped"))).landmarks
+def with_context(shape: str, num_steps: int = 200, **fields: str | float) -> LRCurve:
+    curve = synthetic_curve(shape, num_steps=num_steps, noise=0.0)
+    return dataclasses.replace(curve, context=dataclasses.replace(curve.context, **fields))
+
+
+def test_the_default_for_a_valley_stays_below_the_middle_of_its_floor() -> None:
+    marks = (analysis := analyze(with_context("u-shaped", optimizer="RMSprop"))).landmarks
     assert marks.minimum is not None
     assert marks.elbow is not None
-    assert analysis.suggestion.lr == pytest.approx(math.sqrt(marks.minimum.lr * marks.elbow.lr) / 10)
+    assert analysis.suggestion.lr == pytest.approx(math.sqrt(marks.minimum.lr * marks.elbow.lr) / 4)
 
 
-def test_a_model_that_is_already_good_is_kept_well_below_its_elbow() -> None:
-    analysis = analyze(synthetic_curve("monotone-from-pretrained"))
+@pytest.mark.parametrize(("start", "margin"), [("monotone-from-pretrained", 2), ("flat-at-chance", 6)])
+def test_without_a_valley_the_margin_below_the_elbow_depends_on_the_start(start: str, margin: float) -> None:
+    analysis = analyze(with_context(start, optimizer="RMSprop"))
     assert analysis.landmarks.elbow is not None
-    assert analysis.suggestion.lr == pytest.approx(analysis.landmarks.elbow.lr / 5)
+    assert analysis.suggestion.lr == pytest.approx(analysis.landmarks.elbow.lr / margin)
+
+
+@pytest.mark.parametrize(("num_steps", "decades"), [(100, 5 / 12.4), (400, 5 / 49.9)])
+def test_momentum_lowers_the_suggestion_by_what_the_ramp_climbs_in_five_steps(num_steps: int, decades: float) -> None:
+    plain, heavy = (
+        analyze(with_context("u-shaped", num_steps, optimizer="SGD", momentum=momentum)).suggestion.lr
+        for momentum in (0.0, 0.9)
+    )
+    assert plain is not None
+    assert heavy is not None
+    assert math.log10(plain / heavy) == pytest.approx(decades, abs=0.01)
 
 
 VALLEY = synthetic_curve("u-shaped", num_steps=400, noise=0.0)
@@ -108,8 +126,8 @@ VALLEY = synthetic_curve("u-shaped", num_steps=400, noise=0.0)
         ("slide", -4.0, -1.0),
         ("elbow/10", -1.95, -1.6),
         ("biggest-square", -1.4, -1.1),  # its loss is back at the start at about -0.45
-        ("minimum-and-elbow", -2.0, -1.8),
-        ("minimum/20", -2.4, -2.2),
+        ("valley-floor", -1.7, -1.4),
+        ("open-valley", -2.0, -1.7),
     ],
 )
 def test_each_method_reads_the_rate_that_its_formula_gives_on_a_known_valley(
@@ -122,7 +140,7 @@ def test_each_method_reads_the_rate_that_its_formula_gives_on_a_known_valley(
 
 def test_a_curve_that_only_rises_gets_no_rate_from_methods_that_read_a_fall() -> None:
     analysis = analyze(synthetic_curve("monotone-from-pretrained"))
-    for method in ("steepest", "minimum/10", "geometric-mean", "valley", "slide", "biggest-square", "minimum/20"):
+    for method in ("steepest", "minimum/10", "geometric-mean", "valley", "slide", "biggest-square", "open-valley"):
         assert analysis.suggest(method=method).lr is None
 
 

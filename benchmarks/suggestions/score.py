@@ -111,6 +111,7 @@ def context_of(task: Mapping[str, Any], lr: Array) -> ScanContext:
         num_steps=lr.size,
         batch_size=task.get("batch_size"),
         optimizer=task.get("optimizer"),
+        momentum=task.get("momentum"),
         optimizer_lr=task.get("default_lr"),
         loss_name=re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", task["loss_name"]).lower(),  # Keras's name of the function
         num_classes=task.get("num_classes"),
