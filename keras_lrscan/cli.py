@@ -35,8 +35,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (LRScanError, OSError) as error:
         sys.stderr.write(f"lrscan: {error}\n")
         return 2
-    for note in analysis.curve.context.notes:
-        sys.stderr.write(f"Note: {note}\n")
     sys.stdout.write(json.dumps(analysis.to_dict(), allow_nan=False) + "\n" if arguments.json else analysis.explain())
     if arguments.plot is not None:
         sys.stderr.write(f"Plot written to {arguments.plot}\n")

@@ -71,6 +71,7 @@ def explain(analysis: Analysis) -> str:
         ("What it does not mean", rule.is_not),
         ("What to try, in order", [*none_warranted, *rule.tries, *(cause.advice for cause in likely)]),
         ("Could also be", [f"{cause.title} To check: {cause.to_check}" for cause in others]),
+        ("About this record", [note.replace("{", "{{").replace("}", "}}") for note in analysis.curve.context.notes]),
         ("Learn more", [f"Shape {rule.code}. This is about one scan, and one scan tells an order of magnitude."]),
     )
     title = f"{rule.title[0].upper()}{rule.title[1:]} ({analysis.verdict.shape}, {rule.code})"

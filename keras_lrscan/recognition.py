@@ -76,7 +76,7 @@ CLEAR_RESTART = 6.0
 SAME_LOSSES = 0.25
 """Two averages that leave losses nearer than this share of their noise need not be told apart."""
 
-NOISE_TO_ROUNDING = 10.0
+NOISE_TO_ROUNDING = 5.0
 """Recovered losses must scatter by this many times what the rounding of the stored numbers does to them."""
 
 LOGIT = 1.0
@@ -90,7 +90,8 @@ class Recognition:
     Attributes:
         averaged: Whether the losses are averages.
         averaging: The average, a key of `AVERAGES`; `None` for single batches, or when it could not be told.
-        steps_per_epoch: Batches in an epoch, where the record shows that the average restarts; else `None`.
+        steps_per_epoch: Batches in an epoch, where the average restarts at each: read off the restarts, or one more
+            than there are points where the record ends within the first. `None` when that cannot be told.
         evidence: Sentences with the numbers that it was told by.
     """
 
@@ -165,7 +166,7 @@ def recognise_averaging(curve: LRCurve) -> Recognition:
     first = f"neighbouring differences correlate at {remembered[-1]:+.2f}; those of single batches do at about -0.45"
     if not any(plain.surprise - candidate.surprise > CLEAR_MEMORY for candidate in found):
         return _single(f"{first}, but no known average explains that")
-    return _choose(found, first)
+    return _choose(found, first, whole=stored.size < MOST_POINTS)
 
 
 def _declared(averaging: str, steps_per_epoch: float | None) -> Recognition:
@@ -182,7 +183,7 @@ def _single(evidence: str) -> Recognition:
     return Recognition(averaged=False, averaging=None, steps_per_epoch=None, evidence=(evidence,))
 
 
-def _choose(found: list[_Candidate], first: str) -> Recognition:
+def _choose(found: list[_Candidate], first: str, *, whole: bool) -> Recognition:
     ranked = sorted(found, key=lambda candidate: -candidate.likelihood)
     clear = max(CLEAR, CLEAR_EACH * CALM_SHARE * ranked[0].losses.size)
     near = [candidate for candidate in ranked if ranked[0].likelihood - candidate.likelihood < clear]
@@ -196,7 +197,7 @@ def _choose(found: list[_Candidate], first: str) -> Recognition:
     return Recognition(
         averaged=True,
         averaging=best.average.name,
-        steps_per_epoch=best.epoch or (best.losses.size + 1 if best.average.needs_epoch else None),
+        steps_per_epoch=best.epoch or (best.losses.size + 1 if best.average.needs_epoch and whole else None),
         evidence=(first, undone, *restarts),
     )
 

@@ -22,6 +22,7 @@ HEADINGS = [
     "What it does not mean",
     "What to try, in order",
     "Could also be",
+    "About this record",
     "Learn more",
 ]
 
@@ -50,6 +51,13 @@ def test_a_model_that_is_already_good_is_told_so_and_that_it_is_not_overfitting(
     assert "the model starts out already good" in text
     assert "It is not overfitting." in text
     assert "It is not a broken model" in text
+
+
+def test_what_limits_the_record_is_said_word_for_word() -> None:
+    curve = synthetic_curve("u-shaped")
+    noted = LRCurve(lr=curve.lr, loss=curve.loss, context=ScanContext(notes=("Averages {were} undone.",)))
+    assert "About this record\n- Averages {were} undone.\n" in analyze(noted).explain()
+    assert "About this record" not in analyze(curve).explain()
 
 
 def test_without_a_chance_level_both_readings_are_given() -> None:

@@ -67,6 +67,16 @@ def test_the_length_of_an_epoch_is_read_off_the_restarts(name: str, steps: int) 
     assert sum((one.averaging, one.steps_per_epoch) == (name, steps) for one in seen) >= 7
 
 
+def test_a_record_too_long_to_be_read_whole_leaves_the_length_of_its_epochs_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    curve = curve_of(AVERAGES["ktrain"].apply(losses(300), 9000))
+    assert recognise_averaging(curve).steps_per_epoch == 301
+    monkeypatch.setattr("keras_lrscan.recognition.MOST_POINTS", 250)
+    seen = recognise_averaging(curve)
+    assert (seen.averaging, seen.steps_per_epoch) == ("ktrain", None)
+
+
 def test_what_is_declared_is_believed() -> None:
     seen = recognise_averaging(curve_of(losses(100), averaging="lightning"))
     assert (seen.averaged, seen.averaging) == (True, "lightning")
