@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tasks import all_tasks
+from tasks import FRESH, all_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,16 +92,25 @@ def gain(one: Mapping[str, Array]) -> float:
     return float(min(gains))
 
 
+def source(task: Task) -> str | None:
+    """Returns what the start weights were trained on, and for how long."""
+    before = task.row.source
+    if task.row.start == FRESH:
+        return None
+    return ", ".join([before.data or task.row.data, *before.changes, f"{before.steps} steps"])
+
+
 def merge(tasks: list[Task], folder: Path, results: Path) -> None:
     """Writes the results of all tasks that have a file into one."""
     import train  # noqa: PLC0415 - it loads JAX, which running must set up first
 
-    found = [np.load(file) for task in tasks if (file := shard(folder, task)).exists()]
+    found = [(task, np.load(file)) for task in tasks if (file := shard(folder, task)).exists()]
     if not found:
         message = f"Expected results of at least one task. Received: shards={str(folder)!r}. Run without --merge first."
         raise SystemExit(message)
-    clear = [one for one in found if gain(one) >= CLEAR_GAIN]
-    about = [json.loads(str(one["about"])) for one in clear]
+    kept = [(task, one) for task, one in found if gain(one) >= CLEAR_GAIN]
+    about = [json.loads(str(one["about"])) | {"name": task.name, "source": source(task)} for task, one in kept]
+    clear = [one for _, one in kept]
     names = ("scan_loss", "long_scan_loss", "sweep_val")
     arrays = {name: np.stack([one[name] for one in clear]) for name in names}
     arrays["start_val"] = np.stack([np.median(one["start_val"]) for one in clear])
