@@ -53,9 +53,9 @@ OPEN_MARGIN = 5.0
 MOMENTUM_STEPS = 5.0
 """Steps by which momentum delays what a curve shows; the margins grow by what the ramp climbs meanwhile.
 
-Momentum of 0.9 gathers its full step over about ten updates. A ramp of 100 steps over eight decades climbs 0.8 decade in
-that time, so its curve breaks further right than training at the same rate would: on scans of 100 steps the best margin
-for Adam is 0.5 decade larger than for RMSprop, on scans of 400 steps 0.1 decade. That is 5 to 6 steps on both.
+Momentum of 0.9 gathers its full step over about ten updates. A ramp of 100 steps over eight decades climbs 0.8 decade
+in that time, so its curve breaks further right than training at the same rate would: on scans of 100 steps the best
+margin for Adam is 0.5 decade larger than for RMSprop, on scans of 400 steps 0.1 decade, which is 5 to 6 steps on both.
 """
 
 MOMENTUM: Mapping[str, float] = MappingProxyType(
@@ -138,7 +138,7 @@ def momentum_lag(reading: Reading) -> float:
     """Returns the factor by which momentum moves a curve to the right: what the ramp climbs in `MOMENTUM_STEPS`."""
     context, density = reading.curve.context, reading.features.points_per_decade
     share = MOMENTUM.get(context.optimizer or "", 1.0)
-    if context.momentum is not None:
+    if share < 1.0 and context.momentum is not None:
         share = float(context.momentum > 0)
     return 10.0 ** (share * MOMENTUM_STEPS / density) if density else 1.0
 

@@ -72,7 +72,7 @@ def test_the_summary_is_three_lines_with_rate_and_range() -> None:
     lines = analyze(synthetic_curve("u-shaped")).summary().splitlines()
     assert len(lines) == 3
     assert lines[0].startswith("LRScan: a U")
-    assert re.search(r"about 0\.01 \(somewhere from 0\.00\d to 0\.0\d\)", lines[1])
+    assert re.search(r"about 0\.02 \(somewhere from 0\.00\d to 0\.0\d\)", lines[1])
 
 
 def test_a_refusal_to_suggest_stands_first_among_what_to_try() -> None:

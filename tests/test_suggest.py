@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_lrscan import InvalidOptionError, LRCurve, analyze
+from keras_lrscan import InvalidOptionError, LRCurve, ScanContext, analyze
 from keras_lrscan.shapes import Shape
 from keras_lrscan.suggest import DEFAULT_METHODS, NEVER, SUGGESTION_METHODS, WHY_NONE, Reading, Role
 from keras_lrscan.synthetic import SYNTHETIC_LOSSES, synthetic_curve
@@ -85,7 +85,7 @@ def test_the_default_is_the_method_for_the_landmarks_that_the_curve_shows(shape:
 
 def with_context(shape: str, num_steps: int = 200, **fields: str | float) -> LRCurve:
     curve = synthetic_curve(shape, num_steps=num_steps, noise=0.0)
-    return dataclasses.replace(curve, context=dataclasses.replace(curve.context, **fields))
+    return dataclasses.replace(curve, context=ScanContext.from_dict({**curve.context.to_dict(), **fields}))
 
 
 def test_the_default_for_a_valley_stays_below_the_middle_of_its_floor() -> None:

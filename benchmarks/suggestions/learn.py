@@ -1,0 +1,207 @@
+"""Sets the margins of the default suggestion on sweeps, and asks whether a learned suggestion does better.
+
+Run with: python benchmarks/suggestions/learn.py [results.npz]
+
+Every figure is for families of tasks (a data set with a kind of model) that were left out when the numbers were set.
+Three suggestions are compared: the margins that ship, the same margins set anew on the other families, and a ridge
+regression from features of the curve and of the run to the middle of the good rates.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from regret import Regret
+from score import GOOD, RESULTS, ROLES, as_scanned, context_of
+
+from keras_lrscan import analyze
+from keras_lrscan.features import StartState
+from keras_lrscan.methods import ELBOW_MARGINS, MOMENTUM_STEPS, OPEN_MARGIN, VALLEY_MARGIN, Reading, momentum_lag
+from keras_lrscan.suggest import PEAK_FACTOR
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+KINDS = ("valley", "open", "better-than-chance", "at-chance", "worse-than-chance", "unknown")
+SHIPPED: Mapping[str, float] = {
+    "valley": np.log10(VALLEY_MARGIN),
+    "open": np.log10(OPEN_MARGIN),
+    **{str(state): np.log10(ELBOW_MARGINS[state]) for state in StartState},
+    "momentum steps": MOMENTUM_STEPS,
+    "peak": np.log10(PEAK_FACTOR),
+}
+"""The numbers in force: margins and peak factor in decades, and the steps of momentum."""
+GRIDS: Mapping[str, Array] = {
+    **{kind: np.arange(0.0, 1.45, 0.1) for kind in KINDS},
+    "momentum steps": np.arange(0.0, 10.5, 1.0),
+    "peak": np.arange(0.0, 0.75, 0.1),
+}
+ROUNDS = 2
+PENALTIES = (0.3, 3.0, 30.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scan:
+    """What one scan tells.
+
+    Attributes:
+        task: Index of the task.
+        kind: Which margin applies.
+        anchor: log10 of the rate that the margin is taken below.
+        lag: Decades that momentum delays the curve for each of its steps.
+        features: For the regression. Array of shape `(f,)`.
+    """
+
+    task: int
+    kind: str
+    anchor: float
+    lag: float
+    features: Array
+
+
+def read(item: tuple[int, Mapping[str, Any], Array, Array]) -> Scan | None:
+    """Reads one scan; `None` where the curve shows neither a fall nor a rise."""
+    at, task, lr, loss = item
+    with np.errstate(all="ignore"):
+        analysis = analyze(as_scanned(lr, loss, context_of(task, lr)))
+    marks, features = analysis.landmarks, analysis.features
+    reading = Reading(
+        curve=analysis.curve,
+        smoothed=analysis.smoothed,
+        landmarks=marks,
+        features=features,
+        verdict=analysis.verdict,
+    )
+    if marks.minimum is None or (marks.steepest is None and marks.elbow is None):
+        return None
+    low, elbow = np.log10(marks.minimum.lr), np.log10((marks.elbow or marks.minimum).lr)
+    falls = marks.steepest is not None
+    kind = "open" if marks.elbow is None else "valley" if falls else str(analysis.verdict.start_state)
+    anchor = {"valley": (low + elbow) / 2, "open": low}.get(kind, elbow)
+    lag = float(np.log10(momentum_lag(reading))) / MOMENTUM_STEPS
+    described = [
+        1.0,
+        *(float(kind == name) for name in KINDS),
+        lag * MOMENTUM_STEPS,
+        (elbow - low) * falls,
+        (elbow - np.log10(marks.steepest.lr)) if marks.steepest is not None else 0.0,
+        np.clip(features.fall, 0, 1),
+        np.clip(features.noise or 0.0, 0, 1),
+        np.log10(task["batch_size"]),
+        analysis.verdict.confidence,
+    ]
+    return Scan(task=at, kind=kind, anchor=anchor, lag=lag, features=np.array(described))
+
+
+def rate(scan: Scan, role: int, numbers: Mapping[str, float]) -> float:
+    """Returns log10 of the suggested rate."""
+    below = numbers[scan.kind] + numbers["momentum steps"] * scan.lag
+    return scan.anchor - below + (numbers["peak"] if role else 0.0)
+
+
+def mean_regret(scans: list[Scan], numbers: Mapping[str, float], regrets: Mapping[tuple[int, int], Regret]) -> float:
+    """Returns the mean over scans and roles."""
+    found = [
+        regrets[scan.task, role](10 ** rate(scan, role, numbers))
+        for scan in scans
+        for role in range(len(ROLES))
+        if (scan.task, role) in regrets
+    ]
+    return float(np.mean(found))
+
+
+def fit_margins(scans: list[Scan], regrets: Mapping[tuple[int, int], Regret]) -> dict[str, float]:
+    """Sets one number after the other to where the mean regret is least."""
+    numbers = dict(SHIPPED)
+    for _ in range(ROUNDS):
+        for name, grid in GRIDS.items():
+            some = [scan for scan in scans if name not in KINDS or scan.kind == name]
+            if some:
+                costs = [mean_regret(some, {**numbers, name: float(value)}, regrets) for value in grid]
+                numbers[name] = float(grid[int(np.argmin(costs))])
+    return numbers
+
+
+def fit_ridge(scans: list[Scan], regrets: Mapping[tuple[int, int], Regret], role: int, penalty: float) -> Array:
+    """Regresses the middle of the good rates, from the anchor on, on the features."""
+    kept = [scan for scan in scans if (scan.task, role) in regrets]
+    x = np.stack([scan.features for scan in kept])
+    y = np.array([middle(regrets[scan.task, role]) - scan.anchor for scan in kept])
+    return np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T @ y)
+
+
+def middle(regret: Regret) -> float:
+    """Returns the middle of the rates of next to no regret, in decades."""
+    good = regret.log10_lr[regret.values <= GOOD]
+    return float(good[0] + good[-1]) / 2
+
+
+def main() -> None:
+    """Prints left-out regrets, and the numbers set on all families."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("results", nargs="?", type=Path, default=RESULTS)
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    options = parser.parse_args()
+    with np.load(options.results) as file:
+        results = dict(file)
+    tasks = json.loads(str(results["tasks"]))
+    lr = np.asarray(results["scan_lr"], float)
+    work = [
+        (at, task, lr, np.asarray(loss, float)) for at, task in enumerate(tasks) for loss in results["scan_loss"][at]
+    ]
+    with ProcessPoolExecutor(options.jobs) as pool:
+        scans = [scan for scan in pool.map(read, work, chunksize=16) if scan is not None]
+    grid, start = np.asarray(results["sweep_lr"], float), results["start_val"]
+    all_regrets = {
+        (at, role): Regret.from_sweep(grid, np.asarray(results["sweep_val"][at, role], float), float(start[at]))
+        for at in range(len(tasks))
+        for role in range(len(ROLES))
+    }
+    regrets = {key: regret for key, regret in all_regrets.items() if regret is not None}
+    report(scans, regrets, [str(task["family"]) for task in tasks], [task["start"] != "fresh" for task in tasks])
+
+
+def report(
+    scans: list[Scan], regrets: Mapping[tuple[int, int], Regret], families: list[str], pretrained: list[bool]
+) -> None:
+    """Leaves out one family after the other, and prints what each suggestion costs on it."""
+    costs: dict[tuple[str, int, bool], list[float]] = {}
+    for family in sorted(set(families)):
+        inside = [scan for scan in scans if families[scan.task] != family]
+        outside = [scan for scan in scans if families[scan.task] == family]
+        margins = fit_margins(inside, regrets)
+        for role in range(len(ROLES)):
+            ridges = {penalty: fit_ridge(inside, regrets, role, penalty) for penalty in PENALTIES}
+            for scan in outside:
+                if (scan.task, role) not in regrets:
+                    continue
+                rates = {"as shipped": rate(scan, role, SHIPPED), "margins set anew": rate(scan, role, margins)}
+                rates |= {f"ridge {p}": scan.anchor + float(scan.features @ ridge) for p, ridge in ridges.items()}
+                for name, value in rates.items():
+                    cost = regrets[scan.task, role](10**value)
+                    costs.setdefault((name, role, pretrained[scan.task]), []).append(cost)
+    print(f"Mean regret on families left out ({len(set(families))} families, {len(scans)} scans)")
+    print(f"{'':20}" + "".join(f"{role + group:>24}" for role in ROLES for group in ("", ", pretrained", ", fresh")))
+    for name in dict.fromkeys(key[0] for key in costs):
+        cells = []
+        for role in range(len(ROLES)):
+            old, new = costs.get((name, role, True), []), costs.get((name, role, False), [])
+            cells += [np.mean(old + new), np.mean(old), np.mean(new)]
+        print(f"{name:20}" + "".join(f"{cell:>24.3f}" for cell in cells))
+    print("\nNumbers in force, and set on all families (decades; steps)")
+    for name, value in fit_margins(scans, regrets).items():
+        print(f"{name:20}{SHIPPED[name]:>8.2f}{value:>8.2f}")
+
+
+if __name__ == "__main__":
+    main()
