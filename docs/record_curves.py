@@ -74,6 +74,12 @@ def unscaled() -> Data:
     return 300 * x, y - 4.5
 
 
+def unscaled_images() -> Data:
+    """Returns the digits from 0 to 300."""
+    x, y = digits()
+    return 300 * x, y
+
+
 def outlying_targets() -> Data:
     """Returns the digits with the number they show as the target, and now and then a target far off."""
     x, y = digits()
@@ -123,9 +129,10 @@ RECIPES: Mapping[str, Recipe] = {
         options={"num_steps": 400, "batch_size": 64},
     ),
     Shape.SEVERAL_VALLEYS: Recipe(
-        says="a fresh classifier of three wide layers under Ftrl, scanned to 100 without stopping",
-        model=lambda: classifier(optimizer=keras.optimizers.Ftrl(), width=128, depth=3),
-        options={"num_steps": 300, "batch_size": 64, "end_lr": 100.0, "stop_on_divergence": False},
+        says="a fresh classifier on inputs from 0 to 300 under plain gradient descent",
+        model=lambda: classifier(optimizer=keras.optimizers.SGD(0.01)),
+        data=unscaled_images,
+        options={"num_steps": 200},
     ),
     Shape.UPWARD_DRIFT: Recipe(
         says="a trained classifier on data that get noisier from batch to batch, unshuffled",
@@ -161,5 +168,6 @@ if __name__ == "__main__":
         curve = record(name)
         verdict = analyze(curve).verdict
         sys.stdout.write(f"{name:26} {verdict.shape:26} {verdict.confidence:.2f} {verdict.start_state}\n")
-        if verdict.shape == name:
-            curve.to_json(CURVES / f"{name}.json")
+        if verdict.shape != name:
+            sys.exit(f"Expected a scan of shape {name!r}. Received: {str(verdict.shape)!r}.")
+        curve.to_json(CURVES / f"{name}.json")

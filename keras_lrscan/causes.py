@@ -87,7 +87,7 @@ CAUSES: tuple[Cause, ...] = (
         when=(BETTER, NO_FALL),
         likelihood=0.9,
         to_check="Evaluate the model before training: its accuracy is well above guessing.",
-        advice="Train gently, about ten times below the rate that breaks it.",
+        advice="Train gently, well below the rate that breaks it.",
     ),
     Cause(
         code="LRS302",

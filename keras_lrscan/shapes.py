@@ -186,7 +186,7 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         when=(
             (NO_FALL, RISES, Condition("drift", ">=", 0.8), Condition("end_rise", "<", 0.25)),
             # Of random climbs by 5 to 20 % under 5 % noise (benchmarks/shape_recall.py) this finds 75 %, of flats none.
-            (NO_FALL, NO_RISE, Condition("trend_in_errors", ">=", 5.0), Condition("trend", ">=", 0.02)),
+            (NO_FALL, NO_RISE, Condition("trend", ">=", 0.02), Condition("trend_in_errors", ">=", 5.0)),
         ),
         sees=("The loss creeps up nearly all the way, from {start_loss} to {end_loss}, without breaking.",),
         means=(
