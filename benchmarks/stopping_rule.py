@@ -1,32 +1,43 @@
-"""Compares the rule that ends a scan with the usual one, on recorded curves.
+"""Compares the rule that ends a scan with the usual one, on scans that ran to their end.
 
 The usual rule stops when the smoothed loss (exponential average of weight 0.98, bias corrected) exceeds four times its
-lowest value. Run with: python benchmarks/stopping_rule.py FOLDER_OF_CSV_FILES [...]
-Each file has a header line with `lr` and one of `loss` and `raw_batch_loss`.
+lowest value. A stop is *false* when the curve went on to a lower minimum than it had reached: the scan would have
+hidden the better part. A curve *explodes* when its last tenth lies above ten times the level that it started at, or is
+not finite.
+
+Run with: python benchmarks/stopping_rule.py [results.npz] [FOLDER_OF_CSV_FILES ...]
+The archive is that of `benchmarks/suggestions/`, whose `scan_loss` holds raw losses of scans from 1e-7 to 10. Each CSV
+file has a header line with `lr` and one of `loss` and `raw_batch_loss`.
 """
 
 from __future__ import annotations
 
 import csv
+import json
 import math
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from keras_lrscan.stopping import DivergenceWatch
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    Losses = NDArray[np.float64]
+    Rule = Callable[[Losses], int | None]
+
+RESULTS = Path(__file__).parent / "suggestions" / "results.npz"
 WEIGHT = 0.98
 FACTOR = 4.0
+EXPLOSION = 10.0
 
 
-def read(path: Path) -> tuple[list[float], list[float]]:
-    """Returns rates and losses."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    column = "loss" if "loss" in rows[0] else "raw_batch_loss"
-    return [float(row["lr"]) for row in rows], [float(row[column]) for row in rows]
-
-
-def by_ratio(losses: list[float]) -> int | None:
+def by_ratio(losses: Losses) -> int | None:
     """Returns the step at which the usual rule stops."""
     average, lowest = 0.0, math.inf
     for step, loss in enumerate(losses):
@@ -38,30 +49,122 @@ def by_ratio(losses: list[float]) -> int | None:
     return None
 
 
-def by_noise(losses: list[float]) -> int | None:
+def by_noise(losses: Losses) -> int | None:
     """Returns the step at which this package's rule stops."""
     watch = DivergenceWatch(len(losses))
     for step, loss in enumerate(losses):
         if not math.isfinite(loss):
             return step
-        watch.add(loss)
+        watch.add(float(loss))
         if watch.diverged:
             return step
     return None
 
 
-def shown(step: int | None, rates: list[float], losses: list[float]) -> str:
+RULES: Mapping[str, Rule] = {"this rule": by_noise, "4x rule": by_ratio}
+
+
+def smoothed_lows(losses: Losses) -> Losses:
+    """Medians of five neighbours, infinite where one of them is not finite."""
+    windows = np.lib.stride_tricks.sliding_window_view(np.where(np.isfinite(losses), losses, np.inf), 5)
+    return np.median(windows, axis=1)
+
+
+def is_false(losses: Losses, step: int | None) -> bool:
+    """Whether the curve reached a clearly lower minimum after `step`: by a twentieth of how far it fell in all."""
+    if step is None:
+        return False
+    lows = smoothed_lows(losses)
+    split = max(1, step - 3)
+    before, after = lows[:split], lows[split:]
+    if not len(after):
+        return False
+    start = float(np.mean(losses[: max(3, len(losses) // 10)]))
+    fall = start - min(before.min(), after.min())
+    return bool(after.min() < before.min() - 0.05 * max(fall, 0.0))
+
+
+def explodes(losses: Losses) -> bool:
+    """Whether the last tenth lies ten times above the starting level, or is not finite."""
+    start, end = losses[: max(3, len(losses) // 10)], losses[-max(3, len(losses) // 10) :]
+    return not np.isfinite(end).all() or bool(np.median(end) > start.mean() + EXPLOSION * abs(start.mean()))
+
+
+def groups(archive: Mapping[str, Any]) -> Iterator[tuple[str, list[Losses]]]:
+    """Yields the scans of the archive by the kind of loss that troubles a rule."""
+    tasks = json.loads(str(archive["tasks"]))
+    scans = np.asarray(archive["scan_loss"], np.float64)
+    level = np.abs(scans[:, :, :10].mean(axis=(1, 2)))
+    lowest = np.nanmin(scans, axis=(1, 2))
+    good = np.array([task["start"] == "same-task" for task in tasks])
+    members = {
+        "all": np.ones(len(tasks), bool),
+        "already good": good,
+        "near zero at the best": (lowest >= 0) & (lowest < 0.02 * level),
+        "below zero": lowest < 0,
+        "others": ~good & (lowest >= 0.02 * level),
+    }
+    for name, inside in members.items():
+        yield name, [losses for task in scans[inside] for losses in task]
+    yield "all, less twice the start", [losses - 2 * losses[:10].mean() for task in scans for losses in task]
+    yield "all, less the lowest", [losses - np.nanmin(losses) for task in scans for losses in task]
+    if "long_scan_loss" in archive:
+        yield "all, 400 steps", list(np.asarray(archive["long_scan_loss"], np.float64))
+
+
+def row(name: str, scans: list[Losses]) -> str:
+    """Returns a line of the table."""
+    stops = {rule: [judge(losses) for losses in scans] for rule, judge in RULES.items()}
+    counts = "  ".join(
+        f"{rule}: {sum(step is not None for step in steps):4d} stops, "
+        f"{sum(is_false(losses, step) for losses, step in zip(scans, steps, strict=True)):3d} false"
+        for rule, steps in stops.items()
+    )
+    exploding = [at for at, losses in enumerate(scans) if explodes(losses)]
+    ends = {
+        rule: [steps[at] if steps[at] is not None else len(scans[at]) for at in exploding]
+        for rule, steps in stops.items()
+    }
+    earlier = np.subtract(ends["4x rule"], ends["this rule"])
+    missed = sum(stops["this rule"][at] is None for at in exploding)
+    shown = (
+        f"{len(exploding):4d} explode, {missed} unseen, stopped {np.median(earlier):+.0f} batches earlier "
+        f"({earlier.min():+d} to {earlier.max():+d}, later in {np.sum(earlier < 0)})"
+        if exploding
+        else "none explodes"
+    )
+    return f"{name:26s}{len(scans):5d} scans  {counts}  {shown}"
+
+
+def read(path: Path) -> tuple[list[float], Losses]:
+    """Returns rates and losses."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    column = "loss" if "loss" in rows[0] else "raw_batch_loss"
+    return [float(line["lr"]) for line in rows], np.array([float(line[column]) for line in rows])
+
+
+def shown(step: int | None, rates: list[float], losses: Losses) -> str:
     """Returns a step with its rate and its loss as text."""
-    return "runs to the end" if step is None else f"step {step}, rate {rates[step]:.1e}, loss {losses[step]:.3g}"
+    if step is None:
+        return "runs to the end"
+    mark = ", FALSE" if is_false(losses, step) else ""
+    return f"step {step}, rate {rates[step]:.1e}, loss {losses[step]:.3g}{mark}"
 
 
 def main() -> None:
-    """Prints one line a curve."""
-    for folder in sys.argv[1:]:
-        for path in sorted(Path(folder).rglob("*.csv")):
+    """Prints a line for each group of scans in the archive, and one for each curve in the folders."""
+    folders = [Path(name) for name in sys.argv[1:] if not name.endswith(".npz")]
+    archives = [Path(name) for name in sys.argv[1:] if name.endswith(".npz")] or [RESULTS] * (not folders)
+    for path in archives:
+        with np.load(path) as archive:
+            for name, scans in groups(archive):
+                print(row(name, scans))
+    for folder in folders:
+        for path in sorted(folder.rglob("*.csv")):
             rates, losses = read(path)
-            ours, usual = (shown(rule(losses), rates, losses) for rule in (by_noise, by_ratio))
-            print(f"{path.stem:42.42s} {len(losses):5d} steps   this rule: {ours:38s} 4x rule: {usual}")
+            ours, usual = (shown(judge(losses), rates, losses) for judge in RULES.values())
+            print(f"{path.stem:42.42s} {len(losses):5d} steps   this rule: {ours:44s} 4x rule: {usual}")
 
 
 if __name__ == "__main__":

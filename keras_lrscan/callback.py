@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.analysis import Analysis, analyze
 from keras_lrscan.errors import InvalidOptionError, ScanError
+from keras_lrscan.host import first_fit_to_come
 from keras_lrscan.ramp import checked_ramp
 from keras_lrscan.session import Session
 from keras_lrscan.siblings import Hooks, callback_list, rearrange
 from keras_lrscan.snapshot import checked_place
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from matplotlib.axes import Axes
 
     from keras_lrscan.curve import LRCurve
@@ -27,8 +31,8 @@ class LRScan(Hooks):
 
     The rate rises from `start_lr` to `end_lr`, one step an update; the loss of each batch alone is recorded. The scan
     stops `fit` when the loss diverges, is no longer finite, or the rate reaches `end_lr`. Then weights, optimizer,
-    learning rate or schedule, metrics, random states and compiled functions are put back, to the last bit. Works in
-    `fit` of Keras 3 on TensorFlow, JAX and torch, and of tf_keras.
+    learning rate or schedule, metrics, random states and compiled functions are put back, to the last bit;
+    `docs/design/0004-as-if-no-scan-had-been.md` has what no callback can. Works in `fit` of Keras 3 and of tf_keras.
 
     While the scan lasts, validation data is not evaluated, and callbacks that would be harmed by a scan or would harm
     it (`ModelCheckpoint`, `EarlyStopping`, schedulers, ...) sit out; `curve.context.notes` names them.
@@ -143,6 +147,49 @@ class LRScan(Hooks):
         if self._session is not None:
             self._session.restore()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the scan has ended or, within `on`, has all that it needs."""
+        return self._session is None or self._session.is_over
+
+    @contextlib.contextmanager
+    def on(self, model: Any) -> Iterator[LRScan]:  # noqa: ANN401
+        """Scans a loop of your own over `model.train_on_batch`, in the place of `fit`.
+
+        Within the `with` block, each call of `train_on_batch` is one step of the scan, at its rate, and returns the
+        loss of that batch alone. At the end of the block, also by an exception, the model is put back as after a `fit`.
+
+        Args:
+            model: A compiled model that has weights.
+
+        Yields:
+            This scan; leave the loop when its `is_over` turns true.
+
+        Raises:
+            ScanError: If the model is not compiled or has no weights yet.
+            KeyboardInterrupt: If Ctrl-C was pressed in the block, once the model is put back.
+
+        Example:
+        ```python
+        scan = LRScan()
+        with scan.on(model):
+            for x, y in batches:
+                model.train_on_batch(x, y)
+                if scan.is_over:
+                    break
+        print(scan.analysis.explain())
+        ```
+        """
+        self._model, self._notes, self.params = model, (), {}
+        session = self._begin(in_fit=False)
+        session.start_epoch(epochs_left=1)
+        try:
+            yield self
+        except BaseException:
+            session.abort()
+            raise
+        self._close()
+
     def set_model(self, model: Any) -> None:  # noqa: ANN401
         """Takes the model, and with it the place among the other callbacks."""
         self._model = model
@@ -156,18 +203,7 @@ class LRScan(Hooks):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
         """Keeps the state and takes hold of the rate."""
-        self.restore()
-        self._curve = self._analysis = None
-        session = Session(
-            self._model,
-            ramp=self._ramp,
-            stop_on_divergence=self.stop_on_divergence,
-            place=self._place,
-            monitor=self.monitor,
-            on_end=self._keep,
-        )
-        self._session = session
-        session.begin(steps_per_epoch=self.params.get("steps"), notes=self._notes)
+        self._begin(in_fit=True)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
         """Settles the length of the ramp in the first epoch."""
@@ -181,6 +217,22 @@ class LRScan(Hooks):
         """Puts everything back, unless a later call does."""
         if not self._has_closer:
             self._close()
+
+    def _begin(self, *, in_fit: bool) -> Session:
+        self.restore()
+        self._curve = self._analysis = None
+        session = Session(
+            self._model,
+            ramp=self._ramp,
+            stop_on_divergence=self.stop_on_divergence,
+            place=self._place,
+            monitor=self.monitor,
+            on_end=self._keep,
+            in_fit=in_fit,
+        )
+        self._session = session
+        session.begin(steps_per_epoch=self.params.get("steps"), notes=self._notes)
+        return session
 
     def _close(self) -> None:
         if self._session is None:
@@ -280,7 +332,11 @@ def lr_scan(
     defaults = {"epochs": 1, "shuffle": False} if is_stream else {"epochs": num_steps}
     options = {"verbose": 0, **defaults, **fit_options}
     try:
-        model.fit(x, y, callbacks=callbacks, **options)
+        with first_fit_to_come(model):
+            try:
+                model.fit(x, y, callbacks=callbacks, **options)
+            finally:
+                scan.restore()
     except ValueError as error:
         strategy = getattr(model, "distribute_strategy", None)
         if "PerReplica" in str(error) and getattr(strategy, "cluster_resolver", None) is not None:
@@ -290,6 +346,4 @@ def lr_scan(
             )
             raise ScanError(msg) from error
         raise
-    finally:
-        scan.restore()
     return scan.analysis

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from keras_lrscan.snapshot import RandomStates
+from keras_lrscan.randomness import RandomStates
 from keras_lrscan.targets import CLOSED_FORM, UnknownTargetError, loss_function_name, loss_setting, targets
 
 if TYPE_CHECKING:

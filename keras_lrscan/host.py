@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.errors import ScanError
 from keras_lrscan.optimizers import build_optimizer
+from keras_lrscan.randomness import RandomStates, global_seed_generator
 from keras_lrscan.shortcuts import Shortcut
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["Host"]
+__all__ = ["Host", "first_fit_to_come"]
 
 STATEFUL_RANDOM_OPS = frozenset(
     {
@@ -69,6 +70,7 @@ class Host:
             steps.numpy() if steps is not None else getattr(model, "steps_per_execution", 1)
         )
         self.backend: str = "tensorflow" if self.is_tf_keras else self.library.backend.backend()
+        self._was_traced = any(_traces(getattr(model, "train_function", None)))
 
     @property
     def framework(self) -> str:
@@ -140,11 +142,23 @@ class Host:
         """Whether a traced `train_function` holds kernels whose random state nobody can put back."""
         if self.backend != "tensorflow":
             return False
-        return any(
-            STATEFUL_RANDOM_OPS & _op_types(concrete)
-            for function in _graph_functions(train_function)
-            for concrete in function._list_all_concrete_functions()  # noqa: SLF001 - there is no public way
-        )
+        return any(STATEFUL_RANDOM_OPS & _op_types(trace) for trace in _traces(train_function))
+
+    def _has_caught_generator(self, train_function: Any) -> bool:  # noqa: ANN401
+        """Whether `train_function` was traced in the scan and draws from Keras's global generator."""
+        generator = global_seed_generator()
+        if self._was_traced or self.backend != "tensorflow" or generator is None:
+            return False
+        seed = generator.state.value
+        return any(variable is seed for trace in _traces(train_function) for variable in trace.graph.variables)
+
+    def other_variables(self, train_function: Any, known: Iterable[Any]) -> list[Any]:  # noqa: ANN401
+        """Returns the variables, besides the `known` ones, that a traced `train_function` uses: a user's own, seeds."""
+        if self.backend != "tensorflow" or self.strategy is not None:
+            return []
+        ours = {id(variable if callable(variable.value) else variable.value) for variable in known}
+        found = {id(variable): variable for trace in _traces(train_function) for variable in trace.graph.variables}
+        return [variable for key, variable in found.items() if key not in ours]
 
     @property
     def batches_per_execution(self) -> int:
@@ -167,12 +181,13 @@ class Host:
         Args:
             functions: What `train_functions` returned.
             shared: Whether the scan used the function of `fit`. If that was traced in the scan and holds random state
-                of its own, `fit` must trace it anew.
+                of its own, or the generator that `set_random_seed` exchanges for another, `fit` must trace it anew.
         """
         for name, value in functions.items():
             setattr(self.model, name, value)
         self._set_steps_per_execution(self._steps_per_execution)
-        if shared and self.has_stateful_randomness(functions["train_function"]):
+        function = functions["train_function"]
+        if shared and (self.has_stateful_randomness(function) or self._has_caught_generator(function)):
             self.model.train_function = None
 
     def needs_own_step(self, train_function: Any) -> bool:  # noqa: ANN401
@@ -226,6 +241,27 @@ class Host:
         call.get_concrete_function(inputs)
 
 
+@contextlib.contextmanager
+def first_fit_to_come(model: Any) -> Iterator[None]:  # noqa: ANN401
+    """Lets the next `fit` be the first one again, for the random generators, after a `fit` of a fresh model inside.
+
+    On JAX and torch, Keras takes a batch out of the data to finish a freshly compiled model, before any callback is
+    called. Where the data is shuffled, that draws random numbers in the first `fit`, and in no later one.
+    """
+    unused = getattr(model, "train_function", None) is None and getattr(model, "test_function", None) is None
+    has_peek = hasattr(model, "_symbolic_build") and sys.modules["keras"].backend.backend() != "tensorflow"
+    states = RandomStates()
+    try:
+        yield
+    finally:
+        states.restore()
+        loss = getattr(model, "_compile_loss", None)
+        if (
+            has_peek and unused and loss is not None and not loss.metrics
+        ):  # the means of several losses would be made twice
+            loss.built = False
+
+
 def _graph_functions(train_function: Any) -> Iterator[Any]:  # noqa: ANN401
     """Yields the `tf.function`s that a train function is made of."""
     waiting, seen = [train_function], set()
@@ -240,6 +276,12 @@ def _graph_functions(train_function: Any) -> Iterator[Any]:  # noqa: ANN401
         inner = getattr(inner, "__wrapped__", inner)
         for cell in getattr(inner, "__closure__", None) or ():
             waiting += [cell.cell_contents] if callable(cell.cell_contents) else []
+
+
+def _traces(train_function: Any) -> Iterator[Any]:  # noqa: ANN401
+    """Yields the graphs that a train function of TensorFlow has been traced to."""
+    for function in _graph_functions(train_function):
+        yield from function._list_all_concrete_functions()  # noqa: SLF001 - there is no public way
 
 
 def _op_types(concrete: Any) -> set[str]:  # noqa: ANN401

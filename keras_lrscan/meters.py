@@ -47,12 +47,16 @@ class Meter:
         host: The host.
         rates: The variables that hold the learning rate.
         monitor: Key of the loss in the logs.
+        keeps_mean: Whether the host's metrics hold the mean of an epoch, which others go on to read. Otherwise every
+            batch starts anew, whatever has happened to the metrics in between.
     """
 
-    def __init__(self, host: Host, rates: Sequence[RateVariable], monitor: str) -> None:
+    def __init__(self, host: Host, rates: Sequence[RateVariable], monitor: str, *, keeps_mean: bool = True) -> None:
         self.host = host
         self.rates = rates
         self.monitor = monitor
+        self._keeps_mean = keeps_mean
+        self._restart = not keeps_mean
         self._sum = 0.0
         self._weight = 0.0
         self._count = 0.0
@@ -81,6 +85,10 @@ class Meter:
         """Returns the arguments for one more call after `result`."""
         return args
 
+    def _forget_count(self) -> None:
+        """Notes that the next batch is the first that the host counts."""
+        self._count, self._restart = 0.0, not self._keeps_mean
+
     def _monitored(self, logs: dict[str, Any]) -> float:
         if self.monitor not in logs:
             msg = f"Expected `monitor` to be one of the logs {sorted(logs)}. Received: monitor={self.monitor!r}."
@@ -96,14 +104,15 @@ class Meter:
         self._count = count
         self._sum += loss * weight
         self._weight += weight
-        return Reading(loss, self._sum / self._weight, weight)
+        self._restart = self._restart or count > LARGEST_COUNT
+        return Reading(loss, self._sum / self._weight if self._keeps_mean else loss, weight)
 
 
 class VariableMeter(Meter):
     """For hosts that keep the state in variables between batches: TensorFlow, torch and tf_keras."""
 
-    def __init__(self, host: Host, rates: Sequence[RateVariable], monitor: str) -> None:
-        super().__init__(host, rates, monitor)
+    def __init__(self, host: Host, rates: Sequence[RateVariable], monitor: str, *, keeps_mean: bool = True) -> None:
+        super().__init__(host, rates, monitor, keeps_mean=keeps_mean)
         self._is_spread = host.strategy is not None
         self._fast = host.backend == "tensorflow" and not self._is_spread
         self._writers = [self._writer(rate.variable) for rate in rates]
@@ -117,6 +126,10 @@ class VariableMeter(Meter):
             write(item.value_for(rate, iterations))
         for write in self._empty or ():
             write(0.0)
+        if self._restart:
+            for metric in self._means:
+                metric.count.assign(0.0)
+            self._forget_count()
         return args
 
     def after(self, result: Any) -> Reading:  # noqa: ANN401
@@ -128,11 +141,7 @@ class VariableMeter(Meter):
             return self._reading(mean, None)
         if self._is_spread:
             mean = float(self._means[0].result())
-        reading = self._reading(mean, self._read_count())
-        if self._count > LARGEST_COUNT:
-            self._means[0].count.assign(0.0)
-            self._count = 0.0
-        return reading
+        return self._reading(mean, self._read_count())
 
     def _find_means(self) -> None:
         """Finds, after the first batch of a fresh epoch, the metrics that hold the running mean."""
@@ -170,8 +179,8 @@ class StateMeter(Meter):
     placement that it has.
     """
 
-    def __init__(self, host: Host, rates: Sequence[RateVariable], monitor: str) -> None:
-        super().__init__(host, rates, monitor)
+    def __init__(self, host: Host, rates: Sequence[RateVariable], monitor: str, *, keeps_mean: bool = True) -> None:
+        super().__init__(host, rates, monitor, keeps_mean=keeps_mean)
         variables = host.model.optimizer.variables
         self._rate_at = [_position(rate.variable, variables) for rate in rates]
         means = _means(host.model, monitor)
@@ -179,7 +188,6 @@ class StateMeter(Meter):
         self._total_at = [_position(metric.total, places) for metric in means]
         self._count_at = [_position(metric.count, places) for metric in means]
         self._used: int | None = None
-        self._restart = False
 
     def before(self, args: tuple[Any, ...], rate: float, iterations: int) -> tuple[Any, ...]:
         """Returns the state with other values in it."""
@@ -192,7 +200,7 @@ class StateMeter(Meter):
         if self._restart:
             for at in self._count_at:
                 metrics[at] = _like(metrics[at], 0.0)
-            self._count, self._restart = 0.0, False
+            self._forget_count()
         return ((trainable, other, optimizer, metrics), *rest)
 
     def after(self, result: Any) -> Reading:  # noqa: ANN401
@@ -201,9 +209,7 @@ class StateMeter(Meter):
         mean = self._monitored(logs)
         if self._used is None:
             self._used = next((at for at in self._count_at if _number(metrics[at]) > 0), -1)
-        reading = self._reading(mean, _number(metrics[self._used]) if self._used >= 0 else None)
-        self._restart = self._count > LARGEST_COUNT
-        return reading
+        return self._reading(mean, _number(metrics[self._used]) if self._used >= 0 else None)
 
     def logs(self, result: Any) -> dict[str, Any]:  # noqa: ANN401
         """Returns the logs."""
@@ -218,9 +224,10 @@ class StateMeter(Meter):
         return (result[1], *args[1:])
 
 
-def make_meter(host: Host, rates: Sequence[RateVariable], monitor: str) -> Meter:
+def make_meter(host: Host, rates: Sequence[RateVariable], monitor: str, *, keeps_mean: bool = True) -> Meter:
     """Returns the meter for `host`."""
-    return (StateMeter if host.backend == "jax" else VariableMeter)(host, rates, monitor)
+    kind = StateMeter if host.backend == "jax" else VariableMeter
+    return kind(host, rates, monitor, keeps_mean=keeps_mean)
 
 
 def _means(model: Any, name: str) -> list[Any]:  # noqa: ANN401

@@ -7,18 +7,29 @@ scan's own.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.errors import ScanError
 from keras_lrscan.snapshot import read_value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from keras_lrscan.snapshot import Variable
 
-__all__ = ["RateControl", "RateVariable", "build_optimizer", "innermost", "optimizer_variables", "update_phase"]
+__all__ = [
+    "RateControl",
+    "RateVariable",
+    "build_optimizer",
+    "innermost",
+    "optimizer_notes",
+    "optimizer_variables",
+    "python_numbers",
+    "update_phase",
+]
 
 
 def innermost(optimizer: Any) -> list[Any]:  # noqa: ANN401 - the hosts' optimizers share no type
@@ -64,6 +75,53 @@ def optimizer_variables(optimizer: Any) -> Iterator[Variable]:  # noqa: ANN401
     for part in parts:
         values = [*getattr(part, "__dict__", {}).values(), *getattr(part, "_hyper", {}).values()]
         yield from (value for value in values if is_variable(value))
+
+
+def optimizer_notes(optimizer: Any, last_update: int) -> tuple[str, ...]:  # noqa: ANN401
+    """Says in a sentence each where something besides the learning rate decides how far `optimizer` moves.
+
+    Args:
+        optimizer: The optimizer.
+        last_update: Updates that it will have made at the end of the scan.
+    """
+    leaves = {type(leaf).__name__: leaf for leaf in innermost(optimizer)}
+    notes = (note_on(leaves[name], last_update) for name, note_on in NOTES.items() if name in leaves)
+    return tuple(note for note in notes if note)
+
+
+def _note_on_averaging(_leaf: Any, _last_update: int) -> str:  # noqa: ANN401
+    return (
+        "ScheduleFreeAdamW also moves the weights by averaging them, even at a rate of zero: the loss answers late to "
+        "the learning rate, so read the curve's right-hand end with care."
+    )
+
+
+def _note_on_cap(leaf: Any, last_update: int) -> str:  # noqa: ANN401
+    if not getattr(leaf, "relative_step", False):
+        return ""
+    cap = 1 / math.sqrt(max(1, last_update))
+    return (
+        f"Adafactor with relative_step=True takes no rate above 1/sqrt(updates), {cap:.2g} at the end of this scan: "
+        "above that the curve says nothing. Pass relative_step=False to scan higher rates."
+    )
+
+
+NOTES: Mapping[str, Callable[[Any, int], str]] = MappingProxyType(
+    {"Adafactor": _note_on_cap, "ScheduleFreeAdamW": _note_on_averaging}
+)
+"""Optimizers that the learning rate alone does not drive; each with what makes the sentence about it."""
+
+
+def python_numbers(optimizer: Any) -> Callable[[], None]:  # noqa: ANN401
+    """Keeps the integers that optimizers hold outside of variables, such as tf_keras's Nadam; returns what restores."""
+    parts = [vars(part) for part in [optimizer, *innermost(optimizer)]]
+    kept = [{name: value for name, value in part.items() if type(value) is int} for part in parts]
+
+    def restore() -> None:
+        for part, values in zip(parts, kept, strict=True):
+            part.update(values)
+
+    return restore
 
 
 def is_variable(value: object) -> bool:

@@ -9,14 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.curve import ScanContext, StopReason
 from keras_lrscan.describe import data_notes, describe
-from keras_lrscan.errors import LRScanWarning
+from keras_lrscan.errors import LRScanWarning, ScanError
 from keras_lrscan.host import Host
 from keras_lrscan.interrupts import InterruptGuard
 from keras_lrscan.meters import make_meter
-from keras_lrscan.optimizers import RateControl, innermost, optimizer_variables, update_phase
+from keras_lrscan.optimizers import (
+    RateControl,
+    innermost,
+    optimizer_notes,
+    optimizer_variables,
+    python_numbers,
+    update_phase,
+)
+from keras_lrscan.randomness import RandomStates
 from keras_lrscan.recorder import Recorder
 from keras_lrscan.siblings import fit_frame
-from keras_lrscan.snapshot import RandomStates, Snapshot
+from keras_lrscan.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,6 +75,10 @@ class Session:
         place: Where the snapshot is kept.
         monitor: Key of the loss in the logs.
         on_end: Called once, after the model is as it was.
+        in_fit: Whether the batches come from one `fit`; otherwise they come from calls of `train_on_batch`.
+
+    Raises:
+        ScanError: If there is no `fit` and the model has no weights yet.
     """
 
     def __init__(
@@ -78,8 +90,12 @@ class Session:
         place: Place,
         monitor: str,
         on_end: Callable[[], None],
+        in_fit: bool = True,
     ) -> None:
         self.host = Host(model)
+        if not in_fit and not self.host.is_built:
+            msg = "Expected a model that has weights. Received: one that is not built. Call it on one batch first."
+            raise ScanError(msg)
         self.recorder: Recorder | None = None
         self.context = ScanContext(start_lr=ramp.start_lr, end_lr=ramp.end_lr)
         self._ramp = ramp
@@ -87,9 +103,11 @@ class Session:
         self._place = place
         self._monitor = monitor
         self._on_end = on_end
+        self._in_fit = in_fit
         self._undo: list[Callable[[], None]] = []
         self._functions: dict[str, Any] = {}
         self._batches_of_epoch = 0
+        self._numbers: Callable[[], None] | None = None
         self._grip: _Grip | None = None
         self._guard: InterruptGuard | None = None
 
@@ -100,18 +118,26 @@ class Session:
             return None
         return self.recorder.curve(self.context)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing more to record."""
+        return self.recorder is not None and self._is_over(self.recorder)
+
     def begin(self, *, steps_per_epoch: int | None, notes: tuple[str, ...] = ()) -> None:
         """Takes the model over, in `on_train_begin`."""
         model, frame = self.host.model, fit_frame()
+        if not self._in_fit:
+            model.make_train_function()
         self._undo.append(RandomStates().restore)
         self._guard = InterruptGuard(frame.f_code if frame is not None else None, self.restore)
         self._undo.append(self._guard.remove)
         notes = (*notes, *data_notes(frame))
         self.context = dataclasses.replace(self.context, steps_per_epoch=steps_per_epoch, notes=notes)
-        self._replace("evaluate", lambda *_, **__: {})
+        if self._in_fit:
+            self._replace("evaluate", lambda *_, **__: {})
         self._undo.append(lambda: setattr(model, "stop_training", False))
         functions = self._functions = self.host.train_functions()
-        self._undo.append(lambda: self.host.put_back(functions, shared=self._shares_step))
+        self._undo.append(lambda: self._put_back(functions))
         try:
             if self.host.is_built:
                 self._grip = self._take_hold()
@@ -158,6 +184,12 @@ class Session:
             msg = "The scan was interrupted; the model is as it was before."
             raise KeyboardInterrupt(msg)
 
+    def abort(self) -> None:
+        """Ends the scan at an exception, and puts everything back."""
+        if self.recorder is not None:
+            self.recorder.end(StopReason.INTERRUPTED)
+        self.restore()
+
     def restore(self) -> None:
         """Puts everything back; does nothing the second time."""
         undo, self._undo = self._undo, []
@@ -169,23 +201,32 @@ class Session:
             undo.pop()()
         self._on_end()
 
-    @property
-    def _shares_step(self) -> bool:
-        return self._grip is not None and self._grip.shared
+    def _put_back(self, functions: dict[str, Any]) -> None:
+        """Puts the train functions back, and the numbers that tracing changed unless that trace stays in use."""
+        model, shared = self.host.model, self._grip is not None and self._grip.shared
+        self.host.put_back(functions, shared=shared)
+        if self._numbers is not None and (not shared or model.run_eagerly or model.train_function is None):
+            self._numbers()
 
     def _take_hold(self) -> _Grip:
         """Keeps the state and takes hold of the rate; needs a model with weights."""
         host, model = self.host, self.host.model
         host.build_optimizer()
-        snapshot = Snapshot([*model.variables, *optimizer_variables(model.optimizer)], place=self._place)
+        shared = self._functions["train_function"]
+        variables = [*model.variables, *optimizer_variables(model.optimizer)]
+        snapshot = Snapshot([*variables, *host.other_variables(shared, variables)], place=self._place)
         self._undo += [model.reset_metrics, snapshot.close, snapshot.restore]
         control = RateControl(model.optimizer, host.make_rate_variable)
         self._undo.append(control.restore)
-        self.context = describe(host, control, self.context)
-        shared = self._functions["train_function"]
+        described = describe(host, control, self.context)
+        notes = optimizer_notes(model.optimizer, control.iterations + self._ramp.num_steps)
+        self.context = dataclasses.replace(described, notes=(*described.notes, *notes))
         anew = control.replaces_schedule or host.needs_own_step(shared)
+        self._numbers = python_numbers(model.optimizer)
         step = host.shortcut(host.own_step_function() if anew else shared)
-        meter = make_meter(host, control.variables, self._monitor)
+        if not self._in_fit:
+            model.reset_metrics()
+        meter = make_meter(host, control.variables, self._monitor, keeps_mean=self._in_fit)
         return _Grip(step=step, shared=not anew, meter=meter, control=control)
 
     def _execute(self, *args: Any) -> Any:  # noqa: ANN401 - the hosts' arguments differ
@@ -227,7 +268,8 @@ class Session:
         if reading.weight is not None and self.context.batch_size is None:
             self.context = dataclasses.replace(self.context, batch_size=round(reading.weight))
         recorder.add(reading.loss)
-        return result, {**meter.logs(result), self._monitor: reading.logged, "learning_rate": rate}
+        logs = {**meter.logs(result), self._monitor: reading.logged}
+        return result, {**logs, "learning_rate": rate} if self._in_fit else logs
 
     def _is_over(self, recorder: Recorder) -> bool:
         return recorder.stop is not None or (self._guard is not None and self._guard.requested)

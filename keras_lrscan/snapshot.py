@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import sys
 import tempfile
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -16,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["PLACES", "RandomStates", "Snapshot", "Variable", "checked_place", "read_value"]
+__all__ = ["PLACES", "Snapshot", "Variable", "checked_place", "read_value"]
 
 PLACES = ("memory", "disk")
 """Where a snapshot can be kept."""
@@ -119,28 +117,6 @@ class Snapshot:
 
         array_bytes = array.nbytes
         return load
-
-
-class RandomStates:
-    """States of the random generators that a fit draws from: Python's, NumPy's and torch's, where torch is loaded."""
-
-    def __init__(self) -> None:
-        self._python = random.getstate()
-        self._numpy = np.random.get_state()  # noqa: NPY002 - Keras draws from this generator
-        torch = sys.modules.get("torch")
-        self._torch = torch.get_rng_state() if torch is not None else None
-        self._cuda = torch.cuda.get_rng_state_all() if torch is not None and torch.cuda.is_available() else None
-
-    def restore(self) -> None:
-        """Puts the states back."""
-        random.setstate(self._python)
-        np.random.set_state(self._numpy)  # noqa: NPY002 - Keras draws from this generator
-        if self._torch is not None:
-            import torch  # noqa: PLC0415 - loaded already
-
-            torch.set_rng_state(self._torch)
-            if self._cuda is not None:
-                torch.cuda.set_rng_state_all(self._cuda)
 
 
 def _is_constant(array: NDArray[Any]) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import os
 import signal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -16,6 +16,9 @@ from keras_lrscan.callback import LRScan, last_scan, lr_scan
 from keras_lrscan.curve import StopReason
 from keras_lrscan.errors import ScanError
 from tests.hosts import BACKEND, compiled, digits, same_bits, state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.keras
 
@@ -88,6 +91,15 @@ def test_an_exception_in_another_callback_leaves_a_model_that_can_be_put_back(ke
     assert same_bits(trained, state(model)), "a second restore must not undo later training"
 
 
+@pytest.fixture(name="_ctrl_c_works")
+def _ctrl_c() -> Iterator[None]:
+    """A shell starts what runs in the background with Ctrl-C switched off."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_ctrl_c_works")
 def test_ctrl_c_after_such_an_exception_is_not_swallowed(keras: Any) -> None:
     model = used_model(keras)
     before = state(model)

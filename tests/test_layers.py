@@ -43,6 +43,7 @@ ORDER = [
     "interrupts",
     "siblings",
     "snapshot",
+    "randomness",
     "optimizers",
     "shortcuts",
     "host",

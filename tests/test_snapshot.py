@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from keras_lrscan.errors import InvalidOptionError
-from keras_lrscan.snapshot import RandomStates, Snapshot, checked_place
+from keras_lrscan.randomness import RandomStates
+from keras_lrscan.snapshot import Snapshot, checked_place
 
 if TYPE_CHECKING:
     from pathlib import Path

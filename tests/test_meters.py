@@ -1,0 +1,40 @@
+"""The meter takes one batch's loss out of the running mean of an epoch, however long the epoch is."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from keras_lrscan.meters import StateMeter
+from keras_lrscan.optimizers import RateVariable
+
+SINGLE = np.float32
+
+
+def test_precision_does_not_decay_over_a_hundred_thousand_batches() -> None:
+    """A host in single precision, whose state goes through the step as on JAX, with a spike that a mean never loses."""
+    rate, total, count = object(), object(), object()
+    mean: Any = SimpleNamespace(name="loss", total=total, count=count)
+    model = SimpleNamespace(
+        optimizer=SimpleNamespace(variables=[rate]), metrics=[mean], metrics_variables=[total, count]
+    )
+    host: Any = SimpleNamespace(model=model)
+    meter = StateMeter(host, [RateVariable(variable=rate)], "loss")
+    random = np.random.default_rng(0)
+    losses = random.lognormal(0.0, 1.0, 100_000)
+    losses[10] = 1e8
+    weights = random.integers(1, 513, len(losses))
+    state: tuple[Any, ...] = ([], [], [SINGLE(0)], [SINGLE(0), SINGLE(0)])
+    found, logged = [], 0.0
+    for loss, weight in zip(losses, weights, strict=True):
+        ((_, _, optimizer, (sum_before, count_before)),) = meter.before((state,), 1e-3, 0)
+        sum_after = SINGLE(sum_before + SINGLE(loss) * SINGLE(weight))
+        count_after = SINGLE(count_before + SINGLE(weight))
+        state = ([], [], optimizer, [sum_after, count_after])
+        reading = meter.after(({"loss": sum_after / count_after}, state))
+        found.append(reading.loss)
+        logged = reading.logged
+    np.testing.assert_allclose(found, losses, rtol=1e-6)
+    np.testing.assert_allclose(logged, np.average(losses, weights=weights), rtol=1e-6)
