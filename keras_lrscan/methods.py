@@ -144,7 +144,7 @@ def momentum_lag(reading: Reading) -> float:
 
 
 def open_valley(reading: Reading) -> float | None:
-    """The lowest loss of a curve that has not turned, over a margin and the lag of momentum; `None` without a fall."""
+    """``minimum / (5 * lag)`` where the curve has not turned, `lag` as for `valley-floor`; `None` without a fall."""
     marks = reading.landmarks
     if marks.minimum is None or marks.steepest is None:
         return None
@@ -152,7 +152,11 @@ def open_valley(reading: Reading) -> float | None:
 
 
 def wall(reading: Reading) -> float | None:
-    """The onset of divergence over a margin for the start state and the lag of momentum; `None` without a rise."""
+    """``elbow / (margin * lag)``, for a curve without a valley; `None` without a rise.
+
+    The margin is 2 for a model that starts better than chance, 6 for one at chance or worse, and 4 where that is not
+    known. `lag` is that of `valley-floor`.
+    """
     elbow = reading.landmarks.elbow
     if elbow is None:
         return None
@@ -160,7 +164,10 @@ def wall(reading: Reading) -> float | None:
 
 
 def valley_floor(reading: Reading) -> float | None:
-    """``sqrt(minimum * elbow)`` over a margin and the lag of momentum; `None` without a fall or without a rise.
+    """``sqrt(minimum * elbow) / (4 * lag)``; `None` without a fall or without a rise.
+
+    `lag` is what the ramp climbs while momentum gathers, ``10 ** (5 m / d)``, with `d` the points in a decade and `m` 1
+    for optimizers with momentum, 0 for those without, and 1/2 for SGD where its momentum is not known.
 
     The two ends of the valley's floor, minimum and elbow, move by about 0.2 decade from scan to scan, each by chance of
     its own; their middle is steadier than either.
@@ -255,15 +262,15 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "elbow/10": Method(rate=elbow_tenth, says="A tenth of the rate at which the loss begins to break."),
         "valley-floor": Method(
             rate=valley_floor,
-            says="Below the floor of the valley, by a margin that did well in real trainings after such curves.",
+            says="That is left of the lowest loss, by the margin that served best in real trainings after such curves.",
         ),
         "open-valley": Method(
             rate=open_valley,
-            says="Below the lowest loss that the test reached, since the curve has not turned yet.",
+            says="That is left of the lowest loss that the test reached, since the curve has not turned yet.",
         ),
         "wall": Method(
             rate=wall,
-            says="Below the point where the loss begins to break, by a margin for how this model starts.",
+            says="That is left of where the loss begins to break, by a margin for how this model starts.",
         ),
         "biggest-square": Method(
             rate=biggest_square, says="As far left of the lowest loss as the right wall of the valley allows."

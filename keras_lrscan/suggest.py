@@ -110,7 +110,10 @@ def _default_for(reading: Reading) -> Method | None:
 
 
 def default(reading: Reading) -> float | None:
-    """The first of `DEFAULT_METHODS` whose landmarks the curve shows; `None` for a shape that warrants none."""
+    """`valley-floor` where the curve falls and rises, `open-valley` where it only falls, `wall` where it only rises.
+
+    `None` where it does neither, and for the shapes `flat`, `diverges-at-once` and `too-short`.
+    """
     method = _default_for(reading)
     return None if method is None else method.rate(reading)
 
