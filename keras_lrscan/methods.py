@@ -34,7 +34,7 @@ ELBOW_MARGINS: Mapping[str, float] = MappingProxyType(
     {
         StartState.BETTER_THAN_CHANCE: 2.0,
         StartState.AT_CHANCE: 6.0,
-        StartState.WORSE_THAN_CHANCE: 6.0,
+        StartState.WORSE_THAN_CHANCE: 16.0,
         StartState.UNKNOWN: 4.0,
     }
 )
@@ -102,10 +102,12 @@ class Method:
     Attributes:
         rate: Returns the rate for constant training.
         says: Where the rate comes from, for the reader of an explanation.
+        spread: The range reaches this factor to either side of the rate.
     """
 
     rate: SuggestionMethod
     says: str
+    spread: float = 3.0
 
 
 def steepest(reading: Reading) -> float | None:
@@ -154,8 +156,8 @@ def open_valley(reading: Reading) -> float | None:
 def wall(reading: Reading) -> float | None:
     """``elbow / (margin * lag)``, for a curve without a valley; `None` without a rise.
 
-    The margin is 2 for a model that starts better than chance, 6 for one at chance or worse, and 4 where that is not
-    known. `lag` is that of `valley-floor`.
+    The margin is 2 for a model that starts better than chance, 6 for one at chance, 16 for one that starts worse, and 4
+    where that is not known. `lag` is that of `valley-floor`.
     """
     elbow = reading.landmarks.elbow
     if elbow is None:
@@ -263,14 +265,17 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "valley-floor": Method(
             rate=valley_floor,
             says="That is left of the lowest loss, by the margin that served best in real trainings after such curves.",
+            spread=2.5,
         ),
         "open-valley": Method(
             rate=open_valley,
             says="That is left of the lowest loss that the test reached, since the curve has not turned yet.",
+            spread=2.5,
         ),
         "wall": Method(
             rate=wall,
             says="That is left of where the loss begins to break, by a margin for how this model starts.",
+            spread=5.0,
         ),
         "biggest-square": Method(
             rate=biggest_square, says="As far left of the lowest loss as the right wall of the valley allows."

@@ -20,12 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SUGGESTION_METHODS", "Reading", "Role", "Suggestion", "SuggestionMethod", "suggest"]
 
-SPREAD = 3.0
-"""A suggestion reaches this factor to either side: repeated scans of one model differ by about a decade in all.
-
-In `benchmarks/suggestions`, a range this wide around the default suggestion mostly holds a rate of next to no regret.
-"""
-
 PEAK_FACTOR = 2.5
 """The peak of a one-cycle schedule may be this much above a constant rate: it is held for a short time only.
 
@@ -91,10 +85,11 @@ def suggest(reading: Reading, *, method: str | SuggestionMethod = "default", rol
         why = WHY_NONE.get(reading.verdict.shape, "The curve does not show the landmark that this method reads.")
         return Suggestion(method=name, role=Role(role), lr=None, low=None, high=None, reason=why)
     lr *= PEAK_FACTOR if role == Role.ONE_CYCLE else 1.0
-    high = lr * SPREAD
-    if reading.landmarks.elbow is not None and reading.landmarks.elbow.lr > lr:
-        high = min(high, reading.landmarks.elbow.lr)
-    return Suggestion(method=name, role=Role(role), lr=lr, low=lr / SPREAD, high=high, reason=chosen.says)
+    high = lr * chosen.spread
+    elbow = reading.landmarks.elbow
+    if role == Role.CONSTANT and elbow is not None and elbow.lr > lr:
+        high = min(high, elbow.lr)
+    return Suggestion(method=name, role=Role(role), lr=lr, low=lr / chosen.spread, high=high, reason=chosen.says)
 
 
 def _of_the_user(function: SuggestionMethod) -> Method:
