@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.stats import spearmanr
 
+from keras_lrscan.noise import correlation, trend_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -59,9 +61,6 @@ FEWEST_FOR_NOISE = 8
 
 SMALLEST_REFERENCE = 1e-200
 """A first loss below this is nothing to measure against: shares of it would leave the range of a float."""
-
-FEWEST_FOR_TREND = 4
-"""A straight line through fewer points has no error to speak of."""
 
 NORMAL_90 = 3.29
 """Width of the middle 90 % of a normal variable, in standard deviations."""
@@ -278,7 +277,7 @@ def _without_fall(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks, ref
     end = x.size - 1 if marks.elbow is None else marks.elbow.index
     tail = max(1, x.size // 50)
     level = float(np.median(loss[: end + 1]))
-    trend, error = _trend(x, curve.loss[np.isfinite(curve.loss)])
+    trend, error = trend_of(x, curve.loss[np.isfinite(curve.loss)])
     rank = float(spearmanr(x, loss).statistic) if np.ptp(loss) > 0 else None
     return {
         "end_rise": (float(np.median(loss[-tail:])) - level) / reference,
@@ -287,21 +286,6 @@ def _without_fall(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks, ref
         "trend": trend / reference,
         "trend_in_errors": trend / error if error > 0 else None,
     }
-
-
-def _trend(x: Array, loss: Array) -> tuple[float, float]:
-    """Returns how far a straight line through the losses rises, and the standard error of that.
-
-    Residuals that hang together, as those of averaged losses do, tell less than as many independent ones: the error is
-    that of ``n (1 - r) / (1 + r)`` of them, with r the correlation of neighbours.
-    """
-    if x.size < FEWEST_FOR_TREND or np.ptp(loss) <= 0:
-        return 0.0, 0.0
-    line = np.polynomial.Polynomial.fit(x, loss, 1)
-    residual = loss - line(x)
-    together = min(max(_correlation(residual[:-1], residual[1:]), 0.0), 0.999)
-    alone = max(x.size * (1 - together) / (1 + together), 3.0)
-    return float(line(x[-1]) - line(x[0])), float(np.sqrt(12 / alone) * residual.std())
 
 
 def _with_fall(smoothed: SmoothedCurve, marks: Landmarks, top: float, chance: float | None) -> dict[str, Any]:
@@ -352,13 +336,8 @@ def _whole_record(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) -> 
     end = smoothed.loss.size if marks.elbow is None else marks.elbow.index
     if period is not None and 2 <= period <= end // 2:  # noqa: PLR2004 - two epochs show one repetition
         residual = (curve.loss[finite] - smoothed.loss)[:end]
-        found["epoch_pattern"] = _correlation(residual[:-period], residual[period:])
+        found["epoch_pattern"] = correlation(residual[:-period], residual[period:])
     steps = np.arange(curve.lr.size, dtype=float)
     if curve.lr.size > 2:  # noqa: PLR2004 - two points are straight on any axis
-        found["linear_spacing"] = _correlation(curve.lr, steps) - _correlation(np.log10(curve.lr), steps)
+        found["linear_spacing"] = correlation(curve.lr, steps) - correlation(np.log10(curve.lr), steps)
     return found
-
-
-def _correlation(a: Array, b: Array) -> float:
-    spread = float(np.std(a) * np.std(b))
-    return float(np.mean((a - a.mean()) * (b - b.mean()))) / spread if spread > 0 else 0.0

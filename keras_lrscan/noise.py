@@ -13,7 +13,16 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["NORMAL_MAD", "difference_noise", "local_noise", "neighbour_noise", "precision", "pull_back_outliers"]
+__all__ = [
+    "NORMAL_MAD",
+    "correlation",
+    "difference_noise",
+    "local_noise",
+    "neighbour_noise",
+    "precision",
+    "pull_back_outliers",
+    "trend_of",
+]
 
 NORMAL_MAD = 1.4826
 """Standard deviation of a normal variable over its median absolute deviation."""
@@ -32,6 +41,9 @@ NOISE_WIDTH = 31
 
 LARGEST_CONTRAST = 2.0
 """The noise around a point counts as at most this many times more or less than usual: it is known only roughly."""
+
+FEWEST_FOR_TREND = 4
+"""A straight line through fewer points has no error to speak of."""
 
 SECOND_DIFFERENCE = math.sqrt(6)
 """Standard deviation of the second difference of independent values over their own."""
@@ -91,3 +103,24 @@ def pull_back_outliers(y: Array) -> tuple[Array, NDArray[np.intp]]:
     alone = far & ~np.roll(far, 1) & ~np.roll(far, -1)
     alone[[0, -1]] = False
     return np.where(alone, middle + np.sign(away) * reach, y), np.flatnonzero(alone)
+
+
+def trend_of(x: Array, loss: Array) -> tuple[float, float]:
+    """Returns how far a straight line through the losses rises, and the standard error of that.
+
+    Residuals that hang together, as those of averaged losses do, tell less than as many independent ones: the error is
+    that of ``n (1 - r) / (1 + r)`` of them, with r the correlation of neighbours.
+    """
+    if x.size < FEWEST_FOR_TREND or np.ptp(loss) <= 0:
+        return 0.0, 0.0
+    line = np.polynomial.Polynomial.fit(x, loss, 1)
+    residual = loss - line(x)
+    together = min(max(correlation(residual[:-1], residual[1:]), 0.0), 0.999)
+    alone = max(x.size * (1 - together) / (1 + together), 3.0)
+    return float(line(x[-1]) - line(x[0])), float(np.sqrt(12 / alone) * residual.std())
+
+
+def correlation(a: Array, b: Array) -> float:
+    """Returns the correlation of two arrays; 0 where one of them is constant."""
+    spread = float(np.std(a) * np.std(b))
+    return float(np.mean((a - a.mean()) * (b - b.mean()))) / spread if spread > 0 else 0.0
