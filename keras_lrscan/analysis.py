@@ -69,7 +69,7 @@ class Analysis:
     >>> x = np.linspace(-7, 0, 100)
     >>> analysis = analyze(LRCurve(lr=10.0**x, loss=2.3 - np.exp(-((x + 2) ** 2)) + 10.0 ** (3 * x + 1)))
     >>> str(analysis.verdict.shape), f"{analysis.suggestion.lr:.0e}"
-    ('u-shaped', '5e-03')
+    ('u-shaped', '2e-03')
     """
 
     curve: LRCurve
