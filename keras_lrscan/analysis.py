@@ -86,6 +86,17 @@ class Analysis:
         """The default suggestion for training at a constant rate."""
         return self.suggestions[0]
 
+    @property
+    def reading(self) -> Reading:
+        """What a suggestion method may look at."""
+        return Reading(
+            curve=self.curve,
+            smoothed=self.smoothed,
+            landmarks=self.landmarks,
+            features=self.features,
+            verdict=self.verdict,
+        )
+
     def suggest(self, *, method: str | SuggestionMethod = "default", role: str = Role.CONSTANT) -> Suggestion:
         """Suggests a rate by any method.
 
@@ -97,14 +108,7 @@ class Analysis:
         Raises:
             InvalidOptionError: If `method` or `role` is unknown.
         """
-        reading = Reading(
-            curve=self.curve,
-            smoothed=self.smoothed,
-            landmarks=self.landmarks,
-            features=self.features,
-            verdict=self.verdict,
-        )
-        return suggest(reading, method=method, role=role)
+        return suggest(self.reading, method=method, role=role)
 
     def explain(self) -> str:
         """Returns the explanation in plain words."""

@@ -22,7 +22,7 @@ from score import GOOD, RESULTS, ROLES, as_scanned, context_of
 
 from keras_lrscan import analyze
 from keras_lrscan.features import StartState
-from keras_lrscan.methods import ELBOW_MARGINS, MOMENTUM_STEPS, OPEN_MARGIN, VALLEY_MARGIN, Reading, momentum_lag
+from keras_lrscan.methods import ELBOW_MARGINS, MOMENTUM_STEPS, OPEN_MARGIN, VALLEY_MARGIN, momentum_lag
 from keras_lrscan.suggest import PEAK_FACTOR
 
 if TYPE_CHECKING:
@@ -75,20 +75,13 @@ def read(item: tuple[int, Mapping[str, Any], Array, Array]) -> Scan | None:
     with np.errstate(all="ignore"):
         analysis = analyze(as_scanned(lr, loss, context_of(task, lr)))
     marks, features = analysis.landmarks, analysis.features
-    reading = Reading(
-        curve=analysis.curve,
-        smoothed=analysis.smoothed,
-        landmarks=marks,
-        features=features,
-        verdict=analysis.verdict,
-    )
     if marks.minimum is None or (marks.steepest is None and marks.elbow is None):
         return None
     low, elbow = np.log10(marks.minimum.lr), np.log10((marks.elbow or marks.minimum).lr)
     falls = marks.steepest is not None
     kind = "open" if marks.elbow is None else "valley" if falls else str(analysis.verdict.start_state)
     anchor = {"valley": (low + elbow) / 2, "open": low}.get(kind, elbow)
-    lag = float(np.log10(momentum_lag(reading))) / MOMENTUM_STEPS
+    lag = float(np.log10(momentum_lag(analysis.reading))) / MOMENTUM_STEPS
     described = [
         1.0,
         *(float(kind == name) for name in KINDS),
