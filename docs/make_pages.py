@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from keras_lrscan import LRCurve, analyze, plot_curve
 from keras_lrscan.explain import format_lr
-from keras_lrscan.features import MEASURES
+from keras_lrscan.facts import MEASURES
 from keras_lrscan.shapes import SHAPE_RULES
 from keras_lrscan.suggest import SUGGESTION_METHODS, Role
 from keras_lrscan.traits import TRAIT_RULES

@@ -4,7 +4,8 @@ from keras_lrscan._version import __version__
 from keras_lrscan.analysis import Analysis, analyze, load
 from keras_lrscan.averaging import AVERAGES, Average, undo_averaging
 from keras_lrscan.callback import LRScan, last_scan, lr_scan
-from keras_lrscan.curve import LRCurve, ScanContext, StopReason
+from keras_lrscan.context import ScanContext
+from keras_lrscan.curve import LRCurve, StopReason
 from keras_lrscan.errors import (
     CurveTooShortError,
     InvalidCurveError,

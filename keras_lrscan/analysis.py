@@ -15,12 +15,12 @@ from keras_lrscan.causes import Finding, find_causes
 from keras_lrscan.curve import LRCurve, read_json_object
 from keras_lrscan.errors import InvalidCurveError
 from keras_lrscan.explain import explain, summarize
+from keras_lrscan.facts import facts
 from keras_lrscan.features import (
     CurveFeatures,
     StartState,
     breaks,
     chance_loss,
-    facts,
     measure,
     reference_loss,
     start_reference,

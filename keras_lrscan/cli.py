@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from keras_lrscan._version import __version__
 from keras_lrscan.analysis import Analysis, analyze
 from keras_lrscan.averaging import AVERAGES
-from keras_lrscan.curve import ScanContext, read_json_object
+from keras_lrscan.context import ScanContext
+from keras_lrscan.curve import read_json_object
 from keras_lrscan.errors import LRScanError
 from keras_lrscan.importers import from_csv, read_curve
 

@@ -6,7 +6,6 @@ The curve is the only thing that passes from the side that runs models to the si
 from __future__ import annotations
 
 import csv
-import dataclasses
 import json
 import math
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_lrscan.context import ScanContext
 from keras_lrscan.errors import CurveTooShortError, InvalidCurveError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["LRCurve", "ScanContext", "StopReason"]
+__all__ = ["LRCurve", "StopReason"]
 
 JSON_FORMAT = 1
 
@@ -44,74 +44,6 @@ class StopReason(StrEnum):
     """Ctrl-C, an exception in `fit`, or another callback that stopped it."""
     UNKNOWN = "unknown"
     """The curve was not recorded by this package."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScanContext:
-    """What was known of the model, the data and the run. A field is `None` when it was not known; nothing is guessed.
-
-    Attributes:
-        start_lr: First rate of the planned ramp.
-        end_lr: Last rate of the planned ramp.
-        num_steps: Planned number of optimizer updates.
-        batch_size: Samples in one batch.
-        steps_per_epoch: Batches in one epoch of the `fit` that was scanned.
-        framework: Name and version of the Keras that ran, such as `"keras 3.15.1"` or `"tf_keras 2.21.0"`.
-        backend: `"tensorflow"`, `"jax"` or `"torch"`.
-        optimizer: Class name of the optimizer, such as `"Adam"`.
-        momentum: Momentum of the optimizer, where it has such a setting.
-        optimizer_lr: The optimizer's own rate before the scan; `None` under a schedule.
-        optimizer_iterations: Updates the optimizer had made before the scan; 0 for a fresh one.
-        loss_name: Keras's name of the loss, such as `"sparse_categorical_crossentropy"`.
-        num_classes: Number of classes a classifier chooses from.
-        chance_loss: Loss of the best constant prediction, in the unit of the loss.
-        chance_source: How that was found, such as `"label frequencies"`.
-        regularization_loss: The part of the first loss that is regularisation, in the unit of the loss.
-        num_trainable_params: Number of trainable scalars.
-        num_frozen_params: Number of scalars in non-trainable weights.
-        precision: Name of the dtype policy, such as `"float32"` or `"mixed_float16"`.
-        averaging: How another tool averaged the losses before it stored them; `None` for losses of single batches.
-        notes: Sentences on what limits this recording, for the reader of a report.
-    """
-
-    start_lr: float | None = None
-    end_lr: float | None = None
-    num_steps: int | None = None
-    batch_size: int | None = None
-    steps_per_epoch: int | None = None
-    framework: str | None = None
-    backend: str | None = None
-    optimizer: str | None = None
-    momentum: float | None = None
-    optimizer_lr: float | None = None
-    optimizer_iterations: int | None = None
-    loss_name: str | None = None
-    num_classes: int | None = None
-    chance_loss: float | None = None
-    chance_source: str | None = None
-    regularization_loss: float | None = None
-    num_trainable_params: int | None = None
-    num_frozen_params: int | None = None
-    precision: str | None = None
-    averaging: str | None = None
-    notes: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns the known fields only, as plain Python values."""
-        return {key: value for key, value in dataclasses.asdict(self).items() if value not in (None, ())}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> ScanContext:
-        """Rebuilds what `to_dict` returned.
-
-        Raises:
-            InvalidCurveError: If `data` holds a field that this version does not know.
-        """
-        unknown = sorted(set(data) - {item.name for item in dataclasses.fields(cls)})
-        if unknown:
-            msg = f"Expected only fields of `ScanContext`. Received: {unknown}. The file may come from a newer version."
-            raise InvalidCurveError(msg)
-        return cls(**{**data, "notes": tuple(data.get("notes", ()))})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

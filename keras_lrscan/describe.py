@@ -14,7 +14,7 @@ from keras_lrscan.targets import loss_weights
 if TYPE_CHECKING:
     from types import FrameType
 
-    from keras_lrscan.curve import ScanContext
+    from keras_lrscan.context import ScanContext
     from keras_lrscan.host import Host
     from keras_lrscan.optimizers import RateControl
 

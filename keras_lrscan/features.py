@@ -6,37 +6,32 @@ rule can print what it tested.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
 from enum import StrEnum
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.stats import spearmanr
 
+from keras_lrscan.measures import measured
 from keras_lrscan.noise import correlation, trend_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
-    from keras_lrscan.curve import LRCurve, ScanContext
+    from keras_lrscan.context import ScanContext
+    from keras_lrscan.curve import LRCurve
     from keras_lrscan.landmarks import Landmark, Landmarks
     from keras_lrscan.smoothing import SmoothedCurve
 
     Array = NDArray[np.float64]
 
 __all__ = [
-    "MEASURES",
     "CurveFeatures",
-    "Measure",
     "StartState",
     "breaks",
     "chance_loss",
-    "facts",
     "measure",
     "start_reference",
 ]
@@ -76,81 +71,47 @@ class StartState(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measure:
-    """How one feature is named and printed."""
-
-    words: str
-    form: str
-
-    def show(self, value: float | str) -> str:
-        """Returns the value in its format; a string stands as it is."""
-        return value if isinstance(value, str) else self.form.format(value)
-
-
-def _feature(words: str, form: str = "{:.2g}", default: Any = None) -> Any:  # noqa: ANN401 - as `dataclasses.field`
-    return dataclasses.field(default=default, metadata={"measure": Measure(words=words, form=form)})
-
-
-@dataclass(frozen=True, kw_only=True)
 class CurveFeatures:
-    """What the rules test; `MEASURES` says of each feature what it is.
+    """What the rules test of a curve; each feature is named in words beside it.
 
     Lengths along the rate are in decades, losses are in shares of the reference loss (the chance level where it is
     known, the first loss otherwise) or of the fall. A feature that the curve does not show, or that needs unknown
     context, is `None`, and no rule holds on it.
     """
 
-    num_points: int = _feature("recorded batches with a finite loss", "{:d}", 0)
-    points_per_decade: float | None = _feature("points in one decade", "{:.0f}")
-    decades: float = _feature("decades from the first to the last rate", "{:.1f}", 0.0)
-    stop: str = _feature("reason the scan ended", "{}", "unknown")
-    start_state: str = _feature("first loss against guessing", "{}", "unknown")
-    start_ratio: float | None = _feature("first loss over the chance level, regularisation taken off")
-    regularization_share: float | None = _feature("regularisation's share of the first loss", "{:.0%}")
-    fall: float = _feature("fall to the first valley, as a share of the reference loss", "{:.0%}", 0.0)
-    fall_in_noise: float | None = _feature("fall over the noise of one batch", "{:.1f}")
-    fall_decades: float | None = _feature("decades from the start of the fall to the minimum", "{:.1f}")
-    flat_decades: float | None = _feature("decades before anything happens", "{:.1f}")
-    rise: float = _feature("rise after the minimum, as a share of the reference loss", "{:.0%}", 0.0)
-    rise_over_fall: float | None = _feature("rise after the first valley over the fall to it")
-    end_rise: float | None = _feature("last loss over the flat level, as a share of the reference loss", "{:.0%}")
-    calm_share: float | None = _feature("share of the planned range before the loss rises", "{:.0%}")
-    drift: float | None = _feature("rank correlation of the smooth loss with the rate", "{:.2f}")
-    trend: float | None = _feature("rise of a straight line through all losses, as a share of the reference", "{:.1%}")
-    trend_in_errors: float | None = _feature("that rise over its standard error", "{:.1f}")
-    noise: float | None = _feature("noise of one batch, as a share of the reference loss", "{:.0%}")
-    noise_over_fall: float | None = _feature("noise of one batch over the fall", "{:.0%}")
-    num_valleys: int = _feature("valleys", "{:d}", 0)
-    plateau_decades: float | None = _feature("decades at the right end at one high level", "{:.1f}")
-    plateau_ratio: float | None = _feature("that level over the chance level", "{:.2f}")
-    early_slope: float | None = _feature("slope over the first 0.2 decade over the steepest slope", "{:.0%}")
-    startup_bump: float | None = _feature("rise before the fall, over the fall", "{:.0%}")
-    slope_mean: float | None = _feature("mean slope from steepest to elbow, in falls per decade")
-    slope_sd: float | None = _feature("standard deviation of that slope, in falls per decade")
-    lone_batches: int = _feature("lone batches far off their neighbours", "{:d}", 0)
-    finite_share: float | None = _feature("share of the planned range before the first non-finite loss", "{:.0%}")
-    rise_before_nonfinite: float | None = _feature("rise over the first loss before that", "{:.0%}")
-    peak: float | None = _feature("largest loss above the start, in falls or reference losses", "{:.3g}")
-    epoch_pattern: float | None = _feature("correlation of the losses one epoch apart, trend taken off", "{:.2f}")
-    linear_spacing: float | None = _feature("how much straighter the rates are than their logarithms", "{:.2f}")
-
-
-MEASURES: Mapping[str, Measure] = MappingProxyType(
-    {item.name: item.metadata["measure"] for item in dataclasses.fields(CurveFeatures)}
-    | {
-        "batch_size": Measure(words="samples in one batch", form="{:d}"),
-        "end_lr": Measure(words="last planned rate", form="{:.0e}"),
-        "optimizer_iterations": Measure(words="updates made before the scan", form="{:d}"),
-        "start_lr": Measure(words="first planned rate", form="{:.0e}"),
-    }
-)
-"""Feature, or field of the context that a rule may test → how it is named and printed."""
-
-
-def facts(features: CurveFeatures, context: ScanContext) -> Mapping[str, Any]:
-    """Returns all that a rule may test, by name."""
-    known = {item.name: getattr(features, item.name) for item in dataclasses.fields(features)}
-    return known | {name: getattr(context, name) for name in MEASURES if name not in known}
+    num_points: int = measured("recorded batches with a finite loss", "{:d}", 0)
+    points_per_decade: float | None = measured("points in one decade", "{:.0f}")
+    decades: float = measured("decades from the first to the last rate", "{:.1f}", 0.0)
+    stop: str = measured("reason the scan ended", "{}", "unknown")
+    start_state: str = measured("first loss against guessing", "{}", "unknown")
+    start_ratio: float | None = measured("first loss over the chance level, regularisation taken off")
+    regularization_share: float | None = measured("regularisation's share of the first loss", "{:.0%}")
+    fall: float = measured("fall to the first valley, as a share of the reference loss", "{:.0%}", 0.0)
+    fall_in_noise: float | None = measured("fall over the noise of one batch", "{:.1f}")
+    fall_decades: float | None = measured("decades from the start of the fall to the minimum", "{:.1f}")
+    flat_decades: float | None = measured("decades before anything happens", "{:.1f}")
+    rise: float = measured("rise after the minimum, as a share of the reference loss", "{:.0%}", 0.0)
+    rise_over_fall: float | None = measured("rise after the first valley over the fall to it")
+    end_rise: float | None = measured("last loss over the flat level, as a share of the reference loss", "{:.0%}")
+    calm_share: float | None = measured("share of the planned range before the loss rises", "{:.0%}")
+    drift: float | None = measured("rank correlation of the smooth loss with the rate", "{:.2f}")
+    trend: float | None = measured("rise of a straight line through all losses, as a share of the reference", "{:.1%}")
+    trend_in_errors: float | None = measured("that rise over its standard error", "{:.1f}")
+    noise: float | None = measured("noise of one batch, as a share of the reference loss", "{:.0%}")
+    noise_over_fall: float | None = measured("noise of one batch over the fall", "{:.0%}")
+    num_valleys: int = measured("valleys", "{:d}", 0)
+    plateau_decades: float | None = measured("decades at the right end at one high level", "{:.1f}")
+    plateau_ratio: float | None = measured("that level over the chance level", "{:.2f}")
+    early_slope: float | None = measured("slope over the first 0.2 decade over the steepest slope", "{:.0%}")
+    startup_bump: float | None = measured("rise before the fall, over the fall", "{:.0%}")
+    slope_mean: float | None = measured("mean slope from steepest to elbow, in falls per decade")
+    slope_sd: float | None = measured("standard deviation of that slope, in falls per decade")
+    lone_batches: int = measured("lone batches far off their neighbours", "{:d}", 0)
+    finite_share: float | None = measured("share of the planned range before the first non-finite loss", "{:.0%}")
+    rise_before_nonfinite: float | None = measured("rise over the first loss before that", "{:.0%}")
+    peak: float | None = measured("largest loss above the start, in falls or reference losses", "{:.3g}")
+    epoch_pattern: float | None = measured("correlation of the losses one epoch apart, trend taken off", "{:.2f}")
+    linear_spacing: float | None = measured("how much straighter the rates are than their logarithms", "{:.2f}")
 
 
 def chance_loss(context: ScanContext) -> float | None:

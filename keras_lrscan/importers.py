@@ -12,7 +12,8 @@ import dataclasses
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from keras_lrscan.curve import LRCurve, ScanContext, read_csv_columns, read_json_object
+from keras_lrscan.context import ScanContext
+from keras_lrscan.curve import LRCurve, read_csv_columns, read_json_object
 from keras_lrscan.errors import InvalidCurveError
 from keras_lrscan.records import build_curve, with_notes
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from keras_lrscan.curve import LRCurve, ScanContext, StopReason
+from keras_lrscan.context import ScanContext
+from keras_lrscan.curve import LRCurve, StopReason
 from keras_lrscan.stopping import DivergenceWatch
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, SupportsFloat, cast
 import numpy as np
 
 from keras_lrscan.averaging import AVERAGES, Average, get_average, undo_losses, undo_notes
-from keras_lrscan.curve import LRCurve, ScanContext
+from keras_lrscan.context import ScanContext
+from keras_lrscan.curve import LRCurve
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
 from keras_lrscan.recognition import recognise_averaging
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from keras_lrscan.features import MEASURES
+from keras_lrscan.facts import MEASURES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

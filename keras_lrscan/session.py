@@ -7,7 +7,8 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from keras_lrscan.curve import ScanContext, StopReason
+from keras_lrscan.context import ScanContext
+from keras_lrscan.curve import StopReason
 from keras_lrscan.describe import data_notes, describe
 from keras_lrscan.errors import LRScanWarning, ScanError
 from keras_lrscan.host import Host

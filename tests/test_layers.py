@@ -15,6 +15,8 @@ PACKAGE = Path(keras_lrscan.__file__).parent
 ORDER = [
     "_version",
     "errors",
+    "measures",
+    "context",
     "curve",
     "noise",
     "trimming",
@@ -27,6 +29,7 @@ ORDER = [
     "smoothing",
     "landmarks",
     "features",
+    "facts",
     "rules",
     "traits",
     "shapes",

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from keras_lrscan import analyze
-from keras_lrscan.curve import ScanContext
-from keras_lrscan.features import CurveFeatures, facts
+from keras_lrscan.context import ScanContext
+from keras_lrscan.facts import facts
+from keras_lrscan.features import CurveFeatures
 from keras_lrscan.shapes import SHAPE_RULES, Shape, classify
 from keras_lrscan.synthetic import SYNTHETIC_LOSSES, synthetic_curve
 

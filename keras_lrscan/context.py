@@ -1,0 +1,175 @@
+"""`ScanContext`: what was known of the model, the data and the run when a scan was recorded.
+
+Each field that a rule may test is named in words beside its definition.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from keras_lrscan.errors import InvalidCurveError
+from keras_lrscan.measures import Measure, measured, measures_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["CONTEXT_MEASURES", "ScanContext"]
+
+COUNT = "{:,d}"
+SHARE = "{:.0%}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScanContext:
+    """What was known of the model, the data and the run. A field is `None` when it was not known; nothing is guessed.
+
+    Attributes:
+        start_lr: First rate of the planned ramp.
+        end_lr: Last rate of the planned ramp.
+        num_steps: Planned number of optimizer updates.
+        batch_size: Samples in one batch.
+        steps_per_epoch: Batches in one epoch of the `fit` that was scanned.
+        framework: Name and version of the Keras that ran, such as `"keras 3.15.1"` or `"tf_keras 2.21.0"`.
+        backend: `"tensorflow"`, `"jax"` or `"torch"`.
+        optimizer: Class name of the optimizer, such as `"Adam"`.
+        momentum: Momentum of the optimizer, where it has such a setting.
+        optimizer_lr: The optimizer's own rate before the scan; `None` under a schedule.
+        optimizer_iterations: Updates the optimizer had made before the scan; 0 for a fresh one.
+        weight_decay: Decoupled weight decay of the optimizer, where it is set.
+        clipnorm: Norm that the gradient of each variable is cut to, where it is set.
+        global_clipnorm: Norm that the gradient of all variables together is cut to, where it is set.
+        clipvalue: Size that each entry of a gradient is cut to, where it is set.
+        gradient_accumulation_steps: Batches in one update, where it is set.
+        loss_name: Keras's name of the loss, such as `"sparse_categorical_crossentropy"`.
+        loss_reduction: How the losses of samples become one, such as `"sum_over_batch_size"` (a mean) or `"sum"`.
+        from_logits: Whether the loss takes the model's output for logits; cross-entropies only.
+        output_activation: Activation of the last layer, such as `"softmax"` or `"linear"`.
+        num_outputs: Numbers that the model predicts for one sample.
+        num_classes: Number of classes a classifier chooses from.
+        chance_loss: Loss of the best constant prediction, in the unit of the loss.
+        chance_source: How that was found, such as `"label frequencies"`.
+        regularization_loss: The part of the first loss that is regularisation, in the unit of the loss.
+        metric_names: Names of the compiled metrics, without the loss.
+        start_metrics: Metric → its value on the first batch.
+        num_samples: Samples in the data that `fit` was given.
+        shuffled: Whether `fit` shuffles them.
+        input_low: Smallest number in the inputs; only where the inputs are measurements and not, say, word numbers.
+        input_high: Largest number in the inputs.
+        input_mean: Mean of the inputs.
+        input_std: Standard deviation of the inputs.
+        input_spread_ratio: Largest over smallest standard deviation of the input columns, constant columns left out.
+        nonfinite_inputs: Share of samples with a NaN or an infinite number in their inputs.
+        nonfinite_targets: Share of samples with a NaN or an infinite number in their targets.
+        target_low: Smallest target; regression only.
+        target_high: Largest target; regression only.
+        target_mean: Mean of the targets; regression only.
+        target_std: Standard deviation of the targets; regression only.
+        majority_share: Share of the most frequent label; classification only.
+        bad_labels: Share of labels that are no class of the model; classification only.
+        label_runs: How far the data are sorted by label: 0 for a random order, 1 for one class after the other.
+        zero_weight_share: Share of samples whose weight in the loss is zero.
+        num_layers: Layers with weights, nested ones included.
+        num_frozen_layers: Of these, layers that cannot train.
+        num_used_layers: Of these, layers whose weights show that they were trained before, such as a bias off zero.
+        head_is_fresh: Whether the last layer with weights is as initialised while layers below were trained before.
+        backbone: Name of the known pretrained architecture that the model contains.
+        num_normalization_layers: Layers that normalise, such as batch or layer normalisation.
+        num_dropout_layers: Layers that drop or disturb values at random in training.
+        num_trainable_params: Number of trainable scalars.
+        num_frozen_params: Number of scalars in non-trainable weights.
+        precision: Name of the dtype policy, such as `"float32"` or `"mixed_float16"`.
+        weight_change: Length of the change of all trainable weights over the scan, as a share of their own length.
+        still_share: Share of the trainable scalars that no update of the scan changed.
+        averaging: How another tool averaged the losses before it stored them; `None` for losses of single batches.
+        notes: Sentences on what limits this recording, for the reader of a report.
+    """
+
+    start_lr: float | None = measured("first planned rate", "{:.0e}")
+    end_lr: float | None = measured("last planned rate", "{:.0e}")
+    num_steps: int | None = measured("planned updates", COUNT)
+    batch_size: int | None = measured("samples in one batch", COUNT)
+    steps_per_epoch: int | None = measured("batches in one epoch", COUNT)
+    framework: str | None = None
+    backend: str | None = measured("backend", "{}")
+    optimizer: str | None = measured("optimizer", "{}")
+    momentum: float | None = measured("momentum")
+    optimizer_lr: float | None = measured("the optimizer's own rate", "{:.0e}")
+    optimizer_iterations: int | None = measured("updates made before the scan", COUNT)
+    weight_decay: float | None = measured("weight decay")
+    clipnorm: float | None = measured("norm that each gradient is cut to")
+    global_clipnorm: float | None = measured("norm that all gradients together are cut to")
+    clipvalue: float | None = measured("size that gradients are cut to")
+    gradient_accumulation_steps: int | None = measured("batches in one update", COUNT)
+    loss_name: str | None = measured("loss", "{}")
+    loss_reduction: str | None = measured("how the losses of samples become one", "{}")
+    from_logits: bool | None = measured("whether the loss takes logits", "{}")
+    output_activation: str | None = measured("activation of the last layer", "{}")
+    num_outputs: int | None = measured("numbers predicted for one sample", COUNT)
+    num_classes: int | None = measured("classes", COUNT)
+    chance_loss: float | None = measured("loss of guessing", "{:.3g}")
+    chance_source: str | None = None
+    regularization_loss: float | None = measured("regularisation in the first loss", "{:.3g}")
+    metric_names: tuple[str, ...] = ()
+    start_metrics: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    num_samples: int | None = measured("samples", COUNT)
+    shuffled: bool | None = measured("whether the data are shuffled", "{}")
+    input_low: float | None = measured("smallest input", "{:.3g}")
+    input_high: float | None = measured("largest input", "{:.3g}")
+    input_mean: float | None = measured("mean of the inputs", "{:.3g}")
+    input_std: float | None = measured("standard deviation of the inputs", "{:.3g}")
+    input_spread_ratio: float | None = measured("widest input column over the narrowest", "{:.3g}")
+    nonfinite_inputs: float | None = measured("share of samples with NaN or infinity in their inputs", "{:.2%}")
+    nonfinite_targets: float | None = measured("share of samples with NaN or infinity in their targets", "{:.2%}")
+    target_low: float | None = measured("smallest target", "{:.3g}")
+    target_high: float | None = measured("largest target", "{:.3g}")
+    target_mean: float | None = measured("mean of the targets", "{:.3g}")
+    target_std: float | None = measured("standard deviation of the targets", "{:.3g}")
+    majority_share: float | None = measured("share of the most frequent label", SHARE)
+    bad_labels: float | None = measured("share of labels that are no class of the model", "{:.2%}")
+    label_runs: float | None = measured("how far the data are sorted by label, from 0 to 1")
+    zero_weight_share: float | None = measured("share of samples whose weight is zero", SHARE)
+    num_layers: int | None = measured("layers with weights", COUNT)
+    num_frozen_layers: int | None = measured("frozen layers", COUNT)
+    num_used_layers: int | None = measured("layers that were trained before", COUNT)
+    head_is_fresh: bool | None = measured("whether the last layer is new", "{}")
+    backbone: str | None = measured("known pretrained architecture", "{}")
+    num_normalization_layers: int | None = measured("normalisation layers", COUNT)
+    num_dropout_layers: int | None = measured("dropout layers", COUNT)
+    num_trainable_params: int | None = measured("trainable parameters", COUNT)
+    num_frozen_params: int | None = measured("frozen parameters", COUNT)
+    precision: str | None = measured("precision", "{}")
+    weight_change: float | None = measured("change of the weights over the scan, as a share of them")
+    still_share: float | None = measured("share of trainable weights that never changed", "{:.1%}")
+    averaging: str | None = measured("average that the losses were stored as", "{}")
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the known fields only, as plain Python values."""
+        known = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
+        plain = {**known, "start_metrics": dict(self.start_metrics)}
+        return {key: value for key, value in plain.items() if value not in (None, (), {})}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ScanContext:
+        """Rebuilds what `to_dict` returned.
+
+        Raises:
+            InvalidCurveError: If `data` holds a field that this version does not know.
+        """
+        unknown = sorted(set(data) - {item.name for item in dataclasses.fields(cls)})
+        if unknown:
+            msg = f"Expected only fields of `ScanContext`. Received: {unknown}. The file may come from a newer version."
+            raise InvalidCurveError(msg)
+        changed = {
+            "metric_names": tuple(data.get("metric_names", ())),
+            "start_metrics": MappingProxyType(dict(data.get("start_metrics", {}))),
+            "notes": tuple(data.get("notes", ())),
+        }
+        return cls(**{**data, **changed})
+
+
+CONTEXT_MEASURES: Mapping[str, Measure] = MappingProxyType(measures_of(ScanContext))
+"""Field of the context that a rule may test → how it is named and printed."""

@@ -1,0 +1,64 @@
+"""All that a rule may test: features of the curve, fields of the context, and what follows from both."""
+
+from __future__ import annotations
+
+import dataclasses
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from keras_lrscan.context import CONTEXT_MEASURES
+from keras_lrscan.features import CurveFeatures
+from keras_lrscan.measures import Measure, measured, measures_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from keras_lrscan.context import ScanContext
+
+__all__ = ["MEASURES", "facts"]
+
+ACCURACIES = ("accuracy", "acc", "categorical_accuracy", "sparse_categorical_accuracy", "binary_accuracy")
+"""Names of metrics that tell the share of right answers."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Derived:
+    """What follows from features and context together."""
+
+    epochs_over_data: float | None = measured("times that the test went through the data", "{:.1f}")
+    start_accuracy: float | None = measured("share of right answers in the first batch", "{:.0%}")
+    input_size: float | None = measured("largest input, sign left off", "{:.3g}")
+    target_size: float | None = measured("largest target, sign left off", "{:.3g}")
+    trainable_share: float | None = measured("share of the parameters that can train", "{:.1%}")
+
+
+def facts(features: CurveFeatures, context: ScanContext) -> Mapping[str, Any]:
+    """Returns all that a rule may test, by name."""
+    of_curve = {item.name: getattr(features, item.name) for item in dataclasses.fields(features)}
+    of_run = {name: getattr(context, name) for name in CONTEXT_MEASURES}
+    return of_run | of_curve | dataclasses.asdict(_derive(features, context))
+
+
+def _derive(features: CurveFeatures, context: ScanContext) -> Derived:
+    seen = None if context.batch_size is None else features.num_points * context.batch_size
+    samples = context.num_samples
+    params = None
+    if context.num_trainable_params is not None and context.num_frozen_params is not None:
+        params = context.num_trainable_params + context.num_frozen_params
+    return Derived(
+        epochs_over_data=seen / samples if seen is not None and samples else None,
+        start_accuracy=next((value for name, value in context.start_metrics.items() if name in ACCURACIES), None),
+        input_size=_largest(context.input_low, context.input_high),
+        target_size=_largest(context.target_low, context.target_high),
+        trainable_share=(context.num_trainable_params or 0) / params if params else None,
+    )
+
+
+def _largest(low: float | None, high: float | None) -> float | None:
+    return None if low is None or high is None else max(abs(low), abs(high))
+
+
+MEASURES: Mapping[str, Measure] = MappingProxyType(
+    dict(CONTEXT_MEASURES) | measures_of(CurveFeatures) | measures_of(Derived)
+)
+"""Name of a fact → how it is named and printed."""
