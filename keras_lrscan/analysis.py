@@ -110,9 +110,16 @@ class Analysis:
         """
         return suggest(self.reading, method=method, role=role)
 
-    def explain(self) -> str:
-        """Returns the explanation in plain words."""
-        return explain(self)
+    def explain(self, *, level: str = "beginner") -> str:
+        """Returns the explanation in words.
+
+        Args:
+            level: One of `"beginner"`, in plain words, and `"expert"`, with formulas and rules as well.
+
+        Raises:
+            InvalidOptionError: If `level` is unknown.
+        """
+        return explain(self, level=level)
 
     def summary(self) -> str:
         """Returns the verdict in three lines."""

@@ -1,7 +1,7 @@
 """What a cause is, and what is found of it on one curve: `Cause` → `Finding`.
 
-A cause is a row of a table. Its likelihood is a sum in log odds: where it starts from, plus the weight of each clue that
-holds. So the numbers that order the findings are the very ones that the evidence prints.
+A cause is a row of a table. Its likelihood is a sum in log odds: where it starts from, plus the weight of each clue
+that holds. So the numbers that order the findings are the very ones that the evidence prints.
 """
 
 from __future__ import annotations

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import string
 import textwrap
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from keras_lrscan.errors import unknown_option
 from keras_lrscan.features import StartState, chance_loss
 from keras_lrscan.shapes import SHAPE_RULES
 from keras_lrscan.traits import TRAIT_RULES
@@ -19,9 +21,12 @@ if TYPE_CHECKING:
 
     from keras_lrscan.analysis import Analysis
 
-__all__ = ["explain", "format_loss", "format_lr", "summarize"]
+__all__ = ["LEVELS", "Section", "explain", "format_loss", "format_lr", "sections", "summarize", "title"]
 
 WIDTH = 88
+
+LEVELS = ("beginner", "expert")
+"""For whom a text can be."""
 
 READING_GUIDE = (
     "This is a test of many learning rates, not your training. The learning rate says how big a step the model takes "
@@ -53,18 +58,44 @@ RULES = MappingProxyType({rule.code: rule for rule in SHAPE_RULES})
 TRAITS = MappingProxyType({rule.name: rule for rule in TRAIT_RULES})
 
 
-def explain(analysis: Analysis) -> str:
-    """Explains an analysis in plain words, under fixed headings.
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """One heading of an explanation, and what is said under it.
+
+    Attributes:
+        heading: The heading; empty for the paragraph on top.
+        sentences: A point each, of one or a few sentences.
+    """
+
+    heading: str
+    sentences: tuple[str, ...]
+
+
+def title(analysis: Analysis) -> str:
+    """Returns the headline: the shape in words, and its code."""
+    rule = RULES[analysis.verdict.code]
+    return f"{rule.title[0].upper()}{rule.title[1:]} ({analysis.verdict.shape}, {rule.code})"
+
+
+def sections(analysis: Analysis, *, level: str = "beginner") -> tuple[Section, ...]:
+    """Returns the explanation in parts, in the order of reading.
 
     Args:
         analysis: What was read from a curve.
+        level: One of `"beginner"` and `"expert"`; an expert is also told formulas and rules.
+
+    Raises:
+        InvalidOptionError: If `level` is unknown.
     """
-    rule = RULES[analysis.verdict.code]
-    slots = _slots(analysis)
+    if level not in LEVELS:
+        raise unknown_option("level", level, LEVELS)
+    rule, slots = RULES[analysis.verdict.code], _slots(analysis)
     likely, others = analysis.findings[:1], analysis.findings[1:]
     evidence = [f"{sentence[0].upper()}{sentence[1:]}." for sentence in analysis.verdict.evidence]
     none_warranted = [analysis.suggestion.reason] if analysis.suggestion.lr is None else []
-    sections: tuple[tuple[str, Iterable[str]], ...] = (
+    confidence = f"{analysis.verdict.confidence:.0%} of copies of this curve with other noise get the same shape."
+    parts: tuple[tuple[str, Iterable[str]], ...] = (
+        ("", [f"{READING_GUIDE} {confidence}"]),
         ("What you see", [*rule.sees, *(TRAITS[name].says for name in analysis.verdict.traits)]),
         ("What it means", [START_WORDS[analysis.verdict.start_state], *rule.means]),
         ("Why (evidence)", [*(f"{cause.title} ({cause.code})" for cause in likely), *evidence]),
@@ -74,14 +105,27 @@ def explain(analysis: Analysis) -> str:
         ("About this record", [note.replace("{", "{{").replace("}", "}}") for note in analysis.curve.context.notes]),
         ("Learn more", [f"Shape {rule.code}. This is about one scan, and one scan tells an order of magnitude."]),
     )
-    title = f"{rule.title[0].upper()}{rule.title[1:]} ({analysis.verdict.shape}, {rule.code})"
-    confidence = f"{analysis.verdict.confidence:.0%} of copies of this curve with other noise get the same shape."
-    parts = [title, _paragraph(f"{READING_GUIDE.format_map(slots)} {confidence}")]
-    for heading, sentences in sections:
-        kept = list(_fill(sentences, slots))
-        if kept:
-            parts.append("\n".join([heading, *(_bullet(sentence) for sentence in kept)]))
-    return "\n\n".join(parts) + "\n"
+    filled = [Section(heading=heading, sentences=tuple(_fill(sentences, slots))) for heading, sentences in parts]
+    return tuple(section for section in filled if section.sentences)
+
+
+def explain(analysis: Analysis, *, level: str = "beginner") -> str:
+    """Explains an analysis in plain words, under fixed headings.
+
+    Args:
+        analysis: What was read from a curve.
+        level: One of `"beginner"` and `"expert"`; an expert is also told formulas and rules.
+
+    Raises:
+        InvalidOptionError: If `level` is unknown.
+    """
+    blocks = [title(analysis)]
+    for section in sections(analysis, level=level):
+        if section.heading:
+            blocks.append("\n".join([section.heading, *(_bullet(sentence) for sentence in section.sentences)]))
+        else:
+            blocks.extend(_paragraph(sentence) for sentence in section.sentences)
+    return "\n\n".join(blocks) + "\n"
 
 
 def summarize(analysis: Analysis) -> str:

@@ -33,6 +33,7 @@ ORDER = [
     "rules",
     "traits",
     "shapes",
+    "cause",
     "causes",
     "methods",
     "suggest",
