@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_lrscan._version import __version__
-from keras_lrscan.causes import Finding, find_causes
+from keras_lrscan.cause import CauseStatus, Finding
+from keras_lrscan.causes import find_causes
 from keras_lrscan.curve import LRCurve, read_json_object
 from keras_lrscan.errors import InvalidCurveError
 from keras_lrscan.explain import explain, summarize
@@ -27,16 +28,19 @@ from keras_lrscan.features import (
 )
 from keras_lrscan.landmarks import Landmark, Landmarks, find_landmarks, with_ranges
 from keras_lrscan.plot import plot_curve
+from keras_lrscan.recognition import recognise_averaging
 from keras_lrscan.shapes import Shape, ShapeVerdict, classify
 from keras_lrscan.smoothing import Fit, SmoothedCurve, smooth
 from keras_lrscan.suggest import SUGGESTION_METHODS, Reading, Role, Suggestion, SuggestionMethod, suggest
 from keras_lrscan.trimming import trim
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from os import PathLike
 
     from matplotlib.axes import Axes
+
+    from keras_lrscan.context import ScanContext
 
 __all__ = ["Analysis", "analyze", "load"]
 
@@ -59,7 +63,8 @@ class Analysis:
         landmarks: Descent start, steepest fall, minimum, elbow.
         features: The numbers that the rules tested.
         verdict: The shape, with its confidence, start state, traits and evidence.
-        findings: Likely causes, the likeliest first.
+        findings: Confirmed, likely and possible causes, the likeliest first.
+        excluded: Causes that a number of this curve or of its context speaks against, with that number.
         suggestions: One suggestion a method and role.
         version: Version of this package that made the analysis.
 
@@ -78,6 +83,7 @@ class Analysis:
     features: CurveFeatures
     verdict: ShapeVerdict
     findings: tuple[Finding, ...]
+    excluded: tuple[Finding, ...]
     suggestions: tuple[Suggestion, ...]
     version: str = __version__
 
@@ -142,6 +148,7 @@ class Analysis:
             },
             **{name: dataclasses.asdict(getattr(self, name)) for name in parts},
             "findings": [dataclasses.asdict(finding) for finding in self.findings],
+            "excluded": [dataclasses.asdict(finding) for finding in self.excluded],
             "suggestions": [dataclasses.asdict(suggestion) for suggestion in self.suggestions],
         }
 
@@ -165,7 +172,8 @@ class Analysis:
                 landmarks=_landmarks_from_dict(data["landmarks"]),
                 features=CurveFeatures(**data["features"]),
                 verdict=_verdict_from_dict(data["verdict"]),
-                findings=tuple(Finding(**{**item, "evidence": tuple(item["evidence"])}) for item in data["findings"]),
+                findings=_findings_from_list(data["findings"]),
+                excluded=_findings_from_list(data["excluded"]),
                 suggestions=tuple(Suggestion(**{**item, "role": Role(item["role"])}) for item in data["suggestions"]),
                 version=data["version"],
             )
@@ -199,6 +207,7 @@ def analyze(curve: LRCurve, *, smoother: str = "spline") -> Analysis:
     copies = [_measured(thinned, copy) for thinned, copy in _copies(readable, smoothed, fit)]
     verdict = classify(tested, copies=[facts(copy, curve.context) for _, copy in copies])
     landmarks = with_ranges(landmarks, [marks for marks, _ in copies])
+    findings, excluded = find_causes(facts(features, _with_averages_recognised(curve)))
     reading = Reading(curve=curve, smoothed=smoothed, landmarks=landmarks, features=features, verdict=verdict)
     return Analysis(
         curve=curve,
@@ -206,7 +215,8 @@ def analyze(curve: LRCurve, *, smoother: str = "spline") -> Analysis:
         landmarks=landmarks,
         features=features,
         verdict=verdict,
-        findings=find_causes(tested),
+        findings=findings,
+        excluded=excluded,
         suggestions=tuple(suggest(reading, method=method, role=role) for role in Role for method in SUGGESTION_METHODS),
     )
 
@@ -228,6 +238,15 @@ def _measured(curve: LRCurve, smoothed: SmoothedCurve) -> tuple[Landmarks, Curve
     return landmarks, measure(curve, smoothed, landmarks)
 
 
+def _with_averages_recognised(curve: LRCurve) -> ScanContext:
+    """Returns the context, with the average that a record of unknown origin shows to hold."""
+    context = curve.context
+    if context.framework is not None or context.averaging is not None or context.undone_averaging is not None:
+        return context
+    seen = recognise_averaging(curve)
+    return dataclasses.replace(context, averaging=seen.averaging or "of an unknown kind") if seen.averaged else context
+
+
 def _copies(curve: LRCurve, smoothed: SmoothedCurve, fit: Fit | None) -> Iterator[tuple[LRCurve, SmoothedCurve]]:
     """Yields copies of the curve's smooth line, each with the points of the curve that it stands at."""
     every = slice(None, None, 1 + len(curve) // MAX_COPY_POINTS)
@@ -239,6 +258,14 @@ def _copies(curve: LRCurve, smoothed: SmoothedCurve, fit: Fit | None) -> Iterato
         return
     for copy in fit.copies(NUM_COPIES):
         yield thinned, copy
+
+
+def _findings_from_list(data: Sequence[Mapping[str, Any]]) -> tuple[Finding, ...]:
+    def build(item: Mapping[str, Any]) -> Finding:
+        evidence, sources = tuple(item["evidence"]), tuple(item["sources"])
+        return Finding(**{**item, "status": CauseStatus(item["status"]), "evidence": evidence, "sources": sources})
+
+    return tuple(build(item) for item in data)
 
 
 def _smoothed_from_dict(data: Mapping[str, Any]) -> SmoothedCurve:

@@ -257,7 +257,7 @@ def undo_averaging(
     steps = steps_per_epoch if steps_per_epoch is not None else curve.context.steps_per_epoch
     undone = undo_losses(curve.loss, average, steps)
     notes = (*curve.context.notes, *undo_notes(average, undone, curve.lr))
-    context = dataclasses.replace(curve.context, averaging=None, notes=notes)
+    context = dataclasses.replace(curve.context, averaging=None, undone_averaging=average.name, notes=notes)
     return LRCurve(lr=curve.lr[: undone.loss.size], loss=undone.loss, stop=curve.stop, context=context)
 
 

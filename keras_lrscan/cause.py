@@ -81,6 +81,7 @@ class Cause:
         start: Log odds before any clue, once `when` holds.
         when: Clues that must all hold before the cause is considered.
         clues: Evidence for and against.
+        not_for: Any of these says that it cannot happen here.
         rules_out: Any of these rules it out.
         to_check: What would confirm it or rule it out.
         advice: What to do if it is true.
@@ -96,6 +97,7 @@ class Cause:
     start: float
     when: tuple[Clue, ...]
     clues: tuple[Clue, ...] = ()
+    not_for: tuple[Clue, ...] = ()
     rules_out: tuple[Clue, ...] = ()
     to_check: str
     advice: str
@@ -144,18 +146,20 @@ def judge(cause: Cause, facts: Mapping[str, Any]) -> Finding | None:
         cause: The cause.
         facts: Features and context of one curve, by name.
     """
-    against = [clue for clue in cause.rules_out if clue.holds(facts)]
-    if against:
-        return _finding(cause, CauseStatus.RULED_OUT, 0.0, [clue.sentence(facts) for clue in against])
+    for status, clues in ((CauseStatus.NOT_APPLICABLE, cause.not_for), (CauseStatus.RULED_OUT, cause.rules_out)):
+        against = [clue.sentence(facts) for clue in clues if clue.holds(facts)]
+        if against:
+            return _finding(cause, status, 0.0, against)
     if not all(clue.holds(facts) for clue in cause.when):
         return None
     seen = [clue for clue in cause.clues if clue.holds(facts)]
     likelihood = 1 / (1 + math.exp(-cause.start - sum(clue.weight for clue in seen)))
-    if likelihood < LEAST:
+    points_to_it = bool(cause.when) or any(clue.weight > 0 for clue in seen)
+    if likelihood < LEAST or not points_to_it:
         return None
-    status = CauseStatus.LIKELY if likelihood >= LIKELY else CauseStatus.POSSIBLE
+    called = CauseStatus.LIKELY if likelihood >= LIKELY else CauseStatus.POSSIBLE
     sentences = [clue.sentence(facts) for clue in (*cause.when, *seen) if clue.says]
-    return _finding(cause, status, likelihood, sentences)
+    return _finding(cause, called, likelihood, sentences)
 
 
 def _finding(cause: Cause, status: CauseStatus, likelihood: float, evidence: list[str]) -> Finding:

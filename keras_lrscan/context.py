@@ -84,6 +84,7 @@ class ScanContext:
         weight_change: Length of the change of all trainable weights over the scan, as a share of their own length.
         still_share: Share of the trainable scalars that no update of the scan changed.
         averaging: How another tool averaged the losses before it stored them; `None` for losses of single batches.
+        undone_averaging: How another tool had averaged the losses, where that was undone.
         notes: Sentences on what limits this recording, for the reader of a report.
     """
 
@@ -144,6 +145,7 @@ class ScanContext:
     weight_change: float | None = measured("change of the weights over the scan, as a share of them")
     still_share: float | None = measured("share of trainable weights that never changed", "{:.1%}")
     averaging: str | None = measured("average that the losses were stored as", "{}")
+    undone_averaging: str | None = measured("average that was undone", "{}")
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:

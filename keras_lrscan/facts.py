@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,11 @@ class Derived:
     start_accuracy: float | None = measured("share of right answers in the first batch", "{:.0%}")
     input_size: float | None = measured("largest input, sign left off", "{:.3g}")
     target_size: float | None = measured("largest target, sign left off", "{:.3g}")
-    trainable_share: float | None = measured("share of the parameters that can train", "{:.1%}")
+    trainable_share: float | None = measured("share of the parameters that can train", "{:.2%}")
+    planned_decades: float | None = measured("decades from the first to the last planned rate", "{:.1f}")
+    clip: float | None = measured("least size that gradients are cut to", "{:.3g}")
+    lowest_ratio: float | None = measured("lowest loss over the loss of guessing")
+    drawn_average: str | None = measured("average that the other tool stored", "{}")
 
 
 def facts(features: CurveFeatures, context: ScanContext) -> Mapping[str, Any]:
@@ -45,12 +50,17 @@ def _derive(features: CurveFeatures, context: ScanContext) -> Derived:
     params = None
     if context.num_trainable_params is not None and context.num_frozen_params is not None:
         params = context.num_trainable_params + context.num_frozen_params
+    start, clips = features.start_ratio, (context.clipnorm, context.global_clipnorm, context.clipvalue)
     return Derived(
         epochs_over_data=seen / samples if seen is not None and samples else None,
         start_accuracy=next((value for name, value in context.start_metrics.items() if name in ACCURACIES), None),
         input_size=_largest(context.input_low, context.input_high),
         target_size=_largest(context.target_low, context.target_high),
         trainable_share=(context.num_trainable_params or 0) / params if params else None,
+        planned_decades=math.log10(context.end_lr / context.start_lr) if context.end_lr and context.start_lr else None,
+        clip=min((size for size in clips if size is not None), default=None),
+        lowest_ratio=None if start is None else start - features.fall,
+        drawn_average=context.averaging or context.undone_averaging,
     )
 
 

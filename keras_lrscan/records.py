@@ -66,7 +66,8 @@ def build_curve(
     if average is not None:
         loss, undone, said = _undone(lr, loss, average, steps, undo=undo)
         notes = (*notes, *said)
-        known = dataclasses.replace(known, averaging=None if undone else average.name)
+        kept, taken_off = (None, average.name) if undone else (average.name, None)
+        known = dataclasses.replace(known, averaging=kept, undone_averaging=taken_off)
     known = with_notes(known, *notes)
     lr = lr[: loss.size]
     return _merged(np.concatenate([lr[:1], lr[:-1]]) if shift else lr, loss, known)

@@ -20,8 +20,10 @@ OPERATORS: Mapping[str, tuple[Callable[[Any, Any], bool], str]] = MappingProxyTy
         ">": (operator.gt, "above"),
         ">=": (operator.ge, "at least"),
         "<": (operator.lt, "below"),
+        "<=": (operator.le, "at most"),
         "==": (operator.eq, "exactly"),
         "!=": (operator.ne, "anything but"),
+        "in": (lambda value, options: value in options, "one of"),
     }
 )
 """Operator → (function, how it is said)."""
@@ -46,7 +48,7 @@ class Condition:
 
     feature: str
     op: str
-    threshold: float | str
+    threshold: float | str | tuple[str, ...]
 
     def holds(self, facts: Mapping[str, Any]) -> bool:
         """Returns whether the feature is known and passes."""
@@ -61,7 +63,8 @@ class Condition:
 
     def __str__(self) -> str:
         """Returns the rule without a value."""
-        return f"{OPERATORS[self.op][1]} {MEASURES[self.feature].show(self.threshold)}"
+        options = self.threshold if isinstance(self.threshold, tuple) else (self.threshold,)
+        return f"{OPERATORS[self.op][1]} {', '.join(MEASURES[self.feature].show(option) for option in options)}"
 
 
 FALLS = Condition("fall", ">", 0)

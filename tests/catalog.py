@@ -26,11 +26,11 @@ TEN_CLASSES = ScanContext(
 X = np.linspace(-7, 1, 200)
 
 
-def changed(context: ScanContext, changes: Mapping[str, float]) -> ScanContext:
+def changed(context: ScanContext, changes: Mapping[str, object]) -> ScanContext:
     return ScanContext.from_dict({**context.to_dict(), **changes})
 
 
-def drawn(loss: Array, *, noise: float = 0.01, x: Array = X, stop: str = "end-lr", **context: float) -> LRCurve:
+def drawn(loss: Array, *, noise: float = 0.01, x: Array = X, stop: str = "end-lr", **context: object) -> LRCurve:
     loss = np.asarray(loss, dtype=float)
     noisy = loss + noise * np.random.default_rng(0).standard_normal(loss.size)
     return LRCurve(lr=10.0 ** x[: loss.size], loss=noisy, stop=stop, context=changed(TEN_CLASSES, context))
@@ -44,7 +44,7 @@ def rise(onset: float, growth: float = 6.0, x: Array = X) -> Array:
     return np.asarray(np.minimum(growth * np.maximum(x - onset, 0.0) ** 2, 20.0))
 
 
-def known(shape: str, **changes: float) -> LRCurve:
+def known(shape: str, **changes: object) -> LRCurve:
     curve = synthetic_curve(shape)
     context = changed(curve.context, changes)
     return LRCurve(lr=curve.lr, loss=curve.loss, stop=curve.stop, context=context)
@@ -109,16 +109,19 @@ PAIRS: Mapping[str, tuple[LRCurve, LRCurve]] = MappingProxyType(
         "LRS301": (known("monotone-from-pretrained"), known("flat-at-chance")),
         "LRS302": (known("u-shaped"), known("u-shaped", chance_loss=6.0)),
         "LRS303": (known("u-shaped", chance_loss=6.0), known("u-shaped")),
-        "LRS304": (known("u-shaped", chance_loss=0.7, num_classes=2), known("u-shaped")),
+        "LRS304": (
+            known("u-shaped", input_low=0.0, input_high=255.0),
+            known("u-shaped", input_low=0.0, input_high=1.0),
+        ),
         "LRS305": (known("flat-at-chance"), known("monotone-from-pretrained")),
-        "LRS306": (known("flat"), known("flat", end_lr=1e-4)),
+        "LRS306": (known("flat", num_trainable_params=0), known("flat", num_frozen_layers=0, still_share=0.0)),
         "LRS307": (known("still-falling"), cut(known("still-falling"), 180)),
         "LRS308": (cut(known("still-falling"), 180), known("still-falling")),
         "LRS309": (
             drawn(fall(-2.5) + rise(-1.0), noise=0.3, batch_size=4),
             drawn(fall(-2.5) + rise(-1.0), noise=0.3, batch_size=64),
         ),
-        "LRS310": (drawn(COLLAPSE), drawn(COLLAPSE, chance_loss=1.9)),
+        "LRS310": (drawn(COLLAPSE), drawn(COLLAPSE, chance_loss=1.5)),
         "LRS311": (known("u-shaped", regularization_loss=1.0), known("u-shaped", regularization_loss=0.1)),
         "LRS312": (with_tail(known("still-falling"), 60), with_tail(known("still-falling"), 150)),
         "LRS313": (
@@ -126,6 +129,46 @@ PAIRS: Mapping[str, tuple[LRCurve, LRCurve]] = MappingProxyType(
             known("u-shaped"),
         ),
         "LRS314": (drawn(fall(-6.8, 1.8, 1.0) + rise(-2.0)), known("u-shaped")),
+        "LRS315": (
+            known("u-shaped", head_is_fresh=True, num_used_layers=4, num_layers=5),
+            known("u-shaped", head_is_fresh=False, num_used_layers=4, num_layers=5),
+        ),
+        "LRS316": (
+            known("u-shaped", from_logits=True, output_activation="softmax"),
+            known("u-shaped", from_logits=True, output_activation="linear"),
+        ),
+        "LRS317": (
+            known("flat", still_share=0.99, weight_change=1e-6, num_trainable_params=100),
+            known("flat", still_share=0.0, weight_change=0.5, num_trainable_params=100),
+        ),
+        "LRS318": (known("u-shaped", end_lr=1e-5), known("u-shaped", end_lr=1.0)),
+        "LRS319": (
+            known("u-shaped", batch_size=32, num_samples=100),
+            known("u-shaped", batch_size=32, num_samples=5000),
+        ),
+        "LRS320": (epochs(ordered=True), epochs(ordered=False)),
+        "LRS321": (
+            drawn(fall(-2.5) + rise(-1.0), num_classes=None, target_low=25.0, target_high=346.0, target_std=77.0),
+            drawn(fall(-2.5) + rise(-1.0), num_classes=None, target_low=-1.6, target_high=2.5, target_std=1.0),
+        ),
+        "LRS322": (
+            known("u-shaped", loss_reduction="sum"),
+            known("u-shaped", loss_reduction="sum_over_batch_size"),
+        ),
+        "LRS323": (known("u-shaped", majority_share=0.95), known("u-shaped", majority_share=0.7)),
+        "LRS324": (
+            with_tail(known("still-falling", precision="mixed_float16"), 60),
+            with_tail(known("still-falling", precision="float32"), 60),
+        ),
+        "LRS325": (known("still-falling", clipnorm=0.1), known("still-falling")),
+        "LRS326": (known("still-falling", optimizer="Lamb"), known("still-falling", optimizer="Adam")),
+        "LRS327": (known("several-valleys"), known("u-shaped")),
+        "LRS328": (
+            drawn(fall(-2.5) - 0.7 * np.exp(-((X + 7) ** 2)) + rise(-1.0), optimizer="Adam", optimizer_iterations=0),
+            drawn(fall(-2.5) + rise(-1.0), optimizer="Adam", optimizer_iterations=0),
+        ),
+        "LRS329": (known("u-shaped", momentum=0.99), known("u-shaped", momentum=0.9)),
+        "LRS330": (known("u-shaped", averaging="ktrain"), known("u-shaped")),
     }
 )
 """Code → (a curve that fires it, a near miss)."""
