@@ -5,13 +5,25 @@ from __future__ import annotations
 import math
 import operator
 from dataclasses import dataclass
+from typing import Protocol
 
 from keras_lrscan.errors import InvalidOptionError
 
-__all__ = ["MIN_STEPS", "ExponentialRamp", "checked_ramp"]
+__all__ = ["MIN_STEPS", "ExponentialRamp", "Ramp", "checked_ramp"]
 
 MIN_STEPS = 8
 """Fewest steps that a scan may ask for."""
+
+
+class Ramp(Protocol):
+    """The learning rate as a function of the step, for a number of steps."""
+
+    @property
+    def num_steps(self) -> int:
+        """Number of steps."""
+
+    def __call__(self, step: int) -> float:
+        """Returns the rate of `step`; beyond the last step, that of the last."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from keras_lrscan.curve import LRCurve, StopReason
 from keras_lrscan.stopping import DivergenceWatch
 
 if TYPE_CHECKING:
-    from keras_lrscan.ramp import ExponentialRamp
+    from keras_lrscan.ramp import Ramp
 
 __all__ = ["Recorder"]
 
@@ -41,7 +41,7 @@ class Recorder:
 
     def __init__(
         self,
-        ramp: ExponentialRamp,
+        ramp: Ramp,
         *,
         batches_per_update: int = 1,
         batches_gathered: int = 0,
@@ -65,6 +65,11 @@ class Recorder:
     def num_points(self) -> int:
         """Number of points on record."""
         return len(self._losses)
+
+    @property
+    def losses(self) -> tuple[float, ...]:
+        """Losses on record, one a point."""
+        return tuple(self._losses)
 
     def add(self, loss: float) -> None:
         """Takes the loss of one batch; sets `stop` when it is the last."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from keras_lrscan.curve import LRCurve
     from keras_lrscan.meters import Meter
-    from keras_lrscan.ramp import ExponentialRamp
+    from keras_lrscan.ramp import ExponentialRamp, Ramp
     from keras_lrscan.snapshot import Place
 
 __all__ = ["FEW_STEPS", "Session"]
@@ -53,12 +53,14 @@ class _Grip:
         shared: Whether `step` is the function that `fit` goes on to use after the scan.
         meter: Sets the rate and reads the loss around `step`.
         control: The optimizer's rate.
+        snapshot: The values to put back.
     """
 
     step: Callable[..., Any]
     shared: bool
     meter: Meter
     control: RateControl
+    snapshot: Snapshot
 
 
 class Session:
@@ -111,6 +113,7 @@ class Session:
         self._numbers: Callable[[], None] | None = None
         self._grip: _Grip | None = None
         self._guard: InterruptGuard | None = None
+        self._random: RandomStates | None = None
 
     @property
     def curve(self) -> LRCurve | None:
@@ -124,12 +127,18 @@ class Session:
         """Whether there is nothing more to record."""
         return self.recorder is not None and self._is_over(self.recorder)
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C has asked for the end."""
+        return self._guard is not None and self._guard.requested
+
     def begin(self, *, steps_per_epoch: int | None, notes: tuple[str, ...] = ()) -> None:
         """Takes the model over, in `on_train_begin`."""
         model, frame = self.host.model, fit_frame()
         if not self._in_fit:
             model.make_train_function()
-        self._undo.append(RandomStates().restore)
+        self._random = RandomStates()
+        self._undo.append(self._random.restore)
         self._guard = InterruptGuard(frame.f_code if frame is not None else None, self.restore)
         self._undo.append(self._guard.remove)
         notes = (*notes, *data_notes(frame))
@@ -163,12 +172,48 @@ class Session:
         self.context = dataclasses.replace(self.context, num_steps=ramp.num_steps)
         if ramp.num_steps < min(FEW_STEPS, self._ramp.num_steps):
             self._warn_few(ramp.num_steps, batches_per_update)
-        return Recorder(
-            ramp,
-            batches_per_update=batches_per_update,
-            batches_gathered=gathered,
-            stop_on_divergence=self._stop_on_divergence,
-        )
+        return self._recorder_for(ramp, stop_on_divergence=self._stop_on_divergence)
+
+    def _recorder_for(self, ramp: Ramp, *, stop_on_divergence: bool) -> Recorder:
+        _, each, gathered = update_phase(self.host.model.optimizer)
+        return Recorder(ramp, batches_per_update=each, batches_gathered=gathered, stop_on_divergence=stop_on_divergence)
+
+    def restart(self, ramp: Ramp, *, stop_on_divergence: bool, values: Snapshot | None = None) -> Recorder:
+        """Starts another scan, or a training at other rates, in the place of the one so far.
+
+        Args:
+            ramp: The rates.
+            stop_on_divergence: Whether to end when the loss rises for good.
+            values: What to start from; the state before the first scan, random generators included, when left out.
+
+        Returns:
+            The new recorder.
+
+        Raises:
+            ScanError: If the session does not hold a model.
+        """
+        if values is None and self._random is not None:
+            self._random.restore()
+        (self._held().snapshot if values is None else values).restore()
+        self.host.model.reset_metrics()
+        self.context = dataclasses.replace(self.context, num_steps=ramp.num_steps)
+        self.recorder = self._recorder_for(ramp, stop_on_divergence=stop_on_divergence)
+        return self.recorder
+
+    @property
+    def first_values(self) -> Snapshot:
+        """The values from before the first scan."""
+        return self._held().snapshot
+
+    def keep(self) -> Snapshot:
+        """Returns a snapshot of the values as they are now, of the same variables as the one to put back."""
+        return Snapshot(self._held().snapshot.variables, place=self._place)
+
+    def _held(self) -> _Grip:
+        if self._grip is None or not self._undo:
+            msg = "Expected a session that holds a model. Received: one that has not begun, or is over."
+            raise ScanError(msg)
+        return self._grip
 
     def end(self) -> None:
         """Puts everything back at the end of `fit`.
@@ -176,7 +221,7 @@ class Session:
         Raises:
             KeyboardInterrupt: If Ctrl-C ended the scan.
         """
-        requested = self._guard is not None and self._guard.requested
+        requested = self.interrupted
         if self.recorder is not None:
             stopped = requested or bool(self.host.model.stop_training)
             self.recorder.end(StopReason.INTERRUPTED if stopped else StopReason.OUT_OF_BATCHES)
@@ -228,7 +273,7 @@ class Session:
         if not self._in_fit:
             model.reset_metrics()
         meter = make_meter(host, control.variables, self._monitor, keeps_mean=self._in_fit)
-        return _Grip(step=step, shared=not anew, meter=meter, control=control)
+        return _Grip(step=step, shared=not anew, meter=meter, control=control, snapshot=snapshot)
 
     def _execute(self, *args: Any) -> Any:  # noqa: ANN401 - the hosts' arguments differ
         """Stands in for the model's train function."""
@@ -247,7 +292,7 @@ class Session:
     def _execute_batches(self, grip: _Grip, recorder: Recorder, args: tuple[Any, ...]) -> Any:  # noqa: ANN401
         """Does as many batches as one call of the train function should."""
         result, logs = self._one_batch(grip, recorder, args)
-        for _ in range(1, self.host.batches_per_execution):
+        for _ in range(1, self.host.batches_per_execution if self._in_fit else 1):
             if self._is_over(recorder) or self._batches_of_epoch == self.context.steps_per_epoch:
                 break
             args = grip.meter.next_args(args, result)
@@ -273,7 +318,7 @@ class Session:
         return result, {**logs, "learning_rate": rate} if self._in_fit else logs
 
     def _is_over(self, recorder: Recorder) -> bool:
-        return recorder.stop is not None or (self._guard is not None and self._guard.requested)
+        return recorder.stop is not None or self.interrupted
 
     def _fail(self) -> None:
         """Puts everything back when a step ends by an exception.

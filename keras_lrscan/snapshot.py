@@ -89,6 +89,11 @@ class Snapshot:
         if self._file is not None:
             self._file.flush()
 
+    @property
+    def variables(self) -> list[Variable]:
+        """The variables whose values are kept."""
+        return [variable for variable, _ in self._kept]
+
     def restore(self) -> None:
         """Gives every variable its value back."""
         for variable, load in self._kept:

@@ -61,6 +61,8 @@ ORDER = [
     "describe",
     "session",
     "callback",
+    "batches",
+    "trials",
     "demo",
     "cli",
 ]

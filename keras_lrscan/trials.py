@@ -1,0 +1,321 @@
+"""`Trials`: several short scans or trainings of one model on the same batches, with the model put back at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from keras_lrscan.batches import BatchSource
+from keras_lrscan.curve import StopReason
+from keras_lrscan.errors import InvalidOptionError, ScanError
+from keras_lrscan.host import Host, first_fit_to_come
+from keras_lrscan.optimizers import update_phase
+from keras_lrscan.ramp import checked_ramp
+from keras_lrscan.session import Session
+from keras_lrscan.snapshot import checked_place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+
+    from numpy.typing import NDArray
+
+    from keras_lrscan.curve import LRCurve
+    from keras_lrscan.recorder import Recorder
+    from keras_lrscan.snapshot import Snapshot
+
+__all__ = ["RateList", "Trials", "checked_verbose"]
+
+
+@dataclass(frozen=True)
+class RateList:
+    """Rates for a training: the update after batch `i` uses `rates[i]`.
+
+    Example:
+    >>> rates = RateList((0.1, 0.2))
+    >>> rates.num_steps, rates(1), rates(2), rates(3)
+    (2, 0.1, 0.2, 0.2)
+    """
+
+    rates: tuple[float, ...]
+
+    @property
+    def num_steps(self) -> int:
+        """Number of updates."""
+        return len(self.rates)
+
+    def __call__(self, step: int) -> float:
+        """Returns the rate of `step`; a recorder asks for step `i + 1` at batch `i`."""
+        return self.rates[min(max(step - 1, 0), len(self.rates) - 1)]
+
+
+class Trials:
+    """Holds a model for several short scans and trainings, each from the same state and on the same batches.
+
+    Used with `with`. At its start the batches are taken out of the data once, through the host's own `fit`, and kept in
+    memory (`num_steps` of them), and the state of the model is kept. Each `scan` and each `train` starts from that
+    state, the random generators included, and goes through `train_on_batch`. At the end, however it comes, everything
+    is put back to the last bit, as after a scan by `LRScan`; what of the data cannot be put back is in `notes`: the
+    items of a generator that were taken are gone, as many as were needed and no more. Under tf_keras, dropout and
+    its kin draw other numbers in every trial: TensorFlow keeps their state where Python cannot reach it.
+
+    Ctrl-C ends the trial that is running, between two batches: it returns `None`, as do all later ones, and
+    `interrupted` turns true. At the end of the block the model is put back, and the `KeyboardInterrupt` is raised only
+    if no trial had finished, so that what was finished is kept. A second Ctrl-C is raised at once, the model put back.
+
+    Args:
+        model: A compiled model of Keras 3 or tf_keras, on one device.
+        x: Input data, as for `fit`.
+        y: Target data, as for `fit`.
+        num_steps: Integer. Optimizer updates of the longest trial. Data that holds fewer, and cannot be gone through
+            again, gives what it has: `num_steps` is then lower.
+        planned_steps: Integer. Updates of all trials together, for the progress bar; `num_steps` when left out.
+        snapshot: String. Where the state to put back is kept, one of `"memory"` and `"disk"`.
+        monitor: String. Key of the loss in the logs.
+        verbose: 0 or 1. With 1, one progress bar over all trials is shown.
+        fit_options: Arguments of `fit` that say which batches it trains on, such as `batch_size`.
+
+    Raises:
+        InvalidOptionError: If an argument has a value that makes no trial.
+        ScanError: If the model is not compiled or runs on several devices, or if the data holds no batch.
+
+    Example:
+    ```python
+    with Trials(model, x, y, num_steps=100, fit_options={"batch_size": 32}) as trials:
+        curve = trials.scan()  # an `LRCurve`
+        losses = trials.train([1e-3] * 50)  # of each batch alone, from the same start, on the same batches
+        there = trials.keep()
+        more = trials.train([1e-4] * 50, start=there, first=50)  # goes on where the last one ended
+    ```
+    """
+
+    def __init__(
+        self,
+        model: Any,  # noqa: ANN401 - the hosts' models share no type
+        x: Any,  # noqa: ANN401 - whatever `fit` takes
+        y: Any = None,  # noqa: ANN401 - whatever `fit` takes
+        *,
+        start_lr: float = 1e-7,
+        end_lr: float = 10.0,
+        num_steps: int = 100,
+        planned_steps: int | None = None,
+        snapshot: str = "memory",
+        monitor: str = "loss",
+        verbose: int = 1,
+        fit_options: dict[str, Any] | None = None,
+    ) -> None:
+        self.ramp = checked_ramp(start_lr, end_lr, num_steps)
+        self.finished = 0
+        """Trials that ran to their end."""
+        self.batches: list[tuple[Any, ...]] = []
+        """Inputs, targets and sample weights of each batch."""
+        self._place, self._monitor = checked_place(snapshot), monitor
+        self._verbose, self._planned_steps = checked_verbose(verbose), planned_steps
+        self.host = Host(model)
+        if self.host.strategy is not None:
+            msg = (
+                "Expected a model on one device. Received: a model under a distribution strategy. "
+                "Build and compile it outside of `strategy.scope()`, or use `lr_scan`."
+            )
+            raise ScanError(msg)
+        self._source = BatchSource(self.host, x, y, dict(fit_options or {}))
+        self._stack = contextlib.ExitStack()
+        self._session: Session | None = None
+        self._bar: Any = None
+        self._steps_shown = self._takes = 0
+        self._phase = update_phase(model.optimizer)
+
+    @property
+    def num_steps(self) -> int:
+        """Optimizer updates that the batches are enough for, at most."""
+        return self.ramp.num_steps
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C has asked for the end."""
+        return self._session is not None and self._session.interrupted
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on what of the data cannot be put back."""
+        return self._source.notes
+
+    def __enter__(self) -> Self:
+        """Takes the batches, and takes the model over."""
+        self._stack.enter_context(first_fit_to_come(self.host.model))
+        try:
+            self.new_batches()
+            _, each, gathered = self._phase
+            self.ramp = self.ramp.shortened_to((len(self.batches) + gathered) // each)
+            session = Session(
+                self.host.model,
+                ramp=self.ramp,
+                stop_on_divergence=True,
+                place=self._place,
+                monitor=self._monitor,
+                on_end=lambda: None,
+                in_fit=False,
+            )
+            session.begin(steps_per_epoch=None, notes=self._source.notes)
+        except BaseException:
+            self._stack.close()
+            raise
+        session.context = dataclasses.replace(session.context, **self._source.known)
+        self._session = session
+        if self._verbose:
+            target = self._planned_steps or self.num_steps
+            self._bar = self.host.library.utils.Progbar(target, stateful_metrics=["loss"])
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Puts everything back."""
+        session = self._session
+        with self._stack:
+            if session is None:
+                return
+            if kind is not None:
+                session.abort()
+                return
+            try:
+                session.end()
+            except KeyboardInterrupt:
+                if not self.finished:
+                    raise
+            finally:
+                self._show_end()
+
+    def new_batches(self) -> None:
+        """Takes as many other batches, for the trials to come.
+
+        Data that can be gone through again is shuffled anew, where `fit` shuffles it, and in any case begun where the
+        batches so far ended; a generator goes on, and may have fewer left.
+
+        Raises:
+            ScanError: If the data holds no batch.
+        """
+        number = self._batches_for(self.num_steps)
+        skip, self._takes = self._takes * number, self._takes + 1
+        self.batches = self._source.take(number, skip=skip, is_over=lambda: self.interrupted)
+
+    def scan(
+        self,
+        *,
+        prepare: Callable[[], object] | None = None,
+        after_step: Callable[[], object] | None = None,
+        stop_on_divergence: bool = True,
+        same_randomness: bool = True,
+    ) -> LRCurve | None:
+        """Raises the rate from `start_lr` to `end_lr`, from the state at the start.
+
+        Args:
+            prepare: Called when the model is in that state, and may change its variables.
+            after_step: Called after every step, and may change them too.
+            stop_on_divergence: Whether to stop when the loss has risen for good.
+            same_randomness: Whether the random generators start from their state at the start, too.
+
+        Returns:
+            What was recorded, or `None` if Ctrl-C came first.
+        """
+        session = self._held
+        values = None if same_randomness else session.first_values
+        recorder = session.restart(self.ramp, stop_on_divergence=stop_on_divergence, values=values)
+        context = session.context
+        if prepare is not None:
+            prepare()
+            session.context = dataclasses.replace(
+                context,
+                regularization_loss=self.host.regularization_loss(),
+                optimizer_iterations=update_phase(self.host.model.optimizer)[0],
+            )
+        try:
+            return session.curve if self._run(recorder, 0, after_step) else None
+        finally:
+            session.context = context
+
+    def train(
+        self, rates: Sequence[float], *, start: Snapshot | None = None, first: int = 0
+    ) -> NDArray[np.float64] | None:
+        """Trains at given rates.
+
+        Args:
+            rates: The rate of each update, positive. Shape `(n,)`.
+            start: What `keep` returned, to go on from there; the state at the start when left out.
+            first: Integer. Updates whose batches are passed over, for a training that goes on.
+
+        Returns:
+            Losses of each batch alone (the mean of the batches of one update where gradients are gathered), before its
+            update. Array of shape `(n,)`, or less where the loss was no longer finite: then that loss is the last.
+            `None` if Ctrl-C came first.
+
+        Raises:
+            InvalidOptionError: If there are no rates, or not batches enough for them.
+        """
+        if not len(rates) or len(rates) + first > self.num_steps:
+            msg = (
+                f"Argument `rates` must hold from 1 to {self.num_steps - first} rates, as many as there are batches "
+                f"for. Received: len(rates)={len(rates)}, first={first}."
+            )
+            raise InvalidOptionError(msg)
+        plan = RateList(tuple(float(rate) for rate in rates))
+        recorder = self._held.restart(plan, stop_on_divergence=False, values=start)
+        done = self._run(recorder, self._batches_for(first), None)
+        return np.array(recorder.losses) if done else None
+
+    def keep(self) -> Snapshot:
+        """Returns the values of all variables as the last trial left them; `close` it when it is of no more use."""
+        return self._held.keep()
+
+    @property
+    def _held(self) -> Session:
+        if self._session is None:
+            msg = "Expected trials within `with`. Received: a trial outside of it."
+            raise ScanError(msg)
+        return self._session
+
+    def _batches_for(self, updates: int) -> int:
+        _, each, gathered = self._phase
+        return max(0, updates * each - gathered) if updates else 0
+
+    def _run(self, recorder: Recorder, first: int, after_step: Callable[[], object] | None) -> bool:
+        """Goes through the batches; returns whether that came to its end."""
+        session, model = self._held, self.host.model
+        for x, y, weights in self.batches[first:]:
+            if session.is_over:
+                break
+            model.train_on_batch(x, y, sample_weight=weights)
+            if after_step is not None:
+                after_step()
+            self._show(recorder)
+        done = not session.interrupted
+        if done:
+            recorder.end(StopReason.OUT_OF_BATCHES)
+        self.finished += done
+        self._steps_shown += recorder.ramp.num_steps
+        return done
+
+    def _show(self, recorder: Recorder) -> None:
+        if self._bar is not None and recorder.num_points:
+            shown = min(self._steps_shown + recorder.num_points, self._bar.target - 1)
+            self._bar.update(shown, values=[("loss", recorder.losses[-1])])
+
+    def _show_end(self) -> None:
+        if self._bar is not None:
+            self._bar.update(self._bar.target, finalize=True)
+
+
+def checked_verbose(verbose: int) -> int:
+    """Returns `verbose` when it is 0 or 1.
+
+    Raises:
+        InvalidOptionError: If it is not.
+    """
+    if verbose in {0, 1}:
+        return int(verbose)
+    msg = f"Argument `verbose` must be 0 or 1. Received: verbose={verbose!r}."
+    raise InvalidOptionError(msg)
