@@ -63,6 +63,8 @@ class Trials:
     items of a generator that were taken are gone, as many as were needed and no more. Under tf_keras, dropout and
     its kin draw other numbers in every trial: TensorFlow keeps their state where Python cannot reach it.
 
+    Between two trials the model is as the last one left it, so `model.evaluate` may be called.
+
     Ctrl-C ends the trial that is running, between two batches: it returns `None`, as do all later ones, and
     `interrupted` turns true. At the end of the block the model is put back, and the `KeyboardInterrupt` is raised only
     if no trial had finished, so that what was finished is kept. A second Ctrl-C is raised at once, the model put back.
@@ -71,7 +73,9 @@ class Trials:
         model: A compiled model of Keras 3 or tf_keras, on one device.
         x: Input data, as for `fit`.
         y: Target data, as for `fit`.
-        num_steps: Integer. Optimizer updates of the longest trial. Data that holds fewer, and cannot be gone through
+        start_lr: Float. First learning rate of a scan.
+        end_lr: Float. Last learning rate of a scan.
+        num_steps: Integer, at least 8. Optimizer updates of the longest trial. Data that holds fewer, and cannot be gone through
             again, gives what it has: `num_steps` is then lower.
         planned_steps: Integer. Updates of all trials together, for the progress bar; `num_steps` when left out.
         snapshot: String. Where the state to put back is kept, one of `"memory"` and `"disk"`.
