@@ -75,8 +75,8 @@ class Trials:
         y: Target data, as for `fit`.
         start_lr: Float. First learning rate of a scan.
         end_lr: Float. Last learning rate of a scan.
-        num_steps: Integer, at least 8. Optimizer updates of the longest trial. Data that holds fewer, and cannot be gone through
-            again, gives what it has: `num_steps` is then lower.
+        num_steps: Integer, at least 8. Optimizer updates of the longest trial. Data that holds fewer, and cannot be
+            gone through again, gives what it has: `num_steps` is then lower.
         planned_steps: Integer. Updates of all trials together, for the progress bar; `num_steps` when left out.
         snapshot: String. Where the state to put back is kept, one of `"memory"` and `"disk"`.
         monitor: String. Key of the loss in the logs.
