@@ -12,7 +12,8 @@ TENSORFLOW_CPU = [
     'tensorflow-cpu>=2.18; sys_platform == "linux" and platform_machine == "x86_64"',
     'tensorflow>=2.18; sys_platform != "linux" or platform_machine != "x86_64"',
 ]
-TEST = ["hypothesis>=6.120", "pytest>=8"]
+# textstat from 0.7.9 on downloads a dictionary at run time.
+TEST = ["hypothesis>=6.120", "pytest>=8", "textstat==0.7.8"]
 
 setup(
     name="keras_lrscan",

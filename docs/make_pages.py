@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 
 from keras_lrscan import LRCurve, analyze, plot_curve
-from keras_lrscan.explain import format_lr
 from keras_lrscan.facts import MEASURES
+from keras_lrscan.measures import format_lr
 from keras_lrscan.shapes import SHAPE_RULES
 from keras_lrscan.suggest import SUGGESTION_METHODS, Role
 from keras_lrscan.traits import TRAIT_RULES

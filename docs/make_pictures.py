@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from keras_lrscan import LRCurve, LRScan, undo_averaging
-from keras_lrscan.explain import format_lr
+from keras_lrscan.measures import format_lr
 from keras_lrscan.smoothing import smooth
 
 if TYPE_CHECKING:

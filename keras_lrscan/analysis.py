@@ -63,7 +63,7 @@ class Analysis:
         landmarks: Descent start, steepest fall, minimum, elbow.
         features: The numbers that the rules tested.
         verdict: The shape, with its confidence, start state, traits and evidence.
-        findings: Confirmed, likely and possible causes, the likeliest first.
+        findings: Confirmed, likely and possible causes: those to mend first, then the likeliest.
         excluded: Causes that a number of this curve or of its context speaks against, with that number.
         suggestions: One suggestion a method and role.
         version: Version of this package that made the analysis.
@@ -262,8 +262,8 @@ def _copies(curve: LRCurve, smoothed: SmoothedCurve, fit: Fit | None) -> Iterato
 
 def _findings_from_list(data: Sequence[Mapping[str, Any]]) -> tuple[Finding, ...]:
     def build(item: Mapping[str, Any]) -> Finding:
-        evidence, sources = tuple(item["evidence"]), tuple(item["sources"])
-        return Finding(**{**item, "status": CauseStatus(item["status"]), "evidence": evidence, "sources": sources})
+        lists = {name: tuple(item[name]) for name in ("log_odds", "evidence", "sources")}
+        return Finding(**{**item, **lists, "status": CauseStatus(item["status"])})
 
     return tuple(build(item) for item in data)
 

@@ -117,6 +117,8 @@ class Finding:
         means: Why that makes such a curve, in plain words.
         status: Whether it is confirmed, likely, possible, ruled out or not applicable.
         likelihood: How likely it is, from 0 to 1; orders the findings.
+        log_odds: What the likelihood adds up from: where the cause starts, then the weight of each clue that holds.
+            Their sum is ``ln(likelihood / (1 - likelihood))``.
         evidence: What points to it, or against it, with the values seen.
         to_check: What would confirm it or rule it out.
         advice: What to do if it is true.
@@ -131,6 +133,7 @@ class Finding:
     means: str
     status: CauseStatus
     likelihood: float
+    log_odds: tuple[float, ...]
     evidence: tuple[str, ...]
     to_check: str
     advice: str
@@ -149,27 +152,33 @@ def judge(cause: Cause, facts: Mapping[str, Any]) -> Finding | None:
     for status, clues in ((CauseStatus.NOT_APPLICABLE, cause.not_for), (CauseStatus.RULED_OUT, cause.rules_out)):
         against = [clue.sentence(facts) for clue in clues if clue.holds(facts)]
         if against:
-            return _finding(cause, status, 0.0, against)
+            return _finding(cause, status, (), against)
     if not all(clue.holds(facts) for clue in cause.when):
         return None
     seen = [clue for clue in cause.clues if clue.holds(facts)]
-    likelihood = 1 / (1 + math.exp(-cause.start - sum(clue.weight for clue in seen)))
+    log_odds = (cause.start, *(clue.weight for clue in seen))
+    likelihood = _share(log_odds)
     points_to_it = bool(cause.when) or any(clue.weight > 0 for clue in seen)
     if likelihood < LEAST or not points_to_it:
         return None
     called = CauseStatus.LIKELY if likelihood >= LIKELY else CauseStatus.POSSIBLE
     sentences = [clue.sentence(facts) for clue in (*cause.when, *seen) if clue.says]
-    return _finding(cause, called, likelihood, sentences)
+    return _finding(cause, called, log_odds, sentences)
 
 
-def _finding(cause: Cause, status: CauseStatus, likelihood: float, evidence: list[str]) -> Finding:
+def _share(log_odds: tuple[float, ...]) -> float:
+    return 1 / (1 + math.exp(-sum(log_odds))) if log_odds else 0.0
+
+
+def _finding(cause: Cause, status: CauseStatus, log_odds: tuple[float, ...], evidence: list[str]) -> Finding:
     return Finding(
         code=cause.code,
         name=cause.name,
         title=cause.title,
         means=cause.means,
         status=status,
-        likelihood=likelihood,
+        likelihood=_share(log_odds),
+        log_odds=log_odds,
         evidence=tuple(evidence),
         to_check=cause.to_check,
         advice=cause.advice,

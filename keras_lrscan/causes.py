@@ -31,7 +31,9 @@ EXCLUDED = frozenset({CauseStatus.RULED_OUT, CauseStatus.NOT_APPLICABLE})
 
 
 def find_causes(facts: Mapping[str, Any]) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
-    """Returns the causes that the facts point to, the likeliest first, and those that they exclude.
+    """Returns the causes that the facts point to, ranked, and those that they exclude.
+
+    Likely causes that should be mended stand first, then all others; within both, the likeliest first.
 
     Args:
         facts: Features and context of one curve, by name; see `keras_lrscan.facts`.
@@ -39,4 +41,8 @@ def find_causes(facts: Mapping[str, Any]) -> tuple[tuple[Finding, ...], tuple[Fi
     judged = [finding for cause in CAUSES if (finding := judge(cause, facts)) is not None]
     found = [finding for finding in judged if finding.status not in EXCLUDED]
     excluded = tuple(finding for finding in judged if finding.status in EXCLUDED)
-    return tuple(sorted(found, key=lambda finding: -finding.likelihood)), excluded
+    return tuple(sorted(found, key=_rank)), excluded
+
+
+def _rank(finding: Finding) -> tuple[bool, float]:
+    return not (finding.alarm and finding.status == CauseStatus.LIKELY), -finding.likelihood

@@ -129,6 +129,8 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
             Clue(when=(UNKNOWN,), weight=-0.8, says=""),
             Clue(when=(Condition("still_share", ">=", 0.99),), weight=-2.5, says=""),
             Clue(when=(Condition("trainable_share", "<", 0.02),), weight=-1.0, says=""),
+            Clue(when=(Condition("calm_share", "<", 0.15),), weight=-2.5, says=""),
+            Clue(when=(Condition("finite_share", "<", 1.0),), weight=-2.0, says=""),
             Clue(when=(Condition("planned_decades", "<", 3.0),), weight=-1.5, says=""),
             Clue(when=(Condition("points_per_decade", "<", 8.0),), weight=-1.0, says=""),
         ),

@@ -49,7 +49,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
         rules_out=(STARTS_AT_CHANCE, STARTS_WORSE),
         to_check="Evaluate the model before training: it is right far more often than guessing would be.",
         advice="Train gently, well below the rate that breaks it, or keep the model as it is.",
-        is_not="It is not overfitting, and it is not a broken model.",
+        is_not="It does not mean that training longer is useless, only that it will be slow.",
         sources=(
             "https://discuss.huggingface.co/t/abnormal-learn-rate-curve/3023",
             "https://github.com/davidtvs/pytorch-lr-finder/issues/44",

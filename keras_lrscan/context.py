@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.errors import InvalidCurveError
-from keras_lrscan.measures import Measure, measured, measures_of
+from keras_lrscan.measures import LOSS, RATE, Measure, measured, measures_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,8 +88,8 @@ class ScanContext:
         notes: Sentences on what limits this recording, for the reader of a report.
     """
 
-    start_lr: float | None = measured("first planned rate", "{:.0e}")
-    end_lr: float | None = measured("last planned rate", "{:.0e}")
+    start_lr: float | None = measured("first planned rate", RATE)
+    end_lr: float | None = measured("last planned rate", RATE)
     num_steps: int | None = measured("planned updates", COUNT)
     batch_size: int | None = measured("samples in one batch", COUNT)
     steps_per_epoch: int | None = measured("batches in one epoch", COUNT)
@@ -97,7 +97,7 @@ class ScanContext:
     backend: str | None = measured("backend", "{}")
     optimizer: str | None = measured("optimizer", "{}")
     momentum: float | None = measured("momentum")
-    optimizer_lr: float | None = measured("the optimizer's own rate", "{:.0e}")
+    optimizer_lr: float | None = measured("the optimizer's own rate", RATE)
     optimizer_iterations: int | None = measured("updates made before the scan", COUNT)
     weight_decay: float | None = measured("weight decay")
     clipnorm: float | None = measured("norm that each gradient is cut to")
@@ -110,9 +110,9 @@ class ScanContext:
     output_activation: str | None = measured("activation of the last layer", "{}")
     num_outputs: int | None = measured("numbers predicted for one sample", COUNT)
     num_classes: int | None = measured("classes", COUNT)
-    chance_loss: float | None = measured("loss of guessing", "{:.3g}")
+    chance_loss: float | None = measured("loss of guessing", LOSS)
     chance_source: str | None = None
-    regularization_loss: float | None = measured("regularisation in the first loss", "{:.3g}")
+    regularization_loss: float | None = measured("regularisation in the first loss", LOSS)
     metric_names: tuple[str, ...] = ()
     start_metrics: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     num_samples: int | None = measured("samples", COUNT)

@@ -1,6 +1,7 @@
 """Words: an `Analysis` → text for a reader who has never seen such a curve.
 
-This file fills slots and formats numbers; what is said is written beside the rules, in `shapes`, `traits`, `causes`.
+This file fills slots, picks sentences and orders them; what is said is written beside the rules, in `shapes`, `traits`,
+the tables of causes, `questions` and `words`.
 """
 
 from __future__ import annotations
@@ -11,51 +12,83 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from keras_lrscan.cause import CauseStatus
+from keras_lrscan.causes_of_range import CAUSES_OF_RANGE
 from keras_lrscan.errors import unknown_option
-from keras_lrscan.features import StartState, chance_loss
-from keras_lrscan.shapes import SHAPE_RULES
+from keras_lrscan.facts import facts
+from keras_lrscan.features import StartState, chance_loss, is_classifier
+from keras_lrscan.formulas import formulas
+from keras_lrscan.measures import format_loss, format_lr
+from keras_lrscan.questions import QUESTIONS, answer
+from keras_lrscan.shapes import SHAPE_RULES, Shape
 from keras_lrscan.traits import TRAIT_RULES
+from keras_lrscan.words import with_terms_explained
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from keras_lrscan.analysis import Analysis
+    from keras_lrscan.cause import Finding
 
-__all__ = ["LEVELS", "Section", "explain", "format_loss", "format_lr", "sections", "summarize", "title"]
+__all__ = ["LEVELS", "Section", "explain", "sections", "summarize", "title"]
 
 WIDTH = 88
 
 LEVELS = ("beginner", "expert")
 """For whom a text can be."""
 
+MOST_LIKELY = 3
+"""So many causes are told with their evidence."""
+
+MOST_OTHERS = 4
+"""So many others are named with what would settle them."""
+
 READING_GUIDE = (
     "This is a test of many learning rates, not your training. The learning rate says how big a step the model takes "
-    "after each batch. The test raised it from {start_lr} to {last_lr} and noted the loss of every batch. The loss "
-    "says how wrong the model is; lower is better."
+    "after each batch, a handful of samples. The test raised it from {start_lr} to {last_lr} and noted the loss of "
+    "every batch. The loss says how wrong the model is; lower is better. Then your model was put back as it was."
 )
+TOLD = ("learning rate", "loss")
+"""Terms that the reading guide explains."""
 
-START_WORDS: Mapping[str, str] = MappingProxyType(
+START_WORDS: Mapping[tuple[StartState, bool], str] = MappingProxyType(
     {
-        StartState.AT_CHANCE: (
-            "The first loss, {start_loss}, is about that of guessing, {chance_loss}: what learns here starts from "
-            "nothing."
+        (StartState.AT_CHANCE, True): (
+            "The first loss, {start_loss}, is about what pure guessing would cost, {chance_loss}. So what learns here "
+            "starts from nothing."
         ),
-        StartState.BETTER_THAN_CHANCE: (
-            "The first loss, {start_loss}, is well below that of guessing, {chance_loss}: the model already knows this "
-            "task."
+        (StartState.BETTER_THAN_CHANCE, True): (
+            "The first loss, {start_loss}, is well below what pure guessing would cost, {chance_loss}. So the model "
+            "already knows this task."
         ),
-        StartState.WORSE_THAN_CHANCE: (
-            "The first loss, {start_loss}, is above that of guessing, {chance_loss}: the model starts out confident "
-            "and wrong."
+        (StartState.WORSE_THAN_CHANCE, True): (
+            "The first loss, {start_loss}, is above what pure guessing would cost, {chance_loss}. So the model starts "
+            "out sure of itself, and wrong."
         ),
-        StartState.UNKNOWN: (
-            "Whether that start is good is not known: nobody said what loss pure guessing would have here."
+        (StartState.AT_CHANCE, False): (
+            "The first loss, {start_loss}, is about that of always giving the same best number, {chance_loss}. So what "
+            "learns here starts from nothing."
+        ),
+        (StartState.BETTER_THAN_CHANCE, False): (
+            "The first loss, {start_loss}, is well below that of always giving the same best number, {chance_loss}. So "
+            "the model already knows this task."
+        ),
+        (StartState.WORSE_THAN_CHANCE, False): (
+            "The first loss, {start_loss}, is above that of always giving the same best number, {chance_loss}. That is "
+            "usual for a new model when the numbers to predict are far from zero."
         ),
     }
 )
+"""Start state, and whether the model chooses among classes → what to say of it."""
+
+SCAN_AGAIN = "Then scan again: what follows holds for the model as it is now."
+
+UNKNOWN_START = "Whether that start is good is not known: nobody said what loss pure guessing would have here."
 
 RULES = MappingProxyType({rule.code: rule for rule in SHAPE_RULES})
 TRAITS = MappingProxyType({rule.name: rule for rule in TRAIT_RULES})
+CODES_OF_RANGE = frozenset(cause.code for cause in CAUSES_OF_RANGE)
+SURE = frozenset({CauseStatus.CONFIRMED, CauseStatus.LIKELY})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,39 +115,33 @@ def sections(analysis: Analysis, *, level: str = "beginner") -> tuple[Section, .
 
     Args:
         analysis: What was read from a curve.
-        level: One of `"beginner"` and `"expert"`; an expert is also told formulas and rules.
+        level: One of `"beginner"`, with each term explained where it first appears, and `"expert"`, with every rule,
+            weight and formula.
 
     Raises:
         InvalidOptionError: If `level` is unknown.
     """
     if level not in LEVELS:
         raise unknown_option("level", level, LEVELS)
-    rule, slots = RULES[analysis.verdict.code], _slots(analysis)
-    likely, others = analysis.findings[:1], analysis.findings[1:]
-    evidence = [f"{sentence[0].upper()}{sentence[1:]}." for sentence in analysis.verdict.evidence]
-    none_warranted = [analysis.suggestion.reason] if analysis.suggestion.lr is None else []
-    confidence = f"{analysis.verdict.confidence:.0%} of copies of this curve with other noise get the same shape."
-    parts: tuple[tuple[str, Iterable[str]], ...] = (
-        ("", [f"{READING_GUIDE} {confidence}"]),
-        ("What you see", [*rule.sees, *(TRAITS[name].says for name in analysis.verdict.traits)]),
-        ("What it means", [START_WORDS[analysis.verdict.start_state], *rule.means]),
-        ("Why (evidence)", [*(f"{cause.title} ({cause.code})" for cause in likely), *evidence]),
-        ("What it does not mean", rule.is_not),
-        ("What to try, in order", [*none_warranted, *rule.tries, *(cause.advice for cause in likely)]),
-        ("Could also be", [f"{cause.title} To check: {cause.to_check}" for cause in others]),
-        ("About this record", [note.replace("{", "{{").replace("}", "}}") for note in analysis.curve.context.notes]),
-        ("Learn more", [f"Shape {rule.code}. This is about one scan, and one scan tells an order of magnitude."]),
+    slots = _slots(analysis)
+    parts = [(heading, tuple(_fill(sentences, slots))) for heading, sentences in _parts(analysis)]
+    parts.insert(-2, ("Questions people ask", tuple(_answers(analysis, slots))))
+    if level == "expert":
+        parts.insert(-2, ("Numbers and formulas", formulas(analysis)))
+        return tuple(Section(heading=heading, sentences=said) for heading, said in parts if said)
+    told = set(TOLD)
+    return tuple(
+        Section(heading=heading, sentences=with_terms_explained(said, told)) for heading, said in parts if said
     )
-    filled = [Section(heading=heading, sentences=tuple(_fill(sentences, slots))) for heading, sentences in parts]
-    return tuple(section for section in filled if section.sentences)
 
 
 def explain(analysis: Analysis, *, level: str = "beginner") -> str:
-    """Explains an analysis in plain words, under fixed headings.
+    """Explains an analysis in words, under fixed headings.
 
     Args:
         analysis: What was read from a curve.
-        level: One of `"beginner"` and `"expert"`; an expert is also told formulas and rules.
+        level: One of `"beginner"`, with each term explained where it first appears, and `"expert"`, with every rule,
+            weight and formula.
 
     Raises:
         InvalidOptionError: If `level` is unknown.
@@ -139,27 +166,60 @@ def summarize(analysis: Analysis) -> str:
     return "\n".join([first.format(state=str(verdict.start_state).replace("-", " ")), second, third])
 
 
-def format_lr(lr: float) -> str:
-    """Returns a rate with one significant figure.
+def _parts(analysis: Analysis) -> Iterable[tuple[str, Iterable[str]]]:
+    """Yields headings and sentences, with their slots open."""
+    rule, verdict = RULES[analysis.verdict.code], analysis.verdict
+    likely = [finding for finding in analysis.findings if finding.status in SURE][:MOST_LIKELY]
+    others = [finding for finding in analysis.findings if finding not in likely][:MOST_OTHERS]
+    mend = [finding for finding in likely if finding.alarm]
+    start = START_WORDS.get((verdict.start_state, is_classifier(analysis.curve.context)), UNKNOWN_START)
+    confidence = f"How sure that shape is: {verdict.confidence:.0%} of copies with other noise get the same one."
+    sure = [] if verdict.shape == Shape.UNCLEAR else [confidence]
+    told: set[str] = set()
+    none_warranted = [analysis.suggestion.reason] if analysis.suggestion.lr is None else []
+    yield "", [READING_GUIDE]
+    yield (
+        "What you see",
+        [*rule.sees, *(TRAITS[name].says for name in verdict.traits), *sure],
+    )
+    yield "What it means", [start, *rule.means]
+    yield "Why (evidence)", [_as_it_is(_evidence(finding, told)) for finding in likely]
+    yield "What it does not mean", [*rule.is_not, *(finding.is_not for finding in likely[:1])]
+    first = [
+        _as_it_is(f"{word}: {finding.advice}") for word, finding in zip(("First", "Also", "Also"), mend, strict=False)
+    ]
+    then = [SCAN_AGAIN] if any(finding.code not in CODES_OF_RANGE for finding in mend) else []
+    kind = [finding.advice for finding in likely[:1] if not mend]
+    yield "What to try, in order", [*none_warranted, *first, *then, *rule.tries, *kind]
+    yield "Could also be", [_as_it_is(f"{finding.title} To check: {finding.to_check}") for finding in others]
+    yield "About this record", [_as_it_is(note) for note in analysis.curve.context.notes]
+    yield "Learn more", _further(analysis, likely)
 
-    >>> [format_lr(lr) for lr in (0.0213, 3.2e-5, 8.0, 12.0)]
-    ['0.02', '3e-5', '8', '10']
-    """
-    mantissa, exponent = f"{lr:.0e}".split("e")
-    if -4 < int(exponent) < 4:  # noqa: PLR2004 - shorter as a plain number
-        return f"{float(f'{lr:.0e}'):.{max(0, -int(exponent))}f}"
-    return f"{mantissa}e{int(exponent)}"
+
+def _evidence(finding: Finding, told: set[str]) -> str:
+    """Returns a cause with its evidence, without what was `told` already."""
+    sure = "confirmed" if finding.status == CauseStatus.CONFIRMED else f"{finding.likelihood:.0%} likely"
+    seen = [sentence for sentence in finding.evidence if sentence not in told]
+    told.update(seen)
+    return " ".join([f"{finding.title.rstrip('.')} ({finding.code}, {sure}).", finding.means, *seen])
 
 
-def format_loss(loss: float) -> str:
-    """Returns a loss with three significant figures.
+def _further(analysis: Analysis, likely: list[Finding]) -> list[str]:
+    codes = ", ".join(f"`lrscan explain {code}`" for code in (analysis.verdict.code, *(item.code for item in likely)))
+    sources = dict.fromkeys(source for finding in likely[:1] for source in finding.sources)
+    return [
+        "This is about one scan, and one scan tells an order of magnitude, not a precise rate.",
+        f"In the handbook: {codes}.",
+        *(f"See {source}" for source in sources),
+    ]
 
-    >>> [format_loss(loss) for loss in (2.30259, 0.00512, 2754.48)]
-    ['2.30', '0.00512', '2754']
-    """
-    if abs(loss) >= 1000 or loss == 0:  # noqa: PLR2004 - no decimals, no exponent
-        return f"{loss:.0f}" if abs(loss) < 1e6 else f"{loss:.2e}"  # noqa: PLR2004
-    return f"{loss:#.3g}".rstrip(".")
+
+def _answers(analysis: Analysis, slots: Mapping[str, str]) -> Iterable[str]:
+    known = facts(analysis.features, analysis.curve.context)
+    for question in QUESTIONS:
+        said = answer(question, known, slots)
+        if said is not None:
+            yield f"{question.asks} {said}"
 
 
 def _slots(analysis: Analysis) -> dict[str, str]:
@@ -180,11 +240,19 @@ def _slots(analysis: Analysis) -> dict[str, str]:
     slots["num_points"] = str(len(analysis.curve))
     if analysis.verdict.start_state == StartState.UNKNOWN:
         slots["unknown_start"] = ""
+    for finding in reversed(analysis.findings):
+        if finding.alarm and finding.status in SURE:
+            slots["mend_test" if finding.code in CODES_OF_RANGE else "mend"] = finding.title
     if suggestion.lr is not None and suggestion.low is not None and suggestion.high is not None:
         low, high = format_lr(suggestion.low), format_lr(suggestion.high)
         slots["suggestion"] = f"about {format_lr(suggestion.lr)} (somewhere from {low} to {high})"
         slots["reason"] = suggestion.reason
     return slots
+
+
+def _as_it_is(sentence: str) -> str:
+    """Returns the sentence with its braces kept from being slots."""
+    return sentence.replace("{", "{{").replace("}", "}}")
 
 
 def _fill(sentences: Iterable[str], slots: Mapping[str, str]) -> Iterable[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.context import CONTEXT_MEASURES
 from keras_lrscan.features import CurveFeatures
-from keras_lrscan.measures import Measure, measured, measures_of
+from keras_lrscan.measures import RATIO, Measure, measured, measures_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +33,7 @@ class Derived:
     trainable_share: float | None = measured("share of the parameters that can train", "{:.2%}")
     planned_decades: float | None = measured("decades from the first to the last planned rate", "{:.1f}")
     clip: float | None = measured("least size that gradients are cut to", "{:.3g}")
-    lowest_ratio: float | None = measured("lowest loss over the loss of guessing")
+    lowest_ratio: float | None = measured("lowest loss over the loss of guessing", RATIO)
     drawn_average: str | None = measured("average that the other tool stored", "{}")
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.stats import spearmanr
 
-from keras_lrscan.measures import measured
+from keras_lrscan.measures import RATIO, measured
 from keras_lrscan.noise import correlation, trend_of
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ __all__ = [
     "StartState",
     "breaks",
     "chance_loss",
+    "is_classifier",
     "measure",
     "start_reference",
 ]
@@ -84,10 +85,10 @@ class CurveFeatures:
     decades: float = measured("decades from the first to the last rate", "{:.1f}", 0.0)
     stop: str = measured("reason the scan ended", "{}", "unknown")
     start_state: str = measured("first loss against guessing", "{}", "unknown")
-    start_ratio: float | None = measured("first loss over the chance level, regularisation taken off")
+    start_ratio: float | None = measured("first loss over the chance level, regularisation taken off", RATIO)
     regularization_share: float | None = measured("regularisation's share of the first loss", "{:.0%}")
     fall: float = measured("fall to the first valley, as a share of the reference loss", "{:.0%}", 0.0)
-    fall_in_noise: float | None = measured("fall over the noise of one batch", "{:.1f}")
+    fall_in_noise: float | None = measured("fall over the noise of one batch", RATIO)
     fall_decades: float | None = measured("decades from the start of the fall to the minimum", "{:.1f}")
     flat_decades: float | None = measured("decades before anything happens", "{:.1f}")
     rise: float = measured("rise after the minimum, as a share of the reference loss", "{:.0%}", 0.0)
@@ -101,12 +102,13 @@ class CurveFeatures:
     noise_over_fall: float | None = measured("noise of one batch over the fall", "{:.0%}")
     num_valleys: int = measured("valleys", "{:d}", 0)
     plateau_decades: float | None = measured("decades at the right end at one high level", "{:.1f}")
-    plateau_ratio: float | None = measured("that level over the chance level", "{:.2f}")
+    plateau_ratio: float | None = measured("that level over the chance level", RATIO)
     early_slope: float | None = measured("slope over the first 0.2 decade over the steepest slope", "{:.0%}")
     startup_bump: float | None = measured("rise before the fall, over the fall", "{:.0%}")
     slope_mean: float | None = measured("mean slope from steepest to elbow, in falls per decade")
     slope_sd: float | None = measured("standard deviation of that slope, in falls per decade")
     lone_batches: int = measured("lone batches far off their neighbours", "{:d}", 0)
+    spike: float | None = measured("farthest lone batch off the smooth line, over the noise of one batch", "{:.0f}")
     finite_share: float | None = measured("share of the planned range before the first non-finite loss", "{:.0%}")
     rise_before_nonfinite: float | None = measured("rise over the first loss before that", "{:.0%}")
     peak: float | None = measured("largest loss above the start, in falls or reference losses", "{:.3g}")
@@ -138,6 +140,11 @@ def uniform_loss(context: ScanContext) -> float | None:
         binary = context.loss_name == "binary_crossentropy"
         return math.log(2) if binary else None
     return math.log(context.num_classes)
+
+
+def is_classifier(context: ScanContext) -> bool:
+    """Returns whether the model chooses among classes; a loss of an unknown kind counts as one that does."""
+    return context.num_classes is not None or context.loss_name is None or "entropy" in context.loss_name
 
 
 def start_reference(curve: LRCurve) -> float | None:
@@ -183,6 +190,7 @@ def measure(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) -> CurveF
     rise = max(next_top - low.loss, 0.0) if marks.elbow is not None else 0.0
     rise = max(rise, reference) if breaks(curve) else rise
     calm_to = marks.descent_start or marks.elbow
+    lone = smoothed.outliers[smoothed.outliers < (x.size if marks.elbow is None else marks.elbow.index)]
     return CurveFeatures(
         num_points=x.size,
         points_per_decade=(x.size - 1) / float(x[-1] - x[0]) if x.size > 1 else None,
@@ -196,7 +204,8 @@ def measure(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) -> CurveF
         noise_over_fall=noise / fall if fall > 0 else None,
         flat_decades=float((x[-1] if calm_to is None else x[calm_to.index]) - x[0]),
         num_valleys=sum(valley.loss < top - VALLEY_DEPTH * fall for valley in marks.valleys),
-        lone_batches=int((smoothed.outliers < (x.size if marks.elbow is None else marks.elbow.index)).sum()),
+        lone_batches=lone.size,
+        spike=_spike(curve, smoothed, lone),
         peak=(float(loss.max()) - marks.start.loss) / max(fall, reference),
         **_start(curve.context, marks.start.loss),
         **_without_fall(curve, smoothed, marks, reference),
@@ -216,6 +225,14 @@ def _batch_noise(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) -> f
     end = smoothed.loss.size if marks.elbow is None else max(marks.elbow.index, FEWEST_FOR_NOISE)
     rough = np.diff(curve.loss[np.isfinite(curve.loss)][:end], 2) / math.sqrt(6)
     return float(np.subtract(*np.percentile(rough, [95, 5]))) / NORMAL_90 if rough.size else 0.0
+
+
+def _spike(curve: LRCurve, smoothed: SmoothedCurve, lone: NDArray[np.intp]) -> float | None:
+    finite = curve.loss[np.isfinite(curve.loss)]
+    if not lone.size or finite.size != smoothed.loss.size:
+        return None
+    noise = np.maximum(smoothed.noise[lone], SMALLEST_REFERENCE)
+    return float((np.abs(finite - smoothed.loss)[lone] / noise).max())
 
 
 def _start(context: ScanContext, start: float) -> dict[str, Any]:

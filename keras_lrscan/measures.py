@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Measure", "measured", "measures_of"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["LOSS", "RATE", "RATIO", "Measure", "format_loss", "format_lr", "measured", "measures_of"]
+
+RATE, LOSS, RATIO = "rate", "loss", "ratio"
+"""Forms of numbers that are rates, losses, and ratios of two losses."""
 
 LARGEST_PLAIN = 1e9
 """Numbers up to this are written out."""
@@ -27,6 +34,8 @@ class Measure:
         """
         if isinstance(value, (str, bool)):
             return str(value)
+        if self.form in FORMATS:
+            return FORMATS[self.form](value)
         text = self.form.format(value)
         return f"{float(text):,.0f}" if "e+" in text and abs(value) < LARGEST_PLAIN else text
 
@@ -43,3 +52,36 @@ def measures_of(kind: type[Any]) -> dict[str, Measure]:
         for item in dataclasses.fields(kind)
         if isinstance(item.metadata.get("measure"), Measure)
     }
+
+
+def format_lr(lr: float) -> str:
+    """Returns a rate with one significant figure.
+
+    >>> [format_lr(lr) for lr in (0.0213, 3.2e-5, 8.0, 12.0)]
+    ['0.02', '3e-5', '8', '10']
+    """
+    mantissa, exponent = f"{lr:.0e}".split("e")
+    if -4 < int(exponent) < 4:  # noqa: PLR2004 - shorter as a plain number
+        return f"{float(f'{lr:.0e}'):.{max(0, -int(exponent))}f}"
+    return f"{mantissa}e{int(exponent)}"
+
+
+def format_loss(loss: float) -> str:
+    """Returns a loss with three significant figures.
+
+    >>> [format_loss(loss) for loss in (2.30259, 0.00512, 2754.48)]
+    ['2.30', '0.00512', '2754']
+    """
+    if abs(loss) >= 1000 or loss == 0:  # noqa: PLR2004 - no decimals, no exponent
+        return f"{loss:.0f}" if abs(loss) < 1e6 else f"{loss:.2e}"  # noqa: PLR2004
+    return f"{loss:#.3g}".rstrip(".")
+
+
+def _format_ratio(ratio: float) -> str:
+    return f"{ratio:.2g}" if abs(ratio) < 0.1 else f"{ratio:.1f}" if abs(ratio) < 10 else f"{ratio:,.0f}"  # noqa: PLR2004
+
+
+FORMATS: Mapping[str, Callable[[float], str]] = MappingProxyType(
+    {RATE: format_lr, LOSS: format_loss, RATIO: _format_ratio}
+)
+"""Form → its function, where a format string does not do."""

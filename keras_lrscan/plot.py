@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_lrscan.explain import format_lr
 from keras_lrscan.features import chance_loss
+from keras_lrscan.measures import format_lr
 from keras_lrscan.shapes import SHAPE_RULES
 
 if TYPE_CHECKING:

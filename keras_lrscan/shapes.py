@@ -123,10 +123,7 @@ def _first_that_holds(facts: Mapping[str, Any]) -> tuple[ShapeRule, tuple[Condit
     )
 
 
-NOT_OVERFITTING = (
-    "It is not overfitting. Overfitting shows when the loss on data the model never trained on gets worse over many "
-    "epochs; this test lasts a few hundred batches at most and looks only at training data."
-)
+NOT_OVERFITTING = "It is not overfitting. This test is far too short for that, and looks only at training data."
 UNKNOWN_START = (
     "{unknown_start}There are two readings. A model that is already good at its task looks like this, since it has "
     "nothing to gain. So does a model that learns nothing. Its accuracy before training tells which one yours is."
@@ -265,9 +262,8 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         when=((NO_FALL, RISES),),
         sees=("The loss stays flat near {start_loss}, then shoots up after about {elbow_lr}. It never goes down.",),
         means=(
-            "It does not go down because the model starts out already good: guessing would cost {chance_loss}.",
+            "Guessing would cost {chance_loss}. It does not go down because the model starts out already good.",
             UNKNOWN_START,
-            "A few hundred batches cannot make a good model much better; they can only show where it would break.",
             "From about {elbow_lr} on, steps are so large that they undo what the model knows.",
         ),
         is_not=(

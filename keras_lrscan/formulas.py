@@ -1,0 +1,86 @@
+"""For experts: the numbers behind an analysis, and the formulas that they come from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from keras_lrscan.cause import LEAST, LIKELY
+from keras_lrscan.features import BETTER_THAN_CHANCE, WORSE_THAN_CHANCE, chance_loss
+from keras_lrscan.measures import format_loss, format_lr
+from keras_lrscan.suggest import SUGGESTION_METHODS, Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from keras_lrscan.analysis import Analysis
+    from keras_lrscan.cause import Finding
+    from keras_lrscan.suggest import Suggestion
+
+__all__ = ["formulas"]
+
+LANDMARKS = ("descent_start", "steepest", "minimum", "elbow")
+
+
+def formulas(analysis: Analysis) -> tuple[str, ...]:
+    """Returns what an expert asks for, a point each: rules met, start state, noise, landmarks, odds, suggestions.
+
+    Args:
+        analysis: What was read from a curve.
+    """
+    return (*_verdict(analysis), *_landmarks(analysis), *_causes(analysis), *_suggestions(analysis))
+
+
+def _verdict(analysis: Analysis) -> Iterable[str]:
+    verdict, smoothed = analysis.verdict, analysis.smoothed
+    yield f"Shape {verdict.shape}: {'; '.join(verdict.evidence)}."
+    yield f"Confidence {verdict.confidence:.2f}: the share of noise-resampled copies with that shape."
+    chance, start = chance_loss(analysis.curve.context), analysis.landmarks.start
+    if chance is not None and start is not None:
+        penalty = analysis.curve.context.regularization_loss or 0.0
+        source = analysis.curve.context.chance_source or "ln of the number of classes, or as given"
+        first, guess, size = format_loss(start.loss), format_loss(chance), format_loss(abs(chance))
+        yield (
+            f"Start {verdict.start_state}: 1 + (first loss - regularisation - guessing) / |guessing| = 1 + "
+            f"({first} - {format_loss(penalty)} - {guess}) / {size}; "
+            f"better below {BETTER_THAN_CHANCE}, worse above {WORSE_THAN_CHANCE}. Guessing: {source}."
+        )
+    yield f"Smooth line: {smoothed.method}, window {smoothed.window:.3g} steps; slope is d loss / d log10(rate)."
+
+
+def _landmarks(analysis: Analysis) -> Iterable[str]:
+    for name in LANDMARKS:
+        mark = getattr(analysis.landmarks, name)
+        if mark is not None:
+            spread = "" if mark.low is None or mark.high is None else f", range {mark.low:.2e} to {mark.high:.2e}"
+            yield f"{name.replace('_', ' ').capitalize()}: rate {mark.lr:.2e}, loss {mark.loss:.4g}{spread}."
+
+
+def _causes(analysis: Analysis) -> Iterable[str]:
+    yield (
+        "Likelihood of a cause: 1 / (1 + exp(-s)), where s is its start plus the weight of each clue that holds; "
+        f"likely from {LIKELY}, told from {LEAST}."
+    )
+    for finding in analysis.findings:
+        yield f"{finding.code} {finding.name}: {_sum_of(finding)}, {finding.status}."
+    for finding in analysis.excluded:
+        yield f"{finding.code} {finding.name}, {str(finding.status).replace('-', ' ')}: {' '.join(finding.evidence)}"
+
+
+def _sum_of(finding: Finding) -> str:
+    terms = " ".join(f"{term:+.1f}" for term in finding.log_odds)
+    return f"s = {terms} = {sum(finding.log_odds):+.1f}, {finding.likelihood:.2f}"
+
+
+def _suggestions(analysis: Analysis) -> Iterable[str]:
+    by_method: dict[str, dict[Role, Suggestion]] = {}
+    for suggestion in analysis.suggestions:
+        by_method.setdefault(suggestion.method, {})[suggestion.role] = suggestion
+    for name, roles in by_method.items():
+        rates = "; ".join(f"{role} {_rate(suggestion)}" for role, suggestion in roles.items())
+        yield f"Method {name}: {rates}. {SUGGESTION_METHODS[name].says if name in SUGGESTION_METHODS else ''}".strip()
+
+
+def _rate(suggestion: Suggestion) -> str:
+    if suggestion.lr is None or suggestion.low is None or suggestion.high is None:
+        return "none"
+    return f"{suggestion.lr:.2e} ({format_lr(suggestion.low)} to {format_lr(suggestion.high)})"
