@@ -7,6 +7,7 @@ import pytest
 
 from keras_lrscan import analyze
 from keras_lrscan.cli import main
+from keras_lrscan.handbook import page
 from keras_lrscan.synthetic import synthetic_curve
 
 PNG = b"\x89PNG"
@@ -104,3 +105,28 @@ def test_analyze_reads_the_history_of_another_tool(capsys: pytest.CaptureFixture
     path = Path(__file__).parent / "data" / "peers" / "lightning.json"
     assert main(["analyze", str(path), "--averaging", "lightning"]) == 0
     assert "which is what Lightning stores" in " ".join(capsys.readouterr().out.split())
+
+
+def test_explain_prints_the_page_of_a_code_in_any_case(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "lrs301"]) == 0
+    assert capsys.readouterr().out == page("LRS301")
+    assert main(["explain", "LRS301", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"code": "LRS301", "page": page("LRS301")}
+
+
+def test_explain_refuses_a_code_that_no_rule_has(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "LRS999"]) == 2
+    assert "must be the code of a shape, trait or cause" in capsys.readouterr().err
+
+
+def test_explain_tells_a_file_for_beginners_and_for_experts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "scan.json"
+    analysis = analyze(synthetic_curve("u-shaped"))
+    analysis.save(path)
+    assert main(["explain", str(path)]) == 0
+    assert capsys.readouterr().out == analysis.explain()
+    assert main(["explain", str(path), "--level", "expert"]) == 0
+    assert capsys.readouterr().out == analysis.explain(level="expert")
+    assert main(["explain", str(path), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [part["heading"] for part in told["sections"]][:2] == ["", "What you see"]

@@ -67,6 +67,7 @@ ORDER = [
     "batches",
     "trials",
     "demo",
+    "handbook",
     "cli",
 ]
 """Modules from top to bottom; each imports only from those above it."""

@@ -1,0 +1,147 @@
+"""The page of one code: a shape, a trait or a cause, in Markdown, from the tables that the package itself uses."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import string
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from keras_lrscan.causes import CAUSES
+from keras_lrscan.errors import InvalidOptionError
+from keras_lrscan.facts import MEASURES
+from keras_lrscan.shapes import SHAPE_RULES
+from keras_lrscan.traits import TRAIT_RULES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from keras_lrscan.cause import Cause, Clue
+    from keras_lrscan.rules import Condition
+    from keras_lrscan.shapes import ShapeRule
+    from keras_lrscan.traits import TraitRule
+
+__all__ = ["CODES", "page"]
+
+SLOT_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        "chance_loss": "the loss of guessing",
+        "descent_start_lr": "the rate where the fall begins",
+        "elbow_lr": "the rate where the rise begins",
+        "end_loss": "the last loss",
+        "last_lr": "the last rate",
+        "lowest_loss": "the lowest loss",
+        "minimum_lr": "the rate of the lowest loss",
+        "num_points": "only a few",
+        "start_loss": "the first loss",
+        "start_lr": "the first rate",
+        "suggestion": "the suggested rate",
+        "reason": "",
+        "unknown_start": "",
+    }
+)
+"""Slot → what stands for it on a page about no particular curve."""
+
+
+def page(code: str) -> str:
+    """Returns the page of one code, in Markdown.
+
+    Args:
+        code: String, such as `"LRS101"`: the code of a shape, a trait or a cause.
+
+    Raises:
+        InvalidOptionError: If no rule has that code.
+
+    Example:
+    >>> print(page("LRS204").splitlines()[0])
+    # LRS204 spike
+    """
+    if code not in PAGES:
+        near = difflib.get_close_matches(code.upper(), CODES, n=3) or list(CODES[:3])
+        msg = f"Argument `code` must be the code of a shape, trait or cause. Received: code={code!r}. Near: {near}."
+        raise InvalidOptionError(msg)
+    name, parts = PAGES[code]()
+    blocks = [f"# {code} {name}"]
+    for heading, lines in parts.items():
+        if lines:
+            blocks += [f"## {heading}" if heading else "", "\n\n".join(lines)]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _shape(rule: ShapeRule) -> tuple[str, Mapping[str, Sequence[str]]]:
+    rules = "\n\nor\n\n".join(_conditions(conditions) for conditions in rule.when)
+    return str(rule.shape), {
+        "": [f"{rule.title[0].upper()}{rule.title[1:]}."],
+        "What you see": [_bullets(rule.sees)],
+        "What it means": [_bullets(rule.means)],
+        "Why (evidence)": [rules or "What remains when copies of the curve with other noise get different shapes."],
+        "What it does not mean": [_bullets(rule.is_not)],
+        "What to try, in order": [_bullets(rule.tries)],
+    }
+
+
+def _trait(rule: TraitRule) -> tuple[str, Mapping[str, Sequence[str]]]:
+    return rule.name, {"What you see": [_plain(rule.says)], "Why (evidence)": [_conditions(rule.when)]}
+
+
+def _cause(cause: Cause) -> tuple[str, Mapping[str, Sequence[str]]]:
+    which = "when all of this holds" if cause.when else "for every curve"
+    evidence = [
+        f"Considered {which}; its log odds then start at {cause.start:+.1f}.",
+        *([_clues(cause.when)] if cause.when else []),
+        *(["What adds to them:", _clues(cause.clues, weighted=True)] if cause.clues else []),
+        *(["Ruled out by any of:", _clues(cause.rules_out)] if cause.rules_out else []),
+        *(["Cannot happen where:", _clues(cause.not_for)] if cause.not_for else []),
+    ]
+    return cause.name, {
+        "": [cause.title],
+        "What it means": [cause.means],
+        "Why (evidence)": evidence,
+        "What it does not mean": [cause.is_not],
+        "What to try, in order": [cause.advice],
+        "Could also be": [f"To be sure: {cause.to_check}"],
+        "Learn more": [_bullets(f"<{source}>" for source in cause.sources)],
+    }
+
+
+def _plain(sentence: str) -> str:
+    """Returns the sentence with words in the place of its slots."""
+    named = {name for _, name, _, _ in string.Formatter().parse(sentence) if name}
+    words = {name: f"*{SLOT_WORDS[name]}*" if SLOT_WORDS[name] else "" for name in named}
+    return sentence.format_map(words).strip()
+
+
+def _bullets(sentences: Iterable[str]) -> str:
+    return "\n".join(f"- {_plain(sentence)}" for sentence in sentences)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _conditions(conditions: Iterable[Condition]) -> str:
+    rows = [(MEASURES[condition.feature].words, str(condition)) for condition in conditions]
+    return _table(("what is measured", "must be"), rows)
+
+
+def _clues(clues: Iterable[Clue], *, weighted: bool = False) -> str:
+    rows = []
+    for clue in clues:
+        test = "; ".join(f"{MEASURES[condition.feature].words}: {condition}" for condition in clue.when)
+        says = re.sub(r"\{\w+\}", "…", clue.says)
+        rows.append((*([f"{clue.weight:+.1f}"] if weighted else []), test, says))
+    return _table((*(["adds"] if weighted else []), "test", "what is said of it"), rows)
+
+
+PAGES: Mapping[str, Callable[[], tuple[str, Mapping[str, Sequence[str]]]]] = MappingProxyType(
+    {rule.code: partial(_shape, rule) for rule in SHAPE_RULES}
+    | {trait.code: partial(_trait, trait) for trait in TRAIT_RULES}
+    | {cause.code: partial(_cause, cause) for cause in CAUSES}
+)
+"""Code → its name and what its page says under each heading."""
+
+CODES = tuple(sorted(PAGES))
+"""Every code that has a page."""
