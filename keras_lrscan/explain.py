@@ -191,7 +191,8 @@ def _parts(analysis: Analysis) -> Iterable[tuple[str, Iterable[str]]]:
     then = [SCAN_AGAIN] if any(finding.code not in CODES_OF_RANGE for finding in mend) else []
     kind = [finding.advice for finding in likely[:1] if not mend]
     yield "What to try, in order", [*none_warranted, *first, *then, *rule.tries, *kind]
-    yield "Could also be", [_as_it_is(f"{finding.title} To check: {finding.to_check}") for finding in others]
+    open_ones = [_as_it_is(f"{finding.title} To check: {finding.to_check}") for finding in others]
+    yield "Could also be", [*open_ones, *_ruled_out(analysis)]
     yield "About this record", [_as_it_is(note) for note in analysis.curve.context.notes]
     yield "Learn more", _further(analysis, likely)
 
@@ -202,6 +203,12 @@ def _evidence(finding: Finding, told: set[str]) -> str:
     seen = [sentence for sentence in finding.evidence if sentence not in told]
     told.update(seen)
     return " ".join([f"{finding.title.rstrip('.')} ({finding.code}, {sure}).", finding.means, *seen])
+
+
+def _ruled_out(analysis: Analysis) -> list[str]:
+    names = [item.name for item in analysis.excluded if item.alarm and item.status == CauseStatus.RULED_OUT]
+    listed = ", ".join(name.replace("-", " ") for name in names)
+    return [f"Ruled out by numbers: {listed}. The expert's text has the numbers."] if names else []
 
 
 def _further(analysis: Analysis, likely: list[Finding]) -> list[str]:

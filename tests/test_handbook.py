@@ -46,5 +46,5 @@ def test_the_page_of_a_cause_prints_every_weight_and_source(cause: Cause) -> Non
 
 
 def test_an_unknown_code_is_refused_with_codes_near_it() -> None:
-    with pytest.raises(InvalidOptionError, match=r"Received: code='LRS1O1'\. Near: \['LRS1"):
+    with pytest.raises(InvalidOptionError, match=r"Received: code='LRS1O1'\. Near: \["):
         page("LRS1O1")
