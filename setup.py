@@ -44,6 +44,7 @@ setup(
         "tensorflow": ["tensorflow>=2.18", KERAS],
         "cpu": [*TENSORFLOW_CPU, KERAS],
         "demo": ["scikit-learn>=1.4"],
+        "tune": ["keras-tuner>=1.4.7", "optuna>=4", "tensorboard>=2.18"],
         "test": [*TEST, "scikit-learn>=1.4"],
         "dev": [*TEST, "scikit-learn>=1.4", "mypy>=1.13", "ruff>=0.12", "tox>=4.20"],
     },

@@ -26,7 +26,9 @@ from keras_lrscan.importers import (
     from_torch_lr_finder,
 )
 from keras_lrscan.plot import plot_curve
+from keras_lrscan.ranges import SearchRange
 from keras_lrscan.recognition import Recognition, recognise_averaging
+from keras_lrscan.tuning import hp_float, suggest_float
 
 __all__ = [
     "AVERAGES",
@@ -44,6 +46,7 @@ __all__ = [
     "Recognition",
     "ScanContext",
     "ScanError",
+    "SearchRange",
     "StopReason",
     "__version__",
     "analyze",
@@ -54,10 +57,12 @@ __all__ = [
     "from_ktrain",
     "from_lightning",
     "from_torch_lr_finder",
+    "hp_float",
     "last_scan",
     "load",
     "lr_scan",
     "plot_curve",
     "recognise_averaging",
+    "suggest_float",
     "undo_averaging",
 ]

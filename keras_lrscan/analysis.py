@@ -28,6 +28,7 @@ from keras_lrscan.features import (
 )
 from keras_lrscan.landmarks import Landmark, Landmarks, find_landmarks, with_ranges
 from keras_lrscan.plot import plot_curve
+from keras_lrscan.ranges import RangeKind, SearchRange, search_range
 from keras_lrscan.recognition import recognise_averaging
 from keras_lrscan.shapes import Shape, ShapeVerdict, classify
 from keras_lrscan.smoothing import Fit, SmoothedCurve, smooth
@@ -115,6 +116,18 @@ class Analysis:
             InvalidOptionError: If `method` or `role` is unknown.
         """
         return suggest(self.reading, method=method, role=role)
+
+    def search_range(self, *, kind: str = RangeKind.TO_ELBOW) -> SearchRange:
+        """Returns the rates that a hyper-parameter search should cover, on a log axis.
+
+        Args:
+            kind: One of `"to-elbow"`, from a tenth of the steepest fall to the onset of divergence, and
+                `"around-steepest"`, from a tenth of it to ten times it.
+
+        Raises:
+            InvalidOptionError: If `kind` is unknown.
+        """
+        return search_range(self.reading, kind=kind)
 
     def explain(self, *, level: str = "beginner") -> str:
         """Returns the explanation in words.

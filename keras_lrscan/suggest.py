@@ -82,8 +82,9 @@ def suggest(reading: Reading, *, method: str | SuggestionMethod = "default", rol
     name = method if isinstance(method, str) else getattr(method, "__name__", type(method).__name__)
     lr = chosen.rate(reading)
     if lr is None:
-        why = WHY_NONE.get(reading.verdict.shape, "The curve does not show the landmark that this method reads.")
-        return Suggestion(method=name, role=Role(role), lr=None, low=None, high=None, reason=why)
+        shape = reading.verdict.shape
+        shown = f"No rate is suggested: {WHY_NONE[shape]}" if shape in WHY_NONE else NO_LANDMARK
+        return Suggestion(method=name, role=Role(role), lr=None, low=None, high=None, reason=shown)
     lr *= PEAK_FACTOR if role == Role.ONE_CYCLE else 1.0
     high = lr * chosen.spread
     elbow = reading.landmarks.elbow
@@ -131,11 +132,13 @@ NEVER = frozenset({Shape.FLAT, Shape.DIVERGES_AT_ONCE, Shape.TOO_SHORT})
 
 WHY_NONE: Mapping[str, str] = MappingProxyType(
     {
-        Shape.NOISY: "No rate is suggested: the luck of single batches hides what the rate does.",
-        Shape.FLAT: "No rate is suggested: the loss did not answer to the rate at all.",
-        Shape.DIVERGES_AT_ONCE: "No rate is suggested: every rate of this test was already too large.",
-        Shape.TOO_SHORT: "No rate is suggested: there are too few points to read.",
-        Shape.UNCLEAR: "No rate is suggested: the curve has none of the shapes that could be read.",
+        Shape.NOISY: "the luck of single batches hides what the rate does.",
+        Shape.FLAT: "the loss did not answer to the rate at all.",
+        Shape.DIVERGES_AT_ONCE: "every rate of this test was already too large.",
+        Shape.TOO_SHORT: "there are too few points to read.",
+        Shape.UNCLEAR: "the curve has none of the shapes that could be read.",
     }
 )
 """Shape → why there is no suggestion, where there is none."""
+
+NO_LANDMARK = "The curve does not show the landmark that this method reads."

@@ -44,9 +44,11 @@ ORDER = [
     "words",
     "questions",
     "formulas",
+    "ranges",
     "explain",
     "plot",
     "analysis",
+    "tuning",
     "synthetic",
     "ramp",
     "stopping",
@@ -93,7 +95,8 @@ def test_every_module_has_its_place_in_the_order() -> None:
 
 
 @pytest.mark.parametrize(
-    "heavy", ["keras", "tf_keras", "tensorflow", "jax", "torch", "matplotlib", "sklearn", "jinja2"]
+    "heavy",
+    ["keras", "tf_keras", "tensorflow", "jax", "torch", "matplotlib", "sklearn", "jinja2", "keras_tuner", "optuna"],
 )
 def test_importing_the_package_does_not_load(heavy: str) -> None:
     code = f"import sys, keras_lrscan; sys.exit({heavy!r} in sys.modules)"

@@ -1,0 +1,109 @@
+"""Scores search ranges against sweeps: how often a range holds a good rate, and how long a search of it takes.
+
+Run with: python benchmarks/suggestions/ranges.py [results.npz] [--every N]
+
+A search draws rates evenly in their logarithm until one has a regret of at most 0.05. How many trials that takes in the
+mean is one over the share of the range that is that good; a range without any counts as 100 trials.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from score import GOOD, RESULTS, ROLES, _regret, as_scanned, context_of
+
+from keras_lrscan import analysis, analyze
+from keras_lrscan.ranges import RangeKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+    Ends = tuple[float, float]
+
+USUAL = (1e-5, 1e-1)
+MOST_TRIALS = 100
+FINE = 200
+"""Places in a decade at which regret is looked at."""
+
+GROUPS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
+    "all": lambda _: True,
+    "falls and breaks": lambda row: row["falls"] and row["breaks"],
+    "only falls": lambda row: row["falls"] and not row["breaks"],
+    "only breaks": lambda row: row["breaks"] and not row["falls"],
+    "trained": lambda row: row["trained"],
+    "fresh": lambda row: not row["trained"],
+}
+
+
+def read(item: tuple[int, Mapping[str, Any], Array, Array]) -> dict[str, Any]:
+    """Returns the ranges that one scan gives, by name, and what the curve shows."""
+    at, task, lr, loss = item
+    analysis.NUM_COPIES = 8
+    with np.errstate(all="ignore"):
+        found = analyze(as_scanned(lr, loss, context_of(task, lr)))
+    ranges: dict[str, Ends] = {"1e-5 to 1e-1": USUAL}
+    for kind in RangeKind:
+        one = found.search_range(kind=kind)
+        if one.low is not None and one.high is not None:
+            ranges[kind] = (one.low, one.high)
+    for role in ROLES:
+        suggestion = found.suggest(role=role)
+        if suggestion.low is not None and suggestion.high is not None:
+            ranges[f"suggested, {role}"] = (suggestion.low, suggestion.high)
+    marks = found.landmarks
+    return {
+        "task": at,
+        "ranges": ranges,
+        "falls": marks.steepest is not None,
+        "breaks": marks.elbow is not None,
+        "trained": task["start"] != "fresh",
+    }
+
+
+def share_good(regret: Callable[[float], float], ends: Ends) -> float:
+    """Returns the share of a range, on the log axis, that has a regret of at most 0.05."""
+    low, high = np.log10(ends)
+    places = np.linspace(low, high, max(2, math.ceil((high - low) * FINE)))
+    return float(np.mean([regret(10.0**place) <= GOOD for place in places]))
+
+
+def main() -> None:
+    """Prints a table for each role."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("results", nargs="?", type=Path, default=RESULTS)
+    parser.add_argument("--every", type=int, default=1, help="only every so many tasks, for a quick look")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    options = parser.parse_args()
+    with np.load(options.results) as file:
+        results = dict(file)
+    tasks, lr = json.loads(str(results["tasks"])), np.asarray(results["scan_lr"], float)
+    chosen = range(0, len(tasks), options.every)
+    work = [(at, tasks[at], lr, np.asarray(loss, float)) for at in chosen for loss in results["scan_loss"][at]]
+    with ProcessPoolExecutor(options.jobs) as pool:
+        rows = list(pool.map(read, work, chunksize=8))
+    for index, role in enumerate(ROLES):
+        print(f"\n{role}\n| scans | range | found | holds a good rate | decades, median | trials, median | mean |")
+        print("|---|---|---|---|---|---|---|")
+        regrets = {at: _regret(results, at, index) for at in chosen}
+        for title, belongs in GROUPS.items():
+            here = [row for row in rows if belongs(row) and regrets[row["task"]] is not None]
+            for name in dict.fromkeys(name for row in here for name in row["ranges"]):
+                found = [(row["ranges"][name], regrets[row["task"]]) for row in here if name in row["ranges"]]
+                trials = [1 / max(share_good(regret, ends), 1 / MOST_TRIALS) for ends, regret in found]
+                holds = np.mean([regret.lowest(*ends) <= GOOD for ends, regret in found])
+                decades = np.median([np.log10(high / low) for (low, high), _ in found])
+                cells = (f"{len(found) / len(here):.0%}", f"{holds:.0%}", f"{decades:.1f}")
+                print(f"| {title} | {name} | {' | '.join(cells)} | {np.median(trials):.1f} | {np.mean(trials):.1f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""Where to search for a rate: a `Reading` → `SearchRange`, or the reason why there is none."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from keras_lrscan.errors import unknown_option
+from keras_lrscan.suggest import NEVER, WHY_NONE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from keras_lrscan.methods import Reading
+
+__all__ = ["RangeKind", "SearchRange", "search_range"]
+
+STEEPEST_FACTOR = 10.0
+"""How far from the steepest fall to search, as proposed for hyper-parameter searches."""
+
+BELOW_ELBOW = 100.0
+"""How far below the onset of divergence to search where the loss never falls.
+
+In `benchmarks/suggestions`, at constant rate, 90 % of such ranges hold a rate of regret at most 0.05; of ranges of one
+and a half decades, 78 % do.
+"""
+
+
+class RangeKind(StrEnum):
+    """Which range to search."""
+
+    TO_ELBOW = "to-elbow"
+    """From a tenth of the steepest fall to the onset of divergence."""
+    AROUND_STEEPEST = "around-steepest"
+    """From a tenth of the steepest fall to ten times it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchRange:
+    """A range of rates to search, on a log axis, or the reason why there is none.
+
+    Attributes:
+        low: Lowest rate; `None` where the curve warrants no range.
+        high: Highest rate; `None` where the curve warrants no range.
+        kind: Which range it is.
+        reason: Where its ends come from, or why there is none.
+    """
+
+    low: float | None
+    high: float | None
+    kind: RangeKind
+    reason: str
+
+    @property
+    def decades(self) -> float | None:
+        """Width of the range in decades; `None` without a range."""
+        return None if self.low is None or self.high is None else math.log10(self.high / self.low)
+
+
+Ends = tuple[float, float, str] | str
+"""Low, high and where they come from; or why there are none."""
+
+
+def search_range(reading: Reading, *, kind: str = RangeKind.TO_ELBOW) -> SearchRange:
+    """Returns the rates worth a search.
+
+    Args:
+        reading: What was read from the curve.
+        kind: One of `"to-elbow"`, `"around-steepest"`.
+
+    Raises:
+        InvalidOptionError: If `kind` is unknown.
+
+    References:
+        A proposal in the fast.ai forum, thread 38331, "AutoLRFinder": search from a tenth of the steepest fall to the
+        elbow, or to ten times the steepest fall.
+    """
+    if kind not in list(RangeKind):
+        raise unknown_option("kind", kind, RangeKind)
+    shape = reading.verdict.shape
+    ends: Ends = NO_RANGE + WHY_NONE[shape] if shape in NEVER else ENDS[RangeKind(kind)](reading)
+    if isinstance(ends, str):
+        return SearchRange(low=None, high=None, kind=RangeKind(kind), reason=ends)
+    low, high, reason = ends
+    return SearchRange(low=low, high=high, kind=RangeKind(kind), reason=reason)
+
+
+def _to_elbow(reading: Reading) -> Ends:
+    steepest, elbow = reading.landmarks.steepest, reading.landmarks.elbow
+    if steepest is not None:
+        low = steepest.lr / STEEPEST_FACTOR
+        if elbow is not None:
+            return low, elbow.lr, "From a tenth of the steepest fall to where the loss begins to break."
+        last = float(10.0 ** reading.smoothed.log10_lr[-1])
+        return (
+            low,
+            last,
+            "From a tenth of the steepest fall to the last rate of the test: the loss did not break.",
+        )
+    if elbow is None:
+        return NO_RANGE + "the loss neither falls nor breaks."
+    reason = "The two decades below where the loss begins to break, since it never falls."
+    return elbow.lr / BELOW_ELBOW, elbow.lr, reason
+
+
+def _around_steepest(reading: Reading) -> Ends:
+    steepest = reading.landmarks.steepest
+    if steepest is None:
+        return NO_RANGE + 'the loss never falls, so there is no steepest fall. Search "to-elbow" instead.'
+    reason = "From a tenth of the steepest fall to ten times it."
+    return steepest.lr / STEEPEST_FACTOR, steepest.lr * STEEPEST_FACTOR, reason
+
+
+NO_RANGE = "There is no range to search: "
+
+ENDS: Mapping[RangeKind, Callable[[Reading], Ends]] = MappingProxyType(
+    {RangeKind.TO_ELBOW: _to_elbow, RangeKind.AROUND_STEEPEST: _around_steepest}
+)
+"""Kind → a function that returns its two ends, or why there are none."""

@@ -1,0 +1,19 @@
+"""Modules that an extra brings."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import Any
+
+import pytest
+
+
+def module(name: str) -> Any:  # noqa: ANN401 - modules without types
+    """The module of that name.
+
+    Where it is not installed the test is skipped, but not in the tox environment that installs it.
+    """
+    if os.environ.get("TOX_ENV_NAME") == "py":
+        return importlib.import_module(name)
+    return pytest.importorskip(name, exc_type=ImportError)
