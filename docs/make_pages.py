@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from keras_lrscan import LRCurve, analyze, plot_curve
 from keras_lrscan.facts import MEASURES
 from keras_lrscan.measures import format_lr
+from keras_lrscan.plot import FIGURE_SIZE
 from keras_lrscan.shapes import SHAPE_RULES
 from keras_lrscan.suggest import SUGGESTION_METHODS, Role
 from keras_lrscan.traits import TRAIT_RULES
@@ -152,7 +153,7 @@ def pages() -> dict[Path, str]:
 
 def draw(shape: str) -> None:
     """Draws the scan of one shape."""
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    figure = Figure(figsize=FIGURE_SIZE, layout="constrained")
     plot_curve(example(shape), ax=figure.subplots())
     path = HERE / "images" / "shapes" / f"{shape}.png"
     path.parent.mkdir(exist_ok=True)

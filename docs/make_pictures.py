@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from keras_lrscan import LRCurve, LRScan, undo_averaging
 from keras_lrscan.measures import format_lr
+from keras_lrscan.plot import FIGURE_SIZE
 from keras_lrscan.smoothing import smooth
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def scan_of_digits(name: str, num_epochs: int) -> None:
     model.fit(x, y, epochs=num_epochs, verbose=0)
     scan = LRScan(verbose=0)
     model.fit(x, y, epochs=3, callbacks=[scan], verbose=0)
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    figure = Figure(figsize=FIGURE_SIZE, layout="constrained")
     scan.plot(ax=figure.subplots())
     figure.savefig(HERE / "images" / f"{name}.png", dpi=100)
 

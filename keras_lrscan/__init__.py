@@ -25,6 +25,7 @@ from keras_lrscan.importers import (
     from_lightning,
     from_torch_lr_finder,
 )
+from keras_lrscan.pictured import describe_plot
 from keras_lrscan.plot import plot_curve
 from keras_lrscan.ranges import SearchRange
 from keras_lrscan.recognition import Recognition, recognise_averaging
@@ -50,6 +51,7 @@ __all__ = [
     "StopReason",
     "__version__",
     "analyze",
+    "describe_plot",
     "from_csv",
     "from_fastai",
     "from_json",

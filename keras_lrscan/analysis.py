@@ -144,9 +144,9 @@ class Analysis:
         """Returns the verdict in three lines."""
         return summarize(self)
 
-    def plot(self, *, ax: Axes | None = None) -> Axes:
+    def plot(self, *, ax: Axes | None = None, compare: bool | Sequence[str] = False) -> Axes:
         """Draws the curve; see `keras_lrscan.plot_curve`."""
-        return plot_curve(self, ax=ax)
+        return plot_curve(self, ax=ax, compare=compare)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain Python values that JSON can hold."""

@@ -19,6 +19,7 @@ from keras_lrscan.errors import LRScanError
 from keras_lrscan.explain import LEVELS, sections, title
 from keras_lrscan.handbook import page
 from keras_lrscan.importers import from_csv, read_curve
+from keras_lrscan.plot import FIGURE_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,6 +130,6 @@ def _json(data: dict[str, Any]) -> str:
 def _write_plot(analysis: Analysis, path: Path) -> None:
     from matplotlib.figure import Figure  # noqa: PLC0415 - needed for this option only
 
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    figure = Figure(figsize=FIGURE_SIZE, layout="constrained")
     analysis.plot(ax=figure.subplots())
     figure.savefig(path, dpi=150)

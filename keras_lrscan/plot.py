@@ -1,166 +1,329 @@
-"""Pictures: an `Analysis` → `matplotlib.axes.Axes`. Nothing is computed here but where to put the ink."""
+"""Pictures: an `Analysis` → `matplotlib.axes.Axes`. Nothing is computed here but where to put the ink.
+
+A picture must be understood alone: in a forum post, at 600 pixels, in a black-and-white print. So everything on it is
+named on it, colours come with a line style or a hatching of their own, and no text covers another.
+"""
 
 from __future__ import annotations
 
+import math
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_lrscan.features import chance_loss
+from keras_lrscan.labels import Label, place, spread, wrapped
 from keras_lrscan.measures import format_lr
-from keras_lrscan.shapes import SHAPE_RULES
+from keras_lrscan.panel import draw_band, draw_rates, panel_height, rates_to_show
+from keras_lrscan.pictured import GUESSING_WITH, caption, count_off_top, guessing_level, title, view
+from keras_lrscan.regions import RegionKind, regions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
     from keras_lrscan.analysis import Analysis
+    from keras_lrscan.landmarks import Landmark
 
-__all__ = ["plot_curve"]
+    Array = NDArray[np.float64]
+
+__all__ = ["FIGURE_SIZE", "plot_curve"]
+
+FIGURE_SIZE = (7.2, 5.0)
+"""Inches: at 600 pixels wide, the smallest letters are then 10 pixels high."""
 
 # Okabe and Ito's colours, told apart with every common kind of colour blindness.
-RAW, SMOOTH, GOOD, BAD, MARK = "#999999", "#0072B2", "#009E73", "#D55E00", "#000000"
+RAW, SMOOTH, BAD = "#808080", "#0072B2", "#D55E00"
 
-HEADROOM = 0.6
-"""Losses above the larger of start and chance by more than this share of the view's height are cut off."""
+SMALL, SMALLEST = 9.5, 9.0
+"""Sizes of letters (points)."""
 
-LABELS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
+FILLS: Mapping[RegionKind, Mapping[str, Any]] = MappingProxyType(
     {
-        "steepest": ("steepest fall", {"xytext": (-10, 0), "ha": "right", "va": "center"}),
-        "minimum": ("lowest loss", {"xytext": (0, -8), "ha": "center", "va": "top"}),
-        "elbow": ("starts to rise", {"xytext": (10, 0), "ha": "left", "va": "center"}),
+        RegionKind.SMALL: {"facecolor": RAW, "alpha": 0.16},
+        RegionKind.LEVEL: {"facecolor": RAW, "alpha": 0.16},
+        RegionKind.DRIFTING: {"facecolor": BAD, "alpha": 0.10, "hatch": "."},
+        RegionKind.LEARNING: {"facecolor": "none"},
+        RegionKind.BREAKING: {"facecolor": BAD, "alpha": 0.16, "hatch": "//"},
+        RegionKind.BROKEN: {"facecolor": BAD, "alpha": 0.26, "hatch": "xx"},
     }
 )
-"""Landmark → (its name on the plot, where the name stands from the mark)."""
+"""How the ground of each stretch is filled; the hatching tells them apart in black and white."""
 
-LARGEST_CLIMB = 3.0
-"""What climbs before the rise is shown up to this many times the height of the rest."""
-
-LEAST_VIEW = 0.25
-"""The view is at least this share of the first loss high, so that a flat curve looks flat."""
+LABELS: Mapping[str, tuple[str, float]] = MappingProxyType(
+    {"elbow": ("starts to rise", 0.25), "minimum": ("lowest loss", -0.5), "steepest": ("steepest fall", 1.0)}
+)
+"""Landmark → (its name on the plot, where the name stands by preference: half turns from the right)."""
 
 
 def plot_curve(
     analysis: Analysis,
     *,
     ax: Axes | None = None,
+    compare: bool | Sequence[str] = False,
     raw_kw: Mapping[str, Any] | None = None,
     line_kw: Mapping[str, Any] | None = None,
 ) -> Axes:
-    """Draws raw and smoothed loss over the learning rate, with landmarks, suggestion and chance level named.
+    """Draws raw and smoothed loss over the learning rate, with everything on the picture named on it.
+
+    Stretches of rates are shaded and named, landmarks carry their rates and ranges, the loss of guessing is a dotted
+    line, and the suggested range is a bar along the bottom.
 
     Args:
         analysis: What was read from the curve.
-        ax: Axes to draw on; a new figure's by default.
+        ax: Axes to draw on; a new figure's by default. Its size should be final: texts are placed by it.
+        compare: Also mark the rates that the rules of other tools would pick: `True`, or a list of methods, keys of
+            `keras_lrscan.suggest.SUGGESTION_METHODS`.
         raw_kw: Passed on to the line of batch losses.
         line_kw: Passed on to the smoothed line.
 
     Returns:
         The axes. Losses far above everything of interest are cut off, and a note on the axes says so.
 
+    Raises:
+        InvalidOptionError: If `compare` names an unknown method.
+
     Example:
     >>> import matplotlib
     >>> matplotlib.use("agg")
     >>> from keras_lrscan import analyze, plot_curve
     >>> from keras_lrscan.synthetic import synthetic_curve
-    >>> ax = plot_curve(analyze(synthetic_curve("u-shaped")))
-    >>> ax.get_xlabel()
-    'learning rate (log scale)'
+    >>> ax = plot_curve(analyze(synthetic_curve("u-shaped")), compare=["steepest", "valley"])
+    >>> ax.get_title(loc="left")
+    'A U: the textbook curve'
     """
+    rates = rates_to_show(analysis, compare)
     if ax is None:
         from matplotlib import pyplot as plt  # noqa: PLC0415 - `import keras_lrscan` must not load matplotlib
 
-        _, ax = plt.subplots(figsize=(8, 4.5), layout="constrained")
-    curve, smoothed = analysis.curve, analysis.smoothed
-    finite = np.isfinite(curve.loss)
-    ax.plot(
-        curve.lr[finite],
-        curve.loss[finite],
-        **{"color": RAW, "lw": 0.8, "alpha": 0.8, "label": "loss of each batch", **(raw_kw or {})},
-    )
-    ax.plot(
-        10.0**smoothed.log10_lr, smoothed.loss, **{"color": SMOOTH, "lw": 2, "label": "smoothed", **(line_kw or {})}
-    )
-    ax.set_xscale("log")
-    ax.set_xlabel("learning rate (log scale)")
-    ax.set_ylabel("loss of one batch")
-    bottom, top = _view(analysis)
-    ax.set_ylim(bottom, top)
-    _draw_suggestion(ax, analysis)
-    _draw_landmarks(ax, analysis)
-    _draw_chance(ax, analysis, bottom, top)
-    cut = int((curve.loss[finite] > top).sum() + (~finite).sum())
-    if cut:
-        note = f"{cut} batch{'es' if cut > 1 else ''} off the top"
-        ax.annotate(note, (0.01, 0.98), xycoords="axes fraction", va="top", fontsize=8, color=BAD)
-    title = next(rule.title for rule in SHAPE_RULES if rule.code == analysis.verdict.code)
-    ax.set_title(f"{title[0].upper()}{title[1:]}", loc="left")
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, fontsize=8, frameon=False)
-    ax.spines[["top", "right"]].set_visible(False)
+        _, ax = plt.subplots(figsize=FIGURE_SIZE, layout="constrained")
+    _draw_lines(ax, analysis, raw_kw or {}, line_kw or {})
+    _dress(ax, analysis)
+    marked = _draw_landmarks(ax, analysis)
+    _draw_regions(ax, analysis)
+    draw_band(ax, analysis.suggestion)
+    _draw_legend(ax)
+    _settle(ax)
+    bottom, top = view(analysis)
+    share = min(panel_height(rates) * ax.figure.dpi / 72 / ax.get_window_extent().height, 0.6)
+    ax.set_ylim(bottom - (top - bottom) * share / (1 - share), top)
+    ax.set_yticks([tick for tick in ax.get_yticks() if bottom <= tick <= top])
+    _name_regions(ax, analysis)
+    taken = [*draw_rates(ax, rates, share), *_note_off_top(ax, analysis, top), *_draw_guessing(ax, analysis)]
+    _label(ax, analysis, marked, np.array(taken).reshape(-1, 4))
     return ax
 
 
-def _view(analysis: Analysis) -> tuple[float, float]:
-    """Returns the range of losses to show: from the lowest to a little above what the model started with."""
-    finite = analysis.curve.loss[np.isfinite(analysis.curve.loss)]
-    marks, smooth = analysis.landmarks, analysis.smoothed.loss
-    if marks.start is None or not smooth.size:
-        return 0.0, 1.0
-    chance = chance_loss(analysis.curve.context)
-    noise = min(3 * float(np.median(analysis.smoothed.noise)), abs(marks.start.loss))
-    low = min(float(smooth.min()) - noise, float(np.percentile(finite, 2)))
-    high = max(marks.start.loss + noise, *([] if chance is None else [chance]), low)
-    height = max(high - low, LEAST_VIEW * abs(marks.start.loss), 1e-9)
-    calm = smooth[: len(smooth) if marks.elbow is None else marks.elbow.index + 1]
-    high = max(high, min(float(calm.max()) + noise, high + LARGEST_CLIMB * height))
-    height = max(high - low, height)
-    top = min(high + HEADROOM * height, float(finite.max()) + 0.05 * height)
-    bottom = low - 0.2 * height
-    if finite.min() >= 0:
-        bottom = max(bottom, -0.08 * height)
-    return bottom, max(top, high + 0.2 * height)
+def _draw_lines(ax: Axes, analysis: Analysis, raw_kw: Mapping[str, Any], line_kw: Mapping[str, Any]) -> None:
+    curve, smoothed = analysis.curve, analysis.smoothed
+    finite = np.isfinite(curve.loss)
+    raw = {"color": RAW, "lw": 0.9, "alpha": 0.8, "label": "loss of each batch"}
+    ax.plot(curve.lr[finite], curve.loss[finite], **{**raw, **raw_kw})
+    line = {"color": SMOOTH, "lw": 2.2, "label": "the same without its noise"}
+    ax.plot(10.0**smoothed.log10_lr, smoothed.loss, **{**line, **line_kw})
 
 
-def _draw_suggestion(ax: Axes, analysis: Analysis) -> None:
-    suggestion = analysis.suggestion
-    if suggestion.lr is None or suggestion.low is None or suggestion.high is None:
-        return
-    label = f"suggested: about {format_lr(suggestion.lr)}"
-    ax.axvspan(suggestion.low, suggestion.high, color=GOOD, alpha=0.15, lw=0)
-    ax.axvline(suggestion.lr, color=GOOD, lw=2, label=label)
+def _dress(ax: Axes, analysis: Analysis) -> None:
+    """Names title and axes, with rates written as they are everywhere else in the text."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: PLC0415 - as above
+
+    ax.set_xscale("log")
+    low, high = float(analysis.curve.lr[0]), float(analysis.curve.lr[-1])
+    room = max((high / low) ** 0.015, 1.01)
+    ax.set_xlim(low / room, high * room)
+    rate = FuncFormatter(lambda lr, _: format_lr(lr))
+    ax.xaxis.set_major_formatter(rate)
+    narrow = high / low < 30  # noqa: PLR2004 - a decade and a half has too few powers of ten for an axis
+    ax.xaxis.set_minor_locator(LogLocator(subs=(2, 5) if narrow else tuple(range(2, 10)), numticks=99))
+    ax.xaxis.set_minor_formatter(rate if narrow else NullFormatter())
+    ax.tick_params(which="both", labelsize=SMALLEST)
+    width = 0.97 * ax.get_window_extent().width
+    along = "learning rate, raised after every batch (log scale)"
+    ax.set_xlabel(wrapped(ax, along, width=width, style={"fontsize": SMALL}), fontsize=SMALL)
+    up = wrapped(
+        ax, "loss of one batch (lower is better)", width=0.75 * ax.get_window_extent().height, style={"fontsize": SMALL}
+    )
+    ax.set_ylabel(up, fontsize=SMALL)
+    ax.spines[["top", "right"]].set_visible(False)
+    words = wrapped(ax, caption(analysis), width=width, style={"fontsize": SMALL})
+    above = SMALL * 2.1
+    ax.annotate(
+        words,
+        (0, 1),
+        xycoords="axes fraction",
+        xytext=(0, above),
+        textcoords="offset points",
+        fontsize=SMALL,
+        va="bottom",
+    )
+    lines = 1 + words.count("\n")
+    heading: dict[str, Any] = {"fontsize": 13, "fontweight": "bold"}
+    ax.set_title(
+        wrapped(ax, title(analysis), width=width, style=heading),
+        loc="left",
+        pad=above + lines * SMALL * 1.45 + 3,
+        **heading,
+    )
 
 
-def _draw_landmarks(ax: Axes, analysis: Analysis) -> None:
-    for name, (label, place) in LABELS.items():
-        mark = getattr(analysis.landmarks, name)
-        if mark is None or (name == "minimum" and not analysis.landmarks.valleys):
-            continue
-        colour = BAD if name == "elbow" else MARK
-        ax.plot([mark.lr], [mark.loss], "o", color=colour, ms=6, zorder=5)
-        if mark.low is not None and mark.high is not None:
-            ax.plot([mark.low, mark.high], [mark.loss] * 2, color=colour, lw=1.5, alpha=0.5, zorder=4)
-        ax.annotate(
-            f"{label}\n{format_lr(mark.lr)}",
-            (mark.lr, mark.loss),
-            textcoords="offset points",
-            fontsize=8,
-            color=colour,
-            **place,
+def _draw_landmarks(ax: Axes, analysis: Analysis) -> dict[str, Label]:
+    """Draws the marks with their ranges and returns what is to be written beside them."""
+    marked: dict[str, Label] = {}
+    ink = _ink()
+    for name, mark in _marks(analysis).items():
+        known = "turning point, with its margin of error" if not marked else None
+        reach = [[mark.lr - (mark.low or mark.lr)], [(mark.high or mark.lr) - mark.lr]]
+        ax.errorbar(
+            [mark.lr], [mark.loss], xerr=reach, fmt="o", color=ink, ms=6, lw=1.6, capsize=3, zorder=5, label=known
         )
+        words, prefers = LABELS[name]
+        marked[name] = Label(text=f"{words}: {format_lr(mark.lr)}", x=mark.lr, y=mark.loss, prefers=prefers * math.pi)
+    return marked
 
 
-def _draw_chance(ax: Axes, analysis: Analysis, bottom: float, top: float) -> None:
-    chance = chance_loss(analysis.curve.context)
-    if chance is not None and bottom < chance < top:
-        ax.axhline(chance, color=MARK, lw=0.8, ls=":")
-        text = "guessing"
+def _marks(analysis: Analysis) -> dict[str, Landmark]:
+    """Returns the landmarks to draw, the most important first."""
+    found = {name: getattr(analysis.landmarks, name) for name in LABELS}
+    if not analysis.landmarks.valleys:
+        found.pop("minimum")
+    return {name: mark for name, mark in found.items() if mark is not None}
+
+
+def _draw_regions(ax: Axes, analysis: Analysis) -> None:
+    found = regions(analysis)
+    for region in found:
+        ax.axvspan(region.low, region.high, edgecolor=BAD, lw=0, zorder=0, **FILLS[region.kind])
+    for region in found[1:]:
+        ax.axvline(region.low, color=_ink(), lw=0.8, ls=(0, (2, 3)), zorder=1)
+
+
+def _name_regions(ax: Axes, analysis: Analysis) -> None:
+    """Writes the names of the stretches above the axes, each as near its stretch as there is room."""
+    found = regions(analysis)
+    unit = ax.figure.dpi / 72
+    style: dict[str, Any] = {"fontsize": SMALL, "fontweight": "bold", "ha": "center", "va": "bottom"}
+    texts = [
         ax.annotate(
-            text,
-            (0, chance),
-            xycoords=("axes fraction", "data"),
-            xytext=(2, 4),
-            textcoords="offset points",
-            fontsize=8,
+            str(region.kind), (0, 1), xycoords="axes fraction", xytext=(0, 4), textcoords="offset points", **style
         )
+        for region in found
+    ]
+    box = ax.get_window_extent()
+    widths = [text.get_window_extent().width + SMALL * unit for text in texts]
+    shrunk = min(1.0, box.width / max(sum(widths), 1.0))
+    widths = [width * shrunk for width in widths]
+    to_x = ax.transData.transform
+    centres = [float(to_x((math.sqrt(region.low * region.high), 0))[0]) for region in found]
+    for text, x in zip(texts, spread(centres, widths, low=box.x0, high=box.x1), strict=True):
+        text.set_fontsize(SMALL * shrunk)
+        text.xy = ((x - box.x0) / box.width, 1)
+        text.set_in_layout(False)
+
+
+def _draw_legend(ax: Axes) -> None:
+    """Writes the legend under the name of the axis, in two columns if there is room."""
+    from matplotlib.transforms import ScaledTranslation  # noqa: PLC0415 - as above
+
+    lines = 1 + ax.get_xlabel().count("\n")
+    below = ax.transAxes + ScaledTranslation(0, -(2.4 + 1.2 * lines) * SMALL / 72, ax.figure.dpi_scale_trans)
+    place_of_legend: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": below}
+    for num_columns in (2, 1):
+        legend = ax.legend(
+            ncols=num_columns, fontsize=SMALLEST, frameon=False, borderaxespad=0, borderpad=0.2, **place_of_legend
+        )
+        if legend.get_window_extent().width <= ax.get_window_extent().width:
+            break
+
+
+def _settle(ax: Axes) -> None:
+    """Lets the figure make room for titles and legend, so that sizes on the axes can be measured."""
+    figure = ax.figure.canvas.figure
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+
+
+def _note_off_top(ax: Axes, analysis: Analysis, top: float) -> Iterable[Array]:
+    cut = count_off_top(analysis, top)
+    if not cut:
+        return ()
+    text = ax.annotate(
+        f"\N{UPWARDS ARROW} {cut} batch{'es' if cut > 1 else ''} off the top",
+        (1, 1),
+        xycoords="axes fraction",
+        xytext=(-3, -3),
+        textcoords="offset points",
+        ha="right",
+        va="top",
+        fontsize=SMALLEST,
+        zorder=6,
+        bbox=_ground(ax),
+    )
+    return (np.asarray(text.get_window_extent().extents),)
+
+
+def _draw_guessing(ax: Axes, analysis: Analysis) -> Iterable[Array]:
+    """Draws the loss of guessing as a line with its name, or says that it is off the view."""
+    level = guessing_level(analysis)
+    if level is None:
+        return ()
+    bottom, top = view(analysis)
+    inside = bottom < level < top
+    words = GUESSING_WITH[level != (guessing_level(analysis, regularized=False))].format(level=f"{level:.3g}")
+    if inside:
+        ax.axhline(level, color=_ink(), lw=1.2, ls=(0, (1, 2)), zorder=2)
+    else:
+        words += ", above this view" if level >= top else ", below this view"
+    text = ax.annotate(
+        words,
+        (0, level if inside else (top if level >= top else bottom)),
+        xycoords=("axes fraction", "data"),
+        xytext=(4, -3 if level >= top else 3),
+        textcoords="offset points",
+        va="top" if level >= top else "bottom",
+        fontsize=SMALLEST,
+        zorder=6,
+        bbox=_ground(ax),
+    )
+    return (np.asarray(text.get_window_extent().extents),)
+
+
+def _label(ax: Axes, analysis: Analysis, marked: Mapping[str, Label], taken: Array) -> None:
+    """Writes the names of the landmarks where they hide least."""
+    curve = ax.transData.transform(np.column_stack([10.0**analysis.smoothed.log10_lr, analysis.smoothed.loss]))
+    box = ax.get_window_extent()
+    ends = [curve, *(_ends(ax, mark) for mark in _marks(analysis).values())]
+    for region in regions(analysis)[1:]:
+        x = ax.transData.transform((region.low, 1))[0]
+        ends.append(np.array([[x, box.y0], [x, box.y1]]))
+    level = guessing_level(analysis)
+    if level is not None:
+        y = ax.transData.transform((1, level))[1]
+        ends.append(np.array([[box.x0, y], [box.x1, y]]))
+    lines = np.vstack([_dotted(part) for part in ends])
+    place(ax, list(marked.values()), lines=lines, taken=taken, style={"fontsize": SMALLEST, "color": _ink()})
+
+
+def _ends(ax: Axes, mark: Landmark) -> Array:
+    """Returns the ends of a landmark's range, in display units."""
+    ends = ax.transData.transform([(mark.low or mark.lr, mark.loss), (mark.high or mark.lr, mark.loss)])
+    return np.asarray(ends, dtype=float)
+
+
+def _dotted(line: Array) -> Array:
+    """Returns dots along a line, from end to end, closer together than letters are wide."""
+    steps = np.linspace(0, len(line) - 1, 40 if len(line) == 2 else 600)  # noqa: PLR2004 - straight, or a curve
+    return np.column_stack([np.interp(steps, np.arange(len(line)), column) for column in line.T]) if len(line) else line
+
+
+def _ink() -> str:
+    from matplotlib import rcParams  # noqa: PLC0415 - as above
+
+    return str(rcParams["text.color"])
+
+
+def _ground(ax: Axes) -> dict[str, Any]:
+    """Returns the ground of a text that may stand on lines."""
+    return {"facecolor": ax.get_facecolor(), "alpha": 0.8, "lw": 0, "pad": 1}

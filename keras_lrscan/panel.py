@@ -1,0 +1,152 @@
+"""The panel of rates along the bottom of a plot: the suggestion with its range, and what other rules would pick."""
+
+from __future__ import annotations
+
+import math
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keras_lrscan.errors import unknown_option
+from keras_lrscan.measures import format_lr
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from keras_lrscan.analysis import Analysis
+    from keras_lrscan.suggest import Suggestion
+
+    Array = NDArray[np.float64]
+
+__all__ = ["RULES_OF_OTHERS", "draw_band", "draw_rates", "panel_height", "rates_to_show"]
+
+RULES_OF_OTHERS: Mapping[str, str] = MappingProxyType(
+    {
+        "steepest": "steepest fall (Lightning, torch-lr-finder, ktrain)",
+        "minimum/10": "a tenth of the lowest loss's rate (fastai, ktrain)",
+        "valley": "valley (fastai, ktrain)",
+        "slide": "slide (fastai)",
+        "elbow/10": "a tenth of where it rises (Howard)",
+    }
+)
+"""Method → its rule in words, and who uses it. All are read from the line without lag, and not from an average."""
+
+GOOD = "#009E73"
+
+ROW = 14.0
+"""Height of a row (points)."""
+
+SIZE = 9.0
+"""Size of the letters (points)."""
+
+GAP = 9.0
+"""Room between a mark and its name (points)."""
+
+LEFT, RIGHT = "\N{LEFTWARDS ARROW} ", "\N{RIGHTWARDS ARROW} "
+"""Before the name of a rate that the scan did not reach."""
+
+
+def rates_to_show(analysis: Analysis, compare: bool | Sequence[str]) -> tuple[Suggestion, ...]:  # noqa: FBT001 - as in `plot_curve`
+    """Returns the suggestion and, with `compare`, those of other rules; none that has no rate.
+
+    Args:
+        analysis: What was read from the curve.
+        compare: Whether to show the rules of other tools, or names of methods.
+
+    Raises:
+        InvalidOptionError: If `compare` names an unknown method.
+    """
+    others = list(RULES_OF_OTHERS) if compare is True else list(compare or ())
+    known = {item.method: item for item in analysis.suggestions if item.role == analysis.suggestion.role}
+    unknown = [name for name in others if name not in known]
+    if unknown:
+        raise unknown_option("compare", unknown[0], known)
+    shown = (analysis.suggestion, *(known[name] for name in others if name != analysis.suggestion.method))
+    return tuple(item for item in shown if item.lr is not None)
+
+
+def panel_height(rates: Sequence[Suggestion]) -> float:
+    """Returns the height of the panel (points)."""
+    return ROW * len(rates) + (0.5 * ROW if rates else 0.0)
+
+
+def draw_band(ax: Axes, suggestion: Suggestion) -> None:
+    """Draws the suggested rate and its range over the whole height of the axes."""
+    if suggestion.lr is None or suggestion.low is None or suggestion.high is None:
+        return
+    ax.axvspan(suggestion.low, suggestion.high, facecolor=GOOD, alpha=0.16, lw=0, zorder=0.5)
+    words = f"suggested: about {format_lr(suggestion.lr)}, and its range"
+    ax.axvline(suggestion.lr, color=GOOD, lw=2.2, ls=(0, (5, 2)), zorder=1.5, label=words)
+
+
+def draw_rates(ax: Axes, rates: Sequence[Suggestion], share: float) -> list[Array]:
+    """Draws one row a rate on the lowest `share` of the axes, the suggestion uppermost.
+
+    Args:
+        ax: The axes.
+        rates: What to draw, each with a rate.
+        share: Height of the panel, from 0 to 1.
+
+    Returns:
+        The box that the panel takes, in display units, as left, bottom, right, top.
+    """
+    if not rates:
+        return []
+    from matplotlib import rcParams  # noqa: PLC0415 - `import keras_lrscan` must not load matplotlib
+    from matplotlib.patches import Rectangle  # noqa: PLC0415 - as above
+
+    ink = rcParams["text.color"]
+    across = ax.get_xaxis_transform()
+    ax.add_patch(Rectangle((0, 0), 1, share, transform=ax.transAxes, facecolor=ax.get_facecolor(), zorder=2.5, lw=0))
+    ax.plot([0, 1], [share] * 2, transform=ax.transAxes, color=ink, lw=0.8, zorder=3)
+    rows = (np.arange(len(rates))[::-1] + 0.75) * share * ROW / panel_height(rates)
+    first, last = ax.get_xlim()
+    for item, y in zip(rates, rows, strict=True):
+        ours = item.method == "default"
+        rate, low, high = (float(lr or math.nan) for lr in (item.lr, item.low, item.high))
+        if ours:
+            _draw_suggestion(ax, rate, (low, high), y)
+        elif first <= rate <= last:
+            ax.plot([rate], [y], "D", transform=across, mfc=ax.get_facecolor(), mec=ink, ms=5, mew=1.4, zorder=4)
+        ends = [min(max(end, first), last) for end in ((low, high) if ours else (rate, rate))]
+        arrow = LEFT if rate < first else RIGHT if rate > last else ""
+        names = ("suggested",) if ours else (RULES_OF_OTHERS.get(item.method, item.method), item.method)
+        _write_beside(ax, [f"{arrow}{name}: {format_lr(rate)}" for name in names], ends, y, bold=ours)
+    box = ax.get_window_extent()
+    return [np.array([box.x0, box.y0, box.x1, box.y0 + share * box.height])]
+
+
+def _draw_suggestion(ax: Axes, rate: float, ends: tuple[float, float], y: float) -> None:
+    across = ax.get_xaxis_transform()
+    ax.plot(ends, [y, y], transform=across, color=GOOD, lw=4, solid_capstyle="butt", zorder=4)
+    ax.plot(ends, [y, y], "|", transform=across, color=GOOD, ms=10, mew=2.5, zorder=4)
+    ax.plot([rate], [y], "o", transform=across, color=GOOD, ms=8, zorder=5)
+
+
+def _write_beside(ax: Axes, versions: Sequence[str], ends: Sequence[float], y: float, *, bold: bool) -> None:
+    """Writes the first version that fits at the side of a mark where there is more room, else the last."""
+    box = ax.get_window_extent()
+    left, right = (float(ax.transData.transform((end, 0))[0]) for end in ends)
+    rightwards = box.x1 - right >= left - box.x0
+    room = max(box.x1 - right, left - box.x0) - GAP * ax.figure.dpi / 72
+    for words in versions:
+        text = ax.annotate(
+            words,
+            (ends[1] if rightwards else ends[0], y),
+            xycoords=ax.get_xaxis_transform(),
+            xytext=(GAP if rightwards else -GAP, 0),
+            textcoords="offset points",
+            ha="left" if rightwards else "right",
+            va="center_baseline",
+            fontsize=SIZE,
+            fontweight="bold" if bold else "normal",
+            zorder=5,
+        )
+        text.set_in_layout(False)
+        if words == versions[-1] or text.get_window_extent().width <= room:
+            return
+        text.remove()
