@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.optimize import minimize_scalar
 
+from keras_lrscan.arrays import even_rows
 from keras_lrscan.randomness import RandomStates
 from keras_lrscan.targets import CLOSED_FORM, UnknownTargetError, loss_function_name, loss_setting, targets
 
@@ -172,15 +173,8 @@ def _of_codes(target: Target) -> tuple[Array, None, list[Array], float]:
 def _thinned(labels: Array, weights: Array | None) -> tuple[Array, Array | None]:
     if labels.size <= MAX_COUNTED:
         return labels, weights
-    kept = _rows(labels.size, MAX_COUNTED)
+    kept = even_rows(labels.size, MAX_COUNTED)
     return labels[kept], None if weights is None else weights[kept]
-
-
-def _rows(size: int, num: int) -> Array:
-    """Returns `num` of `size` places: one in each of as many equal stretches, always the same ones."""
-    if num >= size:
-        return np.arange(size)
-    return ((np.arange(num) + np.random.default_rng(0).random(num)) * (size / num)).astype(np.int64)
 
 
 def _of_targets(target: Target) -> tuple[Array, Array | None, list[Array]]:
@@ -191,7 +185,7 @@ def _of_targets(target: Target) -> tuple[Array, Array | None, list[Array]]:
         msg = f"their shape {labels.shape} does not go with that of the output, {target.shape}"
         raise UnknownTargetError(msg)
     num = min(MAX_ROWS, max(MIN_ROWS, MAX_NUMBERS // max(1, labels[0].size)))
-    rows = _rows(len(labels), num)
+    rows = even_rows(len(labels), num)
     labels = labels[rows].astype(float)
     weights = None if target.weights is None else target.weights[rows]
     if not np.isfinite(labels).all() or (labels == labels[:1]).all():

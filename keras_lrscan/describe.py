@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.chance import chance_of
+from keras_lrscan.data_facts import array_facts, given_to_fit, source_facts
+from keras_lrscan.settings import loss_name, loss_settings, optimizer_settings
 from keras_lrscan.siblings import fit_frame
 from keras_lrscan.targets import loss_weights
+from keras_lrscan.topology import num_outputs, output_activation
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -31,9 +33,11 @@ def describe(host: Host, control: RateControl, planned: ScanContext) -> ScanCont
         control: The optimizer's rate.
         planned: What is known of the run.
     """
-    model = host.model
-    loss_name = _loss_name(host)
-    chance = chance_of(host, fit_frame())
+    model, frame = host.model, fit_frame()
+    name = loss_name(host)
+    chance = chance_of(host, frame)
+    local = dict(frame.f_locals) if frame is not None else {}
+    given = given_to_fit(local)
     return dataclasses.replace(
         planned,
         framework=host.framework,
@@ -42,10 +46,16 @@ def describe(host: Host, control: RateControl, planned: ScanContext) -> ScanCont
         momentum=control.momentum,
         optimizer_lr=control.lr,
         optimizer_iterations=control.iterations,
-        loss_name=loss_name,
-        num_classes=_num_classes(model, loss_name),
+        **optimizer_settings(model.optimizer),
+        loss_name=name,
+        **loss_settings(host),
+        output_activation=output_activation(model),
+        num_outputs=num_outputs(host),
+        num_classes=_num_classes(model, name),
         chance_loss=chance.loss,
         chance_source=chance.source,
+        **source_facts(local),
+        **(array_facts(host, given) if given is not None else {}),
         regularization_loss=host.regularization_loss(),
         num_trainable_params=_num_scalars(model.trainable_variables),
         num_frozen_params=_num_scalars(model.non_trainable_weights),
@@ -75,20 +85,6 @@ def _shuffles_anew(data: Any) -> bool:  # noqa: ANN401
             return True
         waiting.extend(getattr(item, "_inputs", list)())
     return False
-
-
-def _loss_name(host: Host) -> str | None:
-    """Keras's name of a single loss; `None` for none or several."""
-    loss = host.model.loss
-    if isinstance(loss, (list, tuple, dict)):
-        values = list(loss.values()) if isinstance(loss, dict) else list(loss)
-        loss = values[0] if len(values) == 1 else None
-    if loss is None:
-        return None
-    if isinstance(loss, str):
-        loss = host.library.losses.get(loss)
-    name = getattr(getattr(loss, "fn", loss), "__name__", None) or type(loss).__name__
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
 def _num_classes(model: Any, loss_name: str | None) -> int | None:  # noqa: ANN401

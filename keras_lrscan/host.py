@@ -116,6 +116,11 @@ class Host:
         """Makes the optimizer's slots."""
         build_optimizer(self.model.optimizer, self.model.trainable_variables)
 
+    def sync(self) -> None:
+        """Writes back to the variables what JAX holds outside of them while it trains."""
+        if hasattr(self.model, "jax_state_sync"):
+            self.model.jax_state_sync()
+
     def make_rate_variable(self, optimizer: Any) -> Any:  # noqa: ANN401
         """Returns a new scalar variable that the train function of this host reads as `optimizer`'s rate."""
         if self.backend == "jax":

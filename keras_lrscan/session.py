@@ -14,6 +14,7 @@ from keras_lrscan.errors import LRScanWarning, ScanError
 from keras_lrscan.host import Host
 from keras_lrscan.interrupts import InterruptGuard
 from keras_lrscan.meters import make_meter
+from keras_lrscan.movement import movement
 from keras_lrscan.optimizers import (
     RateControl,
     innermost,
@@ -225,6 +226,7 @@ class Session:
         if self.recorder is not None:
             stopped = requested or bool(self.host.model.stop_training)
             self.recorder.end(StopReason.INTERRUPTED if stopped else StopReason.OUT_OF_BATCHES)
+        self._note_movement()
         self.restore()
         if requested:
             msg = "The scan was interrupted; the model is as it was before."
@@ -241,11 +243,23 @@ class Session:
         undo, self._undo = self._undo, []
         if not undo:
             return
-        if hasattr(self.host.model, "jax_state_sync"):
-            self.host.model.jax_state_sync()
+        self.host.sync()
         while undo:
             undo.pop()()
         self._on_end()
+
+    def _note_movement(self) -> None:
+        """Notes how far the weights moved; not under averages of weights, which Keras has put in their place by now."""
+        grip, averages = self._grip, self._keeps_averages
+        if grip is None or self.recorder is None or not self.recorder.num_points or averages:
+            return
+        self.host.sync()
+        change, still = movement(grip.snapshot.pairs(self.host.model.trainable_variables))
+        self.context = dataclasses.replace(self.context, weight_change=change, still_share=still)
+
+    @property
+    def _keeps_averages(self) -> bool:
+        return any(getattr(leaf, "use_ema", False) for leaf in innermost(self.host.model.optimizer))
 
     def _put_back(self, functions: dict[str, Any]) -> None:
         """Puts the train functions back, and the numbers that tracing changed unless that trace stays in use."""
@@ -328,8 +342,7 @@ class Session:
         """
         if self.recorder is not None:
             self.recorder.end(StopReason.INTERRUPTED)
-        averages = any(getattr(leaf, "use_ema", False) for leaf in innermost(self.host.model.optimizer))
-        if not (self.host.backend == "jax" and averages):
+        if not (self.host.backend == "jax" and self._keeps_averages):
             self.restore()
 
     def _replace(self, name: str, value: Any) -> None:  # noqa: ANN401

@@ -10,7 +10,7 @@ import numpy as np
 from keras_lrscan.errors import unknown_option
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -98,6 +98,11 @@ class Snapshot:
         """Gives every variable its value back."""
         for variable, load in self._kept:
             variable.assign(load())
+
+    def pairs(self, variables: Iterable[Variable]) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+        """Yields the kept and the present value of those of `variables` that are kept, one pair after the other."""
+        loads = {id(variable): load for variable, load in self._kept}
+        yield from ((loads[id(item)](), read_value(item)) for item in variables if id(item) in loads)
 
     def close(self) -> None:
         """Forgets the values."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_lrscan.arrays import ARRAYS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -26,8 +28,6 @@ __all__ = [
     "targets",
 ]
 
-ARRAYS = frozenset({"numpy", "pandas", "tensorflow", "jax", "jaxlib", "torch"})
-"""Libraries whose arrays hold their values in memory."""
 AVERAGES = frozenset({"auto", "sum_over_batch_size", "mean", "mean_with_sample_weight"})
 """Ways to reduce a loss that do not hang on the size of the batch."""
 CLOSED_FORM = frozenset(

@@ -1,0 +1,181 @@
+"""What a few looks at large arrays tell: ranges, spread, values that are not finite, order.
+
+Every look is bounded: of large arrays evenly spread rows are taken, always the same ones, so that it costs
+milliseconds whatever the size.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+
+__all__ = [
+    "ARRAYS",
+    "Range",
+    "array_of",
+    "even_rows",
+    "nonfinite_share",
+    "parts_of",
+    "range_of",
+    "run_share",
+    "thinned",
+]
+
+ARRAYS = frozenset({"numpy", "pandas", "tensorflow", "jax", "jaxlib", "torch"})
+"""Libraries whose arrays hold their values in memory."""
+MAX_CHECKED = 4_000_000
+"""Numbers of an array that are checked for their extremes and for NaN."""
+MAX_NUMBERS = 1_000_000
+"""Numbers of an array that mean and standard deviation, or counts of labels, are taken from."""
+MAX_SPREAD = 200_000
+"""Numbers of an array that the standard deviation of each column is taken from."""
+MIN_ROWS = 16
+"""Rows that are looked at whatever their size."""
+IDLE = 0.9
+"""A column with one value in more than this share of its rows says nothing of its scale: a corner of a picture."""
+
+
+class Range:
+    """Where the numbers of an array lie.
+
+    Attributes:
+        low: Smallest finite number.
+        high: Largest finite number.
+        mean: Mean of the finite numbers.
+        std: Standard deviation of the finite numbers.
+        spread_ratio: Largest over smallest standard deviation of the columns, those left out that hardly ever change;
+            `None` with fewer than two columns.
+    """
+
+    def __init__(self, array: Array) -> None:
+        self.low, self.high = _extremes(thinned(array, MAX_CHECKED))
+        sample = _finite(thinned(array, MAX_NUMBERS))
+        self.mean, self.std = float(sample.mean()), float(sample.std())
+        self.spread_ratio = _spread_ratio(thinned(array, MAX_SPREAD))
+
+    @property
+    def size(self) -> float:
+        """Largest number, sign left off."""
+        return max(abs(self.low), abs(self.high))
+
+
+def array_of(value: Any) -> Array | None:  # noqa: ANN401 - any library's array
+    """Returns the numbers of any library's array, without a copy where that can be; `None` for anything else."""
+    if type(value).__module__.partition(".")[0] not in ARRAYS or not hasattr(value, "__array__"):
+        return None
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        value = (value.float() if str(value.dtype) == "torch.bfloat16" else value).numpy()
+    array = np.asarray(value)
+    return array if array.dtype.kind in "fiub" and array.ndim and array.size else None
+
+
+def parts_of(value: Any) -> list[Any]:  # noqa: ANN401 - whatever `fit` takes
+    """Returns the parts of nested tuples, lists and dicts, in order."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return [part for item in value for part in parts_of(item)]
+    return [] if value is None else [value]
+
+
+def even_rows(size: int, num: int) -> Array:
+    """Returns `num` of `size` places: one in each of as many equal stretches, always the same ones.
+
+    Example:
+    >>> even_rows(3, 5).tolist(), even_rows(10**9, 3).size
+    ([0, 1, 2], 3)
+    """
+    if num >= size:
+        return np.arange(size)
+    return ((np.arange(num) + np.random.default_rng(0).random(num)) * (size / num)).astype(np.int64)
+
+
+def thinned(array: Array, max_numbers: int = MAX_NUMBERS) -> Array:
+    """Returns `array`, or evenly spread rows of it that hold about `max_numbers` numbers in all."""
+    if array.size <= max_numbers:
+        return array
+    num = max(MIN_ROWS, max_numbers // max(1, array[0].size))
+    return array[even_rows(len(array), num)]
+
+
+def range_of(array: Array) -> Range | None:
+    """Returns where the numbers of an array lie, or `None` where none of them is finite."""
+    return Range(array) if np.isfinite(thinned(array)).any() else None
+
+
+def nonfinite_share(arrays: Sequence[Array]) -> float | None:
+    """Returns the share of samples with a number that is not finite; `None` without arrays of one length.
+
+    Example:
+    >>> nonfinite_share([np.array([[1.0, 2.0], [np.nan, 0.0]]), np.array([1, 2])])
+    0.5
+    """
+    if not arrays or len({len(array) for array in arrays}) != 1:
+        return None
+    width = sum(array[0].size for array in arrays)
+    rows = even_rows(len(arrays[0]), max(MIN_ROWS, MAX_CHECKED // max(1, width)))
+    bad = np.zeros(len(rows), bool)
+    for array in arrays:
+        part = array if len(rows) == len(array) else array[rows]
+        if not (math.isfinite(part.min()) and math.isfinite(part.max())):
+            bad |= ~np.isfinite(part).reshape(len(part), -1).all(1)
+    return float(bad.mean())
+
+
+def run_share(labels: Array) -> float | None:
+    """Returns how far labels are in runs: 0 in a random order, 1 for one class after the other.
+
+    The share of neighbours that are alike is set against what a random order would give, the sum of the squared shares
+    of the classes. `None` where all labels are alike.
+
+    Args:
+        labels: The labels in the order of the data. Array of shape `(n,)`, or `(n, classes)` with a probability each.
+
+    Example:
+    >>> run_share(np.repeat([0, 1], 1000)) > 0.99, run_share(np.tile([0, 1], 1000))
+    (True, 0.0)
+    """
+    if len(labels) < MIN_ROWS:
+        return None
+    at = even_rows(len(labels) - 1, MAX_NUMBERS // max(1, labels[0].size))
+    first, second = (part if part.ndim == 1 else part.argmax(1) for part in (labels[at], labels[at + 1]))
+    counts = np.unique(first, return_counts=True)[1]
+    if len(counts) <= 1:
+        return None
+    expected = float(((counts / counts.sum()) ** 2).sum())
+    return max(0.0, (float((first == second).mean()) - expected) / (1 - expected))
+
+
+def _extremes(array: Array) -> tuple[float, float]:
+    low, high = float(array.min()), float(array.max())
+    if math.isfinite(low) and math.isfinite(high):
+        return low, high
+    finite = _finite(array)
+    return float(finite.min()), float(finite.max())
+
+
+def _finite(array: Array) -> Array:
+    wide = array.astype(np.float64).reshape(-1)
+    return wide[np.isfinite(wide)] if array.dtype.kind == "f" else wide
+
+
+def _spread_ratio(array: Array) -> float | None:
+    if array.ndim == 1 or array.shape[-1] == 1:
+        return None
+    table = array.reshape(-1, array.shape[-1]).astype(np.float64)
+    table = table[np.isfinite(table).all(1)]
+    if len(table) < MIN_ROWS:
+        return None
+    busy = (table == np.median(table, axis=0)).mean(0) <= IDLE
+    widths = [width for width in table[:, busy].std(0).tolist() if width > 0]
+    return max(widths) / min(widths) if len(widths) > 1 else None

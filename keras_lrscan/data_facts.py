@@ -1,0 +1,183 @@
+"""What the data that `fit` was given tell, without taking anything out of them.
+
+Arrays in memory are looked at in evenly spread rows: all of them up to four million numbers for extremes and NaN, up to
+a million for means and counts. Generators and data sets are not touched here.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_lrscan.arrays import Range, array_of, nonfinite_share, parts_of, range_of
+from keras_lrscan.label_facts import label_facts
+from keras_lrscan.settings import compiled_losses, loss_name
+from keras_lrscan.targets import loss_setting
+from keras_lrscan.topology import class_names, first_layers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from keras_lrscan.host import Host
+
+    Array = NDArray[Any]
+
+__all__ = ["Given", "array_facts", "given_to_fit", "source_facts"]
+
+LOOKS_UP = re.compile(r"Embedding|Lookup$|^(CategoryEncoding|Hashing|HashedCrossing|TextVectorization|Discretization)$")
+"""Layers that take their input for the number of something, or put it in a drawer."""
+SCALES = re.compile(r"^(Normalization|Rescaling|(Batch|Layer|Group|RMS|Unit)Normalization)$")
+"""Layers after which the size of an input is no longer what it was."""
+SELF_SCALING = frozenset({"Normalization", "Rescaling"})
+"""Those among them that are made for inputs."""
+PICTURE = 4
+"""Axes of an array of pictures: numbers of words have fewer."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Given:
+    """Data as `fit` takes them.
+
+    Attributes:
+        x: Inputs, nested as the user nests them.
+        y: Targets, likewise.
+        sample_weight: Weights of samples, or `None`.
+        class_weight: Weights of classes, or `None`.
+    """
+
+    x: Any
+    y: Any = None
+    sample_weight: Any = None
+    class_weight: Mapping[int, float] | None = None
+
+
+def given_to_fit(local: Mapping[str, Any]) -> Given | None:
+    """Returns the data among the local variables of `fit`, or `None` where they are not arrays in memory."""
+    parts = parts_of(local.get("x"))
+    if not parts or any(array_of(part) is None for part in parts):
+        return None
+    return Given(
+        x=local["x"],
+        y=local.get("y"),
+        sample_weight=local.get("sample_weight"),
+        class_weight=local.get("class_weight"),
+    )
+
+
+def source_facts(local: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns how many samples there are and whether `fit` shuffles them, from the local variables of `fit`."""
+    given = given_to_fit(local)
+    if given is None:
+        return {}
+    lengths = {len(part) for part in parts_of(given.x)}
+    shuffle = local.get("shuffle")
+    return {
+        "num_samples": lengths.pop() if len(lengths) == 1 else None,
+        "shuffled": None if shuffle is None else bool(shuffle),
+    }
+
+
+def array_facts(host: Host, given: Given) -> dict[str, Any]:
+    """Returns what the numbers themselves tell, by fields of the context.
+
+    Args:
+        host: The host and its model.
+        given: All data, or some of them.
+    """
+    inputs = [array for part in parts_of(given.x) if (array := array_of(part)) is not None]
+    targets = [array for part in parts_of(given.y) if (array := array_of(part)) is not None]
+    return {
+        "nonfinite_inputs": nonfinite_share(inputs),
+        "nonfinite_targets": nonfinite_share(targets),
+        **_input_facts(host.model, given.x),
+        **(_label_facts(host, targets[0]) if len(targets) == 1 else {}),
+        "zero_weight_share": _zero_weight_share(given, targets),
+    }
+
+
+def _input_facts(model: Any, x: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Describes the measurements among the inputs; of several the one with the largest numbers."""
+    found: list[Range] = []
+    for part, tensor in _with_symbols(model, x):
+        array = array_of(part)
+        if array is not None and _is_measurement(model, tensor, array) and (lies := range_of(array)) is not None:
+            found.append(lies)
+    if not found:
+        return {}
+    worst = max(found, key=lambda item: item.size)
+    return {
+        "input_low": worst.low,
+        "input_high": worst.high,
+        "input_mean": worst.mean,
+        "input_std": worst.std,
+        "input_spread_ratio": worst.spread_ratio,
+    }
+
+
+def _with_symbols(model: Any, x: Any) -> Iterator[tuple[Any, Any]]:  # noqa: ANN401
+    """Yields each input with the symbolic tensor of the model that it goes into, `None` where that is not known."""
+    tensors = list(getattr(model, "inputs", None) or [])
+    if isinstance(x, dict):
+        struct = getattr(model, "_inputs_struct", getattr(model, "_nested_inputs", None))
+        named = struct if isinstance(struct, dict) else {tensor.name.partition(":")[0]: tensor for tensor in tensors}
+        yield from ((part, named.get(name)) for name, part in x.items())
+        return
+    parts = parts_of(x)
+    matches = len(parts) == len(tensors)
+    yield from zip(parts, tensors if matches else [None] * len(parts), strict=True)
+
+
+def _is_measurement(model: Any, tensor: Any, array: Array) -> bool:  # noqa: ANN401
+    """Whether an input holds amounts whose size matters to the model, rather than numbers of words or flags."""
+    if array.dtype.kind == "b":
+        return False
+    kinds = {_kind(layer, array) for layer in first_layers(model, tensor)} if tensor is not None else set()
+    if not kinds:
+        layers = model._flatten_layers(include_self=False)  # noqa: SLF001 - the hosts ask themselves the same in this way
+        names = {name for layer in layers for name in class_names(layer)}
+        return not names & SELF_SCALING and not (any(map(LOOKS_UP.search, names)) and _may_be_numbers_of_words(array))
+    return kinds == {"plain"}
+
+
+def _kind(layer: Any, array: Array) -> str:  # noqa: ANN401
+    """What a layer does first to `array`."""
+    if any(map(SCALES.search, class_names(layer))):
+        return "scales"
+    inner = layer._flatten_layers() if hasattr(layer, "_flatten_layers") else []  # noqa: SLF001 - see above
+    if any(LOOKS_UP.search(name) for item in inner for name in class_names(item)) and _may_be_numbers_of_words(array):
+        return "looks up"
+    return "plain" if getattr(layer, "weights", None) else "unknown"
+
+
+def _may_be_numbers_of_words(array: Array) -> bool:
+    if array.ndim >= PICTURE:
+        return False
+    sample = array.reshape(len(array), -1)[:100]
+    return array.dtype.kind in "iu" or bool((sample == np.floor(sample)).all())
+
+
+def _label_facts(host: Host, labels: Array) -> dict[str, Any]:
+    losses = compiled_losses(host)
+    shape = getattr(host.model, "output_shape", None)
+    width = shape[-1] if isinstance(shape, tuple) and shape and isinstance(shape[-1], int) else None
+    ignored = loss_setting(losses[0], "ignore_class") if len(losses) == 1 else None
+    return label_facts(loss_name(host), labels, width, ignored)
+
+
+def _zero_weight_share(given: Given, targets: list[Array]) -> float | None:
+    """The share of samples that `sample_weight` or `class_weight` gives a weight of zero."""
+    if not targets:
+        return None
+    weights = [array for part in parts_of(given.sample_weight) if (array := array_of(part)) is not None]
+    zeros = [float((array == 0).mean()) for array in weights]
+    empty = [number for number, weight in (given.class_weight or {}).items() if weight == 0]
+    if empty:
+        labels = targets[0].reshape(len(targets[0]), -1)
+        classes = labels.argmax(1) if labels.shape[1] > 1 else labels[:, 0]
+        zeros.append(float(np.isin(classes, empty).mean()))
+    return max(zeros, default=0.0)

@@ -1,0 +1,118 @@
+"""What optimizer and loss were set to when the model was compiled."""
+
+from __future__ import annotations
+
+import functools
+import re
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from keras_lrscan.optimizers import innermost, is_variable
+from keras_lrscan.snapshot import read_value
+from keras_lrscan.targets import loss_function_name, loss_setting
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from keras_lrscan.host import Host
+
+__all__ = ["compiled_losses", "loss_name", "loss_settings", "optimizer_settings"]
+
+OPTIMIZER_SETTINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "weight_decay": ("weight_decay", "weight_decay_rate"),  # the second is that of transformers
+        "clipnorm": ("clipnorm",),
+        "global_clipnorm": ("global_clipnorm",),
+        "clipvalue": ("clipvalue",),
+        "gradient_accumulation_steps": ("gradient_accumulation_steps",),
+    }
+)
+"""Field of the context → the attributes of optimizers that hold it."""
+
+REDUCTIONS: Mapping[str, str] = MappingProxyType({"auto": "sum_over_batch_size", "mean": "sum_over_batch_size"})
+"""Other names for the mean over samples."""
+
+
+def optimizer_settings(optimizer: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Returns the settings of `OPTIMIZER_SETTINGS` that are set; `None` for one that is not, or not for all of several.
+
+    Args:
+        optimizer: An optimizer of any host, with wrappers such as loss scaling on it or not.
+    """
+    leaves = innermost(optimizer)
+    return {field: _shared([_setting(leaf, names) for leaf in leaves]) for field, names in OPTIMIZER_SETTINGS.items()}
+
+
+def _setting(leaf: Any, names: tuple[str, ...]) -> float | int | None:  # noqa: ANN401
+    for name in names:
+        value = getattr(leaf, name, None)
+        value = read_value(value).item() if is_variable(value) else value
+        if isinstance(value, (int, float)) and value:
+            return value
+    return None
+
+
+def _shared(values: list[Any]) -> Any:  # noqa: ANN401
+    return values[0] if len(set(values)) == 1 else None
+
+
+def compiled_losses(host: Host) -> list[Any]:
+    """Returns the losses that the model was compiled with, strings resolved; some may be `None`."""
+    given = getattr(host.model, "loss", None)
+    if isinstance(given, dict):
+        given = list(given.values())
+    losses = list(given) if isinstance(given, (list, tuple)) else [given]
+    return [host.library.losses.get(loss) if isinstance(loss, str) else loss for loss in losses]
+
+
+def loss_name(host: Host) -> str | None:
+    """Returns Keras's name of a single loss, such as `"mean_squared_error"`; `None` for no loss and for several."""
+    loss = _single_loss(host)
+    if loss is None:
+        return None
+    if isinstance(loss, functools.partial):
+        loss = loss.func
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", loss_function_name(loss)).lower()
+
+
+def loss_settings(host: Host) -> dict[str, Any]:
+    """Returns `loss_reduction` and `from_logits` of a single loss, each `None` where it cannot be told.
+
+    A string or a function of Keras is averaged over the samples and takes probabilities. What a function of the user's
+    does is not known.
+    """
+    loss = _single_loss(host)
+    return {"loss_reduction": _reduction(loss), "from_logits": _from_logits(loss)}
+
+
+def _single_loss(host: Host) -> Any | None:  # noqa: ANN401
+    losses = compiled_losses(host)
+    return losses[0] if len(losses) == 1 else None
+
+
+def _reduction(loss: Any) -> str | None:  # noqa: ANN401
+    stated = getattr(loss, "reduction", None)
+    if isinstance(stated, str):
+        return REDUCTIONS.get(stated, stated)
+    function = loss.func if isinstance(loss, functools.partial) else loss
+    return "sum_over_batch_size" if _is_of_keras(function) else None
+
+
+def _from_logits(loss: Any) -> bool | None:  # noqa: ANN401
+    if isinstance(loss, functools.partial):
+        stated = loss.keywords.get("from_logits")
+        loss = loss.func
+    else:
+        stated = loss_setting(loss, "from_logits")
+    if "crossentropy" not in loss_function_name(loss).lower():
+        return None
+    if isinstance(stated, bool):
+        return stated
+    known = _is_of_keras(loss) or _is_of_keras(getattr(loss, "fn", None))
+    return False if known else None
+
+
+def _is_of_keras(function: Any) -> bool:  # noqa: ANN401
+    """Whether a function is one of Keras's losses."""
+    module = getattr(function, "__module__", None) or ""
+    return callable(function) and module.partition(".")[0] in {"keras", "tf_keras"} and module.endswith("losses")

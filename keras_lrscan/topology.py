@@ -1,0 +1,185 @@
+"""How data runs through the layers of a model: which layer sees an input first, which one makes the output.
+
+A model knows this where its layers were connected by calling them on symbolic inputs (functional and sequential
+models). A model that only has a `call` of its own does not, and the answer is then `None`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from keras_lrscan.host import Host
+
+__all__ = ["class_names", "first_layers", "num_outputs", "output_activation", "output_layer", "own_weights"]
+
+PASSING = re.compile(
+    r"^(InputLayer|Flatten|Reshape|Permute|RepeatVector|Cropping\dD|ZeroPadding\dD|UpSampling\dD|(\w*)Pooling\dD"
+    r"|(\w*)Dropout(\dD)?|GaussianNoise|ActivityRegularization|Masking|Identity|Cast|Resizing|CenterCrop|Random\w+"
+    r"|Squeeze|ExpandDims|Transpose|Concatenate)$"
+)
+"""Layers, and operations of Keras, that hand on numbers of the size that they are given."""
+
+
+def class_names(layer: Any) -> list[str]:  # noqa: ANN401 - the hosts' layers share no type
+    """Returns the names of the class of `layer` and of those it was made from."""
+    return [cls.__name__ for cls in type(layer).__mro__]
+
+
+def own_weights(layer: Any) -> tuple[list[Any], list[Any]]:  # noqa: ANN401
+    """Returns the weights that `layer` holds itself: those that training can change, and the others.
+
+    The lists keep their members when a layer is frozen; that of a layer inside is not among them.
+    """
+    if hasattr(layer, "_trainable_variables"):  # Keras 3; no public name leaves the layers inside out
+        return list(layer._trainable_variables), list(layer._non_trainable_variables)  # noqa: SLF001 - see above
+    return list(getattr(layer, "_trainable_weights", [])), list(getattr(layer, "_non_trainable_weights", []))
+
+
+def first_layers(model: Any, tensor: Any) -> Iterator[Any]:  # noqa: ANN401
+    """Yields the layers that are the first to do something to the numbers of a symbolic input of `model`.
+
+    Args:
+        model: A functional or sequential model.
+        tensor: One of its symbolic inputs.
+    """
+    seen: set[int] = set()
+    waiting = [(_operation_of(tensor), model)]
+    while waiting:
+        operation, within = waiting.pop()
+        if id(operation) in seen:
+            continue
+        seen.add(id(operation))
+        inner = _inputs_of(operation)
+        if inner:
+            waiting += [(_operation_of(item), operation) for item in inner]
+        elif PASSING.match(type(operation).__name__):
+            waiting += [(follower, within) for follower in _followers(operation, within)]
+        else:
+            yield operation
+
+
+def output_layer(model: Any) -> Any | None:  # noqa: ANN401
+    """Returns the layer that gives the numbers of the only output their range, or `None` where it is not known."""
+    outputs = _outputs_of(model)
+    if len(outputs) != 1:
+        return None
+    tensor = outputs[0]
+    for _ in range(len(_operations_of(model)) + 1):
+        operation = _operation_of(tensor)
+        if _outputs_of(operation):
+            return output_layer(operation)
+        sources = _sources(operation)
+        passes = PASSING.match(type(operation).__name__) or _activation(operation) == "linear" == _kind(operation)
+        if not passes or len(sources) != 1:
+            return _unwrapped(operation)
+        tensor = sources[0]
+    return None
+
+
+def output_activation(model: Any) -> str | None:  # noqa: ANN401
+    """Returns the name of the activation that makes the only output, such as `"softmax"` or `"linear"`, or `None`."""
+    layer = output_layer(model)
+    return None if layer is None else _activation(layer)
+
+
+def num_outputs(host: Host) -> int | None:
+    """Returns how many numbers the model predicts for one sample, over all outputs, or `None`."""
+    shape = getattr(host.model, "output_shape", None)
+    if shape is None:
+        return None
+    shapes = list(shape.values()) if isinstance(shape, dict) else [shape]
+    shapes = list(shape) if isinstance(shape, list) or isinstance(shapes[0][0], tuple) else shapes
+    total = 0
+    for sizes in shapes:
+        size = 1
+        for number in sizes[1:]:
+            if number is None:
+                return None
+            size *= int(number)
+        total += size
+    return total
+
+
+def _kind(operation: Any) -> str | None:  # noqa: ANN401
+    """`"linear"` for a layer that does nothing but apply the activation of that name."""
+    return "linear" if type(operation).__name__ == "Activation" else None
+
+
+def _activation(layer: Any) -> str | None:  # noqa: ANN401
+    name = type(layer).__name__
+    if name in SELF_NAMED:
+        return SELF_NAMED[name]
+    activation = getattr(layer, "activation", None)
+    if activation is None:
+        return None
+    found = getattr(activation, "__name__", None) or type(activation).__name__
+    return str(found).lower() if re.fullmatch(r"\w+", str(found)) else None
+
+
+SELF_NAMED = {
+    "Softmax": "softmax",
+    "Sigmoid": "sigmoid",
+    "Tanh": "tanh",
+    "ReLU": "relu",
+    "Relu": "relu",
+    "LeakyReLU": "leaky_relu",
+    "PReLU": "prelu",
+    "ELU": "elu",
+}
+"""Layers and operations that are an activation → its name."""
+
+
+def _unwrapped(layer: Any) -> Any:  # noqa: ANN401
+    """Returns the layer in a wrapper such as `TimeDistributed`."""
+    inner = getattr(layer, "layer", None)
+    return layer if inner is None or not hasattr(inner, "activation") else inner
+
+
+def _operation_of(tensor: Any) -> Any:  # noqa: ANN401
+    history = getattr(tensor, "_keras_history", None)
+    return getattr(history, "operation", None) or getattr(history, "layer", None)
+
+
+def _inputs_of(model: Any) -> list[Any]:  # noqa: ANN401
+    """The symbolic inputs of a model, or none."""
+    return _flat(getattr(model, "inputs", None)) if _is_graph(model) else []
+
+
+def _outputs_of(model: Any) -> list[Any]:  # noqa: ANN401
+    """The symbolic outputs of a model, or none."""
+    return _flat(getattr(model, "outputs", None)) if _is_graph(model) else []
+
+
+def _is_graph(model: Any) -> bool:  # noqa: ANN401
+    names = class_names(model)
+    return "Functional" in names or ("Sequential" in names and bool(getattr(model, "built", False)))
+
+
+def _flat(tensors: Any) -> list[Any]:  # noqa: ANN401
+    found = list(tensors) if isinstance(tensors, (list, tuple)) else []
+    return found if all(hasattr(tensor, "_keras_history") for tensor in found) else []
+
+
+def _operations_of(model: Any) -> list[Any]:  # noqa: ANN401
+    return list(getattr(model, "operations", None) or getattr(model, "layers", None) or [])
+
+
+def _followers(operation: Any, model: Any) -> list[Any]:  # noqa: ANN401
+    """The layers of `model` that take what `operation` makes."""
+    operations = _operations_of(model)
+    return [item for item in operations if any(_operation_of(source) is operation for source in _sources(item))]
+
+
+def _sources(operation: Any) -> list[Any]:  # noqa: ANN401
+    """The symbolic tensors that `operation` is called on."""
+    found = []
+    for node in getattr(operation, "_inbound_nodes", []):
+        tensors = getattr(node, "input_tensors", None)
+        if tensors is None:
+            continue
+        found += list(tensors) if isinstance(tensors, (list, tuple)) else [tensors]
+    return found
