@@ -25,6 +25,7 @@ __all__ = [
     "RateVariable",
     "build_optimizer",
     "innermost",
+    "keeps_averages",
     "optimizer_notes",
     "optimizer_variables",
     "python_numbers",
@@ -39,6 +40,11 @@ def innermost(optimizer: Any) -> list[Any]:  # noqa: ANN401 - the hosts' optimiz
     if hasattr(optimizer, "optimizers"):
         return [leaf for inner in optimizer.optimizers for leaf in innermost(inner)]
     return [optimizer]
+
+
+def keeps_averages(optimizer: Any) -> bool:  # noqa: ANN401
+    """Whether `fit` puts averages of the weights into their place when it ends."""
+    return any(getattr(leaf, "use_ema", False) for leaf in innermost(optimizer))
 
 
 def build_optimizer(optimizer: Any, variables: list[Any]) -> None:  # noqa: ANN401

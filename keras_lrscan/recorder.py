@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import TYPE_CHECKING
 
 from keras_lrscan.context import ScanContext
 from keras_lrscan.curve import LRCurve, StopReason
+from keras_lrscan.errors import LRScanWarning
 from keras_lrscan.stopping import DivergenceWatch
 
 if TYPE_CHECKING:
     from keras_lrscan.ramp import Ramp
 
-__all__ = ["Recorder"]
+__all__ = ["FEW_STEPS", "Recorder", "warn_of_few_steps"]
+
+FEW_STEPS = 30
+"""Fewer points than this are hard to read."""
 
 
 class Recorder:
@@ -109,3 +114,13 @@ class Recorder:
             self.stop = StopReason.END_LR
         elif self._stop_on_divergence and self._watch.diverged:
             self.stop = StopReason.DIVERGED
+
+
+def warn_of_few_steps(steps: int, wanted: int, steps_per_epoch: int) -> None:
+    """Warns that a `fit` offers too few updates for a scan, and says how many epochs would do."""
+    msg = (
+        f"Expected at least {FEW_STEPS} steps, so that the curve can be read. Received: {steps} updates in all epochs "
+        f"of this fit. Pass `epochs={-(-wanted // max(1, steps_per_epoch))}`, or smaller batches, for a scan of "
+        f"{wanted} steps; the scan ends by itself."
+    )
+    warnings.warn(msg, LRScanWarning, stacklevel=2)

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.context import ScanContext
 from keras_lrscan.curve import StopReason
 from keras_lrscan.describe import data_notes, describe
-from keras_lrscan.errors import LRScanWarning, ScanError
+from keras_lrscan.errors import ScanError
 from keras_lrscan.host import Host
 from keras_lrscan.interrupts import InterruptGuard
 from keras_lrscan.meters import make_meter
 from keras_lrscan.movement import movement
 from keras_lrscan.optimizers import (
     RateControl,
-    innermost,
+    keeps_averages,
     optimizer_notes,
     optimizer_variables,
     python_numbers,
     update_phase,
 )
 from keras_lrscan.randomness import RandomStates
-from keras_lrscan.recorder import Recorder
+from keras_lrscan.recorder import FEW_STEPS, Recorder, warn_of_few_steps
 from keras_lrscan.siblings import fit_frame
 from keras_lrscan.snapshot import Snapshot
 
@@ -36,10 +35,7 @@ if TYPE_CHECKING:
     from keras_lrscan.ramp import ExponentialRamp, Ramp
     from keras_lrscan.snapshot import Place
 
-__all__ = ["FEW_STEPS", "Session"]
-
-FEW_STEPS = 30
-"""Fewer points than this are hard to read."""
+__all__ = ["Session"]
 
 EXHAUSTED = frozenset({"StopIteration", "OutOfRangeError"})
 """How hosts say that an epoch is over."""
@@ -172,7 +168,9 @@ class Session:
         ramp = self._ramp.shortened_to(None if batches is None else (batches + gathered) // batches_per_update)
         self.context = dataclasses.replace(self.context, num_steps=ramp.num_steps)
         if ramp.num_steps < min(FEW_STEPS, self._ramp.num_steps):
-            self._warn_few(ramp.num_steps, batches_per_update)
+            warn_of_few_steps(
+                ramp.num_steps, self._ramp.num_steps, (self.context.steps_per_epoch or 1) // batches_per_update
+            )
         return self._recorder_for(ramp, stop_on_divergence=self._stop_on_divergence)
 
     def _recorder_for(self, ramp: Ramp, *, stop_on_divergence: bool) -> Recorder:
@@ -241,25 +239,19 @@ class Session:
     def restore(self) -> None:
         """Puts everything back; does nothing the second time."""
         undo, self._undo = self._undo, []
-        if not undo:
-            return
-        self.host.sync()
-        while undo:
-            undo.pop()()
-        self._on_end()
+        if undo:
+            self.host.sync()
+            while undo:
+                undo.pop()()
+            self._on_end()
 
     def _note_movement(self) -> None:
         """Notes how far the weights moved; not under averages of weights, which Keras has put in their place by now."""
-        grip, averages = self._grip, self._keeps_averages
-        if grip is None or self.recorder is None or not self.recorder.num_points or averages:
-            return
-        self.host.sync()
-        change, still = movement(grip.snapshot.pairs(self.host.model.trainable_variables))
-        self.context = dataclasses.replace(self.context, weight_change=change, still_share=still)
-
-    @property
-    def _keeps_averages(self) -> bool:
-        return any(getattr(leaf, "use_ema", False) for leaf in innermost(self.host.model.optimizer))
+        model, grip = self.host.model, self._grip
+        if grip is not None and self.curve is not None and not keeps_averages(model.optimizer):
+            self.host.sync()
+            change, still = movement(grip.snapshot.pairs(model.trainable_variables))
+            self.context = dataclasses.replace(self.context, weight_change=change, still_share=still)
 
     def _put_back(self, functions: dict[str, Any]) -> None:
         """Puts the train functions back, and the numbers that tracing changed unless that trace stays in use."""
@@ -342,7 +334,7 @@ class Session:
         """
         if self.recorder is not None:
             self.recorder.end(StopReason.INTERRUPTED)
-        if not (self.host.backend == "jax" and self._keeps_averages):
+        if not (self.host.backend == "jax" and keeps_averages(self.host.model.optimizer)):
             self.restore()
 
     def _replace(self, name: str, value: Any) -> None:  # noqa: ANN401
@@ -350,13 +342,3 @@ class Session:
         model = self.host.model
         setattr(model, name, value)
         self._undo.append(lambda: delattr(model, name))
-
-    def _warn_few(self, steps: int, batches_per_update: int) -> None:
-        per_epoch = (self.context.steps_per_epoch or 1) // batches_per_update
-        epochs = -(-self._ramp.num_steps // max(1, per_epoch))
-        msg = (
-            f"Expected at least {FEW_STEPS} steps, so that the curve can be read. Received: {steps} updates in all "
-            f"epochs of this fit. Pass `epochs={epochs}`, or smaller batches, for a scan of "
-            f"{self._ramp.num_steps} steps; the scan ends by itself."
-        )
-        warnings.warn(msg, LRScanWarning, stacklevel=2)
