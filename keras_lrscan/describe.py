@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.chance import chance_of
 from keras_lrscan.data_facts import array_facts, given_to_fit, source_facts
+from keras_lrscan.layer_facts import layer_facts
 from keras_lrscan.settings import loss_name, loss_settings, optimizer_settings
 from keras_lrscan.siblings import fit_frame
 from keras_lrscan.targets import loss_weights
@@ -57,6 +58,7 @@ def describe(host: Host, control: RateControl, planned: ScanContext) -> ScanCont
         **source_facts(local),
         **(array_facts(host, given) if given is not None else {}),
         regularization_loss=host.regularization_loss(),
+        **layer_facts(host, control.iterations),
         num_trainable_params=_num_scalars(model.trainable_variables),
         num_frozen_params=_num_scalars(model.non_trainable_weights),
         precision=_precision(model),

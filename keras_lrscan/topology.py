@@ -10,11 +10,11 @@ import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from keras_lrscan.host import Host
 
-__all__ = ["class_names", "first_layers", "num_outputs", "output_activation", "output_layer", "own_weights"]
+__all__ = ["class_names", "first_layers", "num_outputs", "output_activation", "output_layer", "own_weights", "producer"]
 
 PASSING = re.compile(
     r"^(InputLayer|Flatten|Reshape|Permute|RepeatVector|Cropping\dD|ZeroPadding\dD|UpSampling\dD|(\w*)Pooling\dD"
@@ -76,6 +76,28 @@ def output_layer(model: Any) -> Any | None:  # noqa: ANN401
         passes = PASSING.match(type(operation).__name__) or _activation(operation) == "linear" == _kind(operation)
         if not passes or len(sources) != 1:
             return _unwrapped(operation)
+        tensor = sources[0]
+    return None
+
+
+def producer(model: Any, counts: Callable[[Any], bool]) -> Any | None:  # noqa: ANN401
+    """Returns the last layer for which `counts` holds on the way to the only output, or `None` where it is not known.
+
+    Wrappers and models inside are gone into; where a layer takes several inputs, the way back ends.
+    """
+    outputs = _outputs_of(model)
+    if len(outputs) != 1:
+        return None
+    tensor = outputs[0]
+    for _ in range(len(_operations_of(model)) + 1):
+        operation = _operation_of(tensor)
+        if _outputs_of(operation):
+            return producer(operation, counts)
+        inside = operation._flatten_layers() if hasattr(operation, "_flatten_layers") else []  # noqa: SLF001 - see `host`
+        found = [layer for layer in inside if counts(layer)]
+        sources = _sources(operation)
+        if found or len(sources) != 1:
+            return found[-1] if found else None
         tensor = sources[0]
     return None
 

@@ -71,6 +71,8 @@ ORDER = [
     "chance",
     "settings",
     "topology",
+    "backbones",
+    "layer_facts",
     "label_facts",
     "data_facts",
     "describe",
