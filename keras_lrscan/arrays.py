@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -86,6 +86,15 @@ def parts_of(value: Any) -> list[Any]:  # noqa: ANN401 - whatever `fit` takes
     if isinstance(value, (list, tuple)):
         return [part for item in value for part in parts_of(item)]
     return [] if value is None else [value]
+
+
+def mapped(function: Callable[[Any], Any], value: Any) -> Any:  # noqa: ANN401 - whatever `fit` takes
+    """Returns `value` with `function` applied to each part of its nested tuples, lists and dicts."""
+    if isinstance(value, dict):
+        return {name: mapped(function, item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [mapped(function, item) for item in value]
+    return None if value is None else function(value)
 
 
 def even_rows(size: int, num: int) -> Array:

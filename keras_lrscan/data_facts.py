@@ -1,7 +1,8 @@
 """What the data that `fit` was given tell, without taking anything out of them.
 
 Arrays in memory are looked at in evenly spread rows: all of them up to four million numbers for extremes and NaN, up to
-a million for means and counts. Generators and data sets are not touched here.
+a million for means and counts. Generators and data sets are not touched here; of those a scan looks at the first
+batches that it trains on.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-__all__ = ["Given", "array_facts", "given_to_fit", "source_facts"]
+__all__ = ["Given", "array_facts", "given_to_fit"]
 
 LOOKS_UP = re.compile(r"Embedding|Lookup$|^(CategoryEncoding|Hashing|HashedCrossing|TextVectorization|Discretization)$")
 """Layers that take their input for the number of something, or put it in a drawer."""
@@ -67,19 +68,6 @@ def given_to_fit(local: Mapping[str, Any]) -> Given | None:
         sample_weight=local.get("sample_weight"),
         class_weight=local.get("class_weight"),
     )
-
-
-def source_facts(local: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns how many samples there are and whether `fit` shuffles them, from the local variables of `fit`."""
-    given = given_to_fit(local)
-    if given is None:
-        return {}
-    lengths = {len(part) for part in parts_of(given.x)}
-    shuffle = local.get("shuffle")
-    return {
-        "num_samples": lengths.pop() if len(lengths) == 1 else None,
-        "shuffled": None if shuffle is None else bool(shuffle),
-    }
 
 
 def array_facts(host: Host, given: Given) -> dict[str, Any]:

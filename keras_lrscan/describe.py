@@ -7,10 +7,11 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.chance import chance_of
-from keras_lrscan.data_facts import array_facts, given_to_fit, source_facts
+from keras_lrscan.data_facts import array_facts, given_to_fit
 from keras_lrscan.layer_facts import layer_facts
 from keras_lrscan.settings import loss_name, loss_settings, optimizer_settings
 from keras_lrscan.siblings import fit_frame
+from keras_lrscan.sources import shuffles_anew, source_facts
 from keras_lrscan.targets import loss_weights
 from keras_lrscan.topology import num_outputs, output_activation
 
@@ -71,22 +72,11 @@ def data_notes(frame: FrameType | None) -> tuple[str, ...]:
     data = frame.f_locals.get("x") if frame is not None else None
     if hasattr(data, "__next__"):
         return ("The batches that the scan took from the generator are gone; make a new generator for the training.",)
-    if _shuffles_anew(data):
+    if shuffles_anew(data):
         return ("A tf.data shuffle counts its passes, so the training after the scan sees another order of batches.",)
     if data is not None and hasattr(data, "__getitem__") and hasattr(data, "on_epoch_end"):
         return ("A data set that shuffles itself in `on_epoch_end` stays as the scan left it.",)
     return ()
-
-
-def _shuffles_anew(data: Any) -> bool:  # noqa: ANN401
-    """Whether a `tf.data` pipeline shuffles anywhere."""
-    waiting = [data] if hasattr(data, "element_spec") else []
-    while waiting:
-        item = waiting.pop()
-        if "Shuffle" in type(item).__name__ and getattr(item, "_reshuffle_each_iteration", True) is not False:
-            return True
-        waiting.extend(getattr(item, "_inputs", list)())
-    return False
 
 
 def _num_classes(model: Any, loss_name: str | None) -> int | None:  # noqa: ANN401

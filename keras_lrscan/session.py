@@ -10,6 +10,7 @@ from keras_lrscan.context import ScanContext
 from keras_lrscan.curve import StopReason
 from keras_lrscan.describe import data_notes, describe
 from keras_lrscan.errors import ScanError
+from keras_lrscan.first_batches import FirstBatches
 from keras_lrscan.host import Host
 from keras_lrscan.interrupts import InterruptGuard
 from keras_lrscan.meters import make_meter
@@ -109,6 +110,7 @@ class Session:
         self._batches_of_epoch = 0
         self._numbers: Callable[[], None] | None = None
         self._grip: _Grip | None = None
+        self._first = FirstBatches(self.host, monitor)
         self._guard: InterruptGuard | None = None
         self._random: RandomStates | None = None
 
@@ -289,6 +291,7 @@ class Session:
                 self._grip = self._take_hold()
             if self.recorder is None:
                 self.recorder = self._make_recorder(1)
+            self.context, args = self._first.look(self.context, args)
             return self._execute_batches(self._grip, self.recorder, args)
         except BaseException as error:
             if type(error).__name__ not in EXHAUSTED:
@@ -321,6 +324,7 @@ class Session:
             self.context = dataclasses.replace(self.context, batch_size=round(reading.weight))
         recorder.add(reading.loss)
         logs = {**meter.logs(result), self._monitor: reading.logged}
+        self.context = self._first.metrics(self.context, logs)
         return result, {**logs, "learning_rate": rate} if self._in_fit else logs
 
     def _is_over(self, recorder: Recorder) -> bool:

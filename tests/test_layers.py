@@ -75,6 +75,8 @@ ORDER = [
     "layer_facts",
     "label_facts",
     "data_facts",
+    "first_batches",
+    "sources",
     "describe",
     "session",
     "callback",

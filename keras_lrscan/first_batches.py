@@ -1,0 +1,149 @@
+"""`FirstBatches`: looks at the first batches of a scan on their way into the train function, where `fit` got no arrays.
+
+No batch is taken away: what was looked at goes into the train function as it would have.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_lrscan.arrays import array_of, mapped, parts_of, thinned
+from keras_lrscan.data_facts import Given, array_facts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from keras_lrscan.context import ScanContext
+    from keras_lrscan.host import Host
+
+__all__ = ["FirstBatches"]
+
+MAX_BATCHES = 8
+MAX_SAMPLES = 512
+"""No more batches are looked at when there are as many samples, or batches, as this."""
+MAX_KEPT = 50_000
+"""Numbers that are kept of each part of a batch."""
+
+
+class FirstBatches:
+    """What the first batches of a scan tell.
+
+    Args:
+        host: The host and its model.
+        monitor: Key of the loss in the logs.
+    """
+
+    def __init__(self, host: Host, monitor: str) -> None:
+        self._host = host
+        self._monitor = monitor
+        self._batches: list[tuple[Any, Any, Any]] = []
+        self._samples = 0
+        self._is_done = host.strategy is not None
+        self._has_metrics = False
+
+    def look(self, context: ScanContext, args: tuple[Any, ...]) -> tuple[ScanContext, tuple[Any, ...]]:
+        """Looks at the next batch, unless the data are known.
+
+        Args:
+            context: What is known.
+            args: The arguments of the train function.
+
+        Returns:
+            What is known now, and arguments that hold the same batches.
+        """
+        if self._is_done or (not self._batches and context.nonfinite_inputs is not None):
+            self._is_done = True
+            return context, args
+        batch, args = self._peek(args)
+        if batch is None:
+            self._is_done = True
+            return context, args
+        x, y, weight = self._host.library.utils.unpack_x_y_sample_weight(batch)
+        self._samples += len(next(iter(parts_of(x)), ()))
+        self._batches.append((mapped(_copy, x), mapped(_copy, y), mapped(_copy, weight)))
+        self._is_done = len(self._batches) >= MAX_BATCHES or self._samples >= MAX_SAMPLES
+        if not self._is_done and len(self._batches) > 1:
+            return context, args
+        x, y, weight = (_joined([batch[at] for batch in self._batches]) for at in range(3))
+        return dataclasses.replace(context, **array_facts(self._host, Given(x=x, y=y, sample_weight=weight))), args
+
+    def metrics(self, context: ScanContext, logs: Mapping[str, Any]) -> ScanContext:
+        """Returns `context` with the metrics of the first batch, from the logs after it."""
+        if self._has_metrics:
+            return context
+        self._has_metrics = True
+        container = getattr(self._host.model, "_compile_loss", None) or getattr(self._host.model, "compiled_loss", None)
+        losses = {"loss", self._monitor, *(metric.name for metric in getattr(container, "metrics", []))}
+        found = {name: _scalar(value) for name, value in logs.items() if name not in losses}
+        known = {name: value for name, value in found.items() if value is not None}
+        return dataclasses.replace(context, metric_names=tuple(found), start_metrics=known)
+
+    def _peek(self, args: tuple[Any, ...]) -> tuple[Any | None, tuple[Any, ...]]:
+        """Returns the next batch, or `None`, and arguments with that batch still in front."""
+        *state, source = args
+        if isinstance(source, (list, tuple)):  # torch
+            return (source[0] if source else None), args
+        if not hasattr(source, "element_spec"):  # an iterator of Python
+            batch = next(source, None)
+            return (None, args) if batch is None else (batch, (*state, itertools.chain([batch], source)))
+        return self._peek_pipeline(source)
+
+    def _peek_pipeline(self, source: Any) -> tuple[Any | None, tuple[Any, ...]]:  # noqa: ANN401 - an iterator of TensorFlow
+        """Takes a batch out of a pipeline, and makes an iterator of the same kind that has it alone.
+
+        The iterator has the same element spec, so that nothing is traced anew.
+        """
+        tensorflow = sys.modules["tensorflow"]
+        specs = tensorflow.nest.flatten(source.element_spec)
+        if not isinstance(source, tensorflow.data.Iterator) or not all(map(_can_be_made_again, specs)):
+            return None, (source,)
+        try:
+            batch = source.get_next()
+        except tensorflow.errors.OutOfRangeError:
+            return None, (source,)
+        shapes = tensorflow.nest.map_structure(lambda spec: spec.shape[1:], source.element_spec)
+        size = tensorflow.nest.flatten(batch)[0].shape[0]
+        slices = tensorflow.data.Dataset.from_tensor_slices(batch)
+        again = slices.padded_batch(size, shapes, drop_remainder=specs[0].shape[0] is not None)
+        return batch, (iter(again),)
+
+
+def _can_be_made_again(spec: Any) -> bool:  # noqa: ANN401
+    shape = getattr(spec, "shape", None)
+    return type(spec).__name__ == "TensorSpec" and shape is not None and bool(shape.rank)
+
+
+def _copy(value: Any) -> NDArray[Any] | None:  # noqa: ANN401 - any library's array
+    array = array_of(value)
+    return None if array is None else np.array(thinned(array, MAX_KEPT))
+
+
+def _joined(batches: list[Any]) -> Any:  # noqa: ANN401 - nested as the user nests them
+    """Joins batches of one structure; those of another shape than the first are left out."""
+    columns: Iterator[tuple[Any, ...]] = zip(*(parts_of(batch) for batch in batches), strict=True)
+
+    def joined(first: Any) -> Any:  # noqa: ANN401
+        if first is None:
+            return None
+        arrays = next(columns)
+        return np.concatenate([array for array in arrays if array.shape[1:] == first.shape[1:]])
+
+    return mapped(joined, batches[0])
+
+
+def _scalar(value: Any) -> float | None:  # noqa: ANN401 - a host's scalar, or what the user's own step returns
+    if getattr(value, "shape", ()) != ():
+        return None
+    try:
+        number = float(value.detach() if hasattr(value, "detach") else value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
