@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Layers = Callable[[Any], list[Any]]
 
 RANDOM = np.random.default_rng(5)
-NAMES = st.text(max_size=5)
+NAMES = st.text("aé_ ", max_size=5)
 SHARES = st.floats(0, 1)
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -321,6 +321,8 @@ def test_a_scan_fills_the_context(keras: Any, shuffle: bool) -> None:  # noqa: F
     assert (context.loss_reduction, context.from_logits, context.output_activation) == (MEAN, False, "softmax")
     assert (context.nonfinite_inputs, context.bad_labels, context.num_outputs) == (0.01, 0, 10)
     assert context.input_high == x.max()
+    assert (context.metric_names, list(context.start_metrics)) == (("accuracy",), ["accuracy"])
+    assert (context.num_layers, context.num_used_layers, context.head_is_fresh) == (2, 0, False)
 
 
 @pytest.mark.keras
@@ -364,3 +366,18 @@ def test_weights_that_became_nan_have_moved_without_a_length(keras: Any) -> None
     model.fit(spoilt, y, batch_size=8, shuffle=False, verbose=0, callbacks=[recorder])
     assert (recorder.curve.context.weight_change, recorder.curve.context.still_share) == (None, 0)
     assert same_bits(before, weights(model))
+
+
+@pytest.mark.keras
+def test_the_metrics_at_the_start_are_those_of_the_first_batch_without_the_losses(keras: Any) -> None:
+    inputs, layers = keras.Input((8,)), keras.layers
+    model = keras.Model(inputs, [layers.Dense(2, name="a")(inputs), layers.Dense(1, name="b")(inputs)])
+    model.compile(optimizer="sgd", loss=["mse", "mae"], metrics=[["mae"], []])
+    x, y = RANDOM.normal(size=(64, 8)), [RANDOM.normal(size=(64, 2)), RANDOM.normal(size=(64, 1))]
+    expected = float(np.abs(np.array(model.predict(x[:8], verbose=0)[0]) - y[0][:8]).mean())
+    recorder = LRScan(num_steps=8, verbose=0)
+    model.fit(x, y, batch_size=8, shuffle=False, verbose=0, callbacks=[recorder])
+    name = recorder.curve.context.metric_names[0]
+    assert recorder.curve.context.metric_names == (name,)
+    assert "mae" in name or "mean_absolute_error" in name
+    assert dict(recorder.curve.context.start_metrics) == {name: pytest.approx(expected, rel=1e-4)}
