@@ -107,7 +107,7 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
         name="labels-not-reaching-loss",
         title="Inputs and labels do not belong together, or carry nothing to learn from.",
         means="The model takes its steps, but no step helps: there is no rule to find that leads from input to label.",
-        start=0.3,
+        start=-0.7,
         when=(
             Clue(
                 when=(Condition("fall", "<", 0.1), RISES),
@@ -115,7 +115,17 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
             ),
         ),
         clues=(
-            Clue(when=(AT_CHANCE,), weight=1.2, says="It stays at {start_ratio} times the loss of guessing."),
+            Clue(when=(AT_CHANCE,), weight=0.5, says="It stays at {start_ratio} times the loss of guessing."),
+            Clue(
+                when=(Condition("labels_follow_inputs", "==", threshold=False),),
+                weight=2.2,
+                says="Simple rules foretell the labels no better than shuffled labels.",
+            ),
+            Clue(
+                when=(Condition("labels_follow_inputs", "==", threshold=True),),
+                weight=-2.5,
+                says="Against it: simple rules do foretell the labels.",
+            ),
             Clue(
                 when=(Condition("input_std", "==", 0.0),),
                 weight=4.0,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from keras_lrscan.cause import Cause, Clue
-from keras_lrscan.causes_of_start import LOSS_FALLS, NEVER_FALLS
+from keras_lrscan.causes_of_start import AT_CHANCE, LOSS_FALLS, NEVER_FALLS, STARTS_AT_CHANCE, STARTS_BETTER
 from keras_lrscan.rules import FALLS, NO_FALL, NO_RISE, RISES, Condition
 
 __all__ = ["CAUSES_OF_RANGE"]
@@ -129,6 +129,36 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
         is_not="The first rate is not bad because the loss is high there: it is high since nothing is learned yet.",
         sources=("https://github.com/surmenok/keras_lr_finder/issues/3",),
         alarm=True,
+    ),
+    Cause(
+        code="LRS331",
+        name="slow-start",
+        title="This task takes more batches than the test had before anything shows.",
+        means=(
+            "Some models need thousands of batches before the loss moves: hard tasks, many classes, plain SGD. The "
+            "test raises the rate too soon for them, and shows only where training breaks."
+        ),
+        start=-0.1,
+        when=(NEVER_FALLS, LOSS_RISES),
+        clues=(
+            Clue(when=(AT_CHANCE,), weight=0.4, says=STARTS_AT_CHANCE.says),
+            Clue(
+                when=(Condition("labels_follow_inputs", "==", threshold=True),),
+                weight=1.2,
+                says="There is something to learn: even simple rules foretell the labels.",
+            ),
+            Clue(when=(Condition("labels_follow_inputs", "==", threshold=False),), weight=-1.0, says=""),
+            Clue(when=(Condition("optimizer", "in", ("SGD",)),), weight=0.4, says="The optimizer is {optimizer}."),
+            Clue(when=(Condition("calm_share", "<", 0.15),), weight=-2.5, says=""),
+            Clue(when=(Condition("finite_share", "<", 0.5),), weight=-1.5, says=""),
+            Clue(when=(Condition("still_share", ">=", 0.99),), weight=-2.5, says=""),
+        ),
+        rules_out=(STARTS_BETTER,),
+        to_check="Scan again with five times the steps: a valley should begin to show.",
+        advice="Use more steps, `LRScan(num_steps=500)`; until then, stay a factor of ten left of the break.",
+        is_not="A loss that stays at the level of guessing for 100 batches does not mean that the model cannot learn.",
+        sources=("https://github.com/davidtvs/pytorch-lr-finder/issues/103",),
+        alarm=False,
     ),
     Cause(
         code="LRS318",

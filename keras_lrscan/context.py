@@ -69,6 +69,7 @@ class ScanContext:
         target_std: Standard deviation of the targets; regression only.
         majority_share: Share of the most frequent label; classification only.
         bad_labels: Share of labels that are no class of the model; classification only.
+        labels_follow_inputs: Whether simple rules foretell labels from inputs better than shuffled labels.
         label_runs: How far the data are sorted by label: 0 for a random order, 1 for one class after the other.
         zero_weight_share: Share of samples whose weight in the loss is zero.
         num_layers: Layers with weights, nested ones included.
@@ -130,6 +131,7 @@ class ScanContext:
     target_std: float | None = measured("standard deviation of the targets", "{:.3g}")
     majority_share: float | None = measured("share of the most frequent label", SHARE)
     bad_labels: float | None = measured("share of labels that are no class of the model", "{:.2%}")
+    labels_follow_inputs: bool | None = measured("whether simple rules foretell labels from inputs", "{}")
     label_runs: float | None = measured("how far the data are sorted by label, from 0 to 1")
     zero_weight_share: float | None = measured("share of samples whose weight is zero", SHARE)
     num_layers: int | None = measured("layers with weights", COUNT)

@@ -168,6 +168,7 @@ PAIRS: Mapping[str, tuple[LRCurve, LRCurve]] = MappingProxyType(
             drawn(fall(-2.5) + rise(-1.0), optimizer="Adam", optimizer_iterations=0),
         ),
         "LRS329": (known("u-shaped", momentum=0.99), known("u-shaped", momentum=0.9)),
+        "LRS331": (known("flat-at-chance"), known("monotone-from-pretrained")),
         "LRS330": (known("u-shaped", averaging="ktrain"), known("u-shaped")),
     }
 )
