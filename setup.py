@@ -45,6 +45,7 @@ setup(
         "cpu": [*TENSORFLOW_CPU, KERAS],
         "demo": ["scikit-learn>=1.4"],
         "tune": ["keras-tuner>=1.4.7", "optuna>=4", "tensorboard>=2.18"],
+        "docs": ["furo>=2024.8", "myst-parser>=4", "sphinx>=8", "sphinx-design>=0.6"],
         "test": [*TEST, "scikit-learn>=1.4"],
         "dev": [*TEST, "scikit-learn>=1.4", "mypy>=1.13", "ruff>=0.12", "tox>=4.20"],
     },

@@ -1,41 +1,58 @@
-"""The pages of the documentation say what the tables of the package say."""
+"""The documentation has a page for every code, and every scan in its gallery is read as its label says."""
 
 from __future__ import annotations
 
-import runpy
+import sys
 from pathlib import Path
 
 import pytest
 
-from keras_lrscan import LRCurve, analyze
+from keras_lrscan.handbook import CODES
 from keras_lrscan.shapes import Shape
 
 pytest.importorskip("matplotlib")
 
 DOCS = Path(__file__).parent.parent / "docs"
-MAKER = runpy.run_path(str(DOCS / "make_pages.py"))
-PAGES: dict[Path, str] = MAKER["pages"]()
-EXAMPLES = ("## What is suggested", "## On real scans")
-"""Headings from which on a page shows numbers read from a real scan."""
+sys.path.insert(0, str(DOCS))
+try:
+    from exhibits import EXHIBITS, Exhibit
+    from pages import all_pages
+    from pages.api import public_names
+    from pages.pictures import reading
+    from pages.sources import recipe_names
+finally:
+    sys.path.remove(str(DOCS))
 
 
-def rules_of(page: str) -> str:
-    """The part of a page that comes from the tables."""
-    for heading in EXAMPLES:
-        page = page.partition(heading)[0]
-    return page
+@pytest.fixture(scope="module")
+def pages() -> dict[str, str]:
+    return all_pages()
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
-def test_no_page_is_older_than_the_table_it_was_made_from(path: Path) -> None:
-    made, kept = rules_of(PAGES[path]), rules_of(path.read_text(encoding="utf-8"))
-    assert kept == made, "Run `python docs/make_pages.py`."
+@pytest.mark.parametrize("item", EXHIBITS, ids=lambda item: item.name)
+def test_a_scan_of_the_gallery_has_the_shape_on_its_label(item: Exhibit) -> None:
+    assert reading(item).verdict.shape == item.shape
 
 
-def test_there_is_no_page_without_a_table_row() -> None:
-    assert {*DOCS.glob("shapes/*.md"), *DOCS.glob("methods/*.md")} == set(PAGES) - {DOCS / "README.md"}
+def test_every_scan_has_its_recipe_its_record_and_nothing_else_lies_there() -> None:
+    names = {item.name for item in EXHIBITS}
+    assert recipe_names() == names
+    assert {path.stem for path in (DOCS / "curves").glob("*.json")} == names
 
 
-@pytest.mark.parametrize("shape", [shape for shape in Shape if shape is not Shape.UNCLEAR])
-def test_the_recorded_example_of_a_shape_has_that_shape(shape: str) -> None:
-    assert analyze(LRCurve.from_json(DOCS / "curves" / f"{shape}.json")).verdict.shape == shape
+def test_the_gallery_shows_every_shape() -> None:
+    assert {item.shape for item in EXHIBITS} == set(Shape)
+
+
+def test_every_code_has_a_page(pages: dict[str, str]) -> None:
+    assert {f"codes/{code}.md" for code in CODES} <= set(pages)
+
+
+def test_the_reference_names_everything_public(pages: dict[str, str]) -> None:
+    missing = [name for name in public_names() if f":: keras_lrscan.{name}\n" not in pages["reference/api.md"]]
+    assert missing == []
+
+
+def test_every_page_of_a_scan_ends_with_the_code_that_made_it(pages: dict[str, str]) -> None:
+    for item in EXHIBITS:
+        assert f"def {item.name.replace('-', '_')}() -> LRCurve:" in pages[f"gallery/{item.name}.md"]

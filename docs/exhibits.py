@@ -1,0 +1,67 @@
+"""What hangs in the gallery: the rows of `exhibits.toml`, each with the curve that its recipe recorded.
+
+The recipes are in `recipes`, one function for each; this side needs no Keras.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from keras_lrscan import LRCurve
+from keras_lrscan.shapes import Shape
+
+__all__ = ["EXHIBITS", "Exhibit", "Room"]
+
+DOCS = Path(__file__).parent
+
+
+class Room(StrEnum):
+    """Where in the gallery a scan hangs."""
+
+    HEALTHY = "healthy"
+    PRETRAINED = "pretrained"
+    DATA = "data"
+    MODEL = "model"
+    TEST = "test"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exhibit:
+    """One scan.
+
+    Attributes:
+        name: Name of the page, of the recipe and of the recorded file.
+        room: Where it hangs.
+        title: What it shows, in a few words.
+        made: What was scanned.
+        look: What to look at.
+        shape: The shape that the package must read.
+        cause: Code of what is really the matter.
+    """
+
+    name: str
+    room: Room
+    title: str
+    made: str
+    look: str
+    shape: Shape
+    cause: str
+
+    @property
+    def path(self) -> Path:
+        """The recorded file."""
+        return DOCS / "curves" / f"{self.name}.json"
+
+    def curve(self) -> LRCurve:
+        """Returns the recorded curve."""
+        return LRCurve.from_json(self.path)
+
+
+EXHIBITS: tuple[Exhibit, ...] = tuple(
+    Exhibit(name=name, **{**row, "room": Room(row["room"]), "shape": Shape(row["shape"])})
+    for name, row in tomllib.loads((DOCS / "exhibits.toml").read_text(encoding="utf-8")).items()
+)
+"""Every scan, in the order of the rooms."""

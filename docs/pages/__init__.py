@@ -1,0 +1,39 @@
+"""The pages of the site that are made from the tables of the package, so that they cannot say anything else.
+
+`conf.py` writes them when the site is built; nothing of them is kept in the repository.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pages import api, codes, gallery, methods
+from pages.pictures import draw_all
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["FOLDERS", "all_pages", "write"]
+
+FOLDERS = ("codes", "gallery", "methods", "pictures", "reference")
+"""Folders that hold nothing but what is made here."""
+
+
+def all_pages() -> dict[str, str]:
+    """Returns every page, by its path below `docs`."""
+    return {**codes.pages(), **gallery.pages(), **methods.pages(), **api.pages()}
+
+
+def write(docs: Path) -> None:
+    """Writes the pages and draws the pictures; a page that is up to date is left alone, one of old is removed."""
+    pages = all_pages()
+    for name, text in pages.items():
+        path = docs / name
+        path.parent.mkdir(exist_ok=True)
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+    pictures = draw_all(docs)
+    for folder in FOLDERS:
+        for path in (docs / folder).iterdir():
+            if str(path.relative_to(docs)) not in {*pages, *pictures}:
+                path.unlink()

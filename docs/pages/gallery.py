@@ -1,0 +1,121 @@
+"""The gallery: a page for each recorded scan, with what the package says of it and how it was made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exhibits import EXHIBITS, Room
+from keras_lrscan.causes import CAUSES
+from keras_lrscan.explain import sections, title
+from pages.markdown import bullets, cards, linked, picture, table
+from pages.pictures import alt_text, reading
+from pages.sources import recipe_source
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exhibits import Exhibit
+
+__all__ = ["pages"]
+
+ROOMS: Mapping[Room, tuple[str, str]] = {
+    Room.HEALTHY: ("Healthy fits", "Nothing to mend. Learn these by heart, and the others will stand out."),
+    Room.PRETRAINED: (
+        "Pretrained models",
+        "What others trained, with a new last layer, before and after it was fine-tuned.",
+    ),
+    Room.DATA: ("It lies in the data", "Some are mistakes, some are only worth knowing."),
+    Room.MODEL: ("It lies in the model, the loss or the optimizer", "Again, not all of these are mistakes."),
+    Room.TEST: ("It lies in how the test was set up", "The model is fine, and another test would show it."),
+}
+"""Room → its name and what to say on entering."""
+
+NAMES = {cause.code: cause.name for cause in CAUSES}
+
+
+def pages() -> dict[str, str]:
+    """Returns the pages by their paths."""
+    return {"gallery/index.md": index(), **{f"gallery/{item.name}.md": page(item) for item in EXHIBITS}}
+
+
+def index() -> str:
+    """Returns the page that leads to all scans."""
+    rooms = [
+        f"## {name}\n\n{lead}\n\n{cards(item for item in EXHIBITS if item.room == room)}"
+        for room, (name, lead) in ROOMS.items()
+    ]
+    tree = "\n".join(item.name for item in EXHIBITS)
+    by_shape = [
+        (f"`{shape}`", ", ".join(f"[{item.title}]({item.name}.md)" for item in EXHIBITS if item.shape == shape))
+        for shape in dict.fromkeys(item.shape for item in EXHIBITS)
+    ]
+    return f"""# Gallery
+
+{len(EXHIBITS)} real scans, all run with `LRScan` on real data: pictures, words, tables, small networks and large
+ones. Each was made on purpose, so it is known what is really the matter with it. Each page has the plot, what to look
+at, the explanation exactly as the package gives it, and the code that made it.
+
+{chr(10).join(rooms)}
+
+## By shape
+
+{table(("shape", "scans"), by_shape)}
+
+```{{toctree}}
+:hidden:
+
+{tree}
+```
+"""
+
+
+def page(item: Exhibit) -> str:
+    """Returns the page of one scan."""
+    analysis = reading(item)
+    parts = sections(analysis)
+    lead = " ".join(sentence for part in parts if not part.heading for sentence in part.sentences)
+    told = "\n\n".join(
+        f"**{part.heading}**\n\n{bullets(linked(text) for text in part.sentences)}" for part in parts if part.heading
+    )
+    facts = [linked(f"{analysis.verdict.code} `{item.shape}`"), linked(f"{item.cause} `{NAMES[item.cause]}`")]
+    return f"""# {item.title}
+
+{item.made}
+
+{picture(item, alt_text(item))}
+
+{item.look}
+
+{table(("shape", "what is really the matter"), [facts])}
+
+## What the package says
+
+{rank(item)}
+
+:::{{card}} {title(analysis)}
+
+{lead}
+
+{told}
+:::
+
+## How it was made
+
+```python
+{recipe_source(item.name)}
+```
+
+The record is {{download}}`{item.name}.json <../curves/{item.name}.json>`. `lrscan analyze {item.name}.json` says the
+above.
+"""
+
+
+def rank(item: Exhibit) -> str:
+    """Returns how well the package found what is really the matter."""
+    codes = [finding.code for finding in reading(item).findings]
+    if item.cause not in codes:
+        return "The package did not find what is really the matter here."
+    place = codes.index(item.cause)
+    if not place:
+        return "Of all causes it puts first what is really the matter."
+    return f"What is really the matter is number {place + 1} of the causes that it considers."

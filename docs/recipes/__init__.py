@@ -1,0 +1,20 @@
+"""How the scans of the gallery were made: one function each, which returns the curve it recorded."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from recipes import faults_of_data, faults_of_model, faults_of_test, healthy, pretrained
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from keras_lrscan import LRCurve
+
+__all__ = ["RECIPES"]
+
+RECIPES: Mapping[str, Callable[[], LRCurve]] = MappingProxyType(
+    healthy.RECIPES | pretrained.RECIPES | faults_of_data.RECIPES | faults_of_model.RECIPES | faults_of_test.RECIPES
+)
+"""Name → how it is recorded."""
