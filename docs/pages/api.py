@@ -25,6 +25,7 @@ PARTS = (
     "cause.CauseStatus",
     "suggest.Suggestion",
     "suggest.Role",
+    "ranges.RangeKind",
 )
 """What an analysis is made of; not all of these are names of the package itself."""
 
@@ -34,6 +35,8 @@ HEADINGS: Mapping[str, str] = {
     "keras_lrscan.callback": "Scan a model",
     "keras_lrscan.analysis": "Read a curve",
     "keras_lrscan.plot": "Read a curve",
+    "keras_lrscan.ranges": "Ranges for a search",
+    "keras_lrscan.tuning": "Ranges for a search",
     "keras_lrscan.curve": "A curve and what was known of it",
     "keras_lrscan.context": "A curve and what was known of it",
     "keras_lrscan.importers": "Records of other tools",
