@@ -15,6 +15,7 @@ import numpy as np
 
 from keras_lrscan.arrays import Range, array_of, nonfinite_share, parts_of, range_of
 from keras_lrscan.label_facts import label_facts
+from keras_lrscan.label_ties import labels_follow_inputs
 from keras_lrscan.settings import compiled_losses, loss_name
 from keras_lrscan.targets import loss_setting
 from keras_lrscan.topology import class_names, first_layers
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-__all__ = ["Given", "array_facts", "given_to_fit"]
+__all__ = ["Given", "array_facts", "given_to_fit", "label_ties"]
 
 LOOKS_UP = re.compile(r"Embedding|Lookup$|^(CategoryEncoding|Hashing|HashedCrossing|TextVectorization|Discretization)$")
 """Layers that take their input for the number of something, or put it in a drawer."""
@@ -155,6 +156,22 @@ def _label_facts(host: Host, labels: Array) -> dict[str, Any]:
     width = shape[-1] if isinstance(shape, tuple) and shape and isinstance(shape[-1], int) else None
     ignored = loss_setting(losses[0], "ignore_class") if len(losses) == 1 else None
     return label_facts(loss_name(host), labels, width, ignored)
+
+
+def label_ties(host: Host, given: Given) -> bool | None:
+    """Returns whether simple rules foretell the labels from the inputs, `None` where that cannot be told.
+
+    Takes some tenths of a second, so it is asked only where the loss did not fall.
+
+    Args:
+        host: The host and its model.
+        given: All data.
+    """
+    inputs = [array for part in parts_of(given.x) if (array := array_of(part)) is not None]
+    targets = [array for part in parts_of(given.y) if (array := array_of(part)) is not None]
+    layers = host.model._flatten_layers(include_self=False)  # noqa: SLF001 - the hosts ask themselves the same in this way
+    are_words = any(map(LOOKS_UP.search, (name for layer in layers for name in class_names(layer))))
+    return labels_follow_inputs(loss_name(host), inputs, targets[0], are_words=are_words) if len(targets) == 1 else None
 
 
 def _zero_weight_share(given: Given, targets: list[Array]) -> float | None:

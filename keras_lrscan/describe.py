@@ -6,8 +6,10 @@ import dataclasses
 import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from keras_lrscan.chance import chance_of
-from keras_lrscan.data_facts import array_facts, given_to_fit
+from keras_lrscan.data_facts import array_facts, given_to_fit, label_ties
 from keras_lrscan.layer_facts import layer_facts
 from keras_lrscan.settings import loss_name, loss_settings, optimizer_settings
 from keras_lrscan.siblings import fit_frame
@@ -16,13 +18,21 @@ from keras_lrscan.targets import loss_weights
 from keras_lrscan.topology import num_outputs, output_activation
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import FrameType
+
+    from numpy.typing import NDArray
 
     from keras_lrscan.context import ScanContext
     from keras_lrscan.host import Host
     from keras_lrscan.optimizers import RateControl
 
-__all__ = ["data_notes", "describe"]
+__all__ = ["data_notes", "describe", "describe_labels"]
+
+HARDLY_FALLS = 0.85
+"""A loss that never goes below this share of its start hardly falls."""
+MEDIAN_OF = 7
+"""So many losses in a row are one level."""
 
 CROSSENTROPIES = frozenset({"categorical_crossentropy", "sparse_categorical_crossentropy"})
 
@@ -65,6 +75,30 @@ def describe(host: Host, control: RateControl, planned: ScanContext) -> ScanCont
         precision=_precision(model),
         notes=(*planned.notes, *([chance.note] if chance.note is not None else [])),
     )
+
+
+def describe_labels(host: Host, context: ScanContext, losses: Sequence[float]) -> ScanContext:
+    """Returns `context` with whether labels can be told from inputs, where the loss of a scan hardly fell.
+
+    Args:
+        host: The host and its model.
+        context: What is known.
+        losses: The losses of single batches.
+    """
+    frame = fit_frame()
+    given = given_to_fit(frame.f_locals) if frame is not None else None
+    finite = np.asarray(losses)[np.isfinite(losses)]
+    if (
+        given is None
+        or finite.size < MEDIAN_OF
+        or _lowest(finite) < HARDLY_FALLS * float(np.median(finite[:MEDIAN_OF]))
+    ):
+        return context
+    return dataclasses.replace(context, labels_follow_inputs=label_ties(host, given))
+
+
+def _lowest(losses: NDArray[np.float64]) -> float:
+    return float(np.median(np.lib.stride_tricks.sliding_window_view(losses, MEDIAN_OF), axis=1).min())
 
 
 def data_notes(frame: FrameType | None) -> tuple[str, ...]:

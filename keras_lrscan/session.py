@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.context import ScanContext
 from keras_lrscan.curve import StopReason
-from keras_lrscan.describe import data_notes, describe
+from keras_lrscan.describe import data_notes, describe, describe_labels
 from keras_lrscan.errors import ScanError
 from keras_lrscan.first_batches import FirstBatches
 from keras_lrscan.host import Host
@@ -227,6 +227,7 @@ class Session:
             stopped = requested or bool(self.host.model.stop_training)
             self.recorder.end(StopReason.INTERRUPTED if stopped else StopReason.OUT_OF_BATCHES)
         self._note_movement()
+        self.context = describe_labels(self.host, self.context, [] if self.curve is None else self.curve.loss.tolist())
         self.restore()
         if requested:
             msg = "The scan was interrupted; the model is as it was before."

@@ -74,6 +74,8 @@ ORDER = [
     "backbones",
     "layer_facts",
     "label_facts",
+    "dependence",
+    "label_ties",
     "data_facts",
     "first_batches",
     "sources",
