@@ -25,8 +25,10 @@ from keras_lrscan.importers import (
     from_lightning,
     from_torch_lr_finder,
 )
+from keras_lrscan.investigation import Investigation, ProbeResult
 from keras_lrscan.pictured import describe_plot
 from keras_lrscan.plot import plot_curve
+from keras_lrscan.probes import PROBES, investigate
 from keras_lrscan.ranges import SearchRange
 from keras_lrscan.recognition import Recognition, recognise_averaging
 from keras_lrscan.tuning import hp_float, suggest_float
@@ -34,16 +36,19 @@ from keras_lrscan.tuning import hp_float, suggest_float
 __all__ = [
     "AVERAGES",
     "IMPORTERS",
+    "PROBES",
     "Analysis",
     "Average",
     "CurveTooShortError",
     "InvalidCurveError",
     "InvalidOptionError",
+    "Investigation",
     "LRCurve",
     "LRScan",
     "LRScanError",
     "LRScanWarning",
     "MissingDependencyError",
+    "ProbeResult",
     "Recognition",
     "ScanContext",
     "ScanError",
@@ -60,6 +65,7 @@ __all__ = [
     "from_lightning",
     "from_torch_lr_finder",
     "hp_float",
+    "investigate",
     "last_scan",
     "load",
     "lr_scan",

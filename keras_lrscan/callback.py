@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import weakref
 from typing import TYPE_CHECKING, Any
 
-from keras_lrscan.analysis import Analysis, analyze
 from keras_lrscan.errors import InvalidOptionError, ScanError
 from keras_lrscan.host import first_fit_to_come
 from keras_lrscan.ramp import checked_ramp
+from keras_lrscan.recording import Recording
 from keras_lrscan.session import Session
 from keras_lrscan.siblings import Hooks, callback_list, rearrange
 from keras_lrscan.snapshot import checked_place
@@ -17,16 +18,14 @@ from keras_lrscan.snapshot import checked_place
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from matplotlib.axes import Axes
-
-    from keras_lrscan.curve import LRCurve
+    from keras_lrscan.analysis import Analysis
 
 __all__ = ["LRScan", "last_scan", "lr_scan"]
 
 _finished: list[LRScan] = []
 
 
-class LRScan(Hooks):
+class LRScan(Recording):
     """Callback that turns one `fit` into a learning-rate range test and leaves the model as it was.
 
     The rate rises from `start_lr` to `end_lr`, one step an update; the loss of each batch alone is recorded. The scan
@@ -75,68 +74,22 @@ class LRScan(Hooks):
         monitor: str = "loss",
         verbose: int = 1,
     ) -> None:
+        super().__init__(monitor=monitor)
         self._ramp = checked_ramp(start_lr, end_lr, num_steps)
         self._place = checked_place(snapshot)
         if verbose not in {0, 1}:
             msg = f"Argument `verbose` must be 0 or 1. Received: verbose={verbose!r}."
             raise InvalidOptionError(msg)
         self.stop_on_divergence = bool(stop_on_divergence)
-        self.monitor = monitor
         self.verbose = verbose
         self.params: dict[str, Any] = {}
         self._model: Any = None
         self._notes: tuple[str, ...] = ()
         self._has_closer = False
-        self._session: Session | None = None
-        self._curve: LRCurve | None = None
-        self._analysis: Analysis | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Leaves the model and a running scan out of copies."""
-        return {**self.__dict__, "_model": None, "_session": None, "_curve": self._recorded()}
-
-    @property
-    def curve(self) -> LRCurve:
-        """The recorded `LRCurve`; of a scan that an exception ended, what there was until then.
-
-        Raises:
-            ScanError: If nothing has been recorded yet.
-        """
-        curve = self._recorded()
-        if curve is None:
-            msg = (
-                "Expected a scan that has recorded a batch. Received: no scan yet. "
-                "Pass it to `fit` in `callbacks` first."
-            )
-            raise ScanError(msg)
-        return curve
-
-    @property
-    def analysis(self) -> Analysis:
-        """The reading of the curve, an `Analysis`; computed on first use.
-
-        Raises:
-            ScanError: If nothing has been recorded yet.
-        """
-        if self._session is not None:
-            return analyze(self.curve)
-        if self._analysis is None:
-            self._analysis = analyze(self.curve)
-        return self._analysis
-
-    def plot(self, ax: Axes | None = None, **options: Any) -> Axes:  # noqa: ANN401
-        """Draws the curve and its reading.
-
-        Args:
-            ax: Where to draw; a new figure when left out.
-            **options: Passed on to `plot_curve`.
-
-        Returns:
-            The axes.
-        """
-        from keras_lrscan.plot import plot_curve  # noqa: PLC0415 - a scan that is not drawn needs no matplotlib
-
-        return plot_curve(self.analysis, ax=ax, **options)
+        return {**self.__dict__, "_model": None, "_session": None, "_scanned": None, "_curve": self._recorded()}
 
     def restore(self) -> None:
         """Puts the model back as it was before the scan.
@@ -221,6 +174,7 @@ class LRScan(Hooks):
     def _begin(self, *, in_fit: bool) -> Session:
         self.restore()
         self._curve = self._analysis = None
+        self._scanned = weakref.ref(self._model)
         session = Session(
             self._model,
             ramp=self._ramp,
@@ -240,9 +194,6 @@ class LRScan(Hooks):
         self._session.end()
         if self.verbose and self._curve is not None:
             sys.stdout.write(self.analysis.summary() + "\n")
-
-    def _recorded(self) -> LRCurve | None:
-        return self._curve if self._session is None else self._session.curve
 
     def _keep(self) -> None:
         """Takes the record out of a session that has put everything back."""

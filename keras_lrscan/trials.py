@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,7 +20,7 @@ from keras_lrscan.session import Session
 from keras_lrscan.snapshot import checked_place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from types import TracebackType
 
     from numpy.typing import NDArray
@@ -238,12 +239,17 @@ class Trials:
                 optimizer_iterations=update_phase(self.host.model.optimizer)[0],
             )
         try:
-            return session.curve if self._run(recorder, 0, after_step) else None
+            return session.curve if self._run(recorder, self.batches, after_step) else None
         finally:
             session.context = context
 
     def train(
-        self, rates: Sequence[float], *, start: Snapshot | None = None, first: int = 0
+        self,
+        rates: Sequence[float],
+        *,
+        start: Snapshot | None = None,
+        first: int = 0,
+        batches: Sequence[tuple[Any, ...]] | None = None,
     ) -> NDArray[np.float64] | None:
         """Trains at given rates.
 
@@ -251,6 +257,7 @@ class Trials:
             rates: The rate of each update, positive. Shape `(n,)`.
             start: What `keep` returned, to go on from there; the state at the start when left out.
             first: Integer. Updates whose batches are passed over, for a training that goes on.
+            batches: Batches to train on in the place of those that are kept, over and over where they are too few.
 
         Returns:
             Losses of each batch alone (the mean of the batches of one update where gradients are gathered), before its
@@ -260,7 +267,7 @@ class Trials:
         Raises:
             InvalidOptionError: If there are no rates, or not batches enough for them.
         """
-        if not len(rates) or len(rates) + first > self.num_steps:
+        if not len(rates) or (batches is None and len(rates) + first > self.num_steps):
             msg = (
                 f"Argument `rates` must hold from 1 to {self.num_steps - first} rates, as many as there are batches "
                 f"for. Received: len(rates)={len(rates)}, first={first}."
@@ -268,8 +275,13 @@ class Trials:
             raise InvalidOptionError(msg)
         plan = RateList(tuple(float(rate) for rate in rates))
         recorder = self._held.restart(plan, stop_on_divergence=False, values=start)
-        done = self._run(recorder, self._batches_for(first), None)
+        chosen = self.batches[self._batches_for(first) :] if batches is None else itertools.cycle(batches)
+        done = self._run(recorder, chosen, None)
         return np.array(recorder.losses) if done else None
+
+    def reset(self) -> None:
+        """Puts the model, and the random generators, into their state at the start."""
+        self._held.restart(self.ramp, stop_on_divergence=False)
 
     def keep(self) -> Snapshot:
         """Returns the values of all variables as the last trial left them; `close` it when it is of no more use."""
@@ -286,10 +298,12 @@ class Trials:
         _, each, gathered = self._phase
         return max(0, updates * each - gathered) if updates else 0
 
-    def _run(self, recorder: Recorder, first: int, after_step: Callable[[], object] | None) -> bool:
+    def _run(
+        self, recorder: Recorder, batches: Iterable[tuple[Any, ...]], after_step: Callable[[], object] | None
+    ) -> bool:
         """Goes through the batches; returns whether that came to its end."""
         session, model = self._held, self.host.model
-        for x, y, weights in self.batches[first:]:
+        for x, y, weights in batches:
             if session.is_over:
                 break
             model.train_on_batch(x, y, sample_weight=weights)

@@ -1,0 +1,124 @@
+"""Probes that ask the data: whether all numbers are numbers, and whether labels can be told from inputs at all."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from keras_lrscan.bench import Answer, Bench, CannotAskError
+from keras_lrscan.dependence import measure_dependence
+from keras_lrscan.investigation import Outcome
+from keras_lrscan.nests import joined, leaves
+
+__all__ = ["look_at_data", "tell_labels"]
+
+MOST_SAMPLES = 300
+"""Samples that rules are fitted to."""
+
+WORD_BUCKETS = 512
+"""Columns that counts of word numbers are sorted into."""
+
+
+def look_at_data(bench: Bench) -> Answer:
+    """Looks for numbers that are none, and for labels that are no class, in the batches."""
+    parts = [joined([batch[part] for batch in bench.batches]) for part in range(3)]
+    arrays = [[leaf for leaf in leaves(part) if leaf.dtype.kind in "fiub"] for part in parts]
+    samples = len(next(leaves(parts[0])))
+    bad = np.zeros(samples, bool)
+    for leaf in (leaf for part in arrays for leaf in part if leaf.dtype.kind == "f"):
+        bad |= ~np.isfinite(leaf.reshape(samples, -1)).all(1)
+    outside = _no_classes(bench, arrays[1], samples)
+    says = (
+        f"Of {samples:,d} samples, {bad.sum():,d} have NaN or infinity among their inputs, targets or weights, and "
+        f"{outside.sum():,d} a label that is no class of the model."
+    )
+    if bad.any() or outside.any():
+        return Answer(outcome=Outcome.YES, says=says, confirms=("nan-in-data",))
+    return Answer(outcome=Outcome.NO, says=says, rules_out=("nan-in-data",))
+
+
+def tell_labels(bench: Bench) -> Answer:
+    """Fits simple rules that lead from inputs to labels, and compares them with rules for shuffled labels."""
+    inputs, labels, classes = _sample(bench)
+    found = measure_dependence(inputs, labels, classes=classes, seed=bench.seed)
+    explained, luck = max(found.explained, 0.0), max(found.by_luck, 0.0)
+    if found.accuracy is not None and found.majority is not None:
+        says = (
+            f"The best of a few simple rules names the right class for {found.accuracy:.0%} of {found.num_samples} "
+            f"samples that it had not seen; always naming the most frequent class is right for {found.majority:.0%}. "
+        )
+    else:
+        says = f"The best of a few simple rules foretells the targets of {found.num_samples} samples it had not seen. "
+    says += (
+        f"It explains {explained:.1%} of how the labels differ; of 49 rules for shuffled labels the best {luck:.1%}."
+    )
+    if found.depends:
+        return Answer(outcome=Outcome.YES, says=says, rules_out=("labels-not-reaching-loss",))
+    if found.depends is None:
+        return Answer(outcome=Outcome.UNCLEAR, says=says)
+    return Answer(outcome=Outcome.NO, says=says, confirms=("labels-not-reaching-loss",))
+
+
+def _sample(bench: Bench) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Returns the numbers of the inputs, the labels, and whether these are classes."""
+    size = max(1, bench.batch_size)
+    batches = bench.batches[: -(-MOST_SAMPLES // size)]
+    labels = list(leaves(joined([batch[1] for batch in batches])))
+    if len(labels) != 1:
+        msg = f"the data have {len(labels)} labels for each sample, and this probe looks at one"
+        raise CannotAskError(msg)
+    inputs = [_as_numbers(bench, leaf) for leaf in leaves(joined([batch[0] for batch in batches]))]
+    rows = slice(0, MOST_SAMPLES)
+    table = np.concatenate([part[rows] for part in inputs], axis=1)
+    label = labels[0][rows]
+    codes = _are_codes(bench)
+    if codes and label.reshape(len(label), -1).shape[1] > 1:
+        msg = "each sample has a label at every one of many places"
+        raise CannotAskError(msg)
+    kept = np.isfinite(table).all(1) & np.isfinite(label.reshape(len(label), -1).astype(float)).all(1)
+    if kept.sum() < FEWEST:
+        msg = f"there are {int(kept.sum())} samples only with nothing but numbers"
+        raise CannotAskError(msg)
+    if np.ptp(label[kept]) == 0:
+        msg = "all these labels are the same"
+        raise CannotAskError(msg)
+    name = bench.analysis.curve.context.loss_name or ""
+    return table[kept], label[kept], codes or "crossentropy" in name
+
+
+FEWEST = 30
+"""Samples without which no rule is fitted."""
+
+
+def _as_numbers(bench: Bench, leaf: np.ndarray) -> np.ndarray:
+    """Returns one row of numbers for each sample: of word numbers, how often each comes."""
+    if leaf.dtype.kind not in "fiub":
+        msg = f"the inputs are no numbers but of type {leaf.dtype}"
+        raise CannotAskError(msg)
+    flat = leaf.reshape(len(leaf), -1)
+    if not any(type(layer).__name__ == "Embedding" for layer in bench.model._flatten_layers()):  # noqa: SLF001
+        return flat.astype(float)
+    if (flat != np.floor(flat)).any():
+        return flat.astype(float)
+    counts = np.zeros((len(flat), WORD_BUCKETS))
+    np.add.at(counts, (np.arange(len(flat))[:, None], flat.astype(np.int64) % WORD_BUCKETS), 1.0)
+    return np.sqrt(counts)
+
+
+def _are_codes(bench: Bench) -> bool:
+    return (bench.analysis.curve.context.loss_name or "").startswith("sparse_categorical")
+
+
+def _no_classes(bench: Bench, labels: list[np.ndarray], samples: int) -> np.ndarray:
+    """Returns which samples have a label that is no class."""
+    shape = getattr(bench.model, "output_shape", None)
+    classes = shape[-1] if isinstance(shape, tuple) and shape else None
+    if not _are_codes(bench) or not isinstance(classes, int) or len(labels) != 1:
+        return np.zeros(samples, bool)
+    flat = labels[0].reshape(samples, -1)
+    known = np.isfinite(flat)
+    return bool_rows(known & ((flat < 0) | (flat >= classes) | (flat != np.floor(np.where(known, flat, 0)))))
+
+
+def bool_rows(table: np.ndarray) -> np.ndarray:
+    """Returns whether anything in each row is true."""
+    return np.asarray(table.any(1))
