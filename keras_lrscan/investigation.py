@@ -171,7 +171,11 @@ def _with_confirmed(analysis: Analysis, results: Iterable[ProbeResult]) -> list[
 def _unexpected(cause: Cause) -> Finding:
     shared = {item.name for item in dataclasses.fields(Finding)} & {item.name for item in dataclasses.fields(cause)}
     return Finding(
-        **{name: getattr(cause, name) for name in shared}, status=CauseStatus.RULED_OUT, likelihood=0.0, evidence=()
+        **{name: getattr(cause, name) for name in shared},
+        status=CauseStatus.RULED_OUT,
+        likelihood=0.0,
+        log_odds=(),
+        evidence=(),
     )
 
 
@@ -185,8 +189,9 @@ def _settled(finding: Finding, results: Iterable[ProbeResult]) -> Finding:
     if len(votes) > 1:
         return dataclasses.replace(finding, evidence=evidence)
     if votes == {True}:
-        return dataclasses.replace(finding, status=CauseStatus.CONFIRMED, likelihood=1.0, evidence=evidence)
-    return dataclasses.replace(finding, status=CauseStatus.RULED_OUT, likelihood=0.0, evidence=said)
+        certain = dataclasses.replace(finding, status=CauseStatus.CONFIRMED, likelihood=1.0)
+        return dataclasses.replace(certain, log_odds=(), evidence=evidence)
+    return dataclasses.replace(finding, status=CauseStatus.RULED_OUT, likelihood=0.0, log_odds=(), evidence=said)
 
 
 def _result_from_dict(data: Mapping[str, Any]) -> ProbeResult:

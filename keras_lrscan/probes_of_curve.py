@@ -12,9 +12,9 @@ from keras_lrscan.analysis import analyze
 from keras_lrscan.averaging import AVERAGES
 from keras_lrscan.bench import Answer, Bench, CannotAskError
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
-from keras_lrscan.explain import format_loss, format_lr
 from keras_lrscan.features import reference_loss
 from keras_lrscan.investigation import Outcome
+from keras_lrscan.measures import format_loss, format_lr
 from keras_lrscan.recognition import recognise_averaging
 from keras_lrscan.rules import RISES
 from keras_lrscan.shapes import Shape

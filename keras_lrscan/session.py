@@ -251,7 +251,8 @@ class Session:
     def _note_movement(self) -> None:
         """Notes how far the weights moved; not under averages of weights, which Keras has put in their place by now."""
         model, grip = self.host.model, self._grip
-        if grip is not None and self.curve is not None and not keeps_averages(model.optimizer):
+        has_points = self.recorder is not None and self.recorder.num_points > 0
+        if grip is not None and has_points and not keeps_averages(model.optimizer):
             self.host.sync()
             change, still = movement(grip.snapshot.pairs(model.trainable_variables))
             self.context = dataclasses.replace(self.context, weight_change=change, still_share=still)
