@@ -27,6 +27,7 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
         clues=(
             Clue(when=(FALLS,), weight=0.6, says=LOSS_FALLS.says),
             Clue(when=(Condition("end_lr", "<", 0.1),), weight=1.5, says=""),
+            Clue(when=(FALLS, Condition("end_lr", ">=", 1.0)), weight=-1.4, says=""),
             Clue(when=(Condition("still_share", ">=", 0.5), NO_FALL), weight=-3.0, says=""),
             Clue(when=(Condition("end_lr", ">=", 1.0), NO_FALL), weight=-1.5, says=""),
             Clue(when=(Condition("optimizer", "in", NORMALISING),), weight=-1.6, says=""),

@@ -119,17 +119,28 @@ CAUSES_OF_START: tuple[Cause, ...] = (
         code="LRS303",
         name="partly-trained",
         title="The model is partly trained and still improves.",
-        means="It starts out better than guessing, and the test still finds something to gain.",
-        start=1.6,
-        when=(STARTS_BETTER, LOSS_FALLS),
+        means="It has learned something already, and the test still finds something to gain.",
+        start=-2.2,
+        when=(LOSS_FALLS,),
         clues=(
+            Clue(when=(BETTER,), weight=3.6, says=STARTS_BETTER.says),
             Clue(
                 when=(Condition("optimizer_iterations", ">", 0),),
-                weight=0.8,
+                weight=2.4,
                 says="The optimizer had made {optimizer_iterations} updates before.",
             ),
+            Clue(
+                when=(Condition("num_used_layers", ">", 0), Condition("head_is_fresh", "==", threshold=False)),
+                weight=0.8,
+                says="{num_used_layers} of {num_layers} layers were trained before.",
+            ),
         ),
-        rules_out=(STARTS_AT_CHANCE,),
+        rules_out=(
+            Clue(
+                when=(AT_CHANCE, Condition("num_used_layers", "==", 0)),
+                says="The first loss is {start_ratio} times that of guessing, and no layer was trained before.",
+            ),
+        ),
         to_check="Evaluate the model before training, and again after an epoch.",
         advice="Train on, and stay left of the bottom of the curve.",
         is_not="It is not a sign that earlier training failed.",
