@@ -84,7 +84,6 @@ ORDER = [
     "batches",
     "trials",
     "investigation",
-    "dependence",
     "gradients",
     "nests",
     "bench",
