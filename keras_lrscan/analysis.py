@@ -30,6 +30,7 @@ from keras_lrscan.landmarks import Landmark, Landmarks, find_landmarks, with_ran
 from keras_lrscan.plot import plot_curve
 from keras_lrscan.ranges import RangeKind, SearchRange, search_range
 from keras_lrscan.recognition import recognise_averaging
+from keras_lrscan.report import notebook_html, write_report
 from keras_lrscan.shapes import Shape, ShapeVerdict, classify
 from keras_lrscan.smoothing import Fit, SmoothedCurve, smooth
 from keras_lrscan.suggest import SUGGESTION_METHODS, Reading, Role, Suggestion, SuggestionMethod, suggest
@@ -147,6 +148,26 @@ class Analysis:
     def plot(self, *, ax: Axes | None = None, compare: bool | Sequence[str] = False) -> Axes:
         """Draws the curve; see `keras_lrscan.plot_curve`."""
         return plot_curve(self, ax=ax, compare=compare)
+
+    def report(self, path: str | PathLike[str]) -> Path:
+        """Writes picture, explanation, causes, suggestions and context to one HTML file that needs nothing else.
+
+        Args:
+            path: The file, usually with the ending `.html`. One that exists is replaced.
+
+        Returns:
+            The path.
+
+        Raises:
+            InvalidOptionError: If `path` is a folder, or lies in a folder that does not exist.
+            MissingDependencyError: If jinja2 or matplotlib is not installed.
+            OSError: If the file cannot be written.
+        """
+        return write_report(self, path)
+
+    def _repr_html_(self) -> str:
+        """Returns what a notebook shows of this analysis."""
+        return notebook_html(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain Python values that JSON can hold."""

@@ -64,6 +64,11 @@ def _parser() -> argparse.ArgumentParser:
     words.add_argument("--level", choices=LEVELS, default=LEVELS[0], help="for whom (default: %(default)s)")
     words.add_argument("--json", action="store_true", help="print headings and sentences as JSON instead of text")
     words.set_defaults(run=_explain)
+    report = commands.add_parser("report", help="write picture and explanation of a recorded scan to one HTML file")
+    text = "the file to write (default: the input's name with the ending .html)"
+    report.add_argument("-o", "--output", type=Path, metavar="OUT.html", help=text)
+    report.set_defaults(run=_report)
+    _add_input(report, "a recorded scan")
     _add_input(read, "a recorded scan")
     _add_input(words, "a recorded scan, or a code such as LRS101")
     return parser
@@ -102,6 +107,11 @@ def _explain(arguments: argparse.Namespace) -> str:
         return analysis.explain(level=arguments.level)
     parts = [dataclasses.asdict(section) for section in sections(analysis, level=arguments.level)]
     return _json({"title": title(analysis), "sections": parts})
+
+
+def _report(arguments: argparse.Namespace) -> str:
+    path = _read(arguments).report(arguments.output or arguments.file.with_suffix(".html"))
+    return f"Report written to {path}\n"
 
 
 def _read(arguments: argparse.Namespace) -> Analysis:

@@ -40,17 +40,20 @@ RAW, SMOOTH, BAD = "#808080", "#0072B2", "#D55E00"
 SMALL, SMALLEST = 9.5, 9.0
 """Sizes of letters (points)."""
 
-FILLS: Mapping[RegionKind, Mapping[str, Any]] = MappingProxyType(
+FILLS: Mapping[RegionKind, tuple[str, float, str]] = MappingProxyType(
     {
-        RegionKind.SMALL: {"facecolor": RAW, "alpha": 0.16},
-        RegionKind.LEVEL: {"facecolor": RAW, "alpha": 0.16},
-        RegionKind.DRIFTING: {"facecolor": BAD, "alpha": 0.10, "hatch": "."},
-        RegionKind.LEARNING: {"facecolor": "none"},
-        RegionKind.BREAKING: {"facecolor": BAD, "alpha": 0.16, "hatch": "//"},
-        RegionKind.BROKEN: {"facecolor": BAD, "alpha": 0.26, "hatch": "xx"},
+        RegionKind.SMALL: (RAW, 0.16, ""),
+        RegionKind.LEVEL: (RAW, 0.16, ""),
+        RegionKind.DRIFTING: (BAD, 0.10, "."),
+        RegionKind.LEARNING: ("none", 0.0, ""),
+        RegionKind.BREAKING: (BAD, 0.16, "//"),
+        RegionKind.BROKEN: (BAD, 0.26, "xx"),
     }
 )
-"""How the ground of each stretch is filled; the hatching tells them apart in black and white."""
+"""Colour, its strength and hatching of the ground of each stretch; the hatching serves black and white."""
+
+HATCHING = 0.3
+"""Strength of the hatching."""
 
 LABELS: Mapping[str, tuple[str, float]] = MappingProxyType(
     {"elbow": ("starts to rise", 0.25), "minimum": ("lowest loss", -0.5), "steepest": ("steepest fall", 1.0)}
@@ -194,7 +197,12 @@ def _marks(analysis: Analysis) -> dict[str, Landmark]:
 def _draw_regions(ax: Axes, analysis: Analysis) -> None:
     found = regions(analysis)
     for region in found:
-        ax.axvspan(region.low, region.high, edgecolor=BAD, lw=0, zorder=0, **FILLS[region.kind])
+        colour, strength, hatch = FILLS[region.kind]
+        ax.axvspan(region.low, region.high, facecolor=colour, alpha=strength, lw=0, zorder=0)
+        if hatch:  # on a span of its own: the formats do not agree on what a hatched colour with strength is
+            ax.axvspan(
+                region.low, region.high, facecolor="none", edgecolor=colour, alpha=HATCHING, hatch=hatch, lw=0, zorder=0
+            )
     for region in found[1:]:
         ax.axvline(region.low, color=_ink(), lw=0.8, ls=(0, (2, 3)), zorder=1)
 

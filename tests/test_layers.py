@@ -51,6 +51,8 @@ ORDER = [
     "labels",
     "panel",
     "plot",
+    "vector",
+    "report",
     "analysis",
     "tuning",
     "synthetic",

@@ -99,6 +99,21 @@ def test_each_shape_has_its_own_title() -> None:
     assert len(titles) == 12
 
 
+ONE_OF_EACH_SHAPE = (
+    "breaking-start",
+    "collapse",
+    "fresh-classifier",
+    "frozen-layers",
+    "harder-and-harder",
+    "labels-shuffled",
+    "outlying-targets",
+    "outlying-targets-again",
+    "second-valley",
+    "stopped-while-falling",
+    "trained",
+    "twenty-steps",
+)
+
 WIDTHS = pytest.mark.parametrize("size", [FIGURE_SIZE, (3.75, 5.0)], ids=["desktop", "phone"])
 
 
@@ -143,9 +158,9 @@ def test_no_text_covers_another_or_leaves_the_figure(code: str, size: tuple[floa
         assert box.x1 <= whole.x1 + 1, name
 
 
-@pytest.mark.parametrize("path", sorted(RECORDED.glob("*.json")), ids=lambda path: path.stem)
-def test_no_text_covers_another_on_recorded_scans(path: Path) -> None:
-    assert overlapping(drawn(LRCurve.from_json(path), FIGURE_SIZE, compare=True)) == []
+@pytest.mark.parametrize("name", ONE_OF_EACH_SHAPE)
+def test_no_text_covers_another_on_recorded_scans(name: str) -> None:
+    assert overlapping(drawn(LRCurve.from_json(RECORDED / f"{name}.json"), FIGURE_SIZE, compare=True)) == []
 
 
 def test_the_test_for_overlaps_can_fail() -> None:
@@ -180,7 +195,7 @@ def test_no_stretch_is_named_on_a_curve_that_cannot_be_read(code: str) -> None:
 
 
 def test_kinds_of_stretches_can_be_told_apart_without_colour() -> None:
-    looks = {(fill.get("hatch"), fill["facecolor"] == "none", kind in SAME_GREY) for kind, fill in FILLS.items()}
+    looks = {(hatch, strength > 0) for _, strength, hatch in FILLS.values()}
     assert len(looks) == len(FILLS) - len(SAME_GREY) + 1
 
 
@@ -205,7 +220,7 @@ def test_an_unknown_rule_is_an_error_that_lists_the_known_ones() -> None:
 
 
 def test_a_rule_that_points_outside_the_scan_says_to_which_side() -> None:
-    recorded = LRCurve.from_json(RECORDED / "diverges-at-once.json")
+    recorded = LRCurve.from_json(RECORDED / "breaking-start.json")
     named = texts(plot_curve(analyze(recorded), ax=axes(), compare=["elbow/10"]))
     assert "\N{LEFTWARDS ARROW} " in named
 

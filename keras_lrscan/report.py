@@ -1,0 +1,271 @@
+"""Reports: an `Analysis` → one HTML file that needs nothing else. Templates hold the form, the rules hold the words."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import re
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from keras_lrscan.context import CONTEXT_MEASURES
+from keras_lrscan.curve import StopReason
+from keras_lrscan.errors import InvalidOptionError, MissingDependencyError
+from keras_lrscan.explain import sections, title
+from keras_lrscan.formulas import formulas
+from keras_lrscan.measures import format_lr
+from keras_lrscan.smoothing import SMOOTHERS
+from keras_lrscan.suggest import SUGGESTION_METHODS, Role
+from keras_lrscan.vector import NARROW, WIDE, svg
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from os import PathLike
+
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+    from keras_lrscan.analysis import Analysis
+    from keras_lrscan.suggest import Suggestion
+
+__all__ = ["notebook_html", "report_html", "write_report"]
+
+CLOSING = ("About this record", "Learn more")
+"""Headings that stand at the end of the page, below the tables."""
+
+MOST_POINTS = 20_000
+"""A longer recording is not packed into the report."""
+
+STOPS: Mapping[StopReason, str] = MappingProxyType(
+    {
+        StopReason.DIVERGED: "the loss had risen for good",
+        StopReason.NON_FINITE: "the loss of a batch was NaN or infinite",
+        StopReason.END_LR: "the last planned rate was reached",
+        StopReason.OUT_OF_BATCHES: "training offered no more batches",
+        StopReason.INTERRUPTED: "it was interrupted",
+    }
+)
+"""Why a scan ended → the same in words."""
+
+UNMEASURED: Mapping[str, str] = MappingProxyType(
+    {
+        "framework": "recorded with",
+        "chance_source": "how the loss of guessing was found",
+        "metric_names": "metrics",
+    }
+)
+"""Fields of the context that no rule tests → their names."""
+
+SCAN_AGAIN = """\
+from keras_lrscan import LRScan
+
+scan = LRScan({settings})
+model.fit(x, y, {arguments}callbacks=[scan])
+scan.analysis.report("scan.html")"""
+
+READ_AGAIN = """\
+from keras_lrscan import LRCurve, analyze
+
+curve = LRCurve.from_json("curve.json")
+analyze(curve{how}).report("scan.html")"""
+
+CODE_OR_LINK = re.compile(r"`([^`]+)`|(https?://[^\s<>\"']+[^\s<>\"'.,;:)])")
+
+
+def report_html(analysis: Analysis) -> str:
+    """Returns the report as one HTML document that loads nothing.
+
+    Args:
+        analysis: What was read from a curve.
+
+    Raises:
+        MissingDependencyError: If jinja2 or matplotlib is not installed.
+
+    Example:
+    >>> from keras_lrscan import analyze
+    >>> from keras_lrscan.synthetic import synthetic_curve
+    >>> report_html(analyze(synthetic_curve("u-shaped"))).splitlines()[0]
+    '<!DOCTYPE html>'
+    """
+    return _render("report.html.j2", analysis, {"wide": WIDE, "narrow": NARROW})
+
+
+def notebook_html(analysis: Analysis) -> str:
+    """Returns the report in a compact form, for the output of a notebook's cell.
+
+    Args:
+        analysis: What was read from a curve.
+
+    Raises:
+        MissingDependencyError: If jinja2 or matplotlib is not installed.
+    """
+    return _render("notebook.html.j2", analysis, {"wide": WIDE})
+
+
+def write_report(analysis: Analysis, path: str | PathLike[str]) -> Path:
+    """Writes the report to a file, whole or not at all.
+
+    Args:
+        analysis: What was read from a curve.
+        path: The file, usually with the ending `.html`. One that exists is replaced.
+
+    Returns:
+        The path.
+
+    Raises:
+        InvalidOptionError: If `path` is a folder, or lies in a folder that does not exist.
+        MissingDependencyError: If jinja2 or matplotlib is not installed.
+        OSError: If the file cannot be written.
+    """
+    target = Path(path)
+    if target.is_dir():
+        msg = f"Expected the path of a file. Received: path={str(path)!r}, a folder. Add a name, such as scan.html."
+        raise InvalidOptionError(msg)
+    if not target.parent.is_dir():
+        msg = f"Expected a path in a folder that exists. Received: path={str(path)!r}. Create {target.parent} first."
+        raise InvalidOptionError(msg)
+    text = report_html(analysis)
+    real = target.resolve()
+    beside = real.with_name(f".{real.name}.{os.getpid()}.part")
+    try:
+        beside.write_text(text, encoding="utf-8", errors="xmlcharrefreplace", newline="\n")
+        beside.replace(real)
+    finally:
+        beside.unlink(missing_ok=True)
+    return target
+
+
+def _render(template: str, analysis: Analysis, sizes: Mapping[str, tuple[float, float]]) -> str:
+    environment, markup = _environment()
+    said = sections(analysis)
+    name = hashlib.sha256(json.dumps(analysis.curve.to_dict()).encode()).hexdigest()[:8]
+    pictures = {
+        which: markup(svg(analysis, size=size, prefix=f"lrscan-{name}-{which}")) for which, size in sizes.items()
+    }
+    return environment.get_template(template).render(
+        analysis=analysis,
+        headline=title(analysis),
+        pictures=pictures,
+        sections=[section for section in said if section.heading not in CLOSING],
+        closing=[section for section in said if section.heading in CLOSING],
+        suggestions=list(_suggestions(analysis)),
+        record=list(_record(analysis)),
+        context=list(_context(analysis)),
+        snippets=list(_snippets(analysis)),
+        download=_download(analysis),
+        formulas=formulas(analysis),
+    )
+
+
+def _environment() -> tuple[Environment, Callable[[str], Markup]]:
+    try:
+        import matplotlib as mpl  # noqa: PLC0415 - `import keras_lrscan` must not load it
+        from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 - as above
+        from markupsafe import Markup, escape  # noqa: PLC0415 - as above
+    except ImportError as error:
+        msg = (
+            f"A report needs jinja2 and matplotlib. Received: {error}. Install them with: pip install jinja2 matplotlib"
+        )
+        raise MissingDependencyError(msg) from error
+    del mpl
+
+    def rich(text: str) -> Markup:
+        """Turns `code` and addresses into elements, and escapes all else."""
+        parts, end = [], 0
+        for match in CODE_OR_LINK.finditer(text):
+            code, link = (escape(part) if part else "" for part in match.groups())
+            parts.append(escape(text[end : match.start()]))
+            element = f"<code>{code}</code>" if code else f'<a href="{link}" rel="noopener noreferrer">{link}</a>'
+            parts.append(Markup(element))  # noqa: S704 - both are escaped above
+            end = match.end()
+        return Markup("").join([*parts, escape(text[end:])])
+
+    environment = Environment(
+        loader=PackageLoader("keras_lrscan"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["rich"] = rich
+    environment.filters["words"] = lambda text: str(text).replace("-", " ")
+    return environment, Markup
+
+
+def _suggestions(analysis: Analysis) -> Iterator[dict[str, Any]]:
+    """Yields a row a method, with what it suggests for each role."""
+    for method in dict.fromkeys(item.method for item in analysis.suggestions):
+        by_role = {item.role: item for item in analysis.suggestions if item.method == method}
+        rule = SUGGESTION_METHODS.get(method)
+        reason = by_role[Role.CONSTANT].reason
+        yield {
+            "method": method,
+            "constant": _rate(by_role[Role.CONSTANT]),
+            "one_cycle": _rate(by_role[Role.ONE_CYCLE]),
+            "says": reason if method == "default" or rule is None else rule.says,
+        }
+
+
+def _rate(item: Suggestion) -> dict[str, str]:
+    if item.lr is None or item.low is None or item.high is None:
+        return {"lr": "none", "range": ""}
+    return {"lr": format_lr(item.lr), "range": f"{format_lr(item.low)} to {format_lr(item.high)}"}
+
+
+def _record(analysis: Analysis) -> Iterator[tuple[str, str]]:
+    curve = analysis.curve
+    yield "recorded batches", f"{len(curve):,d}"
+    yield "first and last rate", f"{format_lr(curve.lr[0])} to {format_lr(curve.lr[-1])}"
+    if curve.stop in STOPS:
+        yield "why the scan ended", STOPS[curve.stop]
+    yield "read by", f"keras_lrscan {analysis.version}"
+
+
+def _context(analysis: Analysis) -> Iterator[tuple[str, str]]:
+    """Yields what was known of model, data and run, each with its name in words."""
+    context = analysis.curve.context
+    for item in dataclasses.fields(context):
+        value: Any = getattr(context, item.name)
+        if value is None:
+            continue
+        if item.name in CONTEXT_MEASURES:
+            yield (
+                CONTEXT_MEASURES[item.name].words,
+                YES_NO[value] if isinstance(value, bool) else (CONTEXT_MEASURES[item.name].show(value)),
+            )
+        elif item.name in UNMEASURED and value:
+            yield UNMEASURED[item.name], value if isinstance(value, str) else ", ".join(value)
+    for name, number in context.start_metrics.items():
+        yield f"{name} on the first batch", f"{number:.3g}"
+
+
+YES_NO = MappingProxyType({True: "yes", False: "no"})
+
+
+def _snippets(analysis: Analysis) -> Iterator[tuple[str, str]]:
+    """Yields what each piece of code is for, and the code."""
+    context, method = analysis.curve.context, analysis.smoothed.method
+    how = "" if method not in SMOOTHERS[1:] else f', smoother="{method}"'
+    planned = {"start_lr": context.start_lr, "end_lr": context.end_lr, "num_steps": context.num_steps}
+    settings = ", ".join(f"{name}={json.dumps(value)}" for name, value in planned.items() if value is not None)
+    fit = [] if context.batch_size is None else [f"batch_size={context.batch_size}"]
+    if context.num_steps and context.steps_per_epoch:
+        fit.append(f"epochs={math.ceil(context.num_steps / context.steps_per_epoch)}")
+    if settings:
+        arguments = "".join(f"{part}, " for part in fit)
+        code = SCAN_AGAIN.format(settings=settings, arguments=arguments)
+        yield "Scan the same model on the same data again:", code
+    yield "Read this recording again:", READ_AGAIN.format(how=how)
+
+
+def _download(analysis: Analysis) -> str | None:
+    """Returns the recording as an address that holds it, or `None` where it is too long for that."""
+    if len(analysis.curve) > MOST_POINTS:
+        return None
+    data = json.dumps(analysis.curve.to_dict(), allow_nan=False).encode()
+    return f"data:application/json;base64,{base64.b64encode(data).decode()}"

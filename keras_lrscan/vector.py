@@ -1,0 +1,85 @@
+"""The plot as SVG that stands in a page: an `Analysis` → markup that takes its colours from the page.
+
+Colours become CSS variables, so that a page can be dark; names within the picture get a prefix, so that one page can
+hold several pictures; and what the picture shows is said in words for those who cannot see it.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from keras_lrscan.pictured import describe_plot
+from keras_lrscan.plot import FIGURE_SIZE, plot_curve
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from keras_lrscan.analysis import Analysis
+
+__all__ = ["COLOURS", "NARROW", "WIDE", "svg"]
+
+WIDE, NARROW = FIGURE_SIZE, (3.75, 5.4)
+"""Sizes for a screen and for a phone (inches)."""
+
+COLOURS: Mapping[str, str] = MappingProxyType(
+    {
+        "#000000": "--lrscan-ink",
+        "#ffffff": "--lrscan-paper",
+        "#808080": "--lrscan-raw",
+        "#0072b2": "--lrscan-smooth",
+        "#009e73": "--lrscan-good",
+        "#d55e00": "--lrscan-bad",
+    }
+)
+"""Colour on the plot → the CSS variable that a page sets for it."""
+
+MOST_POINTS = 5000
+"""A longer record is drawn as pixels: its line would be a file of its own."""
+
+NAMES = re.compile(r'(?<=\bid=")|(?<=href="#)|(?<=url\(#)')
+"""Where a name within the picture begins."""
+
+METADATA = re.compile(r"<metadata>.*?</metadata>\s*", re.DOTALL)
+
+SIZE = re.compile(r'(<svg\b[^>]*?) width="[^"]*"', re.DOTALL)
+HEIGHT = re.compile(r'(<svg\b[^>]*?) height="[^"]*"', re.DOTALL)
+
+
+def svg(analysis: Analysis, *, size: tuple[float, float] = WIDE, prefix: str = "lrscan") -> str:
+    """Draws an analysis as an `svg` element.
+
+    Args:
+        analysis: What was read from the curve.
+        size: Width and height by which the texts are placed (inches); the element itself is as wide as its parent.
+        prefix: Begins each name within the picture; two pictures of one page need two.
+
+    Returns:
+        The element. Its colours are the variables of `COLOURS`; its `aria-label` says what it shows.
+
+    Example:
+    >>> from keras_lrscan import analyze
+    >>> from keras_lrscan.synthetic import synthetic_curve
+    >>> svg(analyze(synthetic_curve("flat")))[:24]
+    '<svg role="img" aria-lab'
+    """
+    from matplotlib import rc_context, style  # noqa: PLC0415 - `import keras_lrscan` must not load matplotlib
+    from matplotlib.figure import Figure  # noqa: PLC0415 - as above
+
+    with style.context("default"), rc_context({"svg.hashsalt": prefix, "svg.fonttype": "path"}):
+        figure = Figure(figsize=size, layout="constrained")
+        raster = {"rasterized": True} if len(analysis.curve) > MOST_POINTS else {}
+        plot_curve(analysis, ax=figure.subplots(), raw_kw=raster)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = METADATA.sub("", buffer.getvalue())
+    element = text[text.index("<svg") :].strip()
+    element = HEIGHT.sub(r"\1", SIZE.sub(r"\1", element, count=1), count=1)
+    element = NAMES.sub(f"{prefix}-", element)
+    for colour, variable in COLOURS.items():
+        element = element.replace(colour, f"var({variable})")
+    words = html.escape(describe_plot(analysis), quote=True)
+    return element.replace("<svg", f'<svg role="img" aria-label="{words}"', 1)
