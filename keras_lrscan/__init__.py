@@ -5,6 +5,7 @@ from keras_lrscan.analysis import Analysis, analyze, load
 from keras_lrscan.averaging import AVERAGES, Average, undo_averaging
 from keras_lrscan.callback import LRScan, last_scan, lr_scan
 from keras_lrscan.context import ScanContext
+from keras_lrscan.contrast import Contrast
 from keras_lrscan.curve import LRCurve, StopReason
 from keras_lrscan.errors import (
     CurveTooShortError,
@@ -15,6 +16,8 @@ from keras_lrscan.errors import (
     MissingDependencyError,
     ScanError,
 )
+from keras_lrscan.experiments import contrast_with_scratch, repeat_scans, scan_groups
+from keras_lrscan.groups import LayerGroups
 from keras_lrscan.importers import (
     IMPORTERS,
     from_csv,
@@ -31,6 +34,7 @@ from keras_lrscan.plot import plot_curve
 from keras_lrscan.probes import PROBES, investigate
 from keras_lrscan.ranges import SearchRange
 from keras_lrscan.recognition import Recognition, recognise_averaging
+from keras_lrscan.repeats import Repeats
 from keras_lrscan.tuning import hp_float, suggest_float
 
 __all__ = [
@@ -39,6 +43,7 @@ __all__ = [
     "PROBES",
     "Analysis",
     "Average",
+    "Contrast",
     "CurveTooShortError",
     "InvalidCurveError",
     "InvalidOptionError",
@@ -47,15 +52,18 @@ __all__ = [
     "LRScan",
     "LRScanError",
     "LRScanWarning",
+    "LayerGroups",
     "MissingDependencyError",
     "ProbeResult",
     "Recognition",
+    "Repeats",
     "ScanContext",
     "ScanError",
     "SearchRange",
     "StopReason",
     "__version__",
     "analyze",
+    "contrast_with_scratch",
     "describe_plot",
     "from_csv",
     "from_fastai",
@@ -71,6 +79,8 @@ __all__ = [
     "lr_scan",
     "plot_curve",
     "recognise_averaging",
+    "repeat_scans",
+    "scan_groups",
     "suggest_float",
     "undo_averaging",
 ]

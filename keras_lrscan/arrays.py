@@ -7,7 +7,6 @@ milliseconds whatever the size.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,11 +32,11 @@ __all__ = [
 
 ARRAYS = frozenset({"numpy", "pandas", "tensorflow", "jax", "jaxlib", "torch"})
 """Libraries whose arrays hold their values in memory."""
-MAX_CHECKED = 2_000_000
+MAX_CHECKED = 4_000_000
 """Numbers of an array that are checked for their extremes and for NaN."""
-MAX_NUMBERS = 500_000
+MAX_NUMBERS = 1_000_000
 """Numbers of an array that mean and standard deviation, or counts of labels, are taken from."""
-MAX_SPREAD = 100_000
+MAX_SPREAD = 200_000
 """Numbers of an array that the standard deviation of each column is taken from."""
 MIN_ROWS = 16
 """Rows that are looked at whatever their size."""
@@ -45,7 +44,6 @@ IDLE = 0.9
 """A column with one value in more than this share of its rows says nothing of its scale: a corner of a picture."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class Range:
     """Where the numbers of an array lie.
 
@@ -58,11 +56,11 @@ class Range:
             `None` with fewer than two columns.
     """
 
-    low: float
-    high: float
-    mean: float
-    std: float
-    spread_ratio: float | None
+    def __init__(self, array: Array) -> None:
+        self.low, self.high = _extremes(thinned(array, MAX_CHECKED))
+        sample = _finite(thinned(array, MAX_NUMBERS))
+        self.mean, self.std = float(sample.mean()), float(sample.std())
+        self.spread_ratio = _spread_ratio(thinned(array, MAX_SPREAD))
 
     @property
     def size(self) -> float:
@@ -121,19 +119,7 @@ def thinned(array: Array, max_numbers: int = MAX_NUMBERS) -> Array:
 
 def range_of(array: Array) -> Range | None:
     """Returns where the numbers of an array lie, or `None` where none of them is finite."""
-    checked = thinned(array, MAX_CHECKED)
-    if not _are_finite(checked):
-        checked = _finite(checked)
-    sample = _finite(thinned(array))
-    if not checked.size or not sample.size:
-        return None
-    return Range(
-        low=float(checked.min()),
-        high=float(checked.max()),
-        mean=float(sample.mean()),
-        std=float(sample.std()),
-        spread_ratio=_spread_ratio(thinned(array, MAX_SPREAD)),
-    )
+    return Range(array) if np.isfinite(thinned(array)).any() else None
 
 
 def nonfinite_share(arrays: Sequence[Array]) -> float | None:
@@ -149,8 +135,8 @@ def nonfinite_share(arrays: Sequence[Array]) -> float | None:
     rows = even_rows(len(arrays[0]), max(MIN_ROWS, MAX_CHECKED // max(1, width)))
     bad = np.zeros(len(rows), bool)
     for array in arrays:
-        part = array if len(rows) == len(array) or array.dtype.kind != "f" else array[rows]
-        if not _are_finite(part):
+        part = array if len(rows) == len(array) else array[rows]
+        if not (math.isfinite(part.min()) and math.isfinite(part.max())):
             bad |= ~np.isfinite(part).reshape(len(part), -1).all(1)
     return float(bad.mean())
 
@@ -179,8 +165,12 @@ def run_share(labels: Array) -> float | None:
     return max(0.0, (float((first == second).mean()) - expected) / (1 - expected))
 
 
-def _are_finite(array: Array) -> bool:
-    return array.dtype.kind != "f" or (math.isfinite(array.min()) and math.isfinite(array.max()))
+def _extremes(array: Array) -> tuple[float, float]:
+    low, high = float(array.min()), float(array.max())
+    if math.isfinite(low) and math.isfinite(high):
+        return low, high
+    finite = _finite(array)
+    return float(finite.min()), float(finite.max())
 
 
 def _finite(array: Array) -> Array:

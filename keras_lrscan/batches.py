@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.chance import chance_of
 from keras_lrscan.describe import data_notes
-from keras_lrscan.errors import InvalidOptionError, ScanError
+from keras_lrscan.errors import InvalidOptionError
 from keras_lrscan.siblings import Hooks, fit_frame
 
 if TYPE_CHECKING:
@@ -69,14 +70,14 @@ class BatchSource:
             skip: Batches to leave out before them; of a generator, which goes on where it was, none are left out.
             is_over: Asked after every batch; where it turns true, there are fewer.
 
-        Raises:
-            ScanError: If the data holds no batch.
+        Returns:
+            The batches; fewer where a generator has no more, or where a data set holds none.
         """
         x, y = self._data
         if self._is_stream:
             given = list(itertools.islice(x, 1))
             if not given:
-                raise _no_batch()
+                return []
             x = (batch for batch in itertools.chain(given, itertools.islice(x, number - 1)))
         keeper = _Keeper(self, number, 0 if self._is_stream else skip, is_over)
         options = {**self._options, "epochs": 1 if self._is_stream else max(1, number + skip)}
@@ -84,10 +85,9 @@ class BatchSource:
             options.setdefault("shuffle", False)
         if options.get("validation_split"):
             options["validation_freq"] = options["epochs"] + 1
-        with keeper.in_charge():
+        with keeper.in_charge(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Your input ran out of data")  # how much there is, is known here
             self.host.model.fit(x, y, verbose=0, callbacks=[keeper], **options)
-        if not keeper.batches and not is_over():
-            raise _no_batch()
         return keeper.batches
 
 
@@ -158,11 +158,6 @@ class _Keeper(Hooks):
         """Returns inputs, targets and weights; TensorFlow hands on a wrapper where there is nothing."""
         x, y, weights = self._host.library.utils.unpack_x_y_sample_weight(batch)
         return x, _value_or_none(y), _value_or_none(weights)
-
-
-def _no_batch() -> ScanError:
-    msg = "Expected data with at least one batch. Received: none. A generator may have been used up before."
-    return ScanError(msg)
 
 
 def _value_or_none(value: Any) -> Any:  # noqa: ANN401 - an array, several, or nothing

@@ -26,9 +26,6 @@ SHARE = "{:.0%}"
 class ScanContext:
     """What was known of the model, the data and the run. A field is `None` when it was not known; nothing is guessed.
 
-    What the data hold is told from arrays in memory (evenly spread rows, at most two million numbers for extremes and
-    NaN and half a million for the rest), or else from the first batches that the scan trains on, four at most.
-
     Attributes:
         start_lr: First rate of the planned ramp.
         end_lr: Last rate of the planned ramp.
@@ -59,13 +56,11 @@ class ScanContext:
         start_metrics: Metric → its value on the first batch.
         num_samples: Samples in the data that `fit` was given.
         shuffled: Whether `fit` shuffles them.
-        input_low: Smallest number in the inputs; of several inputs, here and below, that with the largest numbers. Only
-            where their size matters: not for word numbers, nor where the model scales its inputs itself.
+        input_low: Smallest number in the inputs; only where the inputs are measurements and not, say, word numbers.
         input_high: Largest number in the inputs.
         input_mean: Mean of the inputs.
         input_std: Standard deviation of the inputs.
-        input_spread_ratio: Largest over smallest standard deviation of the input columns, left out those that hardly
-            ever change.
+        input_spread_ratio: Largest over smallest standard deviation of the input columns, constant columns left out.
         nonfinite_inputs: Share of samples with a NaN or an infinite number in their inputs.
         nonfinite_targets: Share of samples with a NaN or an infinite number in their targets.
         target_low: Smallest target; regression only.
@@ -77,7 +72,7 @@ class ScanContext:
         labels_follow_inputs: Whether simple rules foretell labels from inputs better than shuffled labels.
         label_runs: How far the data are sorted by label: 0 for a random order, 1 for one class after the other.
         zero_weight_share: Share of samples whose weight in the loss is zero.
-        num_layers: Layers with weights that training can change, nested ones included.
+        num_layers: Layers with weights, nested ones included.
         num_frozen_layers: Of these, layers that cannot train.
         num_used_layers: Of these, layers whose weights show that they were trained before, such as a bias off zero.
         head_is_fresh: Whether the last layer with weights is as initialised while layers below were trained before.
@@ -87,8 +82,7 @@ class ScanContext:
         num_trainable_params: Number of trainable scalars.
         num_frozen_params: Number of scalars in non-trainable weights.
         precision: Name of the dtype policy, such as `"float32"` or `"mixed_float16"`.
-        weight_change: Length of the change of all trainable weights over the scan, as a share of their own length;
-            `None` where they are no longer finite.
+        weight_change: Length of the change of all trainable weights over the scan, as a share of their own length.
         still_share: Share of the trainable scalars that no update of the scan changed.
         averaging: How another tool averaged the losses before it stored them; `None` for losses of single batches.
         undone_averaging: How another tool had averaged the losses, where that was undone.

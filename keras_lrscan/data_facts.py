@@ -1,7 +1,7 @@
 """What the data that `fit` was given tell, without taking anything out of them.
 
-Arrays in memory are looked at in evenly spread rows: all of them up to two million numbers for extremes and NaN, up to
-half a million for means and counts. Generators and data sets are not touched here; of those a scan looks at the first
+Arrays in memory are looked at in evenly spread rows: all of them up to four million numbers for extremes and NaN, up to
+a million for means and counts. Generators and data sets are not touched here; of those a scan looks at the first
 batches that it trains on.
 """
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FirstBatches"]
 
-MAX_BATCHES = 4
+MAX_BATCHES = 8
 MAX_SAMPLES = 512
 """No more batches are looked at when there are as many samples, or batches, as this."""
 MAX_KEPT = 50_000
@@ -109,13 +109,10 @@ class FirstBatches:
             batch = source.get_next()
         except tensorflow.errors.OutOfRangeError:
             return None, (source,)
-        size, is_fixed = tensorflow.nest.flatten(batch)[0].shape[0], specs[0].shape[0] is not None
-        again = tensorflow.data.Dataset.from_tensor_slices(batch)
-        if all(spec.shape[1:].is_fully_defined() for spec in specs):
-            again = again.batch(size, drop_remainder=is_fixed)
-        else:  # pads nothing, but leaves the same sizes open
-            shapes = tensorflow.nest.map_structure(lambda spec: spec.shape[1:], source.element_spec)
-            again = again.padded_batch(size, shapes, drop_remainder=is_fixed)
+        shapes = tensorflow.nest.map_structure(lambda spec: spec.shape[1:], source.element_spec)
+        size = tensorflow.nest.flatten(batch)[0].shape[0]
+        slices = tensorflow.data.Dataset.from_tensor_slices(batch)
+        again = slices.padded_batch(size, shapes, drop_remainder=specs[0].shape[0] is not None)
         return batch, (iter(again),)
 
 

@@ -41,7 +41,7 @@ def layer_facts(host: Host, iterations: int) -> dict[str, Any]:
     weighted = [layer for layer in layers if own_weights(layer)[0]]
     frozen = [layer for layer in weighted if not any(id(item) in trainable for item in own_weights(layer)[0])]
     is_frozen = {id(layer) for layer in frozen}
-    used = {id(layer): _is_used(layer) for layer in weighted}
+    used = {id(layer): _is_used(layer) for layer in layers if any(own_weights(layer))}
     if iterations:
         used |= {id(layer): True for layer in weighted if id(layer) not in is_frozen}
     return {
@@ -57,9 +57,12 @@ def layer_facts(host: Host, iterations: int) -> dict[str, Any]:
 
 def _is_used(layer: Any) -> bool | None:  # noqa: ANN401 - the hosts' layers share no type
     """Whether a layer was trained before; `None` where its weights do not tell."""
-    known = [(name, first) for name in TELLING if (first := _first_value(layer, name)) is not None]
-    told = [(variable, first) for name, first in known if (variable := getattr(layer, name, None)) is not None]
-    return any(bool((read_value(variable) != first).any()) for variable, first in told) if told else None
+    told = [
+        bool((read_value(variable) != first).any())
+        for name in TELLING
+        if (variable := getattr(layer, name, None)) is not None and (first := _first_value(layer, name)) is not None
+    ]
+    return any(told) if told else None
 
 
 def _first_value(layer: Any, name: str) -> float | NDArray[Any] | None:  # noqa: ANN401

@@ -43,9 +43,9 @@ def movement(pairs: Iterable[tuple[NDArray[Any], NDArray[Any]]]) -> tuple[float 
             a, b = old[start : start + BLOCK], new[start : start + BLOCK]
             still += int(np.count_nonzero((a == b) | ((a != a) & (b != b))))  # noqa: PLR0124 - NaN and NaN are the same
             wide = a.astype(np.float64)
-            length += float(np.einsum("i,i->", wide, wide))
+            length += float(np.dot(wide, wide))
             with np.errstate(invalid="ignore", over="ignore"):
                 step = b.astype(np.float64) - wide
-                moved += float(np.einsum("i,i->", step, step))  # a dot product would wake BLAS's threads
+                moved += float(np.dot(step, step))
     share = math.sqrt(moved / length) if length > 0 and math.isfinite(moved) and math.isfinite(length) else None
     return share, still / size if size else None

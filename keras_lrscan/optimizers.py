@@ -8,6 +8,7 @@ scan's own.
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -24,11 +25,13 @@ __all__ = [
     "RateControl",
     "RateVariable",
     "build_optimizer",
+    "copy_of",
     "innermost",
     "keeps_averages",
     "optimizer_notes",
     "optimizer_variables",
     "python_numbers",
+    "rate_of",
     "update_phase",
 ]
 
@@ -45,6 +48,15 @@ def innermost(optimizer: Any) -> list[Any]:  # noqa: ANN401 - the hosts' optimiz
 def keeps_averages(optimizer: Any) -> bool:  # noqa: ANN401
     """Whether `fit` puts averages of the weights into their place when it ends."""
     return any(getattr(leaf, "use_ema", False) for leaf in innermost(optimizer))
+
+
+def copy_of(optimizer: Any, **changes: Any) -> Any:  # noqa: ANN401
+    """Returns a new optimizer of the same kind and settings, with the `changes` to its config."""
+    with warnings.catch_warnings():
+        # Keras reads its rate in a way that NumPy is about to drop
+        warnings.filterwarnings("ignore", "__array__ implementation doesn't accept a copy", DeprecationWarning)
+        config = optimizer.get_config()
+    return type(optimizer).from_config({**config, **changes})
 
 
 def build_optimizer(optimizer: Any, variables: list[Any]) -> None:  # noqa: ANN401
@@ -168,7 +180,7 @@ class RateControl:
     def __init__(self, optimizer: Any, make_variable: Any) -> None:  # noqa: ANN401
         self._replaced: list[tuple[Any, Any, Any]] = []
         leaves = innermost(optimizer)
-        rates = [_rate_of(leaf) for leaf in leaves]
+        rates = [rate_of(leaf) for leaf in leaves]
         known = [float(read_value(rate)) if is_variable(rate) else None for rate in rates]
         self.lr = known[0] if len(known) == 1 else max((rate for rate in known if rate is not None), default=None)
         """The optimizer's own rate; `None` under a schedule."""
@@ -216,7 +228,8 @@ class RateControl:
         return variable
 
 
-def _rate_of(leaf: Any) -> Any:  # noqa: ANN401
+def rate_of(leaf: Any) -> Any:  # noqa: ANN401
+    """Returns what holds the rate of one optimizer: a variable, a schedule, or something of the user's."""
     if hasattr(leaf, "_hyper"):
         return leaf._hyper["learning_rate"]  # noqa: SLF001 - the public name computes a value
     return getattr(leaf, "_learning_rate", None)

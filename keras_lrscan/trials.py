@@ -153,7 +153,7 @@ class Trials:
         """Takes the batches, and takes the model over."""
         self._stack.enter_context(first_fit_to_come(self.host.model))
         try:
-            self.new_batches()
+            self._take_first_batches()
             _, each, gathered = self._phase
             self.ramp = self.ramp.shortened_to((len(self.batches) + gathered) // each)
             session = Session(
@@ -195,18 +195,21 @@ class Trials:
             finally:
                 self._show_end()
 
-    def new_batches(self) -> None:
+    def new_batches(self) -> bool:
         """Takes as many other batches, for the trials to come.
 
         Data that can be gone through again is shuffled anew, where `fit` shuffles it, and in any case begun where the
-        batches so far ended; a generator goes on, and may have fewer left.
+        batches so far ended; a generator goes on.
 
-        Raises:
-            ScanError: If the data holds no batch.
+        Returns:
+            Whether there are as many. Where a generator has fewer left, or Ctrl-C came, the batches stay as they were.
         """
-        number = self._batches_for(self.num_steps)
-        skip, self._takes = self._takes * number, self._takes + 1
-        self.batches = self._source.take(number, skip=skip, is_over=lambda: self.interrupted)
+        number = len(self.batches)
+        taken = self._source.take(number, skip=self._takes * number, is_over=lambda: self.interrupted)
+        if len(taken) < number:
+            return False
+        self.batches, self._takes = taken, self._takes + 1
+        return True
 
     def scan(
         self,
@@ -228,6 +231,8 @@ class Trials:
             What was recorded, or `None` if Ctrl-C came first.
         """
         session = self._held
+        if session.interrupted:
+            return None
         values = None if same_randomness else session.first_values
         recorder = session.restart(self.ramp, stop_on_divergence=stop_on_divergence, values=values)
         context = session.context
@@ -274,6 +279,8 @@ class Trials:
             )
             raise InvalidOptionError(msg)
         plan = RateList(tuple(float(rate) for rate in rates))
+        if self.interrupted:
+            return None
         recorder = self._held.restart(plan, stop_on_divergence=False, values=start)
         chosen = self.batches[self._batches_for(first) :] if batches is None else itertools.cycle(batches)
         done = self._run(recorder, chosen, None)
@@ -293,6 +300,13 @@ class Trials:
             msg = "Expected trials within `with`. Received: a trial outside of it."
             raise ScanError(msg)
         return self._session
+
+    def _take_first_batches(self) -> None:
+        self.batches = self._source.take(self._batches_for(self.num_steps))
+        self._takes = 1
+        if not self.batches:
+            msg = "Expected data with at least one batch. Received: none. A generator may have been used up before."
+            raise ScanError(msg)
 
     def _batches_for(self, updates: int) -> int:
         _, each, gathered = self._phase

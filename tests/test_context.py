@@ -369,8 +369,6 @@ def test_weights_that_became_nan_have_moved_without_a_length(keras: Any) -> None
 
 
 @pytest.mark.keras
-# Keras's own code for torch is behind NumPy's
-@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
 def test_the_metrics_at_the_start_are_those_of_the_first_batch_without_the_losses(keras: Any) -> None:
     inputs, layers = keras.Input((8,)), keras.layers
     model = keras.Model(inputs, [layers.Dense(2, name="a")(inputs), layers.Dense(1, name="b")(inputs)])

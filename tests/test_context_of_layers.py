@@ -19,11 +19,7 @@ from tests.hosts import IS_TF_KERAS, classifier, compiled, digits
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = [
-    pytest.mark.keras,
-    # Keras's own code for torch and JAX is behind NumPy's
-    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),
-]
+pytestmark = pytest.mark.keras
 
 
 def told(model: Any, *, iterations: int = 0) -> dict[str, Any]:

@@ -30,10 +30,7 @@ from tests.hosts import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [
-    pytest.mark.keras,
-    pytest.mark.filterwarnings("ignore:Your input ran out of data:UserWarning"),
-]
+pytestmark = pytest.mark.keras
 
 STEPS = 12
 RANGE: dict[str, Any] = {"start_lr": 1e-5, "end_lr": 1e-1, "num_steps": STEPS, "verbose": 0}

@@ -1,0 +1,208 @@
+"""Groups of weights: by the structure of a model, or as the user names them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from keras_lrscan.errors import InvalidOptionError, ScanError
+
+__all__ = ["MAX_STAGES", "WeightGroup", "find_groups", "path_of"]
+
+MAX_STAGES = 3
+"""The body of a model makes at most this many groups."""
+
+ENOUGH_UNITS = 2 * MAX_STAGES
+"""A body of fewer parts is looked into."""
+
+NAMES_SHOWN = 8
+"""Weights that an error names, at most."""
+
+BLOCK = re.compile(r"^(.*?\d+[a-z]?)(?=_|$)")
+"""The part of a layer's name that its block has in common: `block_3` of `block_3_expand`, `conv2` of `conv2_block1`."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class WeightGroup:
+    """Weights that are scanned together.
+
+    Attributes:
+        name: What the group is called.
+        variables: Its trainable weights.
+        holds: What is in it, in words.
+    """
+
+    name: str
+    variables: tuple[Any, ...]
+    holds: str = ""
+
+    @property
+    def num_params(self) -> int:
+        """Number of its scalars."""
+        return _num_scalars(self.variables)
+
+
+def find_groups(model: Any, groups: Any = None) -> tuple[WeightGroup, ...]:  # noqa: ANN401
+    """Sorts the trainable weights of `model` into groups, in the order from input to output.
+
+    Without `groups`, the body of the model makes up to three stages and what follows it makes the head. The body is the
+    nested model or layer that holds most of the weights, looked into until its blocks are seen, with what stands
+    before it; or, in a model without one, all but the last layer with weights. Stages hold whole blocks, told by the
+    names of layers, and about equally many layers.
+
+    Args:
+        model: A built model.
+        groups: `None`; or a dictionary from names of groups to what is in them: the name of a layer, a regular
+            expression that is searched in the paths of weights, a layer, or a list of these; or a list of these, each
+            a group of its own. Weights that are in no group stand still in the scan of every group.
+
+    Raises:
+        InvalidOptionError: If a group holds no trainable weight, or if a weight is in two groups.
+        ScanError: If `groups` is `None` and the model has trainable weights in one part only.
+    """
+    found = _by_structure(model) if groups is None else _by_names(model, groups)
+    taken: dict[int, str] = {}
+    for group in found:
+        for variable in group.variables:
+            if id(variable) in taken:
+                msg = (
+                    f"Argument `groups` must not hold a weight twice. Received: {path_of(variable)!r} in "
+                    f"{taken[id(variable)]!r} and in {group.name!r}."
+                )
+                raise InvalidOptionError(msg)
+            taken[id(variable)] = group.name
+    return found
+
+
+def path_of(variable: Any) -> str:  # noqa: ANN401
+    """Returns the path of a weight, such as `"dense/kernel"`; tf_keras calls it its name."""
+    return str(getattr(variable, "path", variable.name))
+
+
+def _by_names(model: Any, groups: Any) -> tuple[WeightGroup, ...]:  # noqa: ANN401
+    if isinstance(groups, Mapping):
+        named = dict(groups)
+    elif isinstance(groups, Sequence) and not isinstance(groups, str):
+        named = {getattr(item, "name", str(item)): item for item in groups}
+    else:
+        msg = f"Argument `groups` must be a dictionary or a list. Received: groups={groups!r}."
+        raise InvalidOptionError(msg)
+    if not named:
+        msg = "Argument `groups` must name at least one group. Received: none."
+        raise InvalidOptionError(msg)
+    return tuple(_named_group(model, str(name), item) for name, item in named.items())
+
+
+def _named_group(model: Any, name: str, item: Any) -> WeightGroup:  # noqa: ANN401
+    items = list(item) if isinstance(item, Sequence) and not isinstance(item, str) else [item]
+    variables: dict[int, Any] = {}
+    for one in items:
+        variables |= {id(variable): variable for variable in _selected(model, one)}
+    if not variables:
+        paths = [path_of(variable) for variable in model.trainable_variables]
+        shown = ", ".join(paths[:NAMES_SHOWN]) + (", ..." if len(paths) > NAMES_SHOWN else "")
+        msg = (
+            f"Argument `groups` must hold trainable weights in every group. Received: {name}={item!r}, which is no "
+            f"layer with some and is in none of these paths: {shown}. Frozen layers are scanned once they are "
+            "trainable and the model is compiled anew."
+        )
+        raise InvalidOptionError(msg)
+    holds = ", ".join(str(getattr(one, "name", one)) for one in items)
+    return WeightGroup(name=name, variables=tuple(variables.values()), holds=holds)
+
+
+def _selected(model: Any, item: Any) -> list[Any]:  # noqa: ANN401
+    """The trainable weights of a layer, given itself or by name, or those whose path holds an expression."""
+    if hasattr(item, "trainable_variables"):
+        return list(item.trainable_variables)
+    for layer in model._flatten_layers(include_self=False):  # noqa: SLF001 - the hosts go through nested models so
+        if layer.name == item:
+            return list(layer.trainable_variables)
+    try:
+        pattern = re.compile(str(item))
+    except re.error as error:
+        msg = f"Argument `groups` must hold layers, their names, or regular expressions. Received: {item!r}: {error}."
+        raise InvalidOptionError(msg) from error
+    return [variable for variable in model.trainable_variables if pattern.search(path_of(variable))]
+
+
+def _by_structure(model: Any) -> tuple[WeightGroup, ...]:  # noqa: ANN401
+    units = _parts(model)
+    main = max(units, key=_size, default=None)
+    title = "body"
+    if main is not None and len(_parts(main)) > 1 and 2 * _size(main) > sum(map(_size, units)):
+        at, title = units.index(main), main.name
+        body, head = [*units[:at], *_opened(main)], units[at + 1 :]
+    else:
+        body, head = units, []
+    if not head:
+        body, head = body[:-1], body[-1:]
+    stages = _stages(body)
+    if not stages:
+        msg = (
+            "Expected a model with trainable weights in several parts. Received: "
+            f"{len(units)} part with some. Name the groups yourself, by weights or layers, with `groups=`."
+        )
+        raise ScanError(msg)
+    names = [title] if len(stages) == 1 else [f"{title} {number}/{len(stages)}" for number in range(1, len(stages) + 1)]
+    parts = [*zip(names, stages, strict=True), ("head", head)]
+    seen: set[int] = set()
+    return tuple(_group(name, layers, seen) for name, layers in parts)
+
+
+def _group(name: str, layers: list[Any], seen: set[int]) -> WeightGroup:
+    """Makes a group of layers; a weight that is shared counts where it comes first."""
+    variables = {id(variable): variable for layer in layers for variable in layer.trainable_variables}
+    variables = {key: variable for key, variable in variables.items() if key not in seen}
+    seen.update(variables)
+    ends = dict.fromkeys((layers[0].name, layers[-1].name))
+    return WeightGroup(name=name, variables=tuple(variables.values()), holds=" to ".join(ends))
+
+
+def _parts(layer: Any) -> list[Any]:  # noqa: ANN401
+    """The layers right below `layer` that hold trainable weights, in its order."""
+    below = layer._flatten_layers(include_self=False, recursive=False)  # noqa: SLF001 - see above
+    return [part for part in below if part.trainable_variables]
+
+
+def _opened(layer: Any) -> list[Any]:  # noqa: ANN401
+    """The parts of `layer`, the largest taken apart until there are enough to make stages of."""
+    parts = _parts(layer)
+    while len(parts) < ENOUGH_UNITS:
+        whole = [part for part in parts if len(_parts(part)) > 1]
+        if not whole:
+            break
+        at = parts.index(max(whole, key=_size))
+        parts[at : at + 1] = _parts(parts[at])
+    return parts
+
+
+def _stages(layers: list[Any]) -> list[list[Any]]:
+    """Cuts a row of layers into stages of whole blocks."""
+    blocks = [list(block) for _, block in groupby(layers, key=_block)]
+    number = min(MAX_STAGES, len(blocks))
+    stages: list[list[Any]] = [[] for _ in range(number)]
+    done = 0
+    for index, block in enumerate(blocks):
+        middle = (done + len(block) / 2) / len(layers)
+        at = min(int(middle * number), index)
+        stages[max(at, number - (len(blocks) - index))].extend(block)
+        done += len(block)
+    return [stage for stage in stages if stage]
+
+
+def _block(layer: Any) -> str:  # noqa: ANN401
+    found = BLOCK.match(layer.name)
+    return found.group(1) if found is not None else str(layer.name)
+
+
+def _size(layer: Any) -> int:  # noqa: ANN401
+    return _num_scalars(layer.trainable_variables)
+
+
+def _num_scalars(variables: Any) -> int:  # noqa: ANN401
+    return sum(math.prod(variable.shape) for variable in variables)

@@ -1,0 +1,97 @@
+"""Several curves on one picture: `Analysis` objects → `matplotlib.axes.Axes`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keras_lrscan.features import chance_loss
+from keras_lrscan.measures import format_lr
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+
+    from keras_lrscan.analysis import Analysis
+
+__all__ = ["COLOURS", "axes", "draw_curve", "draw_rate", "finish", "view"]
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe and Ito's colours, told apart with every common kind of colour blindness."""
+
+HEADROOM = 0.35
+"""Losses above the highest start by more than this share of the view's height are cut off."""
+
+
+def axes(ax: Axes | None) -> Axes:
+    """Returns `ax`, or the axes of a new figure."""
+    if ax is not None:
+        return ax
+    from matplotlib import pyplot as plt  # noqa: PLC0415 - `import keras_lrscan` must not load matplotlib
+
+    return plt.subplots(figsize=(8, 4.5), layout="constrained")[1]
+
+
+def draw_curve(ax: Axes, analysis: Analysis, label: str, colour: str, *, elbow: bool = True) -> None:
+    """Draws one curve: batches faint, smoothed line thick, and a ring where it starts to rise."""
+    curve, smoothed, marks = analysis.curve, analysis.smoothed, analysis.landmarks
+    finite = np.isfinite(curve.loss)
+    ax.plot(curve.lr[finite], curve.loss[finite], color=colour, lw=0.6, alpha=0.35)
+    ax.plot(10.0**smoothed.log10_lr, smoothed.loss, color=colour, lw=2.2, label=label)
+    if elbow and marks.elbow is not None:
+        ax.plot([marks.elbow.lr], [marks.elbow.loss], "o", mfc="white", mec=colour, mew=1.8, ms=7, zorder=5)
+
+
+def draw_rate(ax: Axes, analysis: Analysis, colour: str) -> None:
+    """Draws the suggested rate as a dashed line."""
+    lr = analysis.suggestion.lr
+    if lr is not None:
+        ax.axvline(lr, color=colour, lw=1.2, ls="--", label=f"suggested: about {format_lr(lr)}")
+
+
+def view(analyses: Sequence[Analysis]) -> tuple[float, float]:
+    """Returns the range of losses that shows every start, every valley, and the beginning of every rise."""
+    lows, highs = [], []
+    for analysis in analyses:
+        marks, smooth = analysis.landmarks, analysis.smoothed.loss
+        if marks.start is None:
+            continue
+        calm = smooth[: len(smooth) if marks.elbow is None else marks.elbow.index + 1]
+        noise = 2 * float(np.median(analysis.smoothed.noise))
+        lows.append(float(calm.min()) - noise)
+        highs.append(max(marks.start.loss, float(np.median(calm))) + noise)
+    if not lows:
+        return 0.0, 1.0
+    low, high = min(lows), max(highs)
+    height = max(high - low, 0.25 * abs(high), 1e-9)
+    bottom = low - 0.1 * height
+    if all(np.nanmin(analysis.curve.loss) >= 0 for analysis in analyses):
+        bottom = max(bottom, -0.06 * height)
+    return bottom, high + HEADROOM * height
+
+
+def finish(ax: Axes, analyses: Sequence[Analysis], title: str, *, columns: int = 3) -> Axes:
+    """Sets scale, range, labels, legend and the level of guessing."""
+    ax.set_xscale("log")
+    ax.set_xlabel("learning rate (log scale)")
+    ax.set_ylabel("loss of one batch")
+    bottom, top = view(analyses)
+    ax.set_ylim(bottom, top)
+    chance = chance_loss(analyses[0].curve.context) if analyses else None
+    if chance is not None and bottom < chance < top:
+        ax.axhline(chance, color="black", lw=0.8, ls=":")
+        ax.annotate(
+            "guessing",
+            (1, chance),
+            xycoords=("axes fraction", "data"),
+            xytext=(-2, 3),
+            textcoords="offset points",
+            ha="right",
+            fontsize=8,
+        )
+    ax.set_title(title, loc="left")
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=columns, fontsize=8, frameon=False)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax

@@ -1,0 +1,294 @@
+"""Repeats: several scans of one model, each on other batches, and what they agree on."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import numpy as np
+
+from keras_lrscan.analysis import Analysis
+from keras_lrscan.measures import format_lr
+from keras_lrscan.overlay import COLOURS, axes, finish
+from keras_lrscan.results import Result, text
+from keras_lrscan.suggest import Role, Suggestion
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+__all__ = ["Repeats", "Spread"]
+
+BAND = (0.1, 0.9)
+"""Quantiles between which the band is drawn."""
+
+ENDED = 1e300
+"""Stands for the loss of a scan that has ended: above all others, and finite, so that quantiles can be taken."""
+
+WIDE_DECADES = 0.3
+"""A standard deviation from here on is said to be wide: a factor of two either way."""
+
+
+class Spread(NamedTuple):
+    """Where several scans found the same thing.
+
+    Attributes:
+        name: A landmark, or `"constant"` or `"one-cycle"` for the suggestion of that role.
+        num_found: Scans that showed it.
+        median: Its rate in the middle scan; `None` where no scan showed it.
+        low: The lowest rate.
+        high: The highest rate.
+        decades: Standard deviation of its log10 (decades); `None` for fewer than two.
+    """
+
+    name: str
+    num_found: int
+    median: float | None
+    low: float | None
+    high: float | None
+    decades: float | None
+
+
+WORDS: dict[str, str] = {
+    "descent_start": "The loss starts to fall",
+    "steepest": "It falls fastest",
+    "minimum": "It is lowest",
+    "elbow": "It starts to rise",
+    "constant": "The suggested rate is",
+    "one-cycle": "The suggested peak of a one-cycle schedule is",
+}
+"""What is followed from scan to scan → how its sentence begins."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Repeats(Result):
+    """Several scans of one model.
+
+    Attributes:
+        analyses: The reading of each scan, in their order.
+        num_planned: Scans that were asked for; more than there are where Ctrl-C came or the data ran out.
+        fresh_weights: Whether each scan started from other initial weights.
+        notes: Sentences on what limits the comparison.
+    """
+
+    KIND = "repeats"
+
+    analyses: tuple[Analysis, ...]
+    num_planned: int
+    fresh_weights: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> str:
+        """The shape that most scans have; of several, that of the scan whose shape is surest."""
+        counts = Counter(str(analysis.verdict.shape) for analysis in self.analyses)
+        best = max(counts.values())
+        confident = sorted(self.analyses, key=lambda analysis: -analysis.verdict.confidence)
+        return next(str(item.verdict.shape) for item in confident if counts[str(item.verdict.shape)] == best)
+
+    @property
+    def agreement(self) -> float:
+        """Share of the scans that have this shape."""
+        return self._num_agreeing / len(self.analyses)
+
+    @property
+    def confidence(self) -> float:
+        """How likely one more scan has this shape, by the rule of succession: ``(k + 1) / (n + 2)`` for k of n scans.
+
+        References:
+            Laplace (1814), "Essai philosophique sur les probabilités".
+        """
+        return (self._num_agreeing + 1) / (len(self.analyses) + 2)
+
+    @property
+    def log10_lr(self) -> Array:
+        """log10 of the rates that the scans share (decades). Array of shape `(n,)`."""
+        longest = max(self.analyses, key=lambda analysis: len(analysis.smoothed.log10_lr))
+        return longest.smoothed.log10_lr
+
+    @property
+    def median(self) -> Array:
+        """Median of the smooth lines (the model's unit). Array of shape `(n,)`; see `quantile`."""
+        return self.quantile(0.5)
+
+    @property
+    def band(self) -> tuple[Array, Array]:
+        """The smooth lines between which eight of ten scans lie. Two arrays of shape `(n,)`; see `quantile`."""
+        return self.quantile(BAND[0]), self.quantile(BAND[1])
+
+    def quantile(self, share: float) -> Array:
+        """Returns a quantile of the smooth lines at each of the shared rates (the model's unit).
+
+        A scan that has ended lies above all others from there on: it ended as its loss had risen for good. Where so
+        many have ended that the quantile is among them, it is NaN.
+
+        Args:
+            share: Float from 0 to 1.
+        """
+        grid = self.log10_lr
+        lines = [
+            np.interp(grid, item.smoothed.log10_lr, item.smoothed.loss, right=ENDED)
+            for item in self.analyses
+            if item.smoothed.log10_lr.size
+        ]
+        found = np.quantile(np.array(lines), share, axis=0)
+        return np.where(found < ENDED / len(lines) ** 2, found, np.nan)
+
+    @property
+    def spreads(self) -> tuple[Spread, ...]:
+        """Where the scans found each landmark and each suggested rate."""
+        return tuple(_spread(name, [_rate(analysis, name) for analysis in self.analyses]) for name in WORDS)
+
+    def suggest(self, *, role: str = Role.CONSTANT) -> Suggestion:
+        """Suggests the rate in the middle of what the scans suggest.
+
+        Args:
+            role: One of `"constant"`, `"one-cycle"`.
+
+        Returns:
+            A `Suggestion`; its `lr` is `None` where more than half of the scans warrant none.
+
+        Raises:
+            InvalidOptionError: If `role` is unknown.
+        """
+        single = [analysis.suggest(role=role) for analysis in self.analyses]
+        rates = [(item.lr, item.low, item.high) for item in single if item.lr and item.low and item.high]
+        number = f"{len(rates)} of {len(single)} scans" if len(rates) < len(single) else f"all {len(single)} scans"
+        if 2 * len(rates) <= len(single):
+            why = f"No rate is suggested: only {number} warrant one."
+            return Suggestion(method="repeats", role=Role(role), lr=None, low=None, high=None, reason=why)
+        lr, low, high = (float(value) for value in 10 ** np.median(np.log10(rates), axis=0))
+        reason = f"The middle of what {number} suggest."
+        return Suggestion(method="repeats", role=Role(role), lr=lr, low=low, high=high, reason=reason)
+
+    @property
+    def suggestion(self) -> Suggestion:
+        """The suggestion for training at a constant rate."""
+        return self.suggest()
+
+    def explain(self) -> str:
+        """Returns what the scans agree on in plain words."""
+        counts = Counter(str(analysis.verdict.shape) for analysis in self.analyses)
+        shapes = ", ".join(f"{count} {shape}" for shape, count in counts.most_common())
+        total = len(self.analyses)
+        other = "other batches and other initial weights" if self.fresh_weights else "other batches"
+        short = [f"{self.num_planned} scans were asked for, {total} came to their end."]
+        return text(
+            f"{total} scans: {self._num_agreeing} of {total} are {self.shape}",
+            [
+                ("", [f"Each scan saw {other}. What moves between them is luck; what stays is your model."]),
+                ("The shapes", [f"{shapes}. One more scan would be {self.shape} with {self.confidence:.0%} chance."]),
+                ("The rates", [_told(spread, total) for spread in self.spreads if spread.num_found]),
+                ("What to try", self._advice()),
+                ("About this record", [*(short if total < self.num_planned else []), *self.notes]),
+            ],
+        )
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draws the median of the smooth lines, the band of eight in ten scans, and every single line.
+
+        Args:
+            ax: Where to draw; a new figure when left out.
+
+        Returns:
+            The axes.
+        """
+        ax = axes(ax)
+        rates, blue, green = 10.0**self.log10_lr, COLOURS[0], COLOURS[2]
+        for number, analysis in enumerate(self.analyses):
+            label = "each scan, smoothed" if not number else None
+            ax.plot(
+                10.0**analysis.smoothed.log10_lr, analysis.smoothed.loss, color=blue, lw=0.7, alpha=0.5, label=label
+            )
+        low, high = self.band
+        top = np.where(np.isnan(high) & ~np.isnan(low), float(np.nanmax(self._tops())), high)
+        ax.fill_between(rates, low, top, color=blue, alpha=0.18, lw=0, label="eight in ten scans")
+        ax.plot(rates, self.median, color=blue, lw=2.5, label="median")
+        suggestion = self.suggestion
+        if suggestion.lr is not None and suggestion.low is not None and suggestion.high is not None:
+            ax.axvspan(suggestion.low, suggestion.high, color=green, alpha=0.12, lw=0)
+            ax.axvline(suggestion.lr, color=green, lw=2, label=f"suggested: about {format_lr(suggestion.lr)}")
+        title = f"{len(self.analyses)} scans: {self._num_agreeing} are {self.shape}"
+        return finish(ax, self.analyses, title, columns=4)
+
+    @property
+    def _num_agreeing(self) -> int:
+        return sum(analysis.verdict.shape == self.shape for analysis in self.analyses)
+
+    def _tops(self) -> Array:
+        return np.array([analysis.smoothed.loss.max() for analysis in self.analyses if analysis.smoothed.loss.size])
+
+    def _advice(self) -> list[str]:
+        spreads = {spread.name: spread for spread in self.spreads}
+        suggestion, single = self.suggestion, spreads["constant"]
+        advice = [suggestion.reason] if suggestion.lr is None else [_suggestion_told(suggestion)]
+        if self.agreement < 1:
+            advice.append(
+                "The scans do not agree on the shape, so none of them alone is to be trusted: more steps or larger "
+                "batches make a curve that is easier to read."
+            )
+        if single.low and single.high and single.decades is not None and single.decades >= WIDE_DECADES:
+            advice.append(
+                f"One scan alone would have suggested anything from {format_lr(single.low)} to "
+                f"{format_lr(single.high)}: take the middle, and watch the first epochs."
+            )
+        return advice
+
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "analyses": [analysis.to_dict() for analysis in self.analyses],
+            "num_planned": self.num_planned,
+            "fresh_weights": self.fresh_weights,
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def _from_parts(cls, data: Mapping[str, Any]) -> Self:
+        return cls(
+            analyses=tuple(Analysis.from_dict(item) for item in data["analyses"]),
+            num_planned=data["num_planned"],
+            fresh_weights=data["fresh_weights"],
+            notes=tuple(data["notes"]),
+        )
+
+
+def _rate(analysis: Analysis, name: str) -> float | None:
+    if name in list(Role):
+        return analysis.suggest(role=name).lr
+    mark = getattr(analysis.landmarks, name)
+    if mark is None or (name == "minimum" and not analysis.landmarks.valleys):
+        return None
+    return float(mark.lr)
+
+
+def _spread(name: str, rates: list[float | None]) -> Spread:
+    found = np.log10([rate for rate in rates if rate is not None])
+    if not found.size:
+        return Spread(name, 0, None, None, None, None)
+    middle, low, high = (10 ** float(value) for value in (np.median(found), found.min(), found.max()))
+    return Spread(name, found.size, middle, low, high, float(found.std(ddof=1)) if found.size > 1 else None)
+
+
+def _told(spread: Spread, total: int) -> str:
+    rates = (spread.median, spread.low, spread.high)
+    middle, low, high = (format_lr(rate) if rate is not None else "unknown" for rate in rates)
+    at = "" if WORDS[spread.name].endswith("is") else " at"
+    share = "" if spread.num_found == total else f", in the {spread.num_found} scans that show it"
+    if spread.decades is None:
+        return f"{WORDS[spread.name]}{at} about {middle}{share}."
+    times = 10.0**spread.decades
+    return (
+        f"{WORDS[spread.name]}{at} about {middle}, from {low} to {high}{share} (standard deviation: a factor of "
+        f"{times:.1f}, {spread.decades:.2f} decade)."
+    )
+
+
+def _suggestion_told(suggestion: Suggestion) -> str:
+    lr, low, high = (format_lr(value or math.nan) for value in (suggestion.lr, suggestion.low, suggestion.high))
+    return f"Train at about {lr} (somewhere from {low} to {high}). {suggestion.reason}"

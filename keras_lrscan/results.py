@@ -1,0 +1,120 @@
+"""What the results of experiments have in common: JSON and words."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from keras_lrscan._version import __version__
+from keras_lrscan.curve import read_json_object
+from keras_lrscan.errors import InvalidCurveError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from os import PathLike
+
+__all__ = ["JSON_FORMAT", "Result", "factor", "text"]
+
+JSON_FORMAT = 1
+WIDTH = 88
+
+
+class Result:
+    """Base of the frozen results of experiments: each is a plain dictionary and back, and so a JSON file and back."""
+
+    KIND: ClassVar[str]
+    """Name of the experiment in files."""
+
+    def _parts(self) -> dict[str, Any]:
+        """Returns the fields as plain Python values that JSON can hold."""
+        raise NotImplementedError
+
+    @classmethod
+    def _from_parts(cls, data: Mapping[str, Any]) -> Self:
+        """Rebuilds what `_parts` returned."""
+        raise NotImplementedError
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain Python values that JSON can hold."""
+        return {"format": JSON_FORMAT, "kind": self.KIND, "version": __version__, **self._parts()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Rebuilds what `to_dict` returned.
+
+        Raises:
+            InvalidCurveError: If `data` does not hold such a result, or one of a format that this version knows.
+        """
+        if data.get("format") != JSON_FORMAT or data.get("kind") != cls.KIND:
+            msg = (
+                f"Expected a result of kind {cls.KIND!r} and format {JSON_FORMAT}. Received: "
+                f"kind={data.get('kind')!r}, format={data.get('format')!r}."
+            )
+            raise InvalidCurveError(msg)
+        try:
+            return cls._from_parts(data)
+        except (KeyError, TypeError) as error:
+            msg = f"Expected every part of a result. Received: keys={sorted(data)}, of which one is broken: {error}."
+            raise InvalidCurveError(msg) from error
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Writes the result, with its curves, to a JSON file that `load` reads."""
+        Path(path).write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Self:
+        """Reads what `save` wrote.
+
+        Raises:
+            InvalidCurveError: If the file does not hold such a result.
+            OSError: If the file cannot be read.
+        """
+        return cls.from_dict(read_json_object(path))
+
+
+def text(title: str, sections: Iterable[tuple[str, Iterable[str]]]) -> str:
+    """Returns a title and, under each heading, its sentences as points; headings without any are left out.
+
+    Example:
+    >>> print(text("Title", [("", ["On top."]), ("What you see", ["One point."]), ("Nothing", [])]))
+    Title
+    <BLANKLINE>
+    On top.
+    <BLANKLINE>
+    What you see
+    - One point.
+    <BLANKLINE>
+    """
+    blocks = [title]
+    for heading, sentences in sections:
+        lines = [_wrapped(sentence, "- " if heading else "") for sentence in sentences]
+        blocks += ["\n".join([heading, *lines] if heading else lines)] if lines else []
+    return "\n\n".join(blocks) + "\n"
+
+
+def factor(decades: float) -> str:
+    """Says how far a rate is above another one that many decades away.
+
+    Example:
+    >>> factor(0.3), factor(-1.0), factor(0.0)
+    ('higher by a factor of 2', 'lower by a factor of 10', 'the same')
+    """
+    times = 10.0 ** abs(decades)
+    shown = f"{times:.1f}".removesuffix(".0") if times < 3 else f"{float(f'{times:.1g}'):.0f}"  # noqa: PLR2004
+    if shown == "1":
+        return "the same"
+    return f"{'higher' if decades > 0 else 'lower'} by a factor of {shown}"
+
+
+def _wrapped(sentence: str, bullet: str) -> str:
+    indent = " " * len(bullet)
+    return textwrap.fill(
+        sentence,
+        WIDTH,
+        initial_indent=bullet,
+        subsequent_indent=indent,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
