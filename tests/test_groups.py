@@ -184,8 +184,8 @@ def test_only_its_own_weights_move_in_the_scan_of_a_group(keras: Any, monkeypatc
     own = [{id(variable) for variable in group.variables} for group in groups]
     seen, run = [], Trials._run
 
-    def watched(trials: Trials, recorder: Any, first: int, after_step: Any) -> bool:
-        done = run(trials, recorder, first, after_step)
+    def watched(trials: Trials, recorder: Any, batches: Any, after_step: Any) -> bool:
+        done = run(trials, recorder, batches, after_step)
         now = [array_of(variable) for variable in model.trainable_variables]
         seen.append([same_bits([a], [b]) for a, b in zip(start, now, strict=True)])
         return done
@@ -259,10 +259,10 @@ def test_ctrl_c_keeps_the_groups_that_were_finished(keras: Any, monkeypatch: pyt
     model.train_on_batch(*digits(32))
     before, run = state(model), Trials._run
 
-    def interrupted(trials: Trials, recorder: Any, first: int, after_step: Any) -> bool:
+    def interrupted(trials: Trials, recorder: Any, batches: Any, after_step: Any) -> bool:
         if trials.finished == 2:
             signal.raise_signal(signal.SIGINT)
-        return run(trials, recorder, first, after_step)
+        return run(trials, recorder, batches, after_step)
 
     monkeypatch.setattr(Trials, "_run", interrupted)
     found = scan_groups(model, *digits(), **OPTIONS)
