@@ -191,10 +191,12 @@ class LayerGroups(Result):
         draw_curve(ax, self.together, "all together", "#777777")
         for number, group in enumerate(self.groups):
             colour = COLOURS[number % len(COLOURS)]
-            draw_curve(ax, group.analysis, f"{group.name}: {self.advice[group.name]}", colour)
-            draw_rate(ax, group.analysis, colour)
+            lr = group.analysis.suggestion.lr
+            alone = "" if lr is None else f", alone about {format_lr(lr)}"
+            draw_curve(ax, group.analysis, f"{group.name}: {self.advice[group.name]}{alone}", colour)
+        draw_rate(ax, self.together, "#777777")
         title = "Each group alone, the others still (rings: starts to rise)"
-        return finish(ax, [self.together, *(group.analysis for group in self.groups)], title, columns=3)
+        return finish(ax, [self.together, *(group.analysis for group in self.groups)], title, columns=2)
 
     def _advice(self, group: GroupReading) -> Advice:
         falls = max([self.together, *(item.analysis for item in self.groups)], key=_fall)

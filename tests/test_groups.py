@@ -106,7 +106,7 @@ def test_the_picture_names_every_group_and_its_advice() -> None:
     pytest.importorskip("matplotlib")
     found = layer_groups(reading(), body=reading(fall=0.0), head=reading())
     labels = found.plot().get_legend_handles_labels()[1]
-    assert {"all together", "body: freeze", "head: ready"} <= set(labels)
+    assert [label.partition(",")[0] for label in labels[:3]] == ["all together", "body: freeze", "head: ready"]
 
 
 def pretrained(keras: Any, *, size: int = 6) -> Any:
