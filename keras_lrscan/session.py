@@ -227,8 +227,7 @@ class Session:
             stopped = requested or bool(self.host.model.stop_training)
             self.recorder.end(StopReason.INTERRUPTED if stopped else StopReason.OUT_OF_BATCHES)
         self._note_movement()
-        losses = [] if self.recorder is None else list(self.recorder.losses)
-        self.context = describe_labels(self.host, self.context, losses)
+        self.context = describe_labels(self.host, self.context, list(self.recorder.losses if self.recorder else ()))
         self.restore()
         if requested:
             msg = "The scan was interrupted; the model is as it was before."
