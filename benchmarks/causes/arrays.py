@@ -1,0 +1,253 @@
+"""The data of the conditions: real data sets that ship inside packages, changed in named ways.
+
+Those of scikit-learn are read here; all others by `benchmarks/suggestions`, when the packages that hold them are
+installed.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn import datasets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+
+SUGGESTIONS = Path(__file__).parents[1] / "suggestions"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """Inputs and targets.
+
+    Attributes:
+        x: Inputs, one row a sample; integers are numbers of tokens or items.
+        y: Targets: integers for classes, floats otherwise.
+        classes: Number of classes, `None` where targets are numbers.
+        tokens: Size of the vocabulary, or (users, items); empty where inputs are measurements.
+        weights: Weight of each sample, where there are any.
+    """
+
+    x: Array
+    y: Array
+    classes: int | None
+    tokens: tuple[int, ...] = ()
+    weights: Array | None = None
+
+    @property
+    def units(self) -> int:
+        """Numbers that a model has to predict for one sample."""
+        if self.classes is not None:
+            return 1 if self.classes == 2 else self.classes  # noqa: PLR2004 - yes or no takes one number
+        return int(self.y.shape[-1])
+
+
+def _bunch(name: str) -> tuple[Array, Array, int | None]:
+    x, y = getattr(datasets, f"load_{name}")(return_X_y=True)
+    if name == "diabetes":
+        return x.astype(np.float32), y[:, None].astype(np.float32), None
+    shaped = x.reshape(-1, 8, 8) * (255 / 16) if name == "digits" else x
+    return shaped.astype(np.float32), y.astype(np.int32), int(y.max()) + 1
+
+
+OWN = ("digits", "breast_cancer", "wine", "diabetes", "iris")
+"""Data sets of scikit-learn."""
+UNSCALED, UNSCALED_TARGETS = "unscaled", "unscaled targets"
+
+
+def load(name: str, changes: tuple[tuple[str, Any] | str, ...] = ()) -> Data:
+    """Returns a data set, shuffled once and scaled, after the named changes in their order.
+
+    Args:
+        name: One of `OWN`, or of the sources of `benchmarks/suggestions`.
+        changes: Keys of `CHANGES`, alone or with what they need; `"unscaled"` and `"unscaled targets"` leave inputs or
+            targets in their own units.
+    """
+    data = _own(name, changes) if name in OWN else _of_packages(name, changes)
+    for change in changes:
+        kind, *options = (change,) if isinstance(change, str) else change
+        if kind not in {UNSCALED, UNSCALED_TARGETS}:
+            data = CHANGES[kind](data, *options)
+    return data
+
+
+def _own(name: str, changes: tuple[Any, ...]) -> Data:
+    x, y, classes = _bunch(name)
+    order = np.random.default_rng(len(x)).permutation(len(x))
+    x, y = x[order], y[order]
+    if UNSCALED not in changes:
+        x = x / 255 if name == "digits" else (x - x.mean(0)) / x.std(0)
+    if classes is None and UNSCALED_TARGETS not in changes:
+        y = ((y - y.mean(0)) / y.std(0)).astype(np.float32)
+    return Data(x=x.astype(np.float32), y=y, classes=classes)
+
+
+def _of_packages(name: str, changes: tuple[Any, ...]) -> Data:
+    if str(SUGGESTIONS) not in sys.path:
+        sys.path.append(str(SUGGESTIONS))
+    import data  # type: ignore[import-not-found]  # noqa: PLC0415 - it needs pandas, which most conditions do not
+
+    kept = tuple(change for change in changes if change in {UNSCALED, UNSCALED_TARGETS})
+    found = data.load(name, kept)
+    return Data(x=found.x, y=found.y, classes=found.classes, tokens=found.tokens)
+
+
+def _rng() -> np.random.Generator:
+    return np.random.default_rng(7)
+
+
+def of_classes(data: Data, low: int, high: int) -> Data:
+    """Returns the samples of the classes from `low` up to `high`, numbered from 0."""
+    kept = (data.y >= low) & (data.y < high)
+    return replace(data, x=data.x[kept], y=data.y[kept] - low, classes=high - low)
+
+
+def of_rows(data: Data, start: int, stop: int | None) -> Data:
+    """Returns some of the samples."""
+    return replace(data, x=data.x[start:stop], y=data.y[start:stop])
+
+
+def permuted(data: Data) -> Data:
+    """Returns the data with targets in another order than the inputs."""
+    return replace(data, y=data.y[_rng().permutation(len(data.y))])
+
+
+def moved(data: Data, by: int) -> Data:
+    """Returns the data with each target beside the input of another row: off by one, say."""
+    return replace(data, y=np.roll(data.y, by, axis=0))
+
+
+def integer_division(data: Data, by: int) -> Data:
+    """Returns the inputs divided as `x // by` does it, which turns pixels into zeros."""
+    return replace(data, x=(data.x // by).astype(data.x.dtype))
+
+
+def unknown_words(data: Data) -> Data:
+    """Returns texts in which a wrong vocabulary has turned each word into the number of the unknown one."""
+    return replace(data, x=np.where(data.x > 0, 1, 0).astype(data.x.dtype) * 0 + 1)
+
+
+def missing(data: Data, rows: int, column: int, value: float) -> Data:
+    """Returns the data with a number in some rows of a column that stands for a missing one, such as NaN."""
+    x = data.x.copy()
+    x.reshape(len(x), -1)[_rng().choice(len(x), rows, replace=False), column] = value
+    return replace(data, x=x)
+
+
+def missing_targets(data: Data, rows: int, value: float) -> Data:
+    """Returns the data with targets replaced by a number that stands for a missing one, such as NaN or -1."""
+    y = data.y.copy()
+    y[_rng().choice(len(y), rows, replace=False)] = value
+    return replace(data, y=y)
+
+
+def standardised_blindly(data: Data) -> Data:
+    """Returns inputs divided by the spread of their columns, constant columns too: zero by zero is NaN."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        x = (data.x - data.x.mean(0)) / data.x.std(0)
+    return replace(data, x=x.astype(np.float32))
+
+
+def logarithm(data: Data) -> Data:
+    """Returns the logarithm of the inputs, minus infinity where one is zero."""
+    with np.errstate(divide="ignore"):
+        return replace(data, x=np.log(data.x).astype(np.float32))
+
+
+def log_targets(data: Data) -> Data:
+    """Returns the logarithm of the targets after they were moved to begin at zero: the least is minus infinity."""
+    with np.errstate(divide="ignore"):
+        return replace(data, y=np.log(data.y - data.y.min()).astype(np.float32))
+
+
+def counted_from(data: Data, first: int) -> Data:
+    """Returns labels that are counted from another number than 0."""
+    return replace(data, y=data.y + first)
+
+
+def in_order(data: Data) -> Data:
+    """Returns the samples sorted by label or target."""
+    order = np.argsort(data.y.reshape(len(data.y), -1)[:, 0], kind="stable")
+    return replace(data, x=data.x[order], y=data.y[order])
+
+
+def rare(data: Data, common: int, share: float) -> Data:
+    """Returns the data as yes or no: is it of another class than `common`? Others are thinned to a share."""
+    y = (data.y != common).astype(np.int32)
+    others = np.flatnonzero(y)
+    commons = np.flatnonzero(y == 0)
+    kept = min(len(others), max(1, round(share / (1 - share) * len(commons))))
+    rows = _rng().permutation(np.concatenate([commons, _rng().choice(others, kept, replace=False)]))
+    return replace(data, x=data.x[rows], y=y[rows], classes=2)
+
+
+def dominated(data: Data, common: int, share: float) -> Data:
+    """Returns the data with all classes but one thinned until they make up a share together."""
+    others, commons = np.flatnonzero(data.y != common), np.flatnonzero(data.y == common)
+    kept = min(len(others), max(1, round(share / (1 - share) * len(commons))))
+    rows = _rng().permutation(np.concatenate([commons, _rng().choice(others, kept, replace=False)]))
+    return replace(data, x=data.x[rows], y=data.y[rows])
+
+
+def autoencoding(data: Data) -> Data:
+    """Returns the inputs as their own targets."""
+    return replace(data, y=data.x.reshape(len(data.x), -1), classes=None)
+
+
+def first_columns(data: Data, count: int) -> Data:
+    """Returns the first columns, as yes or no, as targets of the others: several labels a sample."""
+    return replace(data, x=data.x[:, count:], y=(data.x[:, :count] > 0).astype(np.float32), classes=None)
+
+
+def as_numbers(data: Data) -> Data:
+    """Returns class numbers as targets of a regression, one column a class."""
+    return replace(data, y=np.eye(data.classes or 0, dtype=np.float32)[data.y], classes=None)
+
+
+def scaled(data: Data, offset: float, factor: float) -> Data:
+    """Returns inputs in another unit."""
+    return replace(data, x=(data.x * factor + offset).astype(np.float32))
+
+
+def scaled_targets(data: Data, offset: float, factor: float) -> Data:
+    """Returns targets in another unit."""
+    return replace(data, y=(data.y * factor + offset).astype(np.float32))
+
+
+def noisy(data: Data, spread: float) -> Data:
+    """Returns inputs with normal noise."""
+    return replace(data, x=(data.x + _rng().normal(0, spread, data.x.shape)).astype(np.float32))
+
+
+CHANGES: Mapping[str, Callable[..., Data]] = {
+    "classes": of_classes,
+    "rows": of_rows,
+    "permuted": permuted,
+    "moved": moved,
+    "integer division": integer_division,
+    "unknown words": unknown_words,
+    "missing": missing,
+    "missing targets": missing_targets,
+    "standardised blindly": standardised_blindly,
+    "logarithm": logarithm,
+    "log targets": log_targets,
+    "counted from": counted_from,
+    "in order": in_order,
+    "rare": rare,
+    "dominated": dominated,
+    "autoencoding": autoencoding,
+    "first columns": first_columns,
+    "as numbers": as_numbers,
+    "scaled": scaled,
+    "scaled targets": scaled_targets,
+    "noisy": noisy,
+}
+"""Changes by name."""

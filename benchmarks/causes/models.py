@@ -1,0 +1,243 @@
+"""Small models of every kind: bodies and last layers by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import keras
+from keras import layers, ops
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from arrays import Data
+
+__all__ = ["build"]
+
+Tensor = Any
+
+
+def norm(kind: str | None, features: Tensor, **options: Any) -> Tensor:  # noqa: ANN401 - Keras's own arguments
+    """Normalises, if asked to."""
+    kinds = {"batch": layers.BatchNormalization, "layer": layers.LayerNormalization}
+    return features if kind is None else kinds[kind](**options)(features)
+
+
+def as_numbers(inputs: Tensor, data: Data, width: int = 16) -> Tensor:
+    """Embeds tokens; leaves measurements alone."""
+    return layers.Embedding(data.tokens[0], width, name="embedding")(inputs) if data.tokens else inputs
+
+
+def mlp(  # noqa: PLR0917 - Keras's own way
+    inputs: Tensor,
+    data: Data,
+    units: tuple[int, ...] = (64, 64),
+    activation: Any = "relu",  # noqa: ANN401
+    normalise: str | None = None,
+    norm_options: Mapping[str, Any] | None = None,
+    dropout: float = 0.0,
+    **options: Any,  # noqa: ANN401
+) -> Tensor:
+    """Dense layers."""
+    features = layers.Flatten()(as_numbers(inputs, data))
+    for width in units:
+        features = layers.Dense(width, **options)(features)
+        features = norm(normalise, features, **(norm_options or {}))
+        features = layers.Activation(activation)(features)
+        features = layers.Dropout(dropout)(features) if dropout else features
+    return features
+
+
+def cnn(
+    inputs: Tensor,
+    data: Data,  # noqa: ARG001 - all bodies are called alike
+    filters: tuple[int, ...] = (8, 16),
+    normalise: str | None = None,
+    norm_options: Mapping[str, Any] | None = None,
+    pool: str = "mean",
+    dropout: float = 0.0,
+    **options: Any,  # noqa: ANN401
+) -> Tensor:
+    """Convolutions over a picture or a series."""
+    picture = len(inputs.shape) == 3 and inputs.shape[1] == inputs.shape[2]  # noqa: PLR2004 - height and width
+    features = layers.Reshape((*inputs.shape[1:], 1))(inputs) if picture else inputs
+    convolution, pooling, means = (
+        (layers.Conv2D, layers.MaxPooling2D, layers.GlobalAveragePooling2D)
+        if picture
+        else (layers.Conv1D, layers.MaxPooling1D, layers.GlobalAveragePooling1D)
+    )
+    for number, width in enumerate(filters):
+        features = convolution(width, 3, padding="same", **options)(features)
+        features = norm(normalise, features, **(norm_options or {}))
+        features = layers.Activation("relu")(features)
+        features = pooling(2)(features) if number == 0 else features
+    ends = {"mean": means(), "flat": layers.Flatten(), "sum": Total()}
+    features = ends[pool](features)
+    return layers.Dropout(dropout)(features) if dropout else features
+
+
+@keras.saving.register_keras_serializable("zoo")
+class Total(layers.Layer):
+    """The sum over all places, as a pooling written by hand may have it."""
+
+    def call(self, x: Tensor) -> Tensor:
+        """Returns the sum."""
+        return ops.sum(x, axis=tuple(range(1, len(x.shape) - 1)))
+
+
+@keras.saving.register_keras_serializable("zoo")
+class UnitLength(layers.Layer):
+    """Divides by the length of the vector, the squares summed in the dtype at hand."""
+
+    def call(self, x: Tensor) -> Tensor:
+        """Returns vectors of length 1."""
+        return x / ops.sqrt(ops.sum(ops.square(x), axis=-1, keepdims=True))
+
+
+@keras.saving.register_keras_serializable("zoo")
+class Map(layers.Layer):
+    """A function of the numbers, by its name in `keras.ops` and how much of the input it gets."""
+
+    def __init__(self, name_of: str, factor: float = 1.0, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(**kwargs)
+        self.name_of, self.factor = name_of, factor
+
+    def call(self, x: Tensor) -> Tensor:
+        """Returns the function of it."""
+        return getattr(ops, self.name_of)(x * self.factor)
+
+
+def rnn(
+    inputs: Tensor,
+    data: Data,
+    cell: str = "GRU",
+    units: int = 24,
+    sequences: bool = False,  # noqa: FBT001, FBT002 - from a table of options
+    dropout: float = 0.0,
+    **options: Any,  # noqa: ANN401
+) -> Tensor:
+    """A recurrent layer."""
+    features = layers.Dropout(dropout)(as_numbers(inputs, data)) if dropout else as_numbers(inputs, data)
+    return getattr(layers, cell)(units, return_sequences=sequences, **options)(features)
+
+
+def transformer(
+    inputs: Tensor,
+    data: Data,
+    width: int = 32,
+    blocks: int = 1,
+    dropout: float = 0.0,
+    sequences: bool = False,  # noqa: FBT001, FBT002 - from a table of options
+    normalise: str | None = "layer",
+) -> Tensor:
+    """Attention and dense layers in residual blocks."""
+    features = as_numbers(inputs, data, width) if data.tokens else layers.Dense(width)(inputs)
+    places = ops.arange(inputs.shape[1])
+    features = features + layers.Embedding(inputs.shape[1], width, name="places")(places)
+    for _ in range(blocks):
+        seen = norm(normalise, features)
+        seen = layers.MultiHeadAttention(2, width // 2, dropout=dropout)(seen, seen, use_causal_mask=sequences)
+        features = features + seen
+        wide = layers.Dense(2 * width, activation="gelu")(norm(normalise, features))
+        features = features + layers.Dense(width)(wide)
+    features = norm(normalise, features)
+    return features if sequences else layers.GlobalAveragePooling1D()(features)
+
+
+def bag(inputs: Tensor, data: Data, width: int = 32, dropout: float = 0.0, **options: Any) -> Tensor:  # noqa: ANN401
+    """The mean of the embedded words."""
+    embedded = layers.Embedding(data.tokens[0], width, **options)(inputs)
+    features = layers.GlobalAveragePooling1D()(embedded)
+    return layers.Dropout(dropout)(features) if dropout else features
+
+
+def factors(inputs: Tensor, data: Data, width: int = 8) -> Tensor:
+    """A recommender: user and item, embedded and multiplied."""
+    users, items = data.tokens
+    user = layers.Embedding(users, width)(inputs[:, 0])
+    item = layers.Embedding(items, width)(inputs[:, 1])
+    return layers.Concatenate()([user * item, user, item])
+
+
+def nothing(inputs: Tensor, data: Data) -> Tensor:
+    """A linear model: the last layer is all there is."""
+    return layers.Flatten()(as_numbers(inputs, data))
+
+
+def mapped(inputs: Tensor, data: Data, functions: tuple[Any, ...], **options: Any) -> Tensor:  # noqa: ANN401
+    """Dense layers, then functions written by hand."""
+    features = mlp(inputs, data, **options)
+    for function in functions:
+        features = UnitLength()(features) if function == "unit length" else Map(*function)(features)
+    return features
+
+
+BODIES: Mapping[str, Callable[..., Tensor]] = {
+    "mlp": mlp,
+    "cnn": cnn,
+    "rnn": rnn,
+    "transformer": transformer,
+    "bag": bag,
+    "factors": factors,
+    "linear": nothing,
+    "mapped": mapped,
+}
+
+
+def plain(features: Tensor, data: Data, activation: str | None = "auto", **options: Any) -> Tensor:  # noqa: ANN401
+    """One dense layer; its activation fits the targets unless it is given."""
+    if activation == "auto":
+        activation = None if data.classes is None else ("sigmoid" if data.units == 1 else "softmax")
+    return layers.Dense(data.units, activation=activation, name="head", **options)(features)
+
+
+def double_softmax(features: Tensor, data: Data) -> Tensor:
+    """A softmax in the layer, and another one after it."""
+    return layers.Softmax()(layers.Dense(data.units, activation="softmax", name="head")(features))
+
+
+def reshaped(features: Tensor, data: Data, activation: str = "sigmoid") -> Tensor:
+    """Probabilities that are reshaped, so that Keras no longer sees where they come from."""
+    probabilities = layers.Dense(data.units, activation=activation, name="head")(features)
+    return layers.Reshape(probabilities.shape[1:])(probabilities)
+
+
+def committee(features: Tensor, data: Data, members: int = 3) -> Tensor:
+    """The mean of several softmaxes."""
+    votes = [layers.Dense(data.units, activation="softmax", name=f"head{i}")(features) for i in range(members)]
+    return layers.Average()(votes)
+
+
+def stepped(features: Tensor, data: Data, function: str = "sign", factor: float = 1.0) -> Tensor:
+    """A function without a slope as the last step: sign, round, clip."""
+    return Map(function, factor)(layers.Dense(data.units, name="head")(features))
+
+
+HEADS: Mapping[str, Callable[..., Tensor]] = {
+    "plain": plain,
+    "double softmax": double_softmax,
+    "reshaped": reshaped,
+    "committee": committee,
+    "stepped": stepped,
+}
+
+
+def with_regularizers(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns options with regularizers and initializers made from (class name, arguments)."""
+    kinds = {"regularizer": keras.regularizers, "initializer": keras.initializers}
+    made = dict(options)
+    for name, value in options.items():
+        kind = kinds.get(name.rsplit("_", maxsplit=1)[-1])
+        if kind is not None and isinstance(value, tuple):
+            made[name] = getattr(kind, value[0])(*value[1:])
+    return made
+
+
+def build(
+    data: Data, body: tuple[str, Mapping[str, Any]], head: tuple[str, Mapping[str, Any]]
+) -> keras.Model:
+    """Returns a model that is not compiled."""
+    inputs = keras.Input(data.x.shape[1:], dtype="int32" if data.tokens else "float32")
+    features = BODIES[body[0]](inputs, data, **with_regularizers(body[1]))
+    outputs = HEADS[head[0]](features, data, **with_regularizers(head[1]))
+    return keras.Model(inputs, outputs)
