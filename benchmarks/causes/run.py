@@ -16,11 +16,17 @@ import subprocess
 import time
 from pathlib import Path
 
-from conditions import SEEDS, Condition, all_conditions, set_aside
+from conditions import HEALTHY, SEEDS, Condition, all_conditions, set_aside
+
+import keras_lrscan
 
 HERE = Path(__file__).parent
 SCANS = HERE / "scans.json.gz"
 SHARDS = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lrscan-causes"
+
+
+FIRST = 4
+"""Conditions of each cause that are recorded before the others."""
 
 
 def shard(folder: Path, condition: Condition, seed: int) -> Path:
@@ -30,7 +36,7 @@ def shard(folder: Path, condition: Condition, seed: int) -> Path:
 
 def commit() -> str:
     """Returns the commit of the package that records."""
-    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True, check=False)  # noqa: S607
+    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=Path(keras_lrscan.__file__).parent, capture_output=True, text=True, check=False)  # noqa: S607
     return found.stdout.strip() or "unknown"
 
 
@@ -72,6 +78,14 @@ def attempt(order: tuple[Condition, int, Path]) -> tuple[str, float | None]:
         return f"FAILED {order[0].name} {order[1]}: {type(error).__name__}: {str(error)[:500]}", None
 
 
+def urgency(order: tuple[Condition, int, Path]) -> tuple[bool, bool, bool, int]:
+    """Returns what sorts the scans so that an interrupted run has some of everything, those to tune on first."""
+    condition, seed, _ = order
+    peers = [one.name for one in all_conditions() if one.cause == condition.cause]
+    is_extra = condition.cause not in HEALTHY and peers.index(condition.name) >= FIRST
+    return seed > 0, is_extra, condition.name in set_aside(), seed
+
+
 def merge(orders: list[tuple[Condition, int, Path]], target: Path) -> None:
     """Writes all scans that have a file into one."""
     rows = [json.loads(file.read_text(encoding="utf-8")) for _, _, file in orders if file.exists()]
@@ -96,9 +110,8 @@ def main() -> None:
     options = parser.parse_args()
     options.shards.mkdir(parents=True, exist_ok=True)
     kept = [condition for condition in all_conditions() if any(part in condition.name for part in options.only)]
-    kept.sort(key=lambda condition: condition.name in set_aside())  # those to tune on come first
-    orders = [(one, seed, shard(options.shards, one, seed)) for seed in SEEDS[: options.seeds] for one in kept]
-    orders.sort(key=lambda order: order[0].name in set_aside())
+    orders = [(one, seed, shard(options.shards, one, seed)) for one in kept for seed in SEEDS[: options.seeds]]
+    orders.sort(key=urgency)
     if options.merge:
         merge(orders, options.scans)
     else:
