@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import arrays
 import keras
 import models
 import numpy as np
-from keras import ops
+from twists import BATCH_SIZE, LOSSES, TWISTS
 
 from keras_lrscan import LRCurve, LRScan, ScanContext
 from keras_lrscan.averaging import AVERAGES
 from keras_lrscan.ramp import ExponentialRamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from arrays import Data
-    from conditions import Condition
+    from conditions import Condition, Training
 
 __all__ = ["record"]
 
-Tensor = Any
-BATCH_SIZE, STEPS = 32, 100
+STEPS = 100
 SCAN = {"start_lr": 1e-7, "end_lr": 10.0, "num_steps": STEPS}
 
 
@@ -37,133 +36,6 @@ class Ready:
     model: keras.Model
     args: tuple[Any, ...]
     options: dict[str, Any]
-
-
-# Losses --------------------------------------------------------------------------------------------------------------
-
-
-def _kind(data: Data) -> str:
-    if data.classes is None:
-        return "MeanSquaredError"
-    return "BinaryCrossentropy" if data.units == 1 else "SparseCategoricalCrossentropy"
-
-
-def summed_by_hand(truth: Tensor, said: Tensor) -> Tensor:
-    """Returns the squared errors, added up over the whole batch."""
-    return ops.sum(ops.square(ops.cast(truth, said.dtype) - said))
-
-
-def summed_over_outputs(truth: Tensor, said: Tensor) -> Tensor:
-    """Returns the squared errors of a sample, added up over its outputs."""
-    return ops.sum(ops.square(ops.cast(truth, said.dtype) - said), axis=-1)
-
-
-def divergence_by_hand(truth: Tensor, said: Tensor) -> Tensor:
-    """Returns a Kullback-Leibler divergence that takes the logarithm of zero where a class is not the true one."""
-    wanted = ops.one_hot(ops.cast(ops.reshape(truth, (-1,)), "int32"), said.shape[-1])
-    return ops.sum(wanted * (ops.log(wanted) - ops.log(said)), axis=-1)
-
-
-def relative_error(truth: Tensor, said: Tensor) -> Tensor:
-    """Returns the error as a share of the target, which is zero over zero where the target is zero."""
-    return ops.mean(ops.abs(truth - said) / truth, axis=-1)
-
-
-LOSSES: Mapping[str, Callable[[Data], Any]] = {
-    "auto": lambda data: keras.losses.get(_kind(data)),
-    "logits": lambda data: getattr(keras.losses, _kind(data))(from_logits=True),
-    "sum": lambda data: getattr(keras.losses, _kind(data))(reduction="sum"),
-    "summed by hand": lambda _: summed_by_hand,
-    "summed over outputs": lambda _: summed_over_outputs,
-    "divergence by hand": lambda _: divergence_by_hand,
-    "relative error": lambda _: relative_error,
-}
-
-
-# What is done before the scan ----------------------------------------------------------------------------------------
-
-
-def _optimizer(name: str, options: Mapping[str, Any]) -> keras.optimizers.Optimizer:
-    return getattr(keras.optimizers, name)(**options)
-
-
-def _compile(condition: Condition, data: Data, model: keras.Model, optimizer: Any | None = None) -> None:  # noqa: ANN401
-    loss = LOSSES[condition.loss](data) if condition.loss in LOSSES else condition.loss
-    options = {"metrics": ["accuracy"] if data.classes else [], **condition.compile}
-    model.compile(optimizer=optimizer or _optimizer(*condition.optimizer), loss=loss, **options)
-
-
-def frozen(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:  # noqa: ARG001
-    """Freezes the whole model."""
-    model.trainable = False
-    compiled()
-
-
-def frozen_body(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:  # noqa: ARG001
-    """Freezes all but the last layer."""
-    for layer in model.layers:
-        layer.trainable = layer.name.startswith("head")
-    compiled()
-
-
-def frozen_but_normalisation(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:  # noqa: ARG001
-    """Freezes all layers that are no normalisation, whose statistics go on moving."""
-    for layer in model.layers:
-        layer.trainable = isinstance(layer, keras.layers.BatchNormalization)
-    compiled()
-
-
-def frozen_kernels(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:  # noqa: ARG001
-    """Leaves nothing but the bias of the last layer to train."""
-    for layer in model.layers:
-        layer.trainable = layer.name == "head"
-    model.get_layer("head").kernel.trainable = False
-    compiled()
-
-
-def unfrozen_too_late(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:
-    """Trains a frozen model for a moment, then unfreezes it without compiling again."""
-    model.trainable = False
-    compiled()
-    model.fit(ready.x[:BATCH_SIZE], ready.y[:BATCH_SIZE], verbose=0)
-    model.trainable = True
-
-
-def detached(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:  # noqa: ARG001
-    """Freezes nothing; used where the body of the table does what has to be done."""
-    compiled()
-
-
-TWISTS: Mapping[str | None, Callable[..., None]] = {
-    None: detached,
-    "frozen": frozen,
-    "frozen body": frozen_body,
-    "frozen but normalisation": frozen_but_normalisation,
-    "frozen kernels": frozen_kernels,
-    "unfrozen too late": unfrozen_too_late,
-}
-
-
-def _trained(condition: Condition, data: Data) -> keras.Model:
-    """Returns the model after its training, with a new last layer if there is to be one; not compiled anew."""
-    before = condition.before
-    if before is None:
-        return models.build(data, condition.model, condition.head)
-    past = data if before.changes is None else arrays.load(condition.data, before.changes)
-    model = models.build(past, condition.model, condition.head)
-    name, options = condition.optimizer if before.keeps_optimizer else ("Adam", {})
-    optimizer = _optimizer(name, {**options, "learning_rate": before.lr})
-    quick = replace(condition, compile={**condition.compile, "steps_per_execution": 25, "metrics": []})
-    _compile(quick, past, model, optimizer)
-    batches = -(-len(past.x) // BATCH_SIZE)
-    epochs = -(-before.steps // batches)
-    cut = BATCH_SIZE * before.steps if epochs == 1 else None
-    model.fit(past.x[:cut], past.y[:cut], batch_size=BATCH_SIZE, epochs=epochs, verbose=0)
-    _compile(condition, past, model, optimizer)
-    if before.new_head:
-        features = model.get_layer("head").input
-        model = keras.Model(model.input, models.HEADS[condition.head[0]](features, data, **condition.head[1]))
-    return model
 
 
 # How `fit` is given the data -----------------------------------------------------------------------------------------
@@ -199,7 +71,7 @@ def from_dataset(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], 
 
 def from_filter(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """A tf.data pipeline whose length is not known, since it filters."""
-    kept = _slices(data).filter(lambda x, y: y[..., 0] > -10 if y.shape else y >= 0)  # noqa: ARG005
+    kept = _slices(data).filter(lambda x, y: keras.ops.isfinite(y[..., 0]) if y.shape else y >= 0)  # noqa: ARG005
     return (kept.shuffle(len(data.x)).batch(options.pop("batch_size", BATCH_SIZE)),), options
 
 
@@ -218,20 +90,94 @@ FEEDS: Mapping[str, Callable[..., tuple[tuple[Any, ...], dict[str, Any]]]] = {
 }
 
 
-def prepare(condition: Condition, seed: int) -> Ready:
-    """Builds the model, trains it if it has a past, and gets the call of `fit` ready."""
-    keras.utils.set_random_seed(seed)
-    keras.config.set_dtype_policy(condition.precision)
-    data = arrays.load(condition.data, condition.changes)
-    model = _trained(condition, data)
-    keeps = condition.before is not None and condition.before.keeps_optimizer and not condition.before.new_head
-    TWISTS[condition.twist](model, (lambda: None) if keeps else lambda: _compile(condition, data, model), data)
-    options = dict(condition.fit)
-    if condition.feed == "arrays":
-        options["num_steps"] = condition.scan.get("num_steps", STEPS)
-    args, options = FEEDS[condition.feed](data, options)
-    options.pop("num_steps", None)
-    return Ready(model=model, args=args, options={"verbose": 0, **options})
+# One model, used for all seeds: what TensorFlow has traced is used again ---------------------------------------------
+
+
+class Workshop:
+    """Builds the model of a condition once, and gets it ready for a seed as often as wanted."""
+
+    def __init__(self, condition: Condition) -> None:
+        keras.config.set_dtype_policy(condition.precision)
+        self.condition = condition
+        self.data = arrays.load(condition.data, condition.changes)
+        self.past, self.trainer = self.data, None
+        before = condition.before
+        if before is None:
+            self.model = self._fresh(self.data)
+        else:
+            self.past = self.data if before.changes is None else arrays.load(condition.data, before.changes)
+            self.trainer = self._fresh(self.past)
+            self._get_trainer_ready(before)
+            self.model = self._with_new_head() if before.new_head else self._fresh(self.data)
+        TWISTS[condition.twist](self.model, self._compile, self.data)
+        self.model.optimizer.build(self.model.trainable_variables)
+
+    def ready(self, seed: int) -> Ready:
+        """Returns the model as it is before the scan of a seed, and the call of `fit`."""
+        condition, before = self.condition, self.condition.before
+        keras.utils.set_random_seed(seed)
+        if before is None or self.trainer is None:
+            _copy(self._fresh(self.data).variables, self.model.variables)
+        else:
+            _copy(self._fresh(self.past).variables, self.trainer.variables)
+            _copy(self._first_slots, self.trainer.optimizer.variables)
+            self._train(before)
+            if before.new_head:
+                _copy(self._fresh(self.data).get_layer("head").variables, self.model.get_layer("head").variables)
+            else:
+                _copy(self.trainer.variables, self.model.variables)
+            if before.keeps_optimizer and not before.new_head:
+                _copy(self.trainer.optimizer.variables, self.model.optimizer.variables)
+        options = dict(condition.fit)
+        if condition.feed == "arrays":
+            options["num_steps"] = condition.scan.get("num_steps", STEPS)
+        args, options = FEEDS[condition.feed](self.data, options)
+        options.pop("num_steps", None)
+        return Ready(model=self.model, args=args, options={"verbose": 0, **options})
+
+    def _fresh(self, data: Data) -> keras.Model:
+        return models.build(data, self.condition.model, self.condition.head)
+
+    def _with_new_head(self) -> keras.Model:
+        name, options = self.condition.head
+        features = self.trainer.get_layer("head").input
+        return keras.Model(self.trainer.input, models.HEADS[name](features, self.data, **options))
+
+    def _optimizer(self) -> keras.optimizers.Optimizer:
+        """Returns the optimizer of the scan; one that is kept has the rate of the training before."""
+        name, options = self.condition.optimizer
+        before = self.condition.before
+        kept = before is not None and before.keeps_optimizer and not before.new_head
+        return getattr(keras.optimizers, name)(**{**options, **({"learning_rate": before.lr} if kept else {})})
+
+    def _compile(self) -> None:
+        self._compiled(self.model, self.data, self._optimizer(), {})
+
+    def _compiled(self, model: keras.Model, data: Data, optimizer: Any, more: Mapping[str, Any]) -> None:  # noqa: ANN401
+        condition = self.condition
+        loss = LOSSES[condition.loss](data) if condition.loss in LOSSES else condition.loss
+        options = {"metrics": ["accuracy"] if data.classes else [], **condition.compile, **more}
+        model.compile(optimizer=optimizer, loss=loss, **options)
+
+    def _get_trainer_ready(self, before: Training) -> None:
+        """Compiles the model that is trained, several steps at a time to be quick."""
+        name, options = self.condition.optimizer if before.keeps_optimizer else ("Adam", {})
+        optimizer = getattr(keras.optimizers, name)(**{**options, "learning_rate": before.lr})
+        self._compiled(self.trainer, self.past, optimizer, {"steps_per_execution": 25, "metrics": []})
+        optimizer.build(self.trainer.trainable_variables)
+        self._first_slots = [np.array(variable) for variable in optimizer.variables]
+
+    def _train(self, before: Training) -> None:
+        batches = -(-len(self.past.x) // BATCH_SIZE)
+        epochs = -(-before.steps // batches)
+        cut = BATCH_SIZE * before.steps if epochs == 1 else None
+        x, y = self.past.x[:cut], self.past.y[:cut]
+        self.trainer.fit(x, y, batch_size=BATCH_SIZE, epochs=epochs, verbose=0)
+
+
+def _copy(sources: Sequence[Any], targets: Sequence[Any]) -> None:
+    for source, target in zip(sources, targets, strict=True):
+        target.assign(source)
 
 
 # Who keeps the losses ------------------------------------------------------------------------------------------------
@@ -302,9 +248,15 @@ RECORDS: Mapping[str, Callable[[Condition, Ready], LRCurve]] = {
 }
 
 
-def record(condition: Condition, seed: int) -> LRCurve:
-    """Runs one fit of a condition and returns its curve."""
+def record(condition: Condition, seeds: tuple[int, ...]) -> list[LRCurve]:
+    """Runs the fits of a condition and returns the curve of each seed."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        ready = prepare(condition, seed)
-        return RECORDS[condition.record](condition, ready)
+        shop = Workshop(condition)
+        curves = []
+        for seed in seeds:
+            ready = shop.ready(seed)
+            curves.append(RECORDS[condition.record](condition, ready))
+            if condition.record == "classic finder":  # it does not put the model back
+                shop = Workshop(condition)
+        return curves

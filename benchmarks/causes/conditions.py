@@ -7,6 +7,7 @@ conditions of each cause are set aside; only the others may be looked at when ru
 from __future__ import annotations
 
 import hashlib
+import importlib
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cache
@@ -91,12 +92,9 @@ class Condition:
 @cache
 def all_conditions() -> tuple[Condition, ...]:
     """Returns every condition."""
-    import table_data  # noqa: PLC0415 - the tables import this module
-    import table_healthy  # noqa: PLC0415
-    import table_model  # noqa: PLC0415
-    import table_scan  # noqa: PLC0415
-
-    return (*table_healthy.ROWS, *table_data.ROWS, *table_model.ROWS, *table_scan.ROWS)
+    names = ("healthy", "data", "feeding", "model", "training", "scan", "records")
+    tables = [importlib.import_module(f"table_{name}") for name in names]  # here, since they import this module
+    return tuple(condition for table in tables for condition in table.ROWS)
 
 
 @cache

@@ -28,9 +28,10 @@ def as_numbers(inputs: Tensor, data: Data, width: int = 16) -> Tensor:
     return layers.Embedding(data.tokens[0], width, name="embedding")(inputs) if data.tokens else inputs
 
 
-def mlp(  # noqa: PLR0917 - Keras's own way
+def mlp(
     inputs: Tensor,
     data: Data,
+    *,
     units: tuple[int, ...] = (64, 64),
     activation: Any = "relu",  # noqa: ANN401
     normalise: str | None = None,
@@ -51,6 +52,7 @@ def mlp(  # noqa: PLR0917 - Keras's own way
 def cnn(
     inputs: Tensor,
     data: Data,  # noqa: ARG001 - all bodies are called alike
+    *,
     filters: tuple[int, ...] = (8, 16),
     normalise: str | None = None,
     norm_options: Mapping[str, Any] | None = None,
@@ -110,9 +112,10 @@ class Map(layers.Layer):
 def rnn(
     inputs: Tensor,
     data: Data,
+    *,
     cell: str = "GRU",
     units: int = 24,
-    sequences: bool = False,  # noqa: FBT001, FBT002 - from a table of options
+    sequences: bool = False,
     dropout: float = 0.0,
     **options: Any,  # noqa: ANN401
 ) -> Tensor:
@@ -124,10 +127,11 @@ def rnn(
 def transformer(
     inputs: Tensor,
     data: Data,
+    *,
     width: int = 32,
     blocks: int = 1,
     dropout: float = 0.0,
-    sequences: bool = False,  # noqa: FBT001, FBT002 - from a table of options
+    sequences: bool = False,
     normalise: str | None = "layer",
 ) -> Tensor:
     """Attention and dense layers in residual blocks."""
@@ -233,9 +237,7 @@ def with_regularizers(options: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
-def build(
-    data: Data, body: tuple[str, Mapping[str, Any]], head: tuple[str, Mapping[str, Any]]
-) -> keras.Model:
+def build(data: Data, body: tuple[str, Mapping[str, Any]], head: tuple[str, Mapping[str, Any]]) -> keras.Model:
     """Returns a model that is not compiled."""
     inputs = keras.Input(data.x.shape[1:], dtype="int32" if data.tokens else "float32")
     features = BODIES[body[0]](inputs, data, **with_regularizers(body[1]))

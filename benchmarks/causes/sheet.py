@@ -1,60 +1,65 @@
-"""Draws every condition's curves on contact sheets, to see by eye that each shows its cause.
+"""Draws the recorded scans of every condition, to see by eye that each shows its cause.
 
-`python benchmarks/causes/sheet.py --to FOLDER` writes one picture a cause.
+`python benchmarks/causes/sheet.py FOLDER` writes pages of pictures into a folder. The grey line is the loss of
+guessing.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections import defaultdict
+import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import matplotlib as mpl
 import numpy as np
-from conditions import SEEDS, all_conditions, set_aside
+from conditions import Condition, all_conditions, set_aside
 from matplotlib.figure import Figure
-from run import SCANS, SHARDS, shard
+from run import SHARDS, shard
 
 from keras_lrscan import LRCurve
 
-COLUMNS = 4
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+ROWS, COLUMNS = 6, 4
+
+
+def draw(ax: Axes, condition: Condition, file: Path) -> None:
+    """Draws the scans of a condition, each in the same window around its start and its lowest loss."""
+    ax.set_title(condition.name + (" (set aside)" if condition.name in set_aside() else ""), fontsize=9)
+    curves = [LRCurve.from_dict(scan) for scan in json.loads(file.read_text(encoding="utf-8"))["scans"]]
+    tops, lows = [], []
+    for number, curve in enumerate(curves):
+        finite = np.isfinite(curve.loss)
+        loss, chance = curve.loss[finite], curve.context.chance_loss
+        ax.semilogx(curve.lr[finite], loss, ".-", ms=2, lw=0.7)
+        ax.text(0.02, 0.02 + 0.06 * number, f"{curve.stop}, {len(curve)}", transform=ax.transAxes, fontsize=7)
+        if chance is not None:
+            ax.axhline(chance, color="grey", lw=0.6, ls="--")
+        if loss.size:
+            start, low = float(np.median(loss[:5])), float(loss.min())
+            tops.append(max(1.6 * start, 2 * start - low, 1.15 * (chance or 0.0)))
+            lows.append(min(low, 0.0))
+    if tops:
+        ax.set_ylim(min(lows) - 0.03 * max(tops), max(tops) or 1.0)
 
 
 def main() -> None:
     """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shards", type=Path, default=SHARDS)
-    parser.add_argument("--to", type=Path, required=True)
-    parser.add_argument("--only", nargs="+", default=[""])
+    parser.add_argument("folder", type=Path, help="where the pages go")
+    parser.add_argument("--shards", type=Path, default=SHARDS, help="folder of the recorded conditions")
+    parser.add_argument("--only", nargs="+", default=[""], help="only conditions whose name has one of these in it")
     options = parser.parse_args()
-    import json
-
-    conditions = [one for one in all_conditions() if any(part in one.name for part in options.only)]
-    rows = -(-len(conditions) // COLUMNS)
-    per = 6
-    options.to.mkdir(parents=True, exist_ok=True)
-    for page, start in enumerate(range(0, len(conditions), COLUMNS * per)):
+    options.folder.mkdir(parents=True, exist_ok=True)
+    kept = [one for one in all_conditions() if any(part in one.name for part in options.only)]
+    drawn = [(one, shard(options.shards, one)) for one in kept if shard(options.shards, one).exists()]
+    for page, start in enumerate(range(0, len(drawn), ROWS * COLUMNS)):
         figure = Figure(figsize=(20, 21), layout="constrained")
-        axes = figure.subplots(per, COLUMNS).ravel()
-        for ax, one in zip(axes, conditions[start : start + COLUMNS * per], strict=False):
-            ax.set_title(one.name + ("" if one.name not in set_aside() else " *"), fontsize=9)
-            for seed in SEEDS:
-                file = shard(options.shards, one, seed)
-                if not file.exists():
-                    continue
-                curve = LRCurve.from_dict(json.loads(file.read_text())["curve"])
-                finite = np.isfinite(curve.loss)
-                ax.semilogx(curve.lr[finite], curve.loss[finite], ".-", ms=3, lw=0.7)
-                chance = curve.context.chance_loss
-                loss = curve.loss[finite]
-                if len(loss):
-                    s = np.median(loss[:5]); low = loss.min()
-                    top = max(s * 1.6, s + (s - low) * 1.0, chance * 1.15 if chance else 0)
-                    ax.set_ylim(min(low, 0) - 0.03 * abs(top), top)
-                if chance is not None:
-                    ax.axhline(chance, color="gray", lw=0.6, ls="--")
-                ax.text(0.02, 0.02 + 0.06 * seed, f"{curve.stop} n={len(curve)}", transform=ax.transAxes, fontsize=7)
-        figure.savefig(options.to / f"page{page}.png", dpi=60)
+        axes = figure.subplots(ROWS, COLUMNS).ravel()
+        for ax, (one, file) in zip(axes, drawn[start : start + ROWS * COLUMNS], strict=False):
+            draw(ax, one, file)
+        figure.savefig(options.folder / f"page{page}.png", dpi=60)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,331 @@
+"""Fits of models whose loss, optimizer or training make an unusual curve."""
+
+from __future__ import annotations
+
+from conditions import Condition, Training
+
+COLLAPSE = (
+    Condition(
+        name="collapse/digits-deep-relu-adam",
+        says="Five narrow layers with Adam: dead units after an overshoot.",
+        data="digits",
+        model=("mlp", {"units": (48, 48, 48, 48)}),
+        optimizer=("Adam", {}),
+        fit={"batch_size": 64},
+        scan={"num_steps": 200},
+    ),
+    Condition(
+        name="collapse/letters-deep-relu-adamw",
+        says="Four layers without normalisation, AdamW without warm-up.",
+        data="letters",
+        model=("mlp", {"units": (64, 64, 64, 64)}),
+        optimizer=("AdamW", {}),
+        fit={"batch_size": 64},
+        scan={"num_steps": 200, "end_lr": 1.0},
+    ),
+    Condition(
+        name="collapse/mnist-deep-relu-momentum",
+        says="A deep ReLU network with momentum.",
+        data="mnist",
+        model=("mlp", {"units": (64, 64, 64, 64)}),
+        optimizer=("SGD", {"momentum": 0.9}),
+        fit={"batch_size": 64},
+        scan={"num_steps": 200},
+    ),
+    Condition(
+        name="collapse/vowels-convolution-adam",
+        says="Convolutions over a series: dead units after an overshoot.",
+        data="vowels",
+        model=("cnn", {"filters": (16, 16, 16), "pool": "flat"}),
+        optimizer=("Adam", {}),
+        scan={"num_steps": 200, "end_lr": 1.0},
+    ),
+    Condition(
+        name="collapse/satellite-deep-relu-adamax",
+        says="Deep ReLU layers with Adamax.",
+        data="satellite",
+        model=("mlp", {"units": (64, 64, 64, 64)}),
+        optimizer=("Adamax", {}),
+        fit={"batch_size": 64},
+        scan={"num_steps": 200},
+    ),
+    Condition(
+        name="collapse/fashion-cnn-nadam",
+        says="A CNN that dies.",
+        data="fashion",
+        model=("cnn", {"filters": (16, 16, 16), "pool": "flat"}),
+        optimizer=("Nadam", {}),
+        fit={"batch_size": 64},
+        scan={"num_steps": 200, "end_lr": 1.0},
+    ),
+)
+
+REGULARIZED = (
+    Condition(
+        name="regularization/mnist-mlp-l2-adam",
+        says="An L2 penalty of 0.01 on wide layers.",
+        data="mnist",
+        model=("mlp", {"units": (256, 128), "kernel_regularizer": ("L2", 0.01)}),
+        optimizer=("Adam", {}),
+    ),
+    Condition(
+        name="regularization/letters-mlp-l1-rmsprop",
+        says="An L1 penalty.",
+        data="letters",
+        model=("mlp", {"units": (96, 96), "kernel_regularizer": ("L1", 0.003)}),
+        optimizer=("RMSprop", {}),
+        fit={"batch_size": 64},
+    ),
+    Condition(
+        name="regularization/fashion-cnn-l2-momentum",
+        says="A CNN with a strong penalty on its kernels.",
+        data="fashion",
+        model=("cnn", {"filters": (16, 32), "kernel_regularizer": ("L2", 0.05)}),
+        optimizer=("SGD", {"momentum": 0.9}),
+    ),
+    Condition(
+        name="regularization/vowels-gru-l2-adamw",
+        says="A GRU with penalties on both kernels.",
+        data="vowels",
+        model=("rnn", {"units": 32, "kernel_regularizer": ("L2", 0.02), "recurrent_regularizer": ("L2", 0.02)}),
+        optimizer=("AdamW", {}),
+    ),
+    Condition(
+        name="regularization/newsgroups-embedding-l2-adam",
+        says="A penalty on all vectors of the words.",
+        data="newsgroups",
+        model=("bag", {"width": 64, "embeddings_regularizer": ("L2", 0.1)}),
+        optimizer=("Adam", {}),
+        fit={"batch_size": 64},
+    ),
+    Condition(
+        name="regularization/bikes-regression-orthogonal-sgd",
+        says="An orthogonality penalty on a regression.",
+        data="bikes",
+        model=("mlp", {"units": (64, 64), "kernel_regularizer": ("L2", 0.03)}),
+        optimizer=("SGD", {}),
+        fit={"batch_size": 64},
+    ),
+)
+
+CLIPPED = (
+    Condition(
+        name="clipping/digits-clipnorm-sgd",
+        says="`clipnorm=0.01` with plain SGD.",
+        data="digits",
+        model=("mlp", {}),
+        optimizer=("SGD", {"clipnorm": 0.01}),
+    ),
+    Condition(
+        name="clipping/fashion-global-clipnorm-momentum",
+        says="A global norm of 0.005.",
+        data="fashion",
+        model=("cnn", {}),
+        optimizer=("SGD", {"momentum": 0.9, "global_clipnorm": 0.005}),
+    ),
+    Condition(
+        name="clipping/grimm-gru-clipvalue-sgd",
+        says="`clipvalue=0.0005` for a recurrent network.",
+        data="grimm",
+        model=("rnn", {"sequences": True, "units": 48}),
+        optimizer=("SGD", {"clipvalue": 0.0005}),
+    ),
+    Condition(
+        name="clipping/bikes-clipnorm-nesterov",
+        says="A regression with clipped gradients.",
+        data="bikes",
+        model=("mlp", {}),
+        optimizer=("SGD", {"momentum": 0.9, "nesterov": True, "clipnorm": 0.005}),
+        fit={"batch_size": 64},
+    ),
+    Condition(
+        name="clipping/letters-global-clipnorm-sgd",
+        says="A global norm of 0.02.",
+        data="letters",
+        model=("mlp", {"normalise": "batch"}),
+        optimizer=("SGD", {"global_clipnorm": 0.02}),
+        fit={"batch_size": 64},
+    ),
+    Condition(
+        name="clipping/vowels-gru-clipnorm-sgd",
+        says="A GRU with a norm of 0.01.",
+        data="vowels",
+        model=("rnn", {}),
+        optimizer=("SGD", {"clipnorm": 0.01}),
+    ),
+)
+
+NORMALISED = (
+    Condition(
+        name="normalizing-optimizer/digits-lamb",
+        says="LAMB.",
+        data="digits",
+        model=("mlp", {}),
+        optimizer=("Lamb", {}),
+    ),
+    Condition(
+        name="normalizing-optimizer/fashion-cnn-batchnorm-lamb",
+        says="LAMB and batch normalisation.",
+        data="fashion",
+        model=("cnn", {"normalise": "batch"}),
+        optimizer=("Lamb", {"weight_decay": 0.01}),
+        fit={"batch_size": 64},
+    ),
+    Condition(
+        name="normalizing-optimizer/letters-batchnorm-adafactor",
+        says="Adafactor and batch normalisation.",
+        data="letters",
+        model=("mlp", {"normalise": "batch"}),
+        optimizer=("Adafactor", {}),
+        fit={"batch_size": 64},
+    ),
+    Condition(
+        name="normalizing-optimizer/reuters-transformer-lamb",
+        says="LAMB for a transformer.",
+        data="reuters8",
+        model=("transformer", {}),
+        optimizer=("Lamb", {}),
+        fit={"batch_size": 64},
+    ),
+    Condition(
+        name="normalizing-optimizer/mnist-batchnorm-lion",
+        says="Lion and batch normalisation.",
+        data="mnist",
+        model=("cnn", {"normalise": "batch"}),
+        optimizer=("Lion", {}),
+        fit={"batch_size": 64},
+    ),
+    Condition(
+        name="normalizing-optimizer/bikes-adafactor",
+        says="Adafactor for a regression.",
+        data="bikes",
+        model=("mlp", {}),
+        optimizer=("Adafactor", {}),
+        fit={"batch_size": 64},
+    ),
+)
+
+CATAPULT = (
+    Condition(
+        name="catapult/digits-wide-relu-squared-sgd",
+        says="A wide network, squared error, plain SGD.",
+        data="digits",
+        changes=("as numbers",),
+        model=("mlp", {"units": (512,)}),
+        optimizer=("SGD", {}),
+        fit={"batch_size": 256},
+        scan={"start_lr": 1e-2, "end_lr": 30.0, "num_steps": 300},
+    ),
+    Condition(
+        name="catapult/mnist-deep-linear-squared-sgd",
+        says="Deep linear layers.",
+        data="mnist",
+        changes=("as numbers",),
+        model=("mlp", {"units": (128, 128), "activation": "linear"}),
+        optimizer=("SGD", {}),
+        fit={"batch_size": 256},
+        scan={"start_lr": 1e-3, "end_lr": 30.0, "num_steps": 300},
+    ),
+    Condition(
+        name="catapult/bikes-wide-relu-sgd",
+        says="A wide regression.",
+        data="bikes",
+        model=("mlp", {"units": (512,)}),
+        optimizer=("SGD", {}),
+        fit={"batch_size": 512},
+        scan={"start_lr": 1e-4, "end_lr": 10.0, "num_steps": 300},
+    ),
+    Condition(
+        name="catapult/fashion-wide-relu-squared-sgd",
+        says="A wide network on pictures of clothes, squared error, plain SGD.",
+        data="fashion",
+        changes=("as numbers",),
+        model=("mlp", {"units": (512,)}),
+        optimizer=("SGD", {}),
+        fit={"batch_size": 256},
+        scan={"start_lr": 3e-3, "end_lr": 30.0, "num_steps": 300},
+    ),
+)
+
+FRESH_ADAM = (
+    Condition(
+        name="fresh-adam/digits-wide-trained-adam",
+        says="A wide trained network with a new Adam: its first steps move every weight by the whole rate.",
+        data="digits",
+        model=("mlp", {"units": (1024, 512)}),
+        optimizer=("Adam", {}),
+        before=Training(steps=300, lr=1e-3, keeps_optimizer=False),
+        scan={"start_lr": 5e-3, "end_lr": 5.0, "num_steps": 300},
+    ),
+    Condition(
+        name="fresh-adam/bikes-wide-trained-nadam",
+        says="The same for a regression with Nadam.",
+        data="bikes",
+        model=("mlp", {"units": (512, 512)}),
+        optimizer=("Nadam", {}),
+        before=Training(steps=400, lr=1e-3, keeps_optimizer=False),
+        fit={"batch_size": 64},
+        scan={"start_lr": 5e-3, "end_lr": 5.0, "num_steps": 300},
+    ),
+    Condition(
+        name="fresh-adam/fifa-wide-trained-adamw",
+        says="A trained regression, loaded and compiled with a new AdamW.",
+        data="fifa_value",
+        model=("mlp", {"units": (512, 256)}),
+        optimizer=("AdamW", {}),
+        before=Training(steps=400, lr=1e-3, keeps_optimizer=False),
+        fit={"batch_size": 64},
+        scan={"start_lr": 5e-3, "end_lr": 5.0, "num_steps": 300},
+    ),
+    Condition(
+        name="fresh-adam/mnist-wide-trained-adam",
+        says="Wide layers on pictures, trained, with a new Adam.",
+        data="mnist",
+        model=("mlp", {"units": (1024, 512)}),
+        optimizer=("Adam", {}),
+        before=Training(steps=300, lr=1e-3, keeps_optimizer=False),
+        fit={"batch_size": 64},
+        scan={"start_lr": 1e-2, "end_lr": 10.0, "num_steps": 300},
+    ),
+)
+
+OVERSHOOT = (
+    Condition(
+        name="momentum-overshoot/digits-099-sgd",
+        says="Momentum 0.99.",
+        data="digits",
+        model=("mlp", {}),
+        optimizer=("SGD", {"momentum": 0.99}),
+        scan={"num_steps": 200},
+    ),
+    Condition(
+        name="momentum-overshoot/bikes-099-nesterov",
+        says="Nesterov's momentum 0.99 for a regression.",
+        data="bikes",
+        model=("mlp", {"units": (32,)}),
+        optimizer=("SGD", {"momentum": 0.99, "nesterov": True}),
+        fit={"batch_size": 64},
+        scan={"num_steps": 200},
+    ),
+    Condition(
+        name="momentum-overshoot/mnist-cnn-099",
+        says="A CNN with momentum 0.99.",
+        data="mnist",
+        model=("cnn", {"pool": "flat"}),
+        optimizer=("SGD", {"momentum": 0.99}),
+        fit={"batch_size": 64},
+        scan={"num_steps": 200},
+    ),
+    Condition(
+        name="momentum-overshoot/segment-linear-099",
+        says="A linear model and momentum 0.99.",
+        data="segment",
+        model=("linear", {}),
+        optimizer=("SGD", {"momentum": 0.99}),
+        fit={"batch_size": 64},
+        scan={"num_steps": 200},
+    ),
+)
+
+ROWS = (*COLLAPSE, *REGULARIZED, *CLIPPED, *NORMALISED, *CATAPULT, *FRESH_ADAM, *OVERSHOOT)
+"""All of them."""

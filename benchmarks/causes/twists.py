@@ -1,0 +1,112 @@
+"""Losses, and what is done to a model before it is scanned."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import keras
+from keras import ops
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from arrays import Data
+
+__all__ = ["BATCH_SIZE", "LOSSES", "TWISTS"]
+
+Tensor = Any
+BATCH_SIZE = 32
+
+# Losses --------------------------------------------------------------------------------------------------------------
+
+
+def _kind(data: Data) -> str:
+    if data.classes is None:
+        return "MeanSquaredError"
+    return "BinaryCrossentropy" if data.units == 1 else "SparseCategoricalCrossentropy"
+
+
+def summed_by_hand(truth: Tensor, said: Tensor) -> Tensor:
+    """Returns the squared errors, added up over the whole batch."""
+    return ops.sum(ops.square(ops.cast(truth, said.dtype) - said))
+
+
+def summed_over_outputs(truth: Tensor, said: Tensor) -> Tensor:
+    """Returns the squared errors of a sample, added up over its outputs."""
+    return ops.sum(ops.square(ops.cast(truth, said.dtype) - said), axis=-1)
+
+
+def divergence_by_hand(truth: Tensor, said: Tensor) -> Tensor:
+    """Returns a Kullback-Leibler divergence that takes the logarithm of zero where a class is not the true one."""
+    wanted = ops.one_hot(ops.cast(ops.reshape(truth, (-1,)), "int32"), said.shape[-1])
+    return ops.sum(wanted * (ops.log(wanted) - ops.log(said)), axis=-1)
+
+
+def relative_error(truth: Tensor, said: Tensor) -> Tensor:
+    """Returns the error as a share of the target, which is zero over zero where the target is zero."""
+    return ops.mean(ops.abs(truth - said) / truth, axis=-1)
+
+
+LOSSES: Mapping[str, Callable[[Data], Any]] = {
+    "auto": lambda data: keras.losses.get(_kind(data)),
+    "logits": lambda data: getattr(keras.losses, _kind(data))(from_logits=True),
+    "sum": lambda data: getattr(keras.losses, _kind(data))(reduction="sum"),
+    "summed by hand": lambda _: summed_by_hand,
+    "summed over outputs": lambda _: summed_over_outputs,
+    "divergence by hand": lambda _: divergence_by_hand,
+    "relative error": lambda _: relative_error,
+}
+
+
+# What is done before the scan ----------------------------------------------------------------------------------------
+
+
+def frozen(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:  # noqa: ARG001
+    """Freezes the whole model."""
+    model.trainable = False
+    compiled()
+
+
+def frozen_body(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:  # noqa: ARG001
+    """Freezes all but the last layer."""
+    for layer in model.layers:
+        layer.trainable = layer.name.startswith("head")
+    compiled()
+
+
+def frozen_but_normalisation(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:  # noqa: ARG001
+    """Freezes all layers that are no normalisation, whose statistics go on moving."""
+    for layer in model.layers:
+        layer.trainable = isinstance(layer, keras.layers.BatchNormalization)
+    compiled()
+
+
+def frozen_kernels(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:  # noqa: ARG001
+    """Leaves nothing but the bias of the last layer to train."""
+    for layer in model.layers:
+        layer.trainable = layer.name == "head"
+    model.get_layer("head").kernel.trainable = False
+    compiled()
+
+
+def unfrozen_too_late(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:
+    """Trains a frozen model for a moment, then unfreezes it without compiling again."""
+    model.trainable = False
+    compiled()
+    model.fit(ready.x[:BATCH_SIZE], ready.y[:BATCH_SIZE], verbose=0)
+    model.trainable = True
+
+
+def detached(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:  # noqa: ARG001
+    """Freezes nothing; used where the body of the table does what has to be done."""
+    compiled()
+
+
+TWISTS: Mapping[str | None, Callable[..., None]] = {
+    None: detached,
+    "frozen": frozen,
+    "frozen body": frozen_body,
+    "frozen but normalisation": frozen_but_normalisation,
+    "frozen kernels": frozen_kernels,
+    "unfrozen too late": unfrozen_too_late,
+}
