@@ -179,21 +179,22 @@ def in_order(data: Data) -> Data:
     return replace(data, x=data.x[order], y=data.y[order])
 
 
-def rare(data: Data, common: int, share: float) -> Data:
-    """Returns the data as yes or no: is it of another class than `common`? Others are thinned to a share."""
-    y = (data.y != common).astype(np.int32)
-    others = np.flatnonzero(y)
-    commons = np.flatnonzero(y == 0)
-    kept = min(len(others), max(1, round(share / (1 - share) * len(commons))))
-    rows = _rng().permutation(np.concatenate([commons, _rng().choice(others, kept, replace=False)]))
-    return replace(data, x=data.x[rows], y=y[rows], classes=2)
+def rare(data: Data, wanted: int, share: float) -> Data:
+    """Returns the data as yes or no: is it of the class `wanted`? Its samples are thinned to a share of all."""
+    y = (data.y == wanted).astype(np.int32)
+    return thinned(replace(data, y=y, classes=2), y == 1, share)
 
 
 def dominated(data: Data, common: int, share: float) -> Data:
     """Returns the data with all classes but one thinned until they make up a share together."""
-    others, commons = np.flatnonzero(data.y != common), np.flatnonzero(data.y == common)
-    kept = min(len(others), max(1, round(share / (1 - share) * len(commons))))
-    rows = _rng().permutation(np.concatenate([commons, _rng().choice(others, kept, replace=False)]))
+    return thinned(data, data.y != common, share)
+
+
+def thinned(data: Data, few: Array, share: float) -> Data:
+    """Returns all samples but some of the few, which then make up a share."""
+    others, rng = np.flatnonzero(~few), _rng()
+    kept = min(int(few.sum()), round(share / (1 - share) * len(others)))
+    rows = rng.permutation(np.concatenate([others, rng.choice(np.flatnonzero(few), kept, replace=False)]))
     return replace(data, x=data.x[rows], y=data.y[rows])
 
 

@@ -86,7 +86,7 @@ FRESH = (
         name="fresh-start/mnist-cnn-batchnorm-lion",
         says="A CNN with batch normalisation.",
         data="mnist",
-        model=("cnn", {"normalise": "batch"}),
+        model=("cnn", {"normalise": "batch", "pool": "flat"}),
         optimizer=("Lion", {}),
     ),
     Condition(
@@ -116,23 +116,24 @@ FRESH = (
         scan={"num_steps": 200},
     ),
     Condition(
-        name="fresh-start/water-lstm-huber",
-        says="The flow of water in the next hour.",
-        data="water",
+        name="fresh-start/nyse-lstm-huber",
+        says="The volume of trade of the next day.",
+        data="nyse",
         model=("rnn", {"cell": "LSTM"}),
         loss="huber",
         optimizer=("RMSprop", {}),
+        fit={"batch_size": 64},
     ),
 )
 
 PARTLY = (
     Condition(
         name="partly-trained/mnist-cnn-adam",
-        says="Trained for an epoch, to be trained on.",
+        says="Trained for a part of an epoch, to be trained on.",
         data="mnist",
         model=("cnn", {"pool": "flat"}),
         optimizer=("Adam", {}),
-        before=Training(steps=90, lr=1e-3),
+        before=Training(steps=40, lr=1e-3),
     ),
     Condition(
         name="partly-trained/letters-mlp-momentum",
@@ -153,11 +154,11 @@ PARTLY = (
     ),
     Condition(
         name="partly-trained/reuters52-transformer-adam",
-        says="Two epochs on some topics of the news, then all the rest.",
+        says="News of 52 topics after the first fifty batches.",
         data="reuters52",
         model=("transformer", {}),
         optimizer=("Adam", {}),
-        before=Training(steps=100, lr=1e-3),
+        before=Training(steps=50, lr=1e-3),
         fit={"batch_size": 64},
     ),
     Condition(
@@ -171,11 +172,11 @@ PARTLY = (
     ),
     Condition(
         name="partly-trained/grimm-gru-nadam",
-        says="A language model of another book, trained on.",
+        says="A language model that was stopped early, trained on.",
         data="grimm",
         model=("rnn", {"sequences": True, "units": 48}),
         optimizer=("Nadam", {}),
-        before=Training(steps=150, lr=2e-3),
+        before=Training(steps=40, lr=2e-3),
     ),
 )
 

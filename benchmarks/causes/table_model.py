@@ -217,9 +217,9 @@ SUMMED = (
         fit={"batch_size": 32},
     ),
     Condition(
-        name="sum-loss/water-sum-by-hand-nadam",
+        name="sum-loss/nyse-gru-sum-nadam",
         says="A recurrent regression, summed.",
-        data="water",
+        data="nyse",
         model=("rnn", {}),
         loss="sum",
         optimizer=("Nadam", {}),
