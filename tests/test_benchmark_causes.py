@@ -73,19 +73,20 @@ def test_of_each_pair_the_name_with_the_larger_digest_is_set_aside(conditions: A
             assert large in conditions.set_aside()
 
 
-def test_the_recorded_scans_are_those_of_the_table(conditions: Any, zoo: Any) -> None:
+def test_the_recorded_scans_are_those_of_the_table_and_there_is_one_a_seed(conditions: Any, zoo: Any) -> None:
     score = zoo("score")
     scans = Counter(name for name, _, _ in score.read(score.SCANS))
-    assert scans == {condition.name: len(conditions.SEEDS) for condition in conditions.all_conditions()}
+    assert set(scans) <= {condition.name for condition in conditions.all_conditions()}
+    assert set(scans.values()) == {len(conditions.SEEDS)}
 
 
 @pytest.mark.keras
 @pytest.mark.skipif(hosts.IS_TF_KERAS, reason="the benchmark runs on Keras 3")
-@pytest.mark.parametrize("name", ["fresh-start/digits-mlp-adam", "averaging/digits-classic-finder-adam"])
-def test_a_condition_is_recorded_and_scored(zoo: Any, conditions: Any, keras: Any, name: str) -> None:
+def test_a_condition_is_recorded_and_scored(zoo: Any, conditions: Any, keras: Any) -> None:
     if keras.backend.backend() != "tensorflow":
         pytest.skip("the benchmark runs on TensorFlow")
     pytest.importorskip("sklearn", exc_type=ImportError)
+    name = "fresh-start/digits-mlp-adam"
     condition = next(one for one in conditions.all_conditions() if one.name == name)
     curves = zoo("build").record(condition, (0, 1))
     again = zoo("build").record(condition, (1,))

@@ -156,7 +156,8 @@ class Workshop:
     def _compiled(self, model: keras.Model, data: Data, optimizer: Any, more: Mapping[str, Any]) -> None:  # noqa: ANN401
         condition = self.condition
         loss = LOSSES[condition.loss](data) if condition.loss in LOSSES else condition.loss
-        options = {"metrics": ["accuracy"] if data.classes else [], **condition.compile, **more}
+        plain = {"jit_compile": False, "metrics": ["accuracy"] if data.classes else []}  # quicker for a hundred steps
+        options = {**plain, **condition.compile, **more}
         model.compile(optimizer=optimizer, loss=loss, **options)
 
     def _get_trainer_ready(self, before: Training) -> None:

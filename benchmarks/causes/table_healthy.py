@@ -133,7 +133,7 @@ PARTLY = (
         data="mnist",
         model=("cnn", {"pool": "flat"}),
         optimizer=("Adam", {}),
-        before=Training(steps=40, lr=1e-3),
+        before=Training(steps=65, lr=1e-3),
     ),
     Condition(
         name="partly-trained/letters-mlp-momentum",
@@ -176,7 +176,7 @@ PARTLY = (
         data="grimm",
         model=("rnn", {"sequences": True, "units": 48}),
         optimizer=("Nadam", {}),
-        before=Training(steps=40, lr=2e-3),
+        before=Training(steps=90, lr=2e-3),
     ),
 )
 

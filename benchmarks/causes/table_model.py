@@ -235,6 +235,7 @@ HALF_PRECISION = (
         model=("cnn", {"filters": (16, 32, 32), "pool": "sum", "kernel_initializer": ("RandomNormal", 0.0, 1.0)}),
         optimizer=("Adam", {}),
         precision="mixed_float16",
+        compile={"jit_compile": "auto"},
     ),
     Condition(
         name="float16-overflow/letters-exponential-momentum",
@@ -243,6 +244,7 @@ HALF_PRECISION = (
         model=("mapped", {"functions": (("exp", 6.0),), "units": (64,), "activation": "linear"}),
         optimizer=("SGD", {"momentum": 0.9}),
         precision="mixed_float16",
+        compile={"jit_compile": "auto"},
         fit={"batch_size": 64},
     ),
     Condition(
@@ -252,6 +254,7 @@ HALF_PRECISION = (
         model=("mapped", {"functions": (("square", 120.0), ("log1p", 1.0)), "units": (64,), "activation": "linear"}),
         optimizer=("RMSprop", {}),
         precision="mixed_float16",
+        compile={"jit_compile": "auto"},
     ),
     Condition(
         name="float16-overflow/satellite-unit-length-adamw",
@@ -261,6 +264,7 @@ HALF_PRECISION = (
         model=("mapped", {"functions": ("unit length",), "units": (64,), "activation": "linear"}),
         optimizer=("AdamW", {}),
         precision="mixed_float16",
+        compile={"jit_compile": "auto"},
         fit={"batch_size": 64},
     ),
 )
