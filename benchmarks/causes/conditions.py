@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["HEALTHY", "SEEDS", "Condition", "Training", "all_conditions", "set_aside"]
 
 SEEDS = (0, 1, 2)
-HEALTHY = ("fresh-start", "new-head", "partly-trained", "already-good")
+HEALTHY = ("fresh-start", "new-head", "partly-trained", "already-good", "slow-start")
 """Causes with which nothing is wrong."""
 
 

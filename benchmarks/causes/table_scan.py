@@ -277,5 +277,39 @@ FEW_STEPS = (
     ),
 )
 
-ROWS = (*TOO_LOW, *TOO_HIGH, *TOO_SHORT, *OUT_OF_BATCHES, *FEW_STEPS)
+SLOW = (
+    Condition(
+        name="slow-start/newsgroups-gru-adam",
+        says="Twenty groups from sixteen words each: a hundred batches teach a GRU next to nothing.",
+        data="newsgroups",
+        model=("rnn", {}),
+        optimizer=("Adam", {}),
+    ),
+    Condition(
+        name="slow-start/newsgroups-bag-momentum",
+        says="Fresh word vectors and SGD.",
+        data="newsgroups",
+        model=("bag", {}),
+        optimizer=("SGD", {"momentum": 0.9}),
+        fit={"batch_size": 64},
+    ),
+    Condition(
+        name="slow-start/newsgroups-lstm-rmsprop",
+        says="The same task for an LSTM, which forgets most of the sixteen words at first.",
+        data="newsgroups",
+        model=("rnn", {"cell": "LSTM", "units": 32}),
+        optimizer=("RMSprop", {}),
+        fit={"batch_size": 16},
+    ),
+    Condition(
+        name="slow-start/newsgroups-counts-rmsprop",
+        says="Posts as counts of words, three layers: a hundred batches are not enough for twenty groups.",
+        data="newsgroups_counts",
+        model=("mlp", {"units": (96, 96, 96)}),
+        optimizer=("RMSprop", {}),
+        fit={"batch_size": 64},
+    ),
+)
+
+ROWS = (*TOO_LOW, *TOO_HIGH, *TOO_SHORT, *OUT_OF_BATCHES, *FEW_STEPS, *SLOW)
 """All of them."""
