@@ -146,7 +146,7 @@ def _sentences(analysis: Analysis) -> Iterator[str]:
         f"{high}."
     )
     if smooth.size:
-        yield f"With the noise of single batches taken off, the loss starts at {format_loss(smooth[0])}, "
+        yield f"With the noise of single batches taken off, the loss starts at {format_loss(smooth[0])},"
         yield (
             f"is lowest at {format_loss(smooth.min())}, highest at {format_loss(smooth.max())}, and ends at "
             f"{format_loss(smooth[-1])}."

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from exhibits import EXHIBITS
 from keras_lrscan import analyze, plot_curve
 from keras_lrscan.measures import format_lr
+from keras_lrscan.plot import FIGURE_SIZE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +39,7 @@ def draw_all(docs: Path) -> set[str]:
     """Draws every scan and returns the paths of the pictures below `docs`."""
     (docs / "pictures").mkdir(exist_ok=True)
     for exhibit in EXHIBITS:
-        figure = Figure(figsize=(8, 4.5), layout="constrained")
+        figure = Figure(figsize=FIGURE_SIZE, layout="constrained")
         plot_curve(reading(exhibit), ax=figure.subplots())
         # Nothing in the file may tell one build from the next.
         with mpl.rc_context({"svg.hashsalt": exhibit.name}):
