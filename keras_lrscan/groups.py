@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Advice", "GroupReading", "LayerGroups"]
 
 SMALL_SHARE = 0.1
-"""A group that gets less than this share of the fall that all weights together get has nothing to gain yet."""
+"""A group that gets less than this share of the largest fall of all scans has nothing to gain yet."""
 
 LOWER_FACTOR = 3.0
 """A group whose own rate is below that of all together by this factor gets its own: single scans differ by less."""
@@ -199,9 +199,9 @@ class LayerGroups(Result):
         return finish(ax, [self.together, *(group.analysis for group in self.groups)], title, columns=2)
 
     def _advice(self, group: GroupReading) -> Advice:
-        falls = max([self.together, *(item.analysis for item in self.groups)], key=_fall)
-        gains = group.fall > 0 and group.fall >= SMALL_SHARE * _fall(falls)
-        if _fall(falls) > 0 and not gains:
+        analyses = [self.together, *(item.analysis for item in self.groups)]
+        largest = max((_fall(item) for item in analyses if item.suggestion.lr is not None), default=0.0)
+        if largest > 0 and group.fall < SMALL_SHARE * largest:
             return Advice.FREEZE
         lr = group.analysis.suggestion.lr
         if lr is None:

@@ -70,6 +70,7 @@ class Host:
             steps.numpy() if steps is not None else getattr(model, "steps_per_execution", 1)
         )
         self.backend: str = "tensorflow" if self.is_tf_keras else self.library.backend.backend()
+        self._is_traced_through = False
         self._was_traced = any(_traces(getattr(model, "train_function", None)))
 
     @property
@@ -88,7 +89,13 @@ class Host:
 
     @property
     def is_built(self) -> bool:
-        """Whether every weight exists; TensorFlow makes those of a model without a known input in its first step."""
+        """Whether every weight exists; TensorFlow makes those of a model without a known input in its first step.
+
+        Layers that a model holds and never calls stay without weights for ever: they are looked at only where the first
+        step, or `build`, is still to come.
+        """
+        if self._is_traced_through or self.backend != "tensorflow":
+            return self._is_traced_through or bool(self.model.built)
         layers = self.model._flatten_layers()  # noqa: SLF001 - the hosts ask themselves the same in this way
         return bool(self.model.built) and all(layer.built for layer in layers)
 
@@ -111,6 +118,7 @@ class Host:
                 f"element_spec={specs}. Call the model on one batch before the scan."
             )
             raise ScanError(msg) from error
+        self._is_traced_through = True
 
     def build_optimizer(self) -> None:
         """Makes the optimizer's slots."""

@@ -16,9 +16,6 @@ __all__ = ["MAX_STAGES", "WeightGroup", "find_groups", "path_of"]
 MAX_STAGES = 3
 """The body of a model makes at most this many groups."""
 
-ENOUGH_UNITS = 2 * MAX_STAGES
-"""A body of fewer parts is looked into."""
-
 NAMES_SHOWN = 8
 """Weights that an error names, at most."""
 
@@ -170,14 +167,14 @@ def _parts(layer: Any) -> list[Any]:  # noqa: ANN401
 
 
 def _opened(layer: Any) -> list[Any]:  # noqa: ANN401
-    """The parts of `layer`, the largest taken apart until there are enough to make stages of."""
+    """The parts of `layer`, taken apart until there are enough for stages and none holds most of the weights."""
     parts = _parts(layer)
-    while len(parts) < ENOUGH_UNITS:
-        whole = [part for part in parts if len(_parts(part)) > 1]
-        if not whole:
+    while whole := [part for part in parts if len(_parts(part)) > 1]:
+        largest = max(whole, key=_size)
+        if len(parts) >= MAX_STAGES and 2 * _size(largest) <= sum(map(_size, parts)):
             break
-        at = parts.index(max(whole, key=_size))
-        parts[at : at + 1] = _parts(parts[at])
+        at = parts.index(largest)
+        parts[at : at + 1] = _parts(largest)
     return parts
 
 

@@ -70,7 +70,7 @@ class Session:
     step in use already holds random state that cannot be put back.
 
     Args:
-        model: A compiled model.
+        model: A compiled model, or its host.
         ramp: The rates that were asked for.
         stop_on_divergence: Whether to end when the loss rises for good.
         place: Where the snapshot is kept.
@@ -93,7 +93,7 @@ class Session:
         on_end: Callable[[], None],
         in_fit: bool = True,
     ) -> None:
-        self.host = Host(model)
+        self.host = model if isinstance(model, Host) else Host(model)
         if not in_fit and not self.host.is_built:
             msg = "Expected a model that has weights. Received: one that is not built. Call it on one batch first."
             raise ScanError(msg)

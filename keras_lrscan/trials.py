@@ -157,7 +157,7 @@ class Trials:
             _, each, gathered = self._phase
             self.ramp = self.ramp.shortened_to((len(self.batches) + gathered) // each)
             session = Session(
-                self.host.model,
+                self.host,
                 ramp=self.ramp,
                 stop_on_divergence=True,
                 place=self._place,

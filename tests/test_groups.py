@@ -140,6 +140,24 @@ def test_groups_follow_the_structure_of_the_model(keras: Any) -> None:
 
 
 @pytest.mark.keras
+def test_a_body_is_looked_into_until_no_part_holds_most_of_its_weights(keras: Any) -> None:
+    layers = keras.layers
+
+    def row(name: str, *parts: Any) -> Any:
+        return keras.Sequential([keras.Input((8,)), *parts], name=name)
+
+    blocks = [row(f"block_{number}", layers.Dense(8), layers.Dense(8)) for number in range(4)]
+    body = row("encoder", layers.Dense(8, name="stem"), row("stack", *blocks))
+    model = compiled(keras, model=row("model", body, layers.Dense(10, "softmax", name="logits")))
+    assert [(group.name, group.holds) for group in find_groups(model)] == [
+        ("encoder 1/3", "stem to block_0"),
+        ("encoder 2/3", "block_1"),
+        ("encoder 3/3", "block_2 to block_3"),
+        ("head", "logits"),
+    ]
+
+
+@pytest.mark.keras
 def test_groups_are_taken_by_layer_name_or_expression(keras: Any) -> None:
     model = pretrained(keras)
     first, head = model.get_layer("backbone").layers[0], model.layers[-1]

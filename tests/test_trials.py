@@ -211,3 +211,19 @@ def test_several_steps_per_execution_and_gathered_gradients_are_handled(keras: A
         assert len(trials.batches) == 2 * STEPS
     assert curve is not None
     assert (len(curve), curve.stop) == (STEPS, StopReason.END_LR)
+
+
+@pytest.mark.filterwarnings(r"ignore:`build\(\)` was called on layer:UserWarning")
+def test_a_layer_that_the_model_never_calls_does_no_harm(keras: Any) -> None:
+    class Holder(keras.Model):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.used, self.unused = keras.layers.Dense(10, "softmax"), keras.layers.Dense(3)
+
+        def call(self, inputs: Any) -> Any:
+            return self.used(inputs)
+
+    with Trials(compiled(keras, model=Holder()), *digits(), **RANGE) as trials:
+        curve = trials.scan()
+    assert curve is not None
+    assert len(curve) == STEPS
