@@ -218,6 +218,7 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
         clues=(
             Clue(when=(Condition("majority_share", ">=", 0.85),), weight=1.2, says=""),
             Clue(when=(Condition("majority_share", ">=", 0.95),), weight=0.8, says=""),
+            Clue(when=(Condition("first_batches_alike", "==", threshold=True),), weight=-3.0, says=""),
         ),
         rules_out=(
             Clue(
@@ -243,6 +244,11 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
                 when=(Condition("label_runs", ">=", 0.2), Condition("shuffled", "==", threshold=False)),
                 weight=4.0,
                 says="The data are sorted by label ({label_runs} on a scale from 0 to 1) and `fit` does not shuffle.",
+            ),
+            Clue(
+                when=(Condition("first_batches_alike", "==", threshold=True),),
+                weight=3.5,
+                says="All samples of the first batches have the same label.",
             ),
             Clue(
                 when=(Condition("epoch_pattern", ">=", 0.5),),
@@ -299,21 +305,21 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
         advice="Do not read the depth of the valley; watch the loss on data kept aside when you train.",
         is_not="It is not proof of overfitting, but a reason to look for it with data kept aside.",
         sources=("https://github.com/beringresearch/lrfinder/issues/1",),
-        alarm=True,
+        alarm=False,
     ),
     Cause(
         code="LRS309",
         name="small-batches",
         title="The batches are small, so the loss of each is mostly luck.",
         means="Each point is the mean of a few samples. Easy and hard samples make it jump up and down.",
-        start=0.6,
+        start=-0.2,
         when=(
             Clue(
                 when=(Condition("batch_size", "<", 16),),
                 says="One batch has {batch_size} samples.",
             ),
             Clue(
-                when=(Condition("noise", ">=", 0.1),),
+                when=(Condition("noise", ">=", 0.06),),
                 says="The loss of a batch jumps by {noise} of the loss of guessing.",
             ),
         ),
@@ -323,6 +329,8 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
                 weight=0.8,
                 says="That is {noise_over_fall} of the whole fall.",
             ),
+            Clue(when=(Condition("noise_over_fall", "<", 0.12),), weight=-1.2, says=""),
+            Clue(when=(Condition("noise", ">=", 0.1),), weight=0.8, says=""),
             Clue(when=(NO_FALL,), weight=0.5, says=NEVER_FALLS.says),
             Clue(when=(Condition("batch_size", "<", 8),), weight=0.8, says=""),
         ),

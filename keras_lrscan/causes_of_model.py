@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from keras_lrscan.cause import Cause, Clue
 from keras_lrscan.causes_of_start import AT_CHANCE, LOSS_FALLS, WORSE
-from keras_lrscan.rules import NO_FALL, NO_RISE, Condition
+from keras_lrscan.features import StartState
+from keras_lrscan.rules import NO_FALL, NO_RISE, RISES, Condition
 
 __all__ = ["CAUSES_OF_MODEL"]
 
@@ -39,6 +40,9 @@ ACTIVATION_FITS = (
     ),
 )
 
+STARTS_FAIR = Condition("start_state", "!=", StartState.WORSE_THAN_CHANCE)
+NEAR_CHANCE_UP_THERE = Condition("plateau_ratio", "<", 1.35)
+
 CAUSES_OF_MODEL: tuple[Cause, ...] = (
     Cause(
         code="LRS306",
@@ -63,6 +67,8 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
                 weight=2.2,
                 says="Not one trainable weight changed during the whole test.",
             ),
+            Clue(when=(Condition("weight_change", "==", 0.0), STARTS_FAIR), weight=3.0, says=""),
+            Clue(when=(Condition("finite_share", "<", 1.0),), weight=-4.0, says=""),
             Clue(
                 when=(NO_FALL, NO_RISE, Condition("stop", "==", "end-lr"), Condition("end_lr", ">=", 0.1)),
                 weight=2.2,
@@ -120,6 +126,8 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
                 says="Over the whole test the weights changed by {weight_change} of their own size only.",
             ),
             Clue(when=(NO_RISE, AT_CHANCE), weight=0.5, says=""),
+            Clue(when=(Condition("input_std", "==", 0.0),), weight=-4.0, says=""),
+            Clue(when=(Condition("finite_share", "<", 1.0),), weight=-4.0, says=""),
             Clue(when=(Condition("num_frozen_layers", ">", 0),), weight=-1.0, says=""),
         ),
         rules_out=(
@@ -232,6 +240,7 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
                 weight=1.0,
                 says="It had not risen much before.",
             ),
+            Clue(when=(NO_FALL,), weight=1.6, says="The loss never falls by more than the noise."),
             Clue(when=(Condition("nonfinite_inputs", ">", 0.0),), weight=-4.0, says=""),
             Clue(when=(Condition("nonfinite_targets", ">", 0.0),), weight=-4.0, says=""),
             Clue(
@@ -255,20 +264,28 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
         name="collapse",
         title="At large rates the model collapses: it gives the same answer for everything.",
         means="A step too large switches units off for good. What is left is one constant guess: a flat, high line.",
-        start=2.2,
-        when=(
-            LOSS_FALLS,
+        start=-1.4,
+        when=(LOSS_FALLS, Clue(when=(RISES,), says="")),
+        clues=(
+            Clue(
+                when=(Condition("end_ratio", ">=", 0.9), Condition("end_ratio", "<", 1.35)),
+                weight=2.2,
+                says="The last losses are {end_ratio} times that of guessing.",
+            ),
+            Clue(when=(Condition("end_ratio", ">=", 1.5),), weight=-1.0, says=""),
             Clue(
                 when=(
                     Condition("plateau_decades", ">=", 0.3),
                     Condition("plateau_ratio", ">=", 0.9),
-                    Condition("plateau_ratio", "<", 1.15),
+                    NEAR_CHANCE_UP_THERE,
                 ),
+                weight=2.0,
                 says="At the right end the loss stays at {plateau_ratio} times that of guessing for {plateau_decades} "
                 "decades.",
             ),
+            Clue(when=(Condition("plateau_decades", ">=", 0.2), NEAR_CHANCE_UP_THERE), weight=0.8, says=""),
+            Clue(when=(Condition("plateau_decades", ">=", 1.0), NEAR_CHANCE_UP_THERE), weight=0.8, says=""),
         ),
-        clues=(Clue(when=(Condition("plateau_decades", ">=", 1.0),), weight=0.8, says=""),),
         to_check="Predictions at such a rate are the same for every input.",
         advice="Stay well left of the jump: a model that has collapsed rarely comes back.",
         is_not="That the line is calm up there does not mean that training works there.",

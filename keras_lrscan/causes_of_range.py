@@ -28,6 +28,7 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
             Clue(when=(FALLS,), weight=0.6, says=LOSS_FALLS.says),
             Clue(when=(Condition("end_lr", "<", 0.1),), weight=1.5, says=""),
             Clue(when=(FALLS, Condition("end_lr", ">=", 1.0)), weight=-1.4, says=""),
+            Clue(when=(Condition("planned_decades", "<", 3.0),), weight=-2.4, says=""),
             Clue(when=(Condition("still_share", ">=", 0.5), NO_FALL), weight=-3.0, says=""),
             Clue(when=(Condition("end_lr", ">=", 1.0), NO_FALL), weight=-1.5, says=""),
             Clue(when=(Condition("optimizer", "in", NORMALISING),), weight=-1.6, says=""),
@@ -103,7 +104,7 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
         clues=(
             Clue(
                 when=(FALLS, Condition("early_slope", ">=", 0.4), Condition("noise_over_fall", "<", 0.3)),
-                weight=2.2,
+                weight=2.0,
                 says="The loss falls from the very first step.",
             ),
             Clue(
@@ -116,8 +117,15 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
                 weight=1.0,
                 says="The first rate was {start_lr}; 1e-07 is usual.",
             ),
-            Clue(when=(Condition("start_lr", ">=", 5e-3),), weight=1.5, says=""),
+            Clue(when=(Condition("start_lr", ">=", 2e-3),), weight=1.5, says=""),
+            Clue(
+                when=(FALLS, Condition("flat_decades", "<", 0.4), Condition("start_lr", ">=", 1e-4)),
+                weight=1.2,
+                says="The fall begins within {flat_decades} powers of ten.",
+            ),
             Clue(when=(Condition("start_lr", "<=", 2e-6),), weight=-1.5, says=""),
+            Clue(when=(Condition("planned_decades", "<", 3.0),), weight=-1.5, says=""),
+            Clue(when=(Condition("first_jump", ">=", 0.15), Condition("optimizer", "in", ADAMS)), weight=-4.5, says=""),
         ),
         rules_out=(
             Clue(
@@ -237,7 +245,7 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
             "A large step can throw a model out of a narrow valley of the loss into a wider one (a catapult), where "
             "larger rates work. Or the part that broke stays broken and only the rest learns again."
         ),
-        start=1.4,
+        start=1.8,
         when=(Clue(when=(Condition("num_valleys", ">=", 2), RISES), says="There are {num_valleys} valleys."),),
         clues=(
             Clue(when=(Condition("noise_over_fall", "<", 0.1),), weight=0.4, says=""),
@@ -265,6 +273,11 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
             ),
         ),
         clues=(
+            Clue(
+                when=(Condition("first_jump", ">=", 0.15), Condition("start_lr", ">=", 1e-5)),
+                weight=4.8,
+                says="The very first updates raised the loss by {first_jump} of that of guessing.",
+            ),
             Clue(
                 when=(Condition("startup_bump", ">=", 0.2),),
                 weight=2.2,
@@ -304,7 +317,7 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
         start=-0.6,
         when=(Clue(when=(Condition("momentum", ">=", 0.95),), says="The momentum is {momentum}."),),
         clues=(
-            Clue(when=(Condition("momentum", ">=", 0.98),), weight=1.8, says=""),
+            Clue(when=(Condition("momentum", ">=", 0.98),), weight=4.0, says=""),
             Clue(when=(RISES,), weight=0.6, says=LOSS_RISES.says),
             Clue(when=(Condition("num_valleys", ">=", 2),), weight=0.6, says=""),
         ),

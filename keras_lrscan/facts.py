@@ -34,6 +34,7 @@ class Derived:
     planned_decades: float | None = measured("decades from the first to the last planned rate", "{:.1f}")
     clip: float | None = measured("least size that gradients are cut to", "{:.3g}")
     lowest_ratio: float | None = measured("lowest loss over the loss of guessing", RATIO)
+    first_batches_alike: bool | None = measured("whether all labels of the first batches are the same", "{}")
     drawn_average: str | None = measured("average that the other tool stored", "{}")
 
 
@@ -47,7 +48,7 @@ def facts(features: CurveFeatures, context: ScanContext) -> Mapping[str, Any]:
 def _derive(features: CurveFeatures, context: ScanContext) -> Derived:
     seen = None if context.batch_size is None else features.num_points * context.batch_size
     samples = context.num_samples
-    params = None
+    params, share = None, context.majority_share
     if context.num_trainable_params is not None and context.num_frozen_params is not None:
         params = context.num_trainable_params + context.num_frozen_params
     start, clips = features.start_ratio, (context.clipnorm, context.global_clipnorm, context.clipvalue)
@@ -60,6 +61,7 @@ def _derive(features: CurveFeatures, context: ScanContext) -> Derived:
         planned_decades=math.log10(context.end_lr / context.start_lr) if context.end_lr and context.start_lr else None,
         clip=min((size for size in clips if size is not None), default=None),
         lowest_ratio=None if start is None else start - features.fall,
+        first_batches_alike=None if samples is not None or share is None else share == 1.0,
         drawn_average=context.averaging or context.undone_averaging,
     )
 

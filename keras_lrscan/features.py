@@ -55,6 +55,9 @@ VALLEY_DEPTH = 0.25
 FEWEST_FOR_NOISE = 8
 """The noise is taken from at least this many points, even where the loss rises sooner."""
 
+FEW_BATCHES = 5
+"""So many batches at either end are one level."""
+
 SMALLEST_REFERENCE = 1e-200
 """A first loss below this is nothing to measure against: shares of it would leave the range of a float."""
 
@@ -103,6 +106,8 @@ class CurveFeatures:
     num_valleys: int = measured("valleys", "{:d}", 0)
     plateau_decades: float | None = measured("decades at the right end at one high level", "{:.1f}")
     plateau_ratio: float | None = measured("that level over the chance level", RATIO)
+    end_ratio: float | None = measured("level of the last batches over the chance level", RATIO)
+    first_jump: float | None = measured("rise by the very first updates, as a share of the reference loss", "{:.0%}")
     early_slope: float | None = measured("slope over the first 0.2 decade over the steepest slope", "{:.0%}")
     startup_bump: float | None = measured("rise before the fall, over the fall", "{:.0%}")
     slope_mean: float | None = measured("mean slope from steepest to elbow, in falls per decade")
@@ -211,6 +216,7 @@ def measure(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) -> CurveF
         **_without_fall(curve, smoothed, marks, reference),
         **_with_fall(smoothed, marks, top, chance_loss(curve.context)),
         **_whole_record(curve, smoothed, marks),
+        **_ends(curve, reference),
     )
 
 
@@ -300,6 +306,15 @@ def _planned_decades(curve: LRCurve) -> float:
     if curve.context.start_lr is None or curve.context.end_lr is None:
         return max(recorded, 1e-9)
     return max(recorded, math.log10(curve.context.end_lr / curve.context.start_lr))
+
+
+def _ends(curve: LRCurve, reference: float) -> dict[str, Any]:
+    """Measures what the first updates and the last batches show before any smoothing."""
+    loss, chance = curve.loss[np.isfinite(curve.loss)], chance_loss(curve.context)
+    if loss.size <= 2 * FEW_BATCHES:
+        return {}
+    jump = float(np.median(loss[1 : 1 + FEW_BATCHES]) - loss[0]) / reference
+    return {"first_jump": jump, "end_ratio": float(np.median(loss[-FEW_BATCHES:])) / chance if chance else None}
 
 
 def _whole_record(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) -> dict[str, Any]:
