@@ -37,7 +37,7 @@ class Advice(StrEnum):
     LOWER = "lower rate"
     """It learns, and alone it breaks sooner than all together."""
     READY = "ready"
-    """It learns, and bears the rate of all together."""
+    """It learns, and its own rate is not clearly below that of all together."""
     UNCLEAR = "unclear"
     """Its curve warrants no rate."""
 
@@ -46,7 +46,7 @@ ADVICE_WORDS: Mapping[str, str] = MappingProxyType(
     {
         Advice.FREEZE: "freeze it at first. Moving it alone gains nothing in so few steps; look again later.",
         Advice.LOWER: "lower rate. It learns, but moved alone it breaks sooner than all together.",
-        Advice.READY: "ready. It learns, and bears the rate of all together.",
+        Advice.READY: "ready. It learns, and nothing says that it needs a lower rate than all together.",
         Advice.UNCLEAR: "unclear. Its curve warrants no rate; give it the lowest of all, or the test more steps.",
     }
 )
