@@ -11,6 +11,7 @@ import arrays
 import keras
 import models
 import numpy as np
+import optimizers
 from twists import BATCH_SIZE, LOSSES, TWISTS
 
 from keras_lrscan import LRCurve, LRScan, ScanContext
@@ -148,7 +149,8 @@ class Workshop:
         name, options = self.condition.optimizer
         before = self.condition.before
         kept = before is not None and before.keeps_optimizer and not before.new_head
-        return getattr(keras.optimizers, name)(**{**options, **({"learning_rate": before.lr} if kept else {})})
+        kind = getattr(optimizers, name, None) or getattr(keras.optimizers, name)
+        return kind(**{**options, **({"learning_rate": before.lr} if kept else {})})
 
     def _compile(self) -> None:
         self._compiled(self.model, self.data, self._optimizer(), {})

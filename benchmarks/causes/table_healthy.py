@@ -75,11 +75,11 @@ FRESH = (
         optimizer=("Nadam", {}),
     ),
     Condition(
-        name="fresh-start/newsgroups-bag-adafactor",
+        name="fresh-start/newsgroups-bag-lamb",
         says="Posts of 20 groups, the mean of embedded words.",
         data="newsgroups",
         model=("bag", {}),
-        optimizer=("Adafactor", {}),
+        optimizer=("Lamb", {}),
         fit={"batch_size": 64},
     ),
     Condition(

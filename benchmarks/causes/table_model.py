@@ -141,10 +141,10 @@ WRONG_LOGITS = (
         fit={"batch_size": 16},
     ),
     Condition(
-        name="wrong-from-logits/power-sigmoid-taken-for-logits-rmsprop",
+        name="wrong-from-logits/phishing-sigmoid-taken-for-logits-rmsprop",
         says="A sigmoid, reshaped, with `from_logits=True`.",
-        data="power",
-        model=("rnn", {}),
+        data="phishing",
+        model=("mlp", {"units": (32, 32)}),
         head=("reshaped", {"activation": "sigmoid"}),
         loss="logits",
         optimizer=("RMSprop", {}),
