@@ -141,7 +141,7 @@ PARTLY = (
         data="letters",
         model=("mlp", {}),
         optimizer=("SGD", {"momentum": 0.9}),
-        before=Training(steps=120, lr=2e-2),
+        before=Training(steps=35, lr=2e-2),
         fit={"batch_size": 64},
     ),
     Condition(
@@ -167,7 +167,7 @@ PARTLY = (
         data="bikes",
         model=("mlp", {}),
         optimizer=("RMSprop", {}),
-        before=Training(steps=80, lr=1e-3),
+        before=Training(steps=25, lr=1e-3),
         fit={"batch_size": 64},
     ),
     Condition(
@@ -176,7 +176,7 @@ PARTLY = (
         data="grimm",
         model=("rnn", {"sequences": True, "units": 48}),
         optimizer=("Nadam", {}),
-        before=Training(steps=90, lr=2e-3),
+        before=Training(steps=60, lr=2e-3),
     ),
 )
 
