@@ -32,6 +32,8 @@ from keras_lrscan.investigation import Investigation, ProbeResult
 from keras_lrscan.pictured import describe_plot
 from keras_lrscan.plot import plot_curve
 from keras_lrscan.probes import PROBES, investigate
+from keras_lrscan.race import race
+from keras_lrscan.racing import RaceResult
 from keras_lrscan.ranges import SearchRange
 from keras_lrscan.recognition import Recognition, recognise_averaging
 from keras_lrscan.repeats import Repeats
@@ -55,6 +57,7 @@ __all__ = [
     "LayerGroups",
     "MissingDependencyError",
     "ProbeResult",
+    "RaceResult",
     "Recognition",
     "Repeats",
     "ScanContext",
@@ -78,6 +81,7 @@ __all__ = [
     "load",
     "lr_scan",
     "plot_curve",
+    "race",
     "recognise_averaging",
     "repeat_scans",
     "scan_groups",
