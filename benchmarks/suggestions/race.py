@@ -196,6 +196,18 @@ def courses(results: Mapping[str, Any], races: Mapping[str, Any], jobs: int) -> 
         return list(pool.map(course_of, work, chunksize=4))
 
 
+def limit(results: Mapping[str, Any], role: int) -> float:
+    """Returns the mean regret, by the other seeds, of the best of 25 rates as one seed's whole trainings see it."""
+    lr, regrets = np.asarray(results["sweep_lr"], float), []
+    for start, both in zip(results["start_val"], results["sweep_val"], strict=True):
+        val = np.where(np.isfinite(both[role]), both[role], np.inf).astype(float)
+        for seed in range(len(val)):
+            regret = Regret.from_sweep(lr, np.delete(val, seed, axis=0), float(start))
+            if regret is not None:
+                regrets.append(regret(float(lr[np.argmin(val[seed])])))
+    return float(np.mean(regrets))
+
+
 def line(name: str, plan: Plan, raced: Mapping[bool, Sequence[Raced]]) -> str:
     """Returns one line of the table."""
     cells = []
