@@ -31,7 +31,8 @@ from keras_lrscan.importers import (
 from keras_lrscan.investigation import Investigation, ProbeResult
 from keras_lrscan.pictured import describe_plot
 from keras_lrscan.plot import plot_curve
-from keras_lrscan.probes import PROBES, investigate
+from keras_lrscan.probes import PROBES
+from keras_lrscan.probing import investigate
 from keras_lrscan.race import race
 from keras_lrscan.racing import RaceResult
 from keras_lrscan.ranges import SearchRange

@@ -123,12 +123,19 @@ class Bench:
             raise StoppedError
         return losses
 
-    def scan(self, *, anew: bool = False, ramp: ExponentialRamp | None = None) -> LRCurve:
+    def scan(
+        self,
+        *,
+        anew: bool = False,
+        ramp: ExponentialRamp | None = None,
+        batches: Sequence[Batch] | None = None,
+    ) -> LRCurve:
         """Scans from the state that the model came in.
 
         Args:
-            anew: Whether to take other batches and other random numbers.
+            anew: Whether to take other batches, as many as `ramp` has steps, and other random numbers.
             ramp: The rates; those of the first scan when left out.
+            batches: Batches to scan on in the place of those of the first scan.
 
         Raises:
             CannotAskError: If there is nothing to train.
@@ -137,9 +144,11 @@ class Bench:
         self._check_trainable()
         trials, planned = self._trials, self._trials.ramp
         try:
+            trials.ramp = planned if ramp is None else ramp
             if anew:
                 trials.new_batches()
-            trials.ramp = planned if ramp is None else ramp
+            if batches is not None:
+                trials.batches = list(batches)
             curve = trials.scan(same_randomness=not anew)
         finally:
             trials.ramp, trials.batches = planned, list(self.batches)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-__all__ = ["NoArrayError", "joined", "leaves", "select", "to_arrays"]
+__all__ = ["NoArrayError", "joined", "leaves", "select", "standardized", "to_arrays"]
 
 
 class NoArrayError(TypeError):
@@ -61,6 +61,46 @@ def joined(nests: Sequence[Any]) -> Any:  # noqa: ANN401
         return None
     columns = iter([np.concatenate(parts) for parts in zip(*arrays, strict=True)])
     return _mapped(lambda _: next(columns), nests[0])
+
+
+def standardized(batches: Sequence[tuple[Any, Any, Any]]) -> tuple[list[Any], list[tuple[float, float]]]:
+    """Returns batches with each column of their inputs brought to mean 0 and standard deviation 1.
+
+    Returns:
+        The batches, of single precision, and the range of each array that was changed, before it was.
+
+    Raises:
+        NoArrayError: If an input is no array, or if none holds measurements; those are floats and bytes.
+    """
+    everything = joined([batch[0] for batch in batches])
+    tables = [leaf for leaf in leaves(everything) if _is_measured(leaf)]
+    if not tables:
+        msg = "the inputs hold no measurements that could be scaled"
+        raise NoArrayError(msg)
+    shifts = [(table.mean(0), np.where(table.std(0) > 0, table.std(0), 1.0)) for table in map(_wide, tables)]
+    spans = [(float(np.nanmin(table)), float(np.nanmax(table))) for table in tables]
+    wanted = [_is_measured(leaf) for leaf in leaves(everything)]
+
+    def scaled(nest: Any) -> Any:  # noqa: ANN401
+        flags, moves = iter(wanted), iter(shifts)
+
+        def scale(value: Any) -> Any:  # noqa: ANN401
+            if not next(flags):
+                return value
+            mean, spread = next(moves)
+            return ((_to_array(value) - mean) / spread).astype(np.float32)
+
+        return _mapped(scale, nest)
+
+    return [(scaled(x), y, weights) for x, y, weights in batches], spans
+
+
+def _wide(table: Array) -> Array:
+    return table.astype(np.float64)
+
+
+def _is_measured(leaf: Array) -> bool:
+    return leaf.dtype.kind == "f" or leaf.dtype == np.uint8
 
 
 def _to_array(value: Any) -> Array:  # noqa: ANN401

@@ -15,6 +15,7 @@ from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
 from keras_lrscan.features import reference_loss
 from keras_lrscan.investigation import Outcome
 from keras_lrscan.measures import format_loss, format_lr
+from keras_lrscan.nests import leaves, standardized, to_arrays
 from keras_lrscan.recognition import recognise_averaging
 from keras_lrscan.rules import RISES
 from keras_lrscan.shapes import Shape
@@ -24,7 +25,15 @@ if TYPE_CHECKING:
     from keras_lrscan.bench import Array
     from keras_lrscan.curve import LRCurve
 
-__all__ = ["hold_rate", "predict_when_broken", "scan_again", "scan_wider", "undo_average"]
+__all__ = [
+    "hold_rate",
+    "predict_when_broken",
+    "scale_inputs",
+    "scan_again",
+    "scan_longer",
+    "scan_wider",
+    "undo_average",
+]
 
 SAME_PLACE = 0.5
 """Decades within which two scans of one model put their lowest loss; ten scans of one model differ by this much."""
@@ -96,6 +105,67 @@ def scan_wider(bench: Bench) -> Answer:
         confirms=tuple(name for name, true in confirms if true),
         rules_out=tuple(name for name, true in confirms if not true),
     )
+
+
+def scan_longer(bench: Bench) -> Answer:
+    """Scans the same range in five times as many steps."""
+    ramp, first = bench.trials.ramp, bench.analysis
+    size = sum(leaf.nbytes for part in bench.batches[0] for leaf in leaves(to_arrays(part)))
+    need = size * len(bench.batches) * LONGER
+    if need > MOST_BYTES:
+        msg = f"the batches of a scan of {ramp.num_steps * LONGER} steps would take {need / 1e9:.0f} GB of memory"
+        raise CannotAskError(msg)
+    second = _scan(bench, anew=True, ramp=dataclasses.replace(ramp, num_steps=ramp.num_steps * LONGER))
+    fall = second.features.fall
+    says = (
+        f"Scanned in {len(second.curve)} steps instead of {len(first.curve)}, the shape is {second.verdict.shape}; it "
+        f"was {first.verdict.shape}. The loss falls by {fall:.0%} of that of guessing; before, by "
+        f"{first.features.fall:.0%}."
+    )
+    same = second.verdict.shape == first.verdict.shape
+    gone = ("few-steps-per-decade",) if same else ()
+    if first.features.fall >= LEAST_FALL:
+        outcome = Outcome.YES if same else Outcome.NO
+        return Answer(outcome=outcome, says=says, confirms=() if same else ("few-steps-per-decade",), rules_out=gone)
+    if fall >= LEAST_FALL:
+        return Answer(outcome=Outcome.NO, says=says, confirms=("slow-start",), rules_out=gone)
+    return Answer(outcome=Outcome.YES, says=says, rules_out=("slow-start", *gone))
+
+
+LONGER = 5
+"""Times as many steps as the first scan had."""
+
+MOST_BYTES = 2e9
+"""Batches that are kept in memory, at most."""
+
+LEAST_FALL = 0.1
+"""Fall, as a share of the loss of guessing, that is more than noise in a scan of some hundred steps."""
+
+
+def scale_inputs(bench: Bench) -> Answer:
+    """Scans again with every column of the inputs brought to mean 0 and standard deviation 1."""
+    scaled, spans = standardized(bench.batches)
+    low, high = min(low for low, _ in spans), max(high for _, high in spans)
+    says = f"The inputs go from {low:.3g} to {high:.3g}. "
+    first, second = bench.analysis, _scan(bench, batches=scaled)
+    starts = [float(np.median(part.curve.loss[:STARTERS])) for part in (first, second)]
+    lows = [part.landmarks.minimum.loss if part.landmarks.minimum else math.inf for part in (first, second)]
+    says += (
+        f"With each column scaled to mean 0 and standard deviation 1, the loss starts at {format_loss(starts[1])} and "
+        f"goes down to {format_loss(lows[1])}; before it started at {format_loss(starts[0])} and went down to "
+        f"{format_loss(lows[0])}."
+    )
+    reference = reference_loss(first.curve) or abs(starts[0])
+    if lows[1] < lows[0] - CLEARLY * reference or starts[1] < starts[0] - reference:
+        return Answer(outcome=Outcome.YES, says=says, confirms=("unscaled-inputs",))
+    return Answer(outcome=Outcome.NO, says=says, rules_out=("unscaled-inputs",))
+
+
+STARTERS = 5
+"""Losses that tell where a scan starts."""
+
+CLEARLY = 0.2
+"""Share of the loss of guessing by which scaled inputs must lower the lowest loss."""
 
 
 def hold_rate(bench: Bench) -> Answer:
@@ -212,8 +282,8 @@ def _averaged(curve: LRCurve, average: str) -> LRCurve:
     return dataclasses.replace(curve, loss=AVERAGES[average].apply(curve.loss, steps), context=context)
 
 
-def _scan(bench: Bench, *, anew: bool = False, ramp: Any = None) -> Analysis:  # noqa: ANN401
-    curve = bench.scan(anew=anew, ramp=ramp)
+def _scan(bench: Bench, **options: Any) -> Analysis:  # noqa: ANN401
+    curve = bench.scan(**options)
     return analyze(dataclasses.replace(curve, context=_with_settings(curve, bench.analysis.curve)))
 
 

@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from keras_lrscan.bench import Array, Batch, Bench
     from keras_lrscan.gradients import Gradient
 
-__all__ = ["evaluate_start", "gradients_arrive", "halve_batch", "learn_by_heart", "match_loss", "step_once"]
+__all__ = [
+    "evaluate_start",
+    "gradients_arrive",
+    "halve_batch",
+    "learn_by_heart",
+    "match_loss",
+    "step_once",
+    "weigh_penalty",
+]
 
 LEARNED = 0.1
 """Samples are known by heart when their loss is below this share of that of guessing."""
@@ -46,6 +54,9 @@ TRIES = 3
 
 NEARLY_NOTHING = 0.01
 """A model of which less than this share can change is as good as frozen."""
+
+MUCH_PENALTY = 0.3
+"""Share of the loss from which penalties lift the whole curve, as in the table of causes."""
 
 DOUBLED = 1.5
 """The loss of a batch over the mean of its halves': 1 for a mean, 2 for a sum."""
@@ -186,6 +197,19 @@ def evaluate_start(bench: Bench) -> Answer:
     reason = "new-head" if fresh else "fresh-start"
     confirms = (reason,) if FALLS.holds(known) and (fresh or not known["optimizer_iterations"]) else ()
     return Answer(outcome=Outcome.NO, says=says, confirms=confirms, rules_out=("already-good", "partly-trained"))
+
+
+def weigh_penalty(bench: Bench) -> Answer:
+    """Compares the penalties on the weights with the loss of a batch."""
+    penalty, loss = bench.regularization, bench.evaluate(bench.batches[:1])[0]["loss"]
+    if not math.isfinite(loss) or loss <= 0:
+        msg = f"the loss of a batch is {format_loss(loss)}, so there are no shares of it"
+        raise CannotAskError(msg)
+    share = penalty / loss
+    says = f"Penalties on the weights are {format_loss(penalty)} of a loss of {format_loss(loss)}, {share:.0%}."
+    if share >= MUCH_PENALTY:
+        return Answer(outcome=Outcome.YES, says=says, confirms=("regularization",))
+    return Answer(outcome=Outcome.NO, says=says, rules_out=("regularization",))
 
 
 def match_loss(bench: Bench) -> Answer:

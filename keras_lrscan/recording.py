@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.analysis import Analysis, analyze
 from keras_lrscan.errors import ScanError
-from keras_lrscan.probes import investigate
+from keras_lrscan.probing import investigate
 from keras_lrscan.siblings import Hooks
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from keras_lrscan.curve import LRCurve
 from keras_lrscan.dependence import measure_dependence
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError, ScanError
 from keras_lrscan.investigation import Investigation, Outcome, ProbeResult, settle
-from keras_lrscan.probes import PROBES, investigate
+from keras_lrscan.probes import PROBES
+from keras_lrscan.probing import investigate
 
 X = np.linspace(-6, 0, 120)
 CLASSES = ScanContext(loss_name="sparse_categorical_crossentropy", num_classes=10, chance_loss=2.3)

@@ -97,6 +97,7 @@ ORDER = [
     "probes_of_model",
     "probes_of_curve",
     "probes",
+    "probing",
     "recording",
     "callback",
     "fresh",

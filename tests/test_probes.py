@@ -16,7 +16,8 @@ from keras_lrscan.callback import LRScan, lr_scan
 from keras_lrscan.cause import CauseStatus
 from keras_lrscan.errors import LRScanWarning, ScanError
 from keras_lrscan.investigation import Outcome
-from keras_lrscan.probes import PROBES, investigate
+from keras_lrscan.probes import PROBES
+from keras_lrscan.probing import investigate
 from tests.hosts import IS_TF_KERAS, classifier, compiled, digits, same_bits, state, weights
 
 if TYPE_CHECKING:
@@ -68,6 +69,13 @@ def of_logits(keras: Any) -> Any:
     return compiled(keras, loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
 
 
+def penalised(keras: Any) -> Any:
+    model = classifier(keras)
+    model.pop()
+    model.add(keras.layers.Dense(10, "softmax", kernel_regularizer=keras.regularizers.L2(0.5)))
+    return compiled(keras, model=model)
+
+
 def of_sums(keras: Any) -> Any:
     return compiled(keras, loss=keras.losses.SparseCategoricalCrossentropy(reduction="sum"))
 
@@ -92,6 +100,11 @@ def with_a_nan() -> tuple[Any, Any]:
     x, y = digits(SAMPLES)
     x[5, 0] = np.nan
     return x, y
+
+
+def of_large_numbers() -> tuple[Any, Any]:
+    x, y = digits(SAMPLES)
+    return 100 * x + 50, y
 
 
 def plain() -> tuple[Any, Any]:
@@ -121,6 +134,8 @@ CASES: dict[str, tuple[tuple[Any, Any, str], tuple[Any, Any, str]]] = {
     "loss-fits-outputs": ((of_logits, plain, "wrong-from-logits"), (fresh, plain, "wrong-from-logits")),
     "half-a-batch": ((of_sums, plain, "sum-loss"), (fresh, plain, "sum-loss")),
     "gradients": ((dead, plain, "zero-gradients"), (fresh, plain, "zero-gradients")),
+    "penalties": ((penalised, plain, "regularization"), (fresh, plain, "regularization")),
+    "scale-inputs": ((fresh, of_large_numbers, "unscaled-inputs"), (fresh, plain, "unscaled-inputs")),
     "one-step": ((frozen, plain, "frozen-model"), (fresh, plain, "frozen-model")),
     "overfit-one-batch": ((fresh, constant_inputs, "labels-not-reaching-loss"), (fresh, plain, "zero-gradients")),
     "labels-from-inputs": (
@@ -190,6 +205,13 @@ def test_a_wider_scan_tells_a_range_that_ends_too_early(keras: Any) -> None:
     assert {"range-too-low", "range-too-short"} <= set(cut.confirms), cut.evidence
     whole = asked("scan-wider", fresh(keras), *plain(), start_lr=1e-6)
     assert "range-too-low" in whole.rules_out
+
+
+def test_a_longer_scan_tells_a_slow_start_from_nothing_to_learn(keras: Any) -> None:
+    slow = asked("scan-longer", fresh(keras, optimizer=keras.optimizers.SGD(0.01)), *plain(), end_lr=0.1)
+    assert "slow-start" in slow.confirms, slow.evidence
+    nothing = asked("scan-longer", fresh(keras), *constant_inputs())
+    assert "slow-start" in nothing.rules_out, nothing.evidence
 
 
 @pytest.mark.parametrize("kind", ["fresh", "used"])
@@ -294,7 +316,7 @@ def test_ctrl_c_keeps_what_was_found_and_the_model(keras: Any, monkeypatch: pyte
 
 def _interrupted_in(name: str, model: Any, analysis: Analysis, monkeypatch: pytest.MonkeyPatch) -> Investigation:
     """Presses Ctrl-C when that probe has begun."""
-    import keras_lrscan.probes as module  # noqa: PLC0415 - to change its table
+    import keras_lrscan.probing as module  # noqa: PLC0415 - to change its table
 
     def pressed(probe: Any) -> Any:
         def ask(bench: Any) -> Any:
