@@ -31,6 +31,7 @@ pytestmark = [
         "ignore:The model does not have any trainable weights:UserWarning",
         "ignore:.*received `from_logits=True`, but the `output` argument:UserWarning",
         "ignore:Your input ran out of data:UserWarning",
+        "ignore:__array__ implementation doesn.t accept a copy keyword:DeprecationWarning",
         "ignore:`shuffle=True` was passed:UserWarning",
     ),
 ]
