@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["NoArrayError", "joined", "leaves", "select", "standardized", "to_arrays"]
 
 
+MOST_BATCHES = 20
+"""Batches that the spread of the inputs is taken from."""
+
+
 class NoArrayError(TypeError):
     """Something is no array that NumPy knows, such as a ragged tensor; the message names its type."""
 
@@ -72,7 +76,7 @@ def standardized(batches: Sequence[tuple[Any, Any, Any]]) -> tuple[list[Any], li
     Raises:
         NoArrayError: If an input is no array, or if none holds measurements; those are floats and bytes.
     """
-    everything = joined([batch[0] for batch in batches])
+    everything = joined([batch[0] for batch in batches[:MOST_BATCHES]])
     tables = [leaf for leaf in leaves(everything) if _is_measured(leaf)]
     if not tables:
         msg = "the inputs hold no measurements that could be scaled"

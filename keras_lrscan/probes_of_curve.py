@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_lrscan.analysis import analyze
+from keras_lrscan.arrays import run_share
 from keras_lrscan.averaging import AVERAGES
 from keras_lrscan.bench import Answer, Bench, CannotAskError
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
 from keras_lrscan.features import reference_loss
 from keras_lrscan.investigation import Outcome
 from keras_lrscan.measures import format_loss, format_lr
-from keras_lrscan.nests import leaves, standardized, to_arrays
+from keras_lrscan.nests import joined, leaves, standardized, to_arrays
 from keras_lrscan.recognition import recognise_averaging
 from keras_lrscan.rules import RISES
 from keras_lrscan.shapes import Shape
@@ -182,7 +183,8 @@ def hold_rate(bench: Bench) -> Answer:
     moves = abs(change) > CLEAR_ERRORS * error and abs(change) > CLEAR_CHANGE * reference
     memory, luck = _memory(passes[0], bench.seed)
     spread = float(passes[0].std())
-    in_order = memory > max(luck, LEAST_MEMORY) and spread > CLEAR_CHANGE * reference
+    runs = _runs(bench)
+    in_order = runs >= IN_RUNS or (memory > max(luck, LEAST_MEMORY) and spread > CLEAR_CHANGE * reference)
     says = (
         f"At {format_lr(rate)}, held for two passes over the same {number} batches, the mean loss went from "
         f"{format_loss(passes[0].mean())} to {format_loss(passes[1].mean())}"
@@ -192,6 +194,7 @@ def hold_rate(bench: Bench) -> Answer:
         f"From one batch to the next, losses {'are alike' if in_order else 'come in no order'} (correlation "
         f"{memory:.2f}, by luck up to {luck:.2f})."
     )
+    says += f" The labels come in runs, {runs:.2f} on a scale from 0 to 1." if runs >= IN_RUNS else ""
     confirms = [("range-too-high", moves), ("ordered-data", in_order)]
     return Answer(
         outcome=Outcome.YES if moves or in_order else Outcome.NO,
@@ -200,6 +203,9 @@ def hold_rate(bench: Bench) -> Answer:
         rules_out=tuple(name for name, true in confirms if not true),
     )
 
+
+IN_RUNS = 0.2
+"""From here on labels count as sorted, on a scale from 0 to 1; as in the table of causes."""
 
 LEAST_MEMORY = 0.3
 """Correlation of neighbouring losses below which no order is seen, however unlikely by luck."""
@@ -301,6 +307,15 @@ def _lowest(analysis: Analysis) -> Any:  # noqa: ANN401 - a landmark, or nothing
 
 def _mean_and_error(values: Array) -> tuple[float, float]:
     return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.inf
+
+
+def _runs(bench: Bench) -> float:
+    """Returns how far the labels of the batches come in runs, from 0 to 1; 0 where they are no classes."""
+    labels = list(leaves(joined([batch[1] for batch in bench.batches])))
+    if len(labels) != 1 or "crossentropy" not in (bench.analysis.curve.context.loss_name or ""):
+        return 0.0
+    flat = labels[0].reshape(len(labels[0]), -1)
+    return run_share(flat[:, 0] if flat.shape[1] == 1 else flat) or 0.0
 
 
 def _memory(losses: Array, seed: int) -> tuple[float, float]:

@@ -7,7 +7,7 @@ import numpy as np
 from keras_lrscan.bench import Answer, Bench, CannotAskError
 from keras_lrscan.dependence import measure_dependence
 from keras_lrscan.investigation import Outcome
-from keras_lrscan.nests import joined, leaves
+from keras_lrscan.nests import joined, leaves, to_arrays
 
 __all__ = ["look_at_data", "tell_labels"]
 
@@ -20,18 +20,21 @@ WORD_BUCKETS = 512
 
 def look_at_data(bench: Bench) -> Answer:
     """Looks for numbers that are none, and for labels that are no class, in the batches."""
-    parts = [joined([batch[part] for batch in bench.batches]) for part in range(3)]
-    arrays = [[leaf for leaf in leaves(part) if leaf.dtype.kind in "fiub"] for part in parts]
-    samples = len(next(leaves(parts[0])))
-    bad = np.zeros(samples, bool)
-    for leaf in (leaf for part in arrays for leaf in part if leaf.dtype.kind == "f"):
-        bad |= ~np.isfinite(leaf.reshape(samples, -1)).all(1)
-    outside = _no_classes(bench, arrays[1], samples)
+    samples = bad = outside = 0
+    for batch in bench.batches:
+        size = len(next(leaves(batch[0])))
+        arrays = [[leaf for leaf in leaves(to_arrays(part)) if leaf.dtype.kind in "fiub"] for part in batch]
+        floats = (leaf for part in arrays for leaf in part if leaf.dtype.kind == "f" and len(leaf) == size)
+        broken = np.zeros(size, bool)
+        for leaf in floats:
+            broken |= ~np.isfinite(leaf.reshape(size, -1)).all(1)
+        samples, bad = samples + size, bad + int(broken.sum())
+        outside += int(_no_classes(bench, arrays[1], size).sum())
     says = (
-        f"Of {samples:,d} samples, {bad.sum():,d} have NaN or infinity among their inputs, targets or weights, and "
-        f"{outside.sum():,d} a label that is no class of the model."
+        f"Of {samples:,d} samples, {bad:,d} have NaN or infinity among their inputs, targets or weights, and "
+        f"{outside:,d} a label that is no class of the model."
     )
-    if bad.any() or outside.any():
+    if bad or outside:
         return Answer(outcome=Outcome.YES, says=says, confirms=("nan-in-data",))
     return Answer(outcome=Outcome.NO, says=says, rules_out=("nan-in-data",))
 
@@ -116,9 +119,5 @@ def _no_classes(bench: Bench, labels: list[np.ndarray], samples: int) -> np.ndar
         return np.zeros(samples, bool)
     flat = labels[0].reshape(samples, -1)
     known = np.isfinite(flat)
-    return bool_rows(known & ((flat < 0) | (flat >= classes) | (flat != np.floor(np.where(known, flat, 0)))))
-
-
-def bool_rows(table: np.ndarray) -> np.ndarray:
-    """Returns whether anything in each row is true."""
-    return np.asarray(table.any(1))
+    wrong = known & ((flat < 0) | (flat >= classes) | (flat != np.floor(np.where(known, flat, 0))))
+    return np.asarray(wrong.any(1))

@@ -186,7 +186,7 @@ def evaluate_start(bench: Bench) -> Answer:
     ratio = loss / guessing
     says = (
         f"Evaluated on {sum(sizes):,d} samples before any training, the model has a loss of {format_loss(loss)}"
-        f"{metrics}, {ratio:.2g} times what guessing costs, {format_loss(guessing)}."
+        f"{metrics}, {ratio:.2f} times what guessing costs, {format_loss(guessing)}."
     )
     known = _facts(bench)
     if ratio < BETTER_THAN_CHANCE:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from keras_lrscan.errors import InvalidOptionError
 
-__all__ = ["MIN_STEPS", "ExponentialRamp", "Ramp", "checked_ramp"]
+__all__ = ["MIN_STEPS", "ExponentialRamp", "Ramp", "RateList", "checked_ramp"]
 
 MIN_STEPS = 8
 """Fewest steps that a scan may ask for."""
@@ -69,6 +69,28 @@ class ExponentialRamp:
         if num_steps is None or num_steps >= self.num_steps:
             return self
         return ExponentialRamp(self.start_lr, self.end_lr, max(1, num_steps))
+
+
+@dataclass(frozen=True)
+class RateList:
+    """Rates for a training: the update after batch `i` uses `rates[i]`.
+
+    Example:
+    >>> rates = RateList((0.1, 0.2))
+    >>> rates.num_steps, rates(1), rates(2), rates(3)
+    (2, 0.1, 0.2, 0.2)
+    """
+
+    rates: tuple[float, ...]
+
+    @property
+    def num_steps(self) -> int:
+        """Number of updates."""
+        return len(self.rates)
+
+    def __call__(self, step: int) -> float:
+        """Returns the rate of `step`; a recorder asks for step `i + 1` at batch `i`."""
+        return self.rates[min(max(step - 1, 0), len(self.rates) - 1)]
 
 
 def checked_ramp(start_lr: float, end_lr: float, num_steps: int) -> ExponentialRamp:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -15,7 +14,7 @@ from keras_lrscan.curve import StopReason
 from keras_lrscan.errors import InvalidOptionError, ScanError
 from keras_lrscan.host import Host, first_fit_to_come
 from keras_lrscan.optimizers import update_phase
-from keras_lrscan.ramp import checked_ramp
+from keras_lrscan.ramp import RateList, checked_ramp
 from keras_lrscan.session import Session
 from keras_lrscan.snapshot import checked_place
 
@@ -29,29 +28,7 @@ if TYPE_CHECKING:
     from keras_lrscan.recorder import Recorder
     from keras_lrscan.snapshot import Snapshot
 
-__all__ = ["RateList", "Trials", "checked_verbose"]
-
-
-@dataclass(frozen=True)
-class RateList:
-    """Rates for a training: the update after batch `i` uses `rates[i]`.
-
-    Example:
-    >>> rates = RateList((0.1, 0.2))
-    >>> rates.num_steps, rates(1), rates(2), rates(3)
-    (2, 0.1, 0.2, 0.2)
-    """
-
-    rates: tuple[float, ...]
-
-    @property
-    def num_steps(self) -> int:
-        """Number of updates."""
-        return len(self.rates)
-
-    def __call__(self, step: int) -> float:
-        """Returns the rate of `step`; a recorder asks for step `i + 1` at batch `i`."""
-        return self.rates[min(max(step - 1, 0), len(self.rates) - 1)]
+__all__ = ["Trials", "checked_verbose"]
 
 
 class Trials:

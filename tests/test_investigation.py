@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -120,6 +121,13 @@ def test_every_probe_settles_causes_that_exist() -> None:
         assert probe.settles, probe.name
         assert set(probe.settles) <= names, probe.name
     assert len({probe.name for probe in PROBES}) == len(PROBES)
+
+
+def test_the_documentation_has_the_table_of_probes() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "probes.md").read_text(encoding="utf-8")
+    for probe in PROBES:
+        assert f"| `{probe.name}` | {probe.question} {probe.does} | {', '.join(probe.settles)} |" in page
+    assert page.count("\n| `") == len(PROBES)
 
 
 def test_an_unknown_probe_is_refused_with_the_known_ones() -> None:
