@@ -261,17 +261,15 @@ def first_fit_to_come(model: Any) -> Iterator[None]:  # noqa: ANN401
     On JAX and torch, Keras takes a batch out of the data to finish a freshly compiled model, before any callback is
     called. Where the data is shuffled, that draws random numbers in the first `fit`, and in no later one.
     """
-    unused = getattr(model, "train_function", None) is None and getattr(model, "test_function", None) is None
+    loss = getattr(model, "_compile_loss", None)
+    unused = loss is not None and not loss.built
     has_peek = hasattr(model, "_symbolic_build") and sys.modules["keras"].backend.backend() != "tensorflow"
     states = RandomStates()
     try:
         yield
     finally:
         states.restore()
-        loss = getattr(model, "_compile_loss", None)
-        if (
-            has_peek and unused and loss is not None and not loss.metrics
-        ):  # the means of several losses would be made twice
+        if has_peek and loss is not None and unused and not loss.metrics:  # several means would be made twice
             loss.built = False
 
 
