@@ -138,23 +138,35 @@ class Bench:
             batches: Batches to scan on in the place of those of the first scan.
 
         Raises:
-            CannotAskError: If there is nothing to train.
+            CannotAskError: If there is nothing to train, or too few other batches.
             StoppedError: If Ctrl-C came.
         """
         self._check_trainable()
         trials, planned = self._trials, self._trials.ramp
+        wanted = planned if ramp is None else ramp
         try:
-            trials.ramp = planned if ramp is None else ramp
-            if anew:
-                trials.new_batches()
+            trials.batches = self._others(-(-wanted.num_steps // planned.num_steps)) if anew else list(self.batches)
             if batches is not None:
                 trials.batches = list(batches)
+            trials.ramp = wanted
             curve = trials.scan(same_randomness=not anew)
         finally:
             trials.ramp, trials.batches = planned, list(self.batches)
         if curve is None:
             raise StoppedError
         return curve
+
+    def _others(self, times: int) -> list[Batch]:
+        """Returns `times` as many batches as there are, others than those."""
+        found: list[Batch] = []
+        for _ in range(times):
+            if not self._trials.new_batches():
+                if self._trials.interrupted:
+                    raise StoppedError
+                msg = "the data hold too few batches for another scan"
+                raise CannotAskError(msg)
+            found += self._trials.batches
+        return found
 
     def _check_trainable(self) -> None:
         if not self.model.trainable_weights:
