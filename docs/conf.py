@@ -59,4 +59,5 @@ def fences_to_directives(*event: Any) -> None:  # noqa: ANN401 - what Sphinx han
 def setup(app: Sphinx) -> None:
     """Writes the pages that come from the tables before Sphinx looks for any."""
     app.connect("builder-inited", lambda _: pages.write(HERE))
+    app.connect("source-read", lambda _app, _name, text: text.__setitem__(0, pages.with_inserts(text[0])))
     app.connect("autodoc-process-docstring", fences_to_directives, priority=100)

@@ -8,12 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pages import api, codes, gallery, methods
+from pages.inserts import KTRAIN_PICTURE, ktrain_record, with_inserts
 from pages.pictures import draw_all
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["FOLDERS", "all_pages", "write"]
+__all__ = ["FOLDERS", "all_pages", "with_inserts", "write"]
 
 FOLDERS = ("codes", "gallery", "methods", "pictures", "reference")
 """Folders that hold nothing but what is made here."""
@@ -32,7 +33,7 @@ def write(docs: Path) -> None:
         path.parent.mkdir(exist_ok=True)
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
-    pictures = draw_all(docs)
+    pictures = draw_all(docs, {KTRAIN_PICTURE: ktrain_record()})
     for folder in FOLDERS:
         for path in (docs / folder).iterdir():
             if str(path.relative_to(docs)) not in {*pages, *pictures}:

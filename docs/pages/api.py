@@ -47,6 +47,10 @@ HEADINGS: Mapping[str, str] = {
 """Module → the part of the page where its names stand."""
 
 
+HOOKS = "set_model, set_params, on_train_begin, on_train_end, on_epoch_begin, on_train_batch_end"
+"""What Keras calls, and nobody else."""
+
+
 def public_names() -> list[str]:
     """Returns the names that `from keras_lrscan import *` would give, without the version."""
     return [name for name in keras_lrscan.__all__ if not name.startswith("_")]
@@ -69,7 +73,7 @@ def entry(path: str) -> str:
     module, _, name = path.rpartition(".")
     value = getattr(importlib.import_module(module), name)
     if inspect.isclass(value):
-        kind, options = "autoclass", ["   :members:"]
+        kind, options = "autoclass", ["   :members:", f"   :exclude-members: {HOOKS}"]
     elif inspect.isfunction(value):
         kind, options = "autofunction", []
     else:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from exhibits import EXHIBITS, Room
 from keras_lrscan.causes import CAUSES
-from keras_lrscan.explain import sections, title
-from pages.markdown import bullets, cards, linked, picture, table
+from pages.markdown import cards, linked, picture, table, told
 from pages.pictures import alt_text, reading
 from pages.sources import recipe_source
 
@@ -72,11 +71,6 @@ at, the explanation exactly as the package gives it, and the code that made it.
 def page(item: Exhibit) -> str:
     """Returns the page of one scan."""
     analysis = reading(item)
-    parts = sections(analysis)
-    lead = " ".join(sentence for part in parts if not part.heading for sentence in part.sentences)
-    told = "\n\n".join(
-        f"**{part.heading}**\n\n{bullets(linked(text) for text in part.sentences)}" for part in parts if part.heading
-    )
     facts = [linked(f"{analysis.verdict.code} `{item.shape}`"), linked(f"{item.cause} `{NAMES[item.cause]}`")]
     return f"""# {item.title}
 
@@ -92,11 +86,9 @@ def page(item: Exhibit) -> str:
 
 {rank(item)}
 
-:::{{card}} {title(analysis)}
+:::{{card}}
 
-{lead}
-
-{told}
+{told(analysis)}
 :::
 
 ## How it was made

@@ -6,13 +6,15 @@ import re
 from typing import TYPE_CHECKING
 
 from exhibits import EXHIBITS
+from keras_lrscan.explain import sections, title
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from exhibits import Exhibit
+    from keras_lrscan import Analysis
 
-__all__ = ["bullets", "capitalized", "cards", "example", "linked", "picture", "table"]
+__all__ = ["bullets", "capitalized", "cards", "example", "linked", "picture", "table", "told"]
 
 CODE = re.compile(r"\bLRS\d{3}\b")
 ADDRESS = re.compile(r"(?<![<(\[])https?://[^\s)>\]]+[^\s)>\].,;]")
@@ -21,6 +23,15 @@ ADDRESS = re.compile(r"(?<![<(\[])https?://[^\s)>\]]+[^\s)>\].,;]")
 def capitalized(text: str) -> str:
     """Returns the text with its first letter in upper case."""
     return text[0].upper() + text[1:]
+
+
+def told(analysis: Analysis, root: str = "../") -> str:
+    """Returns the explanation of a scan, sentence by sentence as the package prints it."""
+    blocks = [f"**{title(analysis)}**"]
+    for part in sections(analysis):
+        sentences = [linked(sentence, root) for sentence in part.sentences]
+        blocks.append(f"**{part.heading}**\n\n{bullets(sentences)}" if part.heading else " ".join(sentences))
+    return "\n\n".join(blocks)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -34,11 +45,11 @@ def bullets(sentences: Iterable[str]) -> str:
     return "\n".join(f"- {sentence}" for sentence in sentences)
 
 
-def linked(text: str) -> str:
+def linked(text: str, root: str = "../") -> str:
     """Returns the text with each code and each address made a link, except in code."""
     parts = text.split("`")
     for place in range(0, len(parts), 2):
-        parts[place] = CODE.sub(r"[\g<0>](../codes/\g<0>.md)", ADDRESS.sub(r"<\g<0>>", parts[place]))
+        parts[place] = CODE.sub(rf"[\g<0>]({root}codes/\g<0>.md)", ADDRESS.sub(r"<\g<0>>", parts[place]))
     return "`".join(parts)
 
 
@@ -52,7 +63,7 @@ def cards(exhibits: Iterable[Exhibit]) -> str:
     """Returns small pictures of scans, two or three in a row, each leading to its page."""
     inner = "\n\n".join(
         f"::::{{grid-item-card}} {item.title}\n:link: ../gallery/{item.name}\n:link-type: doc\n"
-        f":img-top: ../pictures/{item.name}.svg\n:img-alt: {item.made}\n\n{item.made}\n::::"
+        f":img-top: ../pictures/{item.name}.small.svg\n:img-alt: {item.made}\n\n{item.made}\n::::"
         for item in exhibits
     )
     return f":::::{{grid}} 1 2 2 3\n:gutter: 3\n\n{inner}\n:::::" if inner else ""

@@ -6,15 +6,20 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.figure import Figure
 
 from exhibits import EXHIBITS
-from keras_lrscan import analyze, plot_curve
-from keras_lrscan.measures import format_lr
+from keras_lrscan import analyze, describe_plot, plot_curve
+from keras_lrscan.features import chance_loss
+from keras_lrscan.pictured import view
 from keras_lrscan.plot import FIGURE_SIZE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from matplotlib.axes import Axes
 
     from exhibits import Exhibit
     from keras_lrscan import Analysis
@@ -30,18 +35,38 @@ def reading(exhibit: Exhibit) -> Analysis:
 
 def alt_text(exhibit: Exhibit) -> str:
     """Returns what the picture shows, for who cannot see it."""
-    analysis = reading(exhibit)
-    rates = f"from {format_lr(analysis.curve.lr[0])} to {format_lr(analysis.curve.lr[-1])}"
-    return f"Loss over the learning rate {rates}; shape: {analysis.verdict.shape}."
+    return describe_plot(reading(exhibit))
 
 
-def draw_all(docs: Path) -> set[str]:
-    """Draws every scan and returns the paths of the pictures below `docs`."""
+def draw_all(docs: Path, more: Mapping[str, Analysis] | None = None) -> set[str]:
+    """Draws every scan, and others by their names, and returns the paths of the pictures below `docs`."""
     (docs / "pictures").mkdir(exist_ok=True)
-    for exhibit in EXHIBITS:
+    drawn = {exhibit.name: reading(exhibit) for exhibit in EXHIBITS} | (more or {})
+    for name, analysis in drawn.items():
         figure = Figure(figsize=FIGURE_SIZE, layout="constrained")
-        plot_curve(reading(exhibit), ax=figure.subplots())
-        # Nothing in the file may tell one build from the next.
-        with mpl.rc_context({"svg.hashsalt": exhibit.name}):
-            figure.savefig(docs / "pictures" / f"{exhibit.name}.svg", metadata={"Date": None})
-    return {f"pictures/{exhibit.name}.svg" for exhibit in EXHIBITS}
+        plot_curve(analysis, ax=figure.subplots())
+        save(figure, docs / "pictures" / f"{name}.svg")
+        figure = Figure(figsize=(4, 2.4), layout="constrained")
+        draw_small(figure.subplots(), analysis)
+        save(figure, docs / "pictures" / f"{name}.small.svg")
+    return {f"pictures/{name}{kind}.svg" for name in drawn for kind in ("", ".small")}
+
+
+def draw_small(ax: Axes, analysis: Analysis) -> None:
+    """Draws a scan for a card: the losses, the line through them, the level of guessing, and no words."""
+    curve, smoothed = analysis.curve, analysis.smoothed
+    finite = np.isfinite(curve.loss)
+    ax.plot(curve.lr[finite], curve.loss[finite], color="0.65", lw=0.8)
+    ax.plot(10**smoothed.log10_lr, smoothed.loss, color="#0072B2", lw=2.4)
+    guessing = chance_loss(curve.context)
+    if guessing is not None:
+        ax.axhline(guessing, color="0", lw=1.2, ls=":")
+    ax.set(xscale="log", ylim=view(analysis), yticks=[])
+    ax.tick_params(labelsize=9)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes a picture that is the same in every build."""
+    with mpl.rc_context({"svg.hashsalt": path.name}):
+        figure.savefig(path, metadata={"Date": None})
