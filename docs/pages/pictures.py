@@ -41,7 +41,7 @@ def alt_text(exhibit: Exhibit) -> str:
 def draw_all(docs: Path, more: Mapping[str, Analysis] | None = None) -> set[str]:
     """Draws every scan, and others by their names, and returns the paths of the pictures below `docs`."""
     (docs / "pictures").mkdir(exist_ok=True)
-    drawn = {exhibit.name: reading(exhibit) for exhibit in EXHIBITS} | (more or {})
+    drawn = {exhibit.name: reading(exhibit) for exhibit in EXHIBITS} | dict(more or {})
     for name, analysis in drawn.items():
         figure = Figure(figsize=FIGURE_SIZE, layout="constrained")
         plot_curve(analysis, ax=figure.subplots())
