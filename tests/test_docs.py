@@ -34,6 +34,14 @@ def test_a_scan_of_the_gallery_has_the_shape_on_its_label(item: Exhibit) -> None
     assert reading(item).verdict.shape == item.shape
 
 
+def test_most_scans_have_what_is_really_the_matter_first_and_nearly_all_among_the_first_three() -> None:
+    places = [[finding.code for finding in reading(item).findings] for item in EXHIBITS]
+    first = sum(item.cause in codes[:1] for item, codes in zip(EXHIBITS, places, strict=True))
+    three = sum(item.cause in codes[:3] for item, codes in zip(EXHIBITS, places, strict=True))
+    assert first >= 0.7 * len(EXHIBITS)
+    assert three >= 0.9 * len(EXHIBITS)
+
+
 def test_every_scan_has_its_recipe_its_record_and_nothing_else_lies_there() -> None:
     names = {item.name for item in EXHIBITS}
     assert recipe_names() == names

@@ -56,7 +56,26 @@ def pictures_new_head() -> LRCurve:
 
 
 def pictures_unfrozen() -> LRCurve:
-    """The last layer was trained first; then everything was unfrozen and scanned again."""
+    """The last layer was trained first; then everything was unfrozen, except batch normalisation, and scanned again."""
+    x, y = handwriting()
+    model = compiled(efficientnet.classifier(num_classes=10, size=64, train_body=False), 0.003)
+    model.fit(x, y, epochs=2, verbose=0)
+    for layer in model.get_layer("efficientnet_lite0").layers:
+        layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
+    return lr_scan(compiled(model, 1e-4), x, y, num_steps=150, verbose=0).curve
+
+
+def pictures_batch_statistics() -> LRCurve:
+    """As before, but batch normalisation was unfrozen, too, so it goes by the batch at hand."""
+    x, y = handwriting()
+    model = compiled(efficientnet.classifier(num_classes=10, size=64, train_body=False), 0.003)
+    model.fit(x, y, epochs=2, verbose=0)
+    model.get_layer("efficientnet_lite0").trainable = True
+    return lr_scan(compiled(model, 1e-4), x, y, num_steps=150, verbose=0).curve
+
+
+def pictures_still_frozen() -> LRCurve:
+    """As before, but it is only the outer model that is unfrozen, which leaves the network inside as it is."""
     x, y = handwriting()
     model = compiled(efficientnet.classifier(num_classes=10, size=64, train_body=False), 0.003)
     model.fit(x, y, epochs=2, verbose=0)
@@ -70,4 +89,6 @@ RECIPES = {
     "headlines-fine-tuned": headlines_fine_tuned,
     "pictures-new-head": pictures_new_head,
     "pictures-unfrozen": pictures_unfrozen,
+    "pictures-batch-statistics": pictures_batch_statistics,
+    "pictures-still-frozen": pictures_still_frozen,
 }
