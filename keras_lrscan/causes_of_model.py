@@ -68,6 +68,7 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
                 says="Not one trainable weight changed during the whole test.",
             ),
             Clue(when=(Condition("weight_change", "==", 0.0), STARTS_FAIR), weight=3.0, says=""),
+            Clue(when=(Condition("head_is_fresh", "==", threshold=True),), weight=-1.5, says=""),
             Clue(when=(Condition("finite_share", "<", 1.0),), weight=-4.0, says=""),
             Clue(
                 when=(NO_FALL, NO_RISE, Condition("stop", "==", "end-lr"), Condition("end_lr", ">=", 0.1)),

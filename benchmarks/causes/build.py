@@ -109,7 +109,7 @@ class Workshop:
             self.past = self.data if before.changes is None else arrays.load(condition.data, before.changes)
             self.trainer = self._fresh(self.past)
             self._get_trainer_ready(before)
-            self.model = self._with_new_head() if before.new_head else self._fresh(self.data)
+            self.model = self._fresh(self.data)
         TWISTS[condition.twist](self.model, self._compile, self.data)
         self.model.optimizer.build(self.model.trainable_variables)
 
@@ -124,7 +124,8 @@ class Workshop:
             _copy(self._first_slots, self.trainer.optimizer.variables)
             self._train(before)
             if before.new_head:
-                _copy(self._fresh(self.data).get_layer("head").variables, self.model.get_layer("head").variables)
+                _copy(self._fresh(self.data).variables, self.model.variables)
+                _copy(_body(self.trainer), _body(self.model))
             else:
                 _copy(self.trainer.variables, self.model.variables)
             if before.keeps_optimizer and not before.new_head:
@@ -138,11 +139,6 @@ class Workshop:
 
     def _fresh(self, data: Data) -> keras.Model:
         return models.build(data, self.condition.model, self.condition.head)
-
-    def _with_new_head(self) -> keras.Model:
-        name, options = self.condition.head
-        features = self.trainer.get_layer("head").input
-        return keras.Model(self.trainer.input, models.HEADS[name](features, self.data, **options))
 
     def _optimizer(self) -> keras.optimizers.Optimizer:
         """Returns the optimizer of the scan; one that is kept has the rate of the training before."""
@@ -176,6 +172,11 @@ class Workshop:
         cut = BATCH_SIZE * before.steps if epochs == 1 else None
         x, y = self.past.x[:cut], self.past.y[:cut]
         self.trainer.fit(x, y, batch_size=BATCH_SIZE, epochs=epochs, verbose=0)
+
+
+def _body(model: keras.Model) -> list[Any]:
+    """Returns all variables but those of the head."""
+    return [variable for layer in model.layers if layer.name != "head" for variable in layer.variables]
 
 
 def _copy(sources: Sequence[Any], targets: Sequence[Any]) -> None:
