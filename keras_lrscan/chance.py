@@ -20,7 +20,7 @@ from keras_lrscan.randomness import RandomStates
 from keras_lrscan.targets import CLOSED_FORM, UnknownTargetError, loss_function_name, loss_setting, targets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from types import FrameType
 
     from numpy.typing import NDArray
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-__all__ = ["Chance", "chance_of"]
+__all__ = ["Chance", "chance_of", "chance_of_labels"]
 
 MAX_ROWS = 2000
 """Samples on which the loss is evaluated."""
@@ -71,7 +71,16 @@ def chance_of(host: Host, frame: FrameType | None) -> Chance:
         host: The host and its model, built.
         frame: The frame of `fit`, whose local variables are read.
     """
-    given = frame.f_locals if frame is not None else {}
+    return chance_of_labels(host, frame.f_locals if frame is not None else {})
+
+
+def chance_of_labels(host: Host, given: Mapping[str, Any]) -> Chance:
+    """Returns the same for labels that are told.
+
+    Args:
+        host: The host and its model, built.
+        given: `"y"` and, where they are, `"sample_weight"` and `"class_weight"`, as `fit` takes them.
+    """
     if given.get("y") is None or getattr(host.model, "loss", None) is None:
         return Chance()
     random = RandomStates()

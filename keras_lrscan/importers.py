@@ -38,6 +38,9 @@ __all__ = [
 RATE_KEYS = ("lr", "lrs", "learning_rate")
 LOSS_KEYS = ("loss", "losses")
 
+SAMPLE_COUNTS = ("nsamples", "samples", "n")
+"""Names under which ktrain's data sets, and Keras's iterators over images, tell how many samples they have."""
+
 
 def from_fastai(recorder: Any, *, undo: bool = True, context: ScanContext | None = None) -> LRCurve:  # noqa: ANN401
     """Reads `learn.recorder` after fastai's `learn.lr_find()`: `lrs`, and `losses`, a moving average (0.98).
@@ -108,10 +111,12 @@ def from_ktrain(
 ) -> LRCurve:
     """Reads `learner.lr_finder` after ktrain's `learner.lr_find()`: a moving average of Keras's running mean.
 
+    A scan that `keras_lrscan.ktrain_adapter` put there is returned as it is.
+
     Args:
         lr_finder: The `LRFinder` with `lrs` and `losses`, or the learner that has it.
-        steps_per_epoch: Batches in an epoch: samples / batch size. A learner with arrays for data knows it; otherwise
-            it is looked for in the record.
+        steps_per_epoch: Batches in an epoch: samples / batch size. A learner knows it; otherwise it is looked for in
+            the record.
         undo: Whether to recover the losses of single batches.
         context: What is known of the run.
 
@@ -119,7 +124,11 @@ def from_ktrain(
         InvalidCurveError: If rates or losses are missing or are not numbers.
     """
     steps = steps_per_epoch if steps_per_epoch is not None else _steps_of_learner(lr_finder)
-    rates, losses = _attributes(getattr(lr_finder, "lr_finder", lr_finder), "lr_finder", "lrs", "losses")
+    finder = getattr(lr_finder, "lr_finder", lr_finder)
+    own = getattr(getattr(finder, "analysis", None), "curve", None)
+    if isinstance(own, LRCurve):
+        return own
+    rates, losses = _attributes(finder, "lr_finder", "lrs", "losses")
     return build_curve(rates, losses, averaging="ktrain", steps_per_epoch=steps, undo=undo, context=context, shift=True)
 
 
@@ -270,8 +279,16 @@ def _keys(record: Any, name: str) -> tuple[Any, Any]:  # noqa: ANN401
 
 
 def _steps_of_learner(learner: Any) -> float | None:  # noqa: ANN401
-    """Returns samples / batch size of a ktrain learner whose data are arrays, else `None`."""
-    data, batch_size = getattr(learner, "train_data", None), getattr(learner, "batch_size", None)
-    if not isinstance(data, (tuple, list)) or batch_size is None:
+    """Returns the batches in an epoch of ktrain's scan of that learner, or `None`.
+
+    Of arrays, Keras takes the last, smaller batch as well. Of a data set, ktrain has it take whole batches only.
+    """
+    data = getattr(learner, "train_data", None)
+    batch_size = getattr(data, "batch_size", None) or getattr(learner, "batch_size", None)
+    if data is None or batch_size is None:
         return None
-    return float(len(data[1]) / batch_size)
+    if isinstance(data, (tuple, list)):
+        return float(len(data[1]) / batch_size)
+    count = next((getattr(data, name) for name in SAMPLE_COUNTS if hasattr(data, name)), None)
+    size = count() if callable(count) else count
+    return None if size is None else float(size // batch_size)

@@ -10,7 +10,7 @@ import numpy as np
 from keras_lrscan.arrays import ARRAYS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -70,11 +70,11 @@ class Target:
     logits: bool
 
 
-def targets(host: Host, given: dict[str, Any]) -> Iterator[Target]:
+def targets(host: Host, given: Mapping[str, Any]) -> Iterator[Target]:
     """Yields the outputs that have a loss, each with its labels."""
     model = host.model
     for name in ("train_step", "compute_loss"):
-        if not getattr(type(model), name).__module__.startswith(("keras.", "tf_keras.")):
+        if not getattr(type(model), name).__module__.startswith(_who_calls_the_loss(model)):
             msg = f"the model has a `{name}` of its own"
             raise UnknownTargetError(msg)
     shapes = getattr(model, "output_shape", None)
@@ -98,6 +98,12 @@ def targets(host: Host, given: dict[str, Any]) -> Iterator[Target]:
             shape=shape,
             logits=_takes_logits(model, loss),
         )
+
+
+def _who_calls_the_loss(model: Any) -> tuple[str, ...]:  # noqa: ANN401
+    """Libraries whose train step uses the loss that `model` was compiled with."""
+    compiled = getattr(model, "_using_dummy_loss", True) is False  # transformers' mark of a model compiled with a loss
+    return ("keras.", "tf_keras.", *(["transformers."] if compiled else []))
 
 
 def loss_weights(model: Any) -> Any:  # noqa: ANN401

