@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from keras_lrscan import (
     InvalidCurveError,
     LRCurve,
     ScanContext,
+    analyze,
     from_csv,
     from_fastai,
     from_json,
@@ -23,6 +25,7 @@ from keras_lrscan import (
     from_torch_lr_finder,
 )
 from keras_lrscan.averaging import seeded_moving_average
+from keras_lrscan.ktrain_finder import ScanFinder
 from keras_lrscan.synthetic import synthetic_curve
 from tests.recorded import DATA, KTRAIN_RUNS, ktrain_run, peer
 
@@ -115,6 +118,22 @@ def test_a_ktrain_learner_with_arrays_knows_its_epochs() -> None:
     run = ktrain_run("digits_dense_adam_defaults")
     learner = Learner(lr_finder=Record(list(run["lr"]), list(run["ktrain_loss"])), train_data=(None, range(1797)))
     np.testing.assert_allclose(from_ktrain(learner).loss, shifted(run, 284), atol=5e-3)
+
+
+@pytest.mark.parametrize(("name", "count"), [("nsamples", lambda: 4807), ("samples", 4807), ("n", 4807)])
+def test_a_ktrain_learner_with_a_data_set_knows_its_epochs(name: str, count: object) -> None:
+    run = ktrain_run("reuters_pretrained_maxep1")
+    record = Record(list(run["lr"]), list(run["ktrain_loss"]))
+    data = SimpleNamespace(batch_size=8, **{name: count})
+    curve = from_ktrain(Learner(lr_finder=record, train_data=data))
+    np.testing.assert_allclose(curve.loss, from_ktrain(record, steps_per_epoch=600).loss)
+    assert "read off the record" not in curve.context.notes[0]
+
+
+def test_a_scan_that_took_the_place_of_ktrains_is_returned_as_it_is() -> None:
+    analysis = analyze(synthetic_curve("u-shaped"))
+    finder = ScanFinder(analysis, model=None, steps_per_epoch=10)
+    assert from_ktrain(finder) is from_ktrain(SimpleNamespace(lr_finder=finder, batch_size=8)) is analysis.curve
 
 
 def test_the_epochs_of_ktrain_are_else_read_off_the_record() -> None:

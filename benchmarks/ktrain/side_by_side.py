@@ -153,8 +153,8 @@ def run() -> None:
     with RESULTS.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
-        for name in TASKS:
-            for seed in SEEDS:
+        for seed in SEEDS:
+            for name in TASKS:
                 print(f"{name}, seed {seed}", flush=True)
                 for row in measured(name, seed):
                     writer.writerow(row)
