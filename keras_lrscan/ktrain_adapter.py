@@ -135,11 +135,11 @@ def lr_find(  # noqa: PLR0917 - ktrain's signature
         random.restore()
         data.put_back()
         _keep(learner, scan, data, class_weight, diverged=stopper.fired)
-    analysis: Analysis = learner.lr_finder.analysis
+    analysis = scan.analysis
     if verbose:
-        verdict, suggestion, _ = analysis.summary().splitlines()
+        *verdict, _ = analysis.summary().splitlines()
         more = "Why: print(learner.lr_finder.analysis.explain()). Picture: learner.lr_finder.analysis.plot()."
-        sys.stdout.write(f"{verdict}\n{suggestion}\n{more}\n")
+        sys.stdout.write("\n".join([*verdict, more, ""]))
     if show_plot:
         lr_plot(learner, suggest=suggest)
     return analysis
