@@ -31,7 +31,7 @@ def test_a_suggestion_is_a_rate_within_its_range_or_none_with_a_reason(curve: LR
 def test_scaling_or_shifting_the_loss_leaves_the_suggested_rate_alone(
     curve: LRCurve, scale: float, shift: float
 ) -> None:
-    moved = LRCurve(lr=curve.lr, loss=scale * curve.loss + shift)
+    moved = LRCurve(lr=curve.lr, loss=scale * (curve.loss + shift))  # the fall stays a visible share of the loss
     before, after = analyze(curve).suggestion.lr, analyze(moved).suggestion.lr
     assert before is not None
     assert after is not None
