@@ -1,3 +1,7 @@
+"""Whether labels hang on inputs, and when a scan asks."""
+
+# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -6,8 +10,8 @@ import numpy as np
 import pytest
 
 from keras_lrscan import lr_scan
-from keras_lrscan.demo import digits, digits_model
 from keras_lrscan.label_ties import labels_follow_inputs
+from tests.hosts import compiled, digits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,10 +54,10 @@ def test_samples_that_hold_no_numbers_are_left_out() -> None:
 
 
 @pytest.mark.keras
-def test_a_scan_whose_loss_does_not_fall_says_whether_labels_hang_on_inputs() -> None:
-    x, y = digits()
-    healthy = lr_scan(digits_model(), x, y, verbose=0)
-    shuffled = lr_scan(digits_model(), x, np.random.default_rng(0).permutation(y), verbose=0)
+def test_a_scan_whose_loss_does_not_fall_says_whether_labels_hang_on_inputs(keras: Any) -> None:
+    x, y = digits(1200)
+    healthy = lr_scan(compiled(keras), x, y, batch_size=32, verbose=0)
+    shuffled = lr_scan(compiled(keras), x, np.random.default_rng(0).permutation(y), batch_size=32, verbose=0)
     assert healthy.curve.context.labels_follow_inputs is None
     assert shuffled.curve.context.labels_follow_inputs is False
     assert shuffled.findings[0].name == "labels-not-reaching-loss"
