@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-__all__ = ["labels_follow_inputs"]
+__all__ = ["MOST_SAMPLES", "labels_follow_inputs", "numbers_of"]
 
 MOST_SAMPLES = 300
 """Samples that rules are fitted to."""
@@ -45,7 +45,7 @@ def labels_follow_inputs(loss: str | None, inputs: Sequence[Array], labels: Arra
         return None
     rows = slice(None, None, max(1, len(labels) // MOST_SAMPLES))
     table = [
-        _numbers(array[rows][:MOST_SAMPLES], are_words=are_words) for array in inputs if array.dtype.kind in "fiub"
+        numbers_of(array[rows][:MOST_SAMPLES], are_words=are_words) for array in inputs if array.dtype.kind in "fiub"
     ]
     target = labels[rows][:MOST_SAMPLES]
     if not table or target.dtype.kind not in "fiub":
@@ -58,7 +58,7 @@ def labels_follow_inputs(loss: str | None, inputs: Sequence[Array], labels: Arra
     return measure_dependence(columns, target, classes=sparse or "crossentropy" in name).depends
 
 
-def _numbers(array: Array, *, are_words: bool) -> Array:
+def numbers_of(array: Array, *, are_words: bool) -> Array:
     """Returns one row of numbers for each sample: of word numbers, how often each comes."""
     flat = array.reshape(len(array), -1)
     if not are_words or (flat != np.floor(flat)).any():

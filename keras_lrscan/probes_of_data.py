@@ -7,15 +7,10 @@ import numpy as np
 from keras_lrscan.bench import Answer, Bench, CannotAskError
 from keras_lrscan.dependence import measure_dependence
 from keras_lrscan.investigation import Outcome
+from keras_lrscan.label_ties import MOST_SAMPLES, numbers_of
 from keras_lrscan.nests import joined, leaves, to_arrays
 
 __all__ = ["look_at_data", "tell_labels"]
-
-MOST_SAMPLES = 300
-"""Samples that rules are fitted to."""
-
-WORD_BUCKETS = 512
-"""Columns that counts of word numbers are sorted into."""
 
 
 def look_at_data(bench: Bench) -> Answer:
@@ -97,14 +92,8 @@ def _as_numbers(bench: Bench, leaf: np.ndarray) -> np.ndarray:
     if leaf.dtype.kind not in "fiub":
         msg = f"the inputs are no numbers but of type {leaf.dtype}"
         raise CannotAskError(msg)
-    flat = leaf.reshape(len(leaf), -1)
-    if not any(type(layer).__name__ == "Embedding" for layer in bench.model._flatten_layers()):  # noqa: SLF001
-        return flat.astype(float)
-    if (flat != np.floor(flat)).any():
-        return flat.astype(float)
-    counts = np.zeros((len(flat), WORD_BUCKETS))
-    np.add.at(counts, (np.arange(len(flat))[:, None], flat.astype(np.int64) % WORD_BUCKETS), 1.0)
-    return np.sqrt(counts)
+    embeds = any(type(layer).__name__ == "Embedding" for layer in bench.model._flatten_layers())  # noqa: SLF001
+    return numbers_of(leaf, are_words=embeds)
 
 
 def _are_codes(bench: Bench) -> bool:
