@@ -241,7 +241,7 @@ def analyze(curve: LRCurve, *, smoother: str = "spline") -> Analysis:
     copies = [_measured(thinned, copy) for thinned, copy in _copies(readable, smoothed, fit)]
     verdict = classify(tested, copies=[facts(copy, curve.context) for _, copy in copies])
     landmarks = with_ranges(landmarks, [marks for marks, _ in copies])
-    findings, excluded = find_causes(facts(features, _with_averages_recognised(curve)))
+    findings, excluded = find_causes(facts(features, _with_averages_recognised(curve), shape=verdict.shape))
     reading = Reading(curve=curve, smoothed=smoothed, landmarks=landmarks, features=features, verdict=verdict)
     return Analysis(
         curve=curve,

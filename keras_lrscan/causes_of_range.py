@@ -246,7 +246,9 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
             "larger rates work. Or the part that broke stays broken and only the rest learns again."
         ),
         start=1.8,
-        when=(Clue(when=(Condition("num_valleys", ">=", 2), RISES), says="There are {num_valleys} valleys."),),
+        when=(
+            Clue(when=(Condition("shape", "==", "several-valleys"), RISES), says="There are {num_valleys} valleys."),
+        ),
         clues=(
             Clue(when=(Condition("noise_over_fall", "<", 0.1),), weight=0.4, says=""),
             Clue(when=(Condition("noise_over_fall", ">=", 0.3),), weight=-1.0, says=""),

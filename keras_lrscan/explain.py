@@ -222,7 +222,7 @@ def _further(analysis: Analysis, likely: list[Finding]) -> list[str]:
 
 
 def _answers(analysis: Analysis, slots: Mapping[str, str]) -> Iterable[str]:
-    known = facts(analysis.features, analysis.curve.context)
+    known = facts(analysis.features, analysis.curve.context, shape=analysis.verdict.shape)
     for question in QUESTIONS:
         said = answer(question, known, slots)
         if said is not None:

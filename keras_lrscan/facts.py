@@ -35,14 +35,21 @@ class Derived:
     clip: float | None = measured("least size that gradients are cut to", "{:.3g}")
     lowest_ratio: float | None = measured("lowest loss over the loss of guessing", RATIO)
     first_batches_alike: bool | None = measured("whether all labels of the first batches are the same", "{}")
+    shape: str | None = measured("shape of the curve", "{}")
     drawn_average: str | None = measured("average that the other tool stored", "{}")
 
 
-def facts(features: CurveFeatures, context: ScanContext) -> Mapping[str, Any]:
-    """Returns all that a rule may test, by name."""
+def facts(features: CurveFeatures, context: ScanContext, *, shape: str | None = None) -> Mapping[str, Any]:
+    """Returns all that a rule may test, by name.
+
+    Args:
+        features: Numbers of the curve.
+        context: What is known of the run.
+        shape: The verdict, where there is one already: it is surer than any single number of the curve.
+    """
     of_curve = {item.name: getattr(features, item.name) for item in dataclasses.fields(features)}
     of_run = {name: getattr(context, name) for name in CONTEXT_MEASURES}
-    return of_run | of_curve | dataclasses.asdict(_derive(features, context))
+    return of_run | of_curve | dataclasses.asdict(_derive(features, context)) | {"shape": shape}
 
 
 def _derive(features: CurveFeatures, context: ScanContext) -> Derived:

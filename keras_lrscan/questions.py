@@ -137,7 +137,7 @@ QUESTIONS: tuple[Question, ...] = (
         asks="Why are there two dips?",
         answers=(
             Answer(
-                when=(Condition("num_valleys", ">=", 2),),
+                when=(Condition("shape", "==", "several-valleys"),),
                 says="At the first hill training broke. What came after is a model that was thrown somewhere else. "
                 "Trust the first dip.",
             ),
