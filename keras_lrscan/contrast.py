@@ -252,8 +252,8 @@ MEANINGS: tuple[Meaning, ...] = (
     ),
     Meaning(
         frozenset({"breaks-alike"}),
-        "Both break at about the same rate, so that limit comes from architecture, data and optimizer, not from the "
-        "start.",
+        "As far as this test can tell, both break at the same rate, so that limit comes from architecture, data and "
+        "optimizer, not from the start.",
     ),
     Meaning(
         frozenset({"breaks-sooner"}),
