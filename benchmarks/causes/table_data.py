@@ -172,7 +172,7 @@ IMBALANCE = (
 NAN_IN_DATA = (
     Condition(
         name="nan-in-data/titanic-missing-ages-adam",
-        says="A few ages are missing; without XLA, TensorFlow's ReLU turns NaN into 0, so the loss stays finite.",
+        says="A few ages are missing. TensorFlow's ReLU turns NaN into 0 on a CPU, so the loss stays finite.",
         data="titanic",
         changes=(("missing", 8, 1, NAN),),
         model=("mlp", {"units": (16,)}),

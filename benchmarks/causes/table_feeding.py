@@ -202,12 +202,12 @@ SMALL_BATCHES = (
         fit={"batch_size": 2},
     ),
     Condition(
-        name="small-batches/fashion-4-cnn-momentum",
-        says="Batches of four pictures.",
+        name="small-batches/fashion-2-cnn-momentum",
+        says="Batches of two pictures.",
         data="fashion",
-        model=("cnn", {}),
+        model=("cnn", {"pool": "flat"}),
         optimizer=("SGD", {"momentum": 0.9}),
-        fit={"batch_size": 4},
+        fit={"batch_size": 2},
     ),
     Condition(
         name="small-batches/titanic-2-rmsprop",

@@ -18,7 +18,7 @@ AVERAGED = (
         name="averaging/fashion-ktrain-momentum",
         says="ktrain's record: a moving average of the running mean.",
         data="fashion",
-        model=("cnn", {}),
+        model=("cnn", {"pool": "flat"}),
         optimizer=("SGD", {"momentum": 0.9}),
         record="ktrain",
     ),
