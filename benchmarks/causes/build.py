@@ -72,7 +72,7 @@ def from_dataset(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], 
 
 def from_filter(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """A tf.data pipeline whose length is not known, since it filters."""
-    kept = _slices(data).filter(lambda x, y: keras.ops.isfinite(y[..., 0]) if y.shape else y >= 0)  # noqa: ARG005
+    kept = _slices(data).filter(lambda x, y: y >= 0)  # noqa: ARG005
     return (kept.shuffle(len(data.x)).batch(options.pop("batch_size", BATCH_SIZE)),), options
 
 

@@ -194,7 +194,7 @@ NAN_IN_DATA = (
         changes=(("missing targets", 30, -1),),
         model=("mlp", {"units": (96,)}),
         optimizer=("RMSprop", {}),
-        compile={"jit_compile": "auto"},
+        compile={"jit_compile": True},
     ),
     Condition(
         name="nan-in-data/bikes-missing-target-adamw",
@@ -241,7 +241,7 @@ NAN_IN_DATA = (
         changes=(("counted from", 1),),
         model=("rnn", {}),
         optimizer=("Adam", {}),
-        compile={"jit_compile": "auto"},
+        compile={"jit_compile": True},
     ),
 )
 
