@@ -57,6 +57,8 @@ def main() -> None:
     for page, start in enumerate(range(0, len(drawn), ROWS * COLUMNS)):
         figure = Figure(figsize=(20, 21), layout="constrained")
         axes = figure.subplots(ROWS, COLUMNS).ravel()
+        for ax in axes[len(drawn) - start :]:
+            ax.set_axis_off()
         for ax, (one, file) in zip(axes, drawn[start : start + ROWS * COLUMNS], strict=False):
             draw(ax, one, file)
         figure.savefig(options.folder / f"page{page}.png", dpi=60)

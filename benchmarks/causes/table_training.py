@@ -12,7 +12,7 @@ COLLAPSE = (
         model=("mlp", {"units": (48, 48, 48, 48)}),
         optimizer=("Adam", {}),
         fit={"batch_size": 64},
-        scan={"num_steps": 200},
+        scan={"stop_on_divergence": False, "num_steps": 200},
     ),
     Condition(
         name="collapse/letters-deep-relu-adamw",
@@ -21,7 +21,7 @@ COLLAPSE = (
         model=("mlp", {"units": (64, 64, 64, 64)}),
         optimizer=("AdamW", {}),
         fit={"batch_size": 64},
-        scan={"num_steps": 200, "end_lr": 1.0},
+        scan={"stop_on_divergence": False, "num_steps": 200, "end_lr": 1.0},
     ),
     Condition(
         name="collapse/mnist-deep-relu-momentum",
@@ -30,7 +30,7 @@ COLLAPSE = (
         model=("mlp", {"units": (64, 64, 64, 64)}),
         optimizer=("SGD", {"momentum": 0.9}),
         fit={"batch_size": 64},
-        scan={"num_steps": 200},
+        scan={"stop_on_divergence": False, "num_steps": 200},
     ),
     Condition(
         name="collapse/vowels-convolution-adam",
@@ -38,7 +38,7 @@ COLLAPSE = (
         data="vowels",
         model=("cnn", {"filters": (16, 16, 16), "pool": "flat"}),
         optimizer=("Adam", {}),
-        scan={"num_steps": 200, "end_lr": 1.0},
+        scan={"stop_on_divergence": False, "num_steps": 200, "end_lr": 1.0},
     ),
     Condition(
         name="collapse/satellite-deep-relu-nadam",
@@ -47,7 +47,7 @@ COLLAPSE = (
         model=("mlp", {"units": (48, 48, 48, 48, 48)}),
         optimizer=("Nadam", {}),
         fit={"batch_size": 64},
-        scan={"num_steps": 200, "end_lr": 1.0},
+        scan={"stop_on_divergence": False, "num_steps": 200, "end_lr": 1.0},
     ),
     Condition(
         name="collapse/fashion-cnn-nadam",
@@ -56,7 +56,7 @@ COLLAPSE = (
         model=("cnn", {"filters": (16, 16, 16), "pool": "flat"}),
         optimizer=("Nadam", {}),
         fit={"batch_size": 64},
-        scan={"num_steps": 200, "end_lr": 1.0},
+        scan={"stop_on_divergence": False, "num_steps": 200, "end_lr": 1.0},
     ),
 )
 
