@@ -14,7 +14,7 @@ from keras_lrscan.backbones import backbone_of
 from keras_lrscan.callback import LRScan
 from keras_lrscan.host import Host
 from keras_lrscan.layer_facts import layer_facts
-from tests.hosts import IS_TF_KERAS, classifier, compiled, digits
+from tests.hosts import IS_TF_KERAS, array_of, classifier, compiled, digits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,7 +101,7 @@ def test_initial_values_that_are_not_zero_are_no_sign_of_training(keras: Any) ->
     model = keras.Model(inputs, layers.Dense(2, bias_initializer=constant)(hidden))
     facts = told(model)
     assert (facts["num_layers"], facts["num_used_layers"], facts["num_dropout_layers"]) == (3, 0, 1)
-    model.layers[1].set_weights([array + 0.1 for array in map(np.array, model.layers[1].get_weights())])
+    model.layers[1].set_weights([array_of(variable) + 0.1 for variable in model.layers[1].weights])
     assert told(model)["num_used_layers"] == 1
 
 

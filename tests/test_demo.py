@@ -57,7 +57,7 @@ def test_a_trained_digits_classifier_is_told_to_be_already_good(
     assert scan.analysis.verdict.start_state == "better-than-chance"
     text = " ".join(scan.analysis.explain().split())
     assert "already good" in text
-    assert "It is not overfitting." in text
+    assert "It is not overfitting" in text
 
 
 def test_the_verdict_is_printed_without_a_handle(
