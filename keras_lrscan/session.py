@@ -226,9 +226,10 @@ class Session:
         if self.recorder is not None:
             stopped = requested or bool(self.host.model.stop_training)
             self.recorder.end(StopReason.INTERRUPTED if stopped else StopReason.OUT_OF_BATCHES)
-        self._note_movement()
-        self.context = describe_labels(self.host, self.context, list(self.recorder.losses if self.recorder else ()))
-        self.restore()
+        try:
+            self._note_outcome()
+        finally:
+            self.restore()
         if requested:
             msg = "The scan was interrupted; the model is as it was before."
             raise KeyboardInterrupt(msg)
@@ -248,13 +249,13 @@ class Session:
                 undo.pop()()
             self._on_end()
 
-    def _note_movement(self) -> None:
-        """Notes how far the weights moved; not under averages of weights, which Keras has put in their place by now."""
-        model, grip = self.host.model, self._grip
-        has_points = self.recorder is not None and self.recorder.num_points > 0
-        if grip is not None and has_points and not keeps_averages(model.optimizer):
+    def _note_outcome(self) -> None:
+        """Notes how far the weights moved, unless Keras has put averages in their place, and what flat losses ask."""
+        losses = () if self.recorder is None else self.recorder.losses
+        self.context = describe_labels(self.host, self.context, losses)
+        if self._grip is not None and losses and not keeps_averages(self.host.model.optimizer):
             self.host.sync()
-            change, still = movement(grip.snapshot.pairs(model.trainable_variables))
+            change, still = movement(self._grip.snapshot.pairs(self.host.model.trainable_variables))
             self.context = dataclasses.replace(self.context, weight_change=change, still_share=still)
 
     def _put_back(self, functions: dict[str, Any]) -> None:
@@ -345,6 +346,5 @@ class Session:
 
     def _replace(self, name: str, value: Any) -> None:  # noqa: ANN401
         """Sets an attribute of this one model, over the method of its class."""
-        model = self.host.model
-        setattr(model, name, value)
-        self._undo.append(lambda: delattr(model, name))
+        setattr(self.host.model, name, value)
+        self._undo.append(lambda: delattr(self.host.model, name))

@@ -199,3 +199,16 @@ def test_a_step_that_fails_on_jax_leaves_living_arrays(keras: Any) -> None:
         model.fit(*digits(), epochs=3, verbose=0, callbacks=[Nasty(), recorder])
     recorder.restore()
     assert same_bits(before, state(model))
+
+
+def test_the_model_is_put_back_when_a_look_at_the_data_fails(keras: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> None:
+        raise BrokenDataError
+
+    model = used_model(keras)
+    before = state(model)
+    monkeypatch.setattr("keras_lrscan.session.describe_labels", fails)
+    recorder = scan_of(model, *digits(256))
+    assert isinstance(vars(recorder)["error"], BrokenDataError)
+    assert len(recorder.curve) > 1
+    assert same_bits(before, state(model))
