@@ -14,7 +14,7 @@ from keras_lrscan._version import __version__
 from keras_lrscan.cause import CauseStatus, Finding
 from keras_lrscan.causes import find_causes
 from keras_lrscan.curve import LRCurve, read_json_object
-from keras_lrscan.errors import InvalidCurveError
+from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
 from keras_lrscan.explain import explain, summarize
 from keras_lrscan.facts import facts
 from keras_lrscan.features import (
@@ -220,25 +220,29 @@ class Analysis:
         Path(path).write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def analyze(curve: LRCurve, *, smoother: str = "spline") -> Analysis:
+def analyze(curve: LRCurve, *, smoother: str = "spline", num_copies: int = NUM_COPIES) -> Analysis:
     """Reads a curve: smooths it, finds its landmarks, names its shape and likely causes, and suggests rates.
 
     Args:
         curve: The recorded curve.
         smoother: String. One of `"spline"` and `"local"`, which do not lag, and `"ema"`, which does.
+        num_copies: Integer, at least 1. Noise-resampled copies that vote on the confidence; fewer are quicker.
 
     Returns:
         An `Analysis`. A curve that cannot be read is not an error: its shape says so and its suggestion is `None`.
 
     Raises:
-        InvalidOptionError: If `smoother` is unknown.
+        InvalidOptionError: If `smoother` is unknown or there would be no copy.
     """
+    if num_copies < 1:
+        msg = f"Argument `num_copies` must be an integer of at least 1. Received: num_copies={num_copies!r}."
+        raise InvalidOptionError(msg)
     readable = trim(curve, reference=reference_loss(curve))
     fit = Fit.of(readable, method=smoother)
     smoothed = smooth(readable, method=smoother) if fit is None else fit.smoothed()
     landmarks, features = _measured(readable, smoothed)
     tested = facts(features, curve.context)
-    copies = [_measured(thinned, copy) for thinned, copy in _copies(readable, smoothed, fit)]
+    copies = [_measured(thinned, copy) for thinned, copy in _copies(readable, smoothed, fit, num_copies)]
     verdict = classify(tested, copies=[facts(copy, curve.context) for _, copy in copies])
     landmarks = with_ranges(landmarks, [marks for marks, _ in copies])
     findings, excluded = find_causes(facts(features, _with_averages_recognised(curve), shape=verdict.shape))
@@ -281,7 +285,9 @@ def _with_averages_recognised(curve: LRCurve) -> ScanContext:
     return dataclasses.replace(context, averaging=seen.averaging or "of an unknown kind") if seen.averaged else context
 
 
-def _copies(curve: LRCurve, smoothed: SmoothedCurve, fit: Fit | None) -> Iterator[tuple[LRCurve, SmoothedCurve]]:
+def _copies(
+    curve: LRCurve, smoothed: SmoothedCurve, fit: Fit | None, num_copies: int
+) -> Iterator[tuple[LRCurve, SmoothedCurve]]:
     """Yields copies of the curve's smooth line, each with the points of the curve that it stands at."""
     every = slice(None, None, 1 + len(curve) // MAX_COPY_POINTS)
     thinned = dataclasses.replace(curve, lr=curve.lr[every], loss=curve.loss[every])
@@ -290,7 +296,7 @@ def _copies(curve: LRCurve, smoothed: SmoothedCurve, fit: Fit | None) -> Iterato
     if fit is None:
         yield curve, smoothed
         return
-    for copy in fit.copies(NUM_COPIES):
+    for copy in fit.copies(num_copies):
         yield thinned, copy
 
 

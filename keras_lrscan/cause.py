@@ -7,12 +7,12 @@ that holds. So the numbers that order the findings are the very ones that the ev
 from __future__ import annotations
 
 import math
-import string
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from keras_lrscan.facts import MEASURES
+from keras_lrscan.measures import slots_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,8 +62,7 @@ class Clue:
 
     def sentence(self, facts: Mapping[str, Any]) -> str:
         """Returns the evidence with its numbers filled in."""
-        names = {name for _, name, _, _ in string.Formatter().parse(self.says) if name}
-        known = {name: facts[name] for name in names}
+        known = {name: facts[name] for name in slots_of(self.says)}
         return self.says.format_map(
             {name: "unknown" if value is None else MEASURES[name].show(value) for name, value in known.items()}
         )

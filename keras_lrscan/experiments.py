@@ -94,12 +94,7 @@ def contrast_with_scratch(
         verbose=verbose,
         fit_options=fit_options,
     )
-    fresh = FreshWeights(trials.host, scratch=scratch)
-
-    def start_from_scratch() -> None:
-        fresh.draw(trials.batches[0][0])
-        renew_optimizer(trials.host)
-
+    start_from_scratch = _from_scratch(trials, scratch)
     with trials:
         given = trials.scan(prepare=lambda: renew_optimizer(trials.host))
         anew = trials.scan(prepare=start_from_scratch) if given is not None else None
@@ -112,9 +107,23 @@ def contrast_with_scratch(
     )
 
 
+def _from_scratch(trials: Trials, scratch: Callable[[], Any] | None) -> Callable[[], None]:
+    """Returns what gives the model new weights and an optimizer as it is just after `compile`."""
+    fresh = FreshWeights(trials.host, scratch=scratch)
+
+    def start() -> None:
+        fresh.draw(trials.batches[0][0])
+        renew_optimizer(trials.host)
+
+    return start
+
+
+def _frozen_layers(model: Any) -> list[str]:  # noqa: ANN401
+    return [layer.name for layer in model.layers if layer.weights and not layer.trainable]
+
+
 def _frozen_note(num_frozen: int | None, model: Any) -> list[str]:  # noqa: ANN401
-    frozen = [layer for layer in model.layers if layer.weights and not layer.trainable]
-    if not frozen or not num_frozen:
+    if not num_frozen or not _frozen_layers(model):
         return []
     return ["Frozen layers stayed frozen from scratch too: what learns there stands on random features."]
 
@@ -194,13 +203,7 @@ def repeat_scans(
         verbose=verbose,
         fit_options=fit_options,
     )
-    fresh = FreshWeights(trials.host, scratch=scratch)
-
-    def start_anew() -> None:
-        fresh.draw(trials.batches[0][0])
-        renew_optimizer(trials.host)
-
-    prepare = start_anew if fresh_weights else None
+    prepare = _from_scratch(trials, scratch) if fresh_weights else None
     curves = []
     with trials:
         for number in range(num_scans):
@@ -322,7 +325,7 @@ def _scan_alone(trials: Trials, group: WeightGroup) -> LRCurve | None:
 def _notes_on_groups(found: tuple[WeightGroup, ...], model: Any) -> list[str]:  # noqa: ANN401
     scanned = {id(variable) for group in found for variable in group.variables}
     left = [path_of(variable) for variable in model.trainable_variables if id(variable) not in scanned]
-    frozen = [layer.name for layer in model.layers if layer.weights and not layer.trainable]
+    frozen = _frozen_layers(model)
     return [
         *(
             [f"Trainable weights of no group stood still in each group's scan: {len(left)}, {left[0]} the first."]

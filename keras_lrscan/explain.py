@@ -6,8 +6,6 @@ the tables of causes, `questions` and `words`.
 
 from __future__ import annotations
 
-import string
-import textwrap
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -18,8 +16,9 @@ from keras_lrscan.errors import unknown_option
 from keras_lrscan.facts import facts
 from keras_lrscan.features import StartState, chance_loss, is_classifier
 from keras_lrscan.formulas import formulas
-from keras_lrscan.measures import format_loss, format_lr
+from keras_lrscan.measures import format_loss, format_lr, slots_of
 from keras_lrscan.questions import QUESTIONS, answer
+from keras_lrscan.results import text
 from keras_lrscan.shapes import SHAPE_RULES, Shape
 from keras_lrscan.traits import TRAIT_RULES
 from keras_lrscan.words import with_terms_explained
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
     from keras_lrscan.cause import Finding
 
 __all__ = ["LEVELS", "Section", "explain", "sections", "summarize", "title"]
-
-WIDTH = 88
 
 LEVELS = ("beginner", "expert")
 """For whom a text can be."""
@@ -146,13 +143,8 @@ def explain(analysis: Analysis, *, level: str = "beginner") -> str:
     Raises:
         InvalidOptionError: If `level` is unknown.
     """
-    blocks = [title(analysis)]
-    for section in sections(analysis, level=level):
-        if section.heading:
-            blocks.append("\n".join([section.heading, *(_bullet(sentence) for sentence in section.sentences)]))
-        else:
-            blocks.extend(_paragraph(sentence) for sentence in section.sentences)
-    return "\n\n".join(blocks) + "\n"
+    parts = sections(analysis, level=level)
+    return text(title(analysis), ((section.heading, section.sentences) for section in parts))
 
 
 def summarize(analysis: Analysis) -> str:
@@ -265,16 +257,5 @@ def _as_it_is(sentence: str) -> str:
 def _fill(sentences: Iterable[str], slots: Mapping[str, str]) -> Iterable[str]:
     """Yields the sentences whose slots are all known, filled."""
     for sentence in sentences:
-        needed = {name for _, name, _, _ in string.Formatter().parse(sentence) if name is not None}
-        if needed <= set(slots):
+        if slots_of(sentence) <= set(slots):
             yield sentence.format_map(slots).strip()
-
-
-def _paragraph(text: str) -> str:
-    return textwrap.fill(text, WIDTH, break_on_hyphens=False, break_long_words=False)
-
-
-def _bullet(text: str) -> str:
-    return textwrap.fill(
-        text, WIDTH, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False, break_long_words=False
-    )

@@ -49,10 +49,10 @@ def facts(features: CurveFeatures, context: ScanContext, *, shape: str | None = 
     """
     of_curve = {item.name: getattr(features, item.name) for item in dataclasses.fields(features)}
     of_run = {name: getattr(context, name) for name in CONTEXT_MEASURES}
-    return of_run | of_curve | dataclasses.asdict(_derive(features, context)) | {"shape": shape}
+    return of_run | of_curve | dataclasses.asdict(_derive(features, context, shape))
 
 
-def _derive(features: CurveFeatures, context: ScanContext) -> Derived:
+def _derive(features: CurveFeatures, context: ScanContext, shape: str | None) -> Derived:
     seen = None if context.batch_size is None else features.num_points * context.batch_size
     samples = context.num_samples
     params, share = None, context.majority_share
@@ -69,6 +69,7 @@ def _derive(features: CurveFeatures, context: ScanContext) -> Derived:
         clip=min((size for size in clips if size is not None), default=None),
         lowest_ratio=None if start is None else start - features.fall,
         first_batches_alike=None if samples is not None or share is None else share == 1.0,
+        shape=shape,
         drawn_average=context.averaging or context.undone_averaging,
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import string
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from keras_lrscan.causes import CAUSES
 from keras_lrscan.errors import InvalidOptionError
 from keras_lrscan.facts import MEASURES
+from keras_lrscan.measures import slots_of
 from keras_lrscan.shapes import SHAPE_RULES
 from keras_lrscan.traits import TRAIT_RULES
 
@@ -108,8 +108,7 @@ def _cause(cause: Cause) -> tuple[str, Mapping[str, Sequence[str]]]:
 
 def _plain(sentence: str) -> str:
     """Returns the sentence with words in the place of its slots."""
-    named = {name for _, name, _, _ in string.Formatter().parse(sentence) if name}
-    words = {name: f"*{SLOT_WORDS[name]}*" if SLOT_WORDS[name] else "" for name in named}
+    words = {name: f"*{SLOT_WORDS[name]}*" if SLOT_WORDS[name] else "" for name in slots_of(sentence)}
     return sentence.format_map(words).strip()
 
 

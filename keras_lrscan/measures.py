@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import string
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["LOSS", "RATE", "RATIO", "Measure", "format_loss", "format_lr", "measured", "measures_of"]
+__all__ = ["LOSS", "RATE", "RATIO", "Measure", "format_loss", "format_lr", "measured", "measures_of", "slots_of"]
 
 RATE, LOSS, RATIO = "rate", "loss", "ratio"
 """Forms of numbers that are rates, losses, and ratios of two losses."""
@@ -38,6 +39,15 @@ class Measure:
             return FORMATS[self.form](value)
         text = self.form.format(value)
         return f"{float(text):,.0f}" if "e+" in text and abs(value) < LARGEST_PLAIN else text
+
+
+def slots_of(sentence: str) -> frozenset[str]:
+    """Returns the names in braces that a sentence waits for.
+
+    >>> sorted(slots_of("from {low} to {high}"))
+    ['high', 'low']
+    """
+    return frozenset(name for _, name, _, _ in string.Formatter().parse(sentence) if name)
 
 
 def measured(words: str, form: str = "{:.2g}", default: Any = None) -> Any:  # noqa: ANN401 - as `dataclasses.field`

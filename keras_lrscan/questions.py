@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from keras_lrscan.features import StartState
+from keras_lrscan.measures import slots_of
 from keras_lrscan.rules import FALLS, NO_FALL, NO_RISE, RISES, Condition
 
 if TYPE_CHECKING:
@@ -58,13 +59,9 @@ def answer(question: Question, facts: Mapping[str, Any], slots: Mapping[str, str
         slots: Words and numbers to fill in.
     """
     for choice in question.answers:
-        if all(condition.holds(facts) for condition in choice.when) and _slots_of(choice.says) <= set(slots):
+        if all(condition.holds(facts) for condition in choice.when) and slots_of(choice.says) <= set(slots):
             return choice.says.format_map(slots)
     return None
-
-
-def _slots_of(text: str) -> set[str]:
-    return {part.split("}")[0] for part in text.split("{")[1:]}
 
 
 QUESTIONS: tuple[Question, ...] = (

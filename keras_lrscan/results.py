@@ -1,4 +1,4 @@
-"""What the results of experiments have in common: JSON and words."""
+"""What all results have in common: text under headings; those of experiments, JSON as well."""
 
 from __future__ import annotations
 

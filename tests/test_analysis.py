@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 import keras_lrscan
-from keras_lrscan import Analysis, InvalidCurveError, LRCurve, analyze, load
+from keras_lrscan import Analysis, InvalidCurveError, InvalidOptionError, LRCurve, analyze, load
 from keras_lrscan.shapes import Shape
 from keras_lrscan.synthetic import synthetic_curve
 from tests.strategies import any_curves
@@ -73,3 +73,10 @@ def test_a_curve_too_short_to_read_is_a_verdict_and_no_error(loss: list[float]) 
 def test_a_reading_does_not_depend_on_chance() -> None:
     curve = synthetic_curve("u-shaped", noise=0.1)
     assert analyze(curve).to_dict() == analyze(curve).to_dict()
+
+
+def test_fewer_copies_vote_when_asked_and_none_is_refused() -> None:
+    curve = synthetic_curve("u-shaped")
+    assert round(analyze(curve, num_copies=3).verdict.confidence * 3, 9) in {0, 1, 2, 3}
+    with pytest.raises(InvalidOptionError, match="Argument `num_copies` must be an integer of at least 1"):
+        analyze(curve, num_copies=0)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from keras_lrscan import analysis
 from keras_lrscan.causes import CAUSES
 from tests import hosts
 
@@ -21,11 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FOLDER = Path(__file__).parents[1] / "benchmarks" / "causes"
-
-
-@pytest.fixture(autouse=True)
-def _copies_are_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(analysis, "NUM_COPIES", analysis.NUM_COPIES)  # scoring lowers it, in this process too
 
 
 @pytest.fixture(scope="module", name="zoo")

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 from conditions import HEALTHY, all_conditions, set_aside
 from run import SCANS
 
-from keras_lrscan import LRCurve, analysis, analyze
+from keras_lrscan import LRCurve, analyze
+from keras_lrscan.analysis import NUM_COPIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -70,8 +71,7 @@ def read(path: Path) -> list[tuple[str, int, dict[str, Any]]]:
 def score(item: tuple[str, int, dict[str, Any]], *, copies: int) -> Scored:
     """Reads one scan."""
     name, seed, scan = item
-    analysis.NUM_COPIES = copies
-    reading = analyze(LRCurve.from_dict(scan))
+    reading = analyze(LRCurve.from_dict(scan), num_copies=copies)
     findings = reading.findings
     return Scored(
         condition=name,
@@ -145,7 +145,7 @@ def main() -> None:
     parser.add_argument("--set-aside", action="store_true", help="print the part that no rule was set on")
     parser.add_argument("--each", action="store_true", help="print every scan of which the cause was missed")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
-    parser.add_argument("--copies", type=int, default=analysis.NUM_COPIES, help="copies that vote on the shape")
+    parser.add_argument("--copies", type=int, default=NUM_COPIES, help="copies that vote on the shape")
     parser.add_argument("--json", type=Path, help="write what was found on every scan to this file")
     options = parser.parse_args()
     kept = [item for item in read(options.scans) if (item[0] in set_aside()) == options.set_aside]

@@ -22,7 +22,7 @@ from race_runs import BLOCK, PEAK, RACES, RUNS
 from regret import Regret
 from score import GOOD, RESULTS, ROLES, as_scanned, context_of
 
-from keras_lrscan import analysis, analyze, standings
+from keras_lrscan import analyze, standings
 from keras_lrscan.suggest import Role
 
 if TYPE_CHECKING:
@@ -161,11 +161,10 @@ def play(course: Course, plan: Plan, role: str, suggested: float, begin: int, *,
 def course_of(item: tuple[Mapping[str, Any], Array, Array, Mapping[str, Any]]) -> Course:
     """Reads the scans of a task."""
     about, lr, scans, arrays = item
-    analysis.NUM_COPIES = 3
     suggested: dict[str, list[float]] = {role: [] for role in ROLES}
     for loss in scans:
         with np.errstate(all="ignore"):
-            found = analyze(as_scanned(lr, np.asarray(loss, float), context_of(about, lr)))
+            found = analyze(as_scanned(lr, np.asarray(loss, float), context_of(about, lr)), num_copies=3)
         for role in ROLES:
             suggested[role].append(math.log10(found.suggest(role=role).lr or about["default_lr"]))
     return Course(

@@ -53,12 +53,11 @@ def middle_of(about: Mapping[str, Any], lr: Array, scans: Array) -> float:
     """Returns the middle of the constant rates to run: the median of what the scans of a task suggest."""
     from score import as_scanned, context_of  # noqa: PLC0415 - merging needs no analysis
 
-    from keras_lrscan import analysis, analyze  # noqa: PLC0415
+    from keras_lrscan import analyze  # noqa: PLC0415
 
-    analysis.NUM_COPIES = 3
     with np.errstate(all="ignore"):
         curves = [as_scanned(lr, np.asarray(loss, float), context_of(about, lr)) for loss in scans]
-        rates = [analyze(curve).suggestion.lr or about["default_lr"] for curve in curves]
+        rates = [analyze(curve, num_copies=3).suggestion.lr or about["default_lr"] for curve in curves]
     return float(10.0 ** (round(PER_DECADE * float(np.median(np.log10(rates)))) / PER_DECADE))
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from score import GOOD, RESULTS, ROLES, _regret, as_scanned, context_of
 
-from keras_lrscan import analysis, analyze
+from keras_lrscan import analyze
 from keras_lrscan.ranges import RangeKind
 
 if TYPE_CHECKING:
@@ -47,9 +47,8 @@ GROUPS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
 def read(item: tuple[int, Mapping[str, Any], Array, Array]) -> dict[str, Any]:
     """Returns the ranges that one scan gives, by name, and what the curve shows."""
     at, task, lr, loss = item
-    analysis.NUM_COPIES = 8
     with np.errstate(all="ignore"):
-        found = analyze(as_scanned(lr, loss, context_of(task, lr)))
+        found = analyze(as_scanned(lr, loss, context_of(task, lr)), num_copies=8)
     ranges: dict[str, Ends] = {"1e-5 to 1e-1": USUAL}
     for kind in RangeKind:
         one = found.search_range(kind=kind)

@@ -29,7 +29,8 @@ import numpy as np
 from peers import FIXED, PEERS, own_rates
 from regret import Regret
 
-from keras_lrscan import LRCurve, ScanContext, StopReason, analysis, analyze
+from keras_lrscan import LRCurve, ScanContext, StopReason, analyze
+from keras_lrscan.analysis import NUM_COPIES
 from keras_lrscan.ramp import ExponentialRamp
 from keras_lrscan.recorder import Recorder
 from keras_lrscan.suggest import SUGGESTION_METHODS, Role
@@ -132,14 +133,15 @@ def as_scanned(lr: Array, loss: Array, context: ScanContext) -> LRCurve:
 
 
 def all_suggestions(
-    task: Mapping[str, Any], lr: Array, loss: Array, *, with_context: bool
+    task: Mapping[str, Any], lr: Array, loss: Array, *, with_context: bool, copies: int = NUM_COPIES
 ) -> dict[tuple[str, str], Suggested]:
     """Returns every method's suggestion on one scan, by method and role."""
     default_lr, rates = float(task["default_lr"]), own_rates(lr)
     found = {name: Suggested(lr=rate(default_lr)) for name, rate in FIXED.items()}
     found |= {name: Suggested(lr=peer(rates, loss)) for name, peer in PEERS.items()}
     suggested = {(name, role): value for name, value in found.items() for role in ROLES}
-    reading = analyze(as_scanned(lr, loss, context_of(task, lr) if with_context else ScanContext()))
+    context = context_of(task, lr) if with_context else ScanContext()
+    reading = analyze(as_scanned(lr, loss, context), num_copies=copies)
     for method in SUGGESTION_METHODS:
         for role in ROLES:
             ours = reading.suggest(method=method, role=role)
@@ -168,9 +170,8 @@ def score(suggested: Suggested, regret: Regret, *, task: int, default_lr: float)
 def _suggest(
     item: tuple[Mapping[str, Any], Array, Array], *, with_context: bool, copies: int
 ) -> dict[tuple[str, str], Suggested]:
-    analysis.NUM_COPIES = copies
     with np.errstate(all="ignore"):  # the tools' arithmetic on diverged losses is part of what they do
-        return all_suggestions(*item, with_context=with_context)
+        return all_suggestions(*item, with_context=with_context, copies=copies)
 
 
 def score_all(
@@ -280,7 +281,7 @@ def main() -> None:
     parser.add_argument(
         "--copies",
         type=int,
-        default=analysis.NUM_COPIES,
+        default=NUM_COPIES,
         help="copies of each curve that vote on its confidence; few are much faster, for a look while at work",
     )
     parser.add_argument("--markdown", action="store_true", help="print tables for a page")
