@@ -27,6 +27,7 @@ __all__ = [
     "parts_of",
     "range_of",
     "run_share",
+    "serial_correlation",
     "thinned",
 ]
 
@@ -163,6 +164,34 @@ def run_share(labels: Array) -> float | None:
         return None
     expected = float(((counts / counts.sum()) ** 2).sum())
     return max(0.0, (float((first == second).mean()) - expected) / (1 - expected))
+
+
+def serial_correlation(amounts: Array) -> float | None:
+    """Returns how alike neighbours are: 0 in a random order, close to 1 where amounts are sorted or follow each other.
+
+    One minus half of von Neumann's ratio, the mean square of the steps over the variance; below zero it counts as 0.
+    `None` where all amounts are alike.
+
+    Args:
+        amounts: The amounts in the order of the data. Array of shape `(n, ...)`.
+
+    References:
+        von Neumann (1941), "Distribution of the ratio of the mean square successive difference to the variance".
+
+    Example:
+    >>> round(serial_correlation(np.arange(1000.0)), 3), serial_correlation(np.tile([0.0, 1.0], 500))
+    (1.0, 0.0)
+    """
+    if len(amounts) < MIN_ROWS:
+        return None
+    at = even_rows(len(amounts) - 1, MAX_NUMBERS // max(1, amounts[0].size))
+    first, second = (part.reshape(len(at), -1).astype(np.float64) for part in (amounts[at], amounts[at + 1]))
+    finite = np.isfinite(first).all(1) & np.isfinite(second).all(1)
+    first, second = first[finite], second[finite]
+    variance = float(first.var(axis=0).sum()) if len(first) else 0.0
+    if variance <= 0:
+        return None
+    return max(0.0, 1 - float(np.square(second - first).sum(axis=1).mean()) / (2 * variance))
 
 
 def _extremes(array: Array) -> tuple[float, float]:

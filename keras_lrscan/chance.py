@@ -16,8 +16,9 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from keras_lrscan.arrays import even_rows
+from keras_lrscan.loss_sums import SAMPLES, adds_up
 from keras_lrscan.randomness import RandomStates
-from keras_lrscan.targets import CLOSED_FORM, UnknownTargetError, loss_function_name, loss_setting, targets
+from keras_lrscan.targets import UnknownTargetError, loss_function_name, loss_setting, targets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -41,7 +42,8 @@ MAX_COUNTED = 1_000_000
 """Labels that are counted; of more, as many are taken at even distances, with a random place in each."""
 FLOOR = 1e-7
 """Least probability of a class in logits, Keras's own."""
-
+DEFAULT_BATCH_SIZE = 32
+"""Keras's own, where `fit` is not told."""
 FREQUENCIES, TARGETS = "label frequencies", "best constant for the targets"
 
 
@@ -53,11 +55,14 @@ class Chance:
         loss: Loss of the best constant prediction, without regularisation, in the unit of the loss; `None` where it is
             not known.
         source: How it was found; `None` where it is not known.
+        adds_up: What a loss that is not Keras's own sums over, `"samples"`, `"outputs"` or `"nothing"`; `None` where it
+            is not known, and for several outputs.
         note: Why the labels, which are there, did not tell; `None` where they did, or where there are none to look at.
     """
 
     loss: float | None = None
     source: str | None = None
+    adds_up: str | None = None
     note: str | None = None
 
 
@@ -79,7 +84,7 @@ def chance_of_labels(host: Host, given: Mapping[str, Any]) -> Chance:
 
     Args:
         host: The host and its model, built.
-        given: `"y"` and, where they are, `"sample_weight"` and `"class_weight"`, as `fit` takes them.
+        given: `"y"` and, where they are, `"sample_weight"`, `"class_weight"` and `"batch_size"`, as `fit` takes them.
     """
     if given.get("y") is None or getattr(host.model, "loss", None) is None:
         return Chance()
@@ -94,9 +99,14 @@ def chance_of_labels(host: Host, given: Mapping[str, Any]) -> Chance:
         return Chance(note=f"What guessing costs could not be told from the labels: {why}.")
     finally:
         random.restore()
-    total = math.fsum(target.factor * loss for target, (loss, _) in zip(parts, found, strict=True))
-    sources = {source for _, source in found}
-    return Chance(loss=total, source=sources.pop() if len(sources) == 1 else TARGETS)
+    size = given.get("batch_size") or DEFAULT_BATCH_SIZE
+    total = math.fsum(target.factor * guess.of_batch(size) for target, guess in zip(parts, found, strict=True))
+    sources = {guess.source for guess in found}
+    return Chance(
+        loss=total,
+        source=sources.pop() if len(sources) == 1 else TARGETS,
+        adds_up=found[0].adds_up if len(found) == 1 else None,
+    )
 
 
 def _errors_of_losses() -> tuple[type[Exception], ...]:
@@ -109,29 +119,49 @@ def _errors_of_losses() -> tuple[type[Exception], ...]:
     return (ValueError, TypeError, AttributeError, LookupError, RuntimeError, ArithmeticError, AssertionError, *own)
 
 
-def _best_constant(host: Host, target: Target) -> tuple[float, str]:
-    """Returns the lowest loss of any constant, and how it was found."""
+@dataclass(frozen=True, kw_only=True)
+class _Guess:
+    """The lowest loss of any constant on some samples, how it was found, and what the loss adds up."""
+
+    loss: float
+    num_samples: int
+    source: str
+    adds_up: str | None
+
+    def of_batch(self, size: int) -> float:
+        """Returns the loss on a batch of `size` samples."""
+        return self.loss * size / self.num_samples if self.adds_up == SAMPLES else self.loss
+
+
+def _best_constant(host: Host, target: Target) -> _Guess:
     if _are_codes(target.labels, target.shape):
         labels, weights, constants, scale = _of_codes(target)
         source = FREQUENCIES
     else:
         labels, weights, constants = _of_targets(target)
         source, scale = (FREQUENCIES if _are_distributions(labels) else TARGETS), 1.0
-    loss_at = _evaluator(host, target, labels, weights)
+    loss_of = _loss_function(host, target, labels)
+    loss_at = _evaluator(loss_of, target, labels, weights)
     losses = [loss_at(constant) for constant in constants]
     lowest = min(losses)
     if not math.isfinite(lowest):
         msg = "no constant has a finite loss"
         raise UnknownTargetError(msg)
-    if not _has_closed_form(target):
+    sums = None
+    if not target.has_closed_form:
         best = constants[losses.index(lowest)]
+        sums = _sums_of(loss_of, labels, best)
         lines = _lines(best, constants, beyond=0.5 if target.logits or best.size == 1 else 0.0)
         lowest = min([lowest, *(_lowest_along(loss_at, *line) for line in lines)])
-    return scale * lowest, source
+    return _Guess(loss=scale * lowest, num_samples=len(labels), source=source, adds_up=sums)
 
 
-def _has_closed_form(target: Target) -> bool:
-    return loss_function_name(target.loss) in CLOSED_FORM
+def _sums_of(loss_of: Callable[[Array, Array], Array], labels: Array, constant: Array) -> str | None:
+    """Returns what the loss adds up; `None` where it does not take other numbers of samples or outputs."""
+    try:
+        return adds_up(loss_of, labels, np.broadcast_to(constant, _full(labels, constant)))
+    except _errors_of_losses():
+        return None
 
 
 def _are_codes(labels: Array, shape: tuple[int | None, ...]) -> bool:
@@ -169,7 +199,7 @@ def _of_codes(target: Target) -> tuple[Array, None, list[Array], float]:
     places = (np.arange(num) + 0.5) / num * counts.sum()
     picked = order[np.searchsorted(np.cumsum(counts[order]), places, side="right")]
     prior = counts / counts.sum()
-    constants = [prior] if _has_closed_form(target) else [prior, np.full(classes, 1 / classes)]
+    constants = [prior] if target.has_closed_form else [prior, np.full(classes, 1 / classes)]
     if target.logits:
         constants = [np.log(np.maximum(constant, FLOOR)) for constant in constants]
     ones = (1,) * (target.labels.ndim - 1)
@@ -230,12 +260,23 @@ def _probabilities(mean: Array, *, logits: bool) -> list[Array]:
     return [np.log(kept), np.log(kept / (1 - kept))]
 
 
-def _evaluator(host: Host, target: Target, labels: Array, weights: Array | None) -> Callable[[Array], float]:
-    """Returns the loss as a function of the constant that is predicted."""
+def _loss_function(host: Host, target: Target, labels: Array) -> Callable[[Array, Array], Array]:
+    """Returns the loss as a function of labels and predictions, of arrays."""
     tensor = _tensor_maker(host)
-    integral = host.is_tf_keras and labels.dtype.kind in "iu"
-    call = target.loss.call if _has_closed_form(target) else _compiled(host, target.loss.call)
-    truth = tensor(labels if integral else labels.astype(np.float32))
+    kind = labels.dtype if host.is_tf_keras and labels.dtype.kind in "iu" else np.float32
+    call = target.loss.call if target.has_closed_form else _compiled(host, target.loss.call)
+
+    def loss_of(truth: Array, said: Array) -> Array:
+        values = call(tensor(truth.astype(kind)), tensor(said.astype(np.float32)))
+        return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values, dtype=float)
+
+    return loss_of
+
+
+def _evaluator(
+    loss_of: Callable[[Array, Array], Array], target: Target, labels: Array, weights: Array | None
+) -> Callable[[Array], float]:
+    """Returns the loss as a function of the constant that is predicted."""
     divisor = weights if getattr(target.loss, "reduction", None) == "mean_with_sample_weight" else None
 
     def loss_at(constant: Array) -> float:
@@ -243,8 +284,7 @@ def _evaluator(host: Host, target: Target, labels: Array, weights: Array | None)
         return loss if math.isfinite(loss) else math.inf
 
     def mean_at(constant: Array) -> float:
-        values = call(truth, tensor(np.broadcast_to(constant, _full(labels, constant)).astype(np.float32)))
-        values = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values, dtype=float)
+        values = loss_of(labels, np.broadcast_to(constant, _full(labels, constant)))
         if weights is None or not values.ndim:
             return float(values.mean())
         rows = values.reshape(len(weights), -1).mean(1)

@@ -45,8 +45,10 @@ class ScanContext:
         gradient_accumulation_steps: Batches in one update, where it is set.
         loss_name: Keras's name of the loss, such as `"sparse_categorical_crossentropy"`.
         loss_reduction: How the losses of samples become one, such as `"sum_over_batch_size"` (a mean) or `"sum"`.
+        loss_adds_up: What a loss that the user wrote sums over, `"samples"` or `"outputs"`; `"nothing"` for a mean.
         from_logits: Whether the loss takes the model's output for logits; cross-entropies only.
         output_activation: Activation of the last layer, such as `"softmax"` or `"linear"`.
+        squashed_twice: Whether the output runs through two softmaxes or sigmoids with nothing to learn between them.
         num_outputs: Numbers that the model predicts for one sample.
         num_classes: Number of classes a classifier chooses from.
         chance_loss: Loss of the best constant prediction, in the unit of the loss.
@@ -56,6 +58,10 @@ class ScanContext:
         start_metrics: Metric → its value on the first batch.
         num_samples: Samples in the data that `fit` was given.
         shuffled: Whether `fit` shuffles them.
+        data_seen: What the following was taken from: `"arrays"`, or the `"first batches"` in their order.
+        num_looked_at: Samples that were compared with each other.
+        num_distinct_inputs: Of these, samples whose inputs differ from those of all others.
+        contradicting_share: Of these, the share whose inputs came before with another target.
         input_low: Smallest number in the inputs; only where the inputs are measurements and not, say, word numbers.
         input_high: Largest number in the inputs.
         input_mean: Mean of the inputs.
@@ -70,7 +76,7 @@ class ScanContext:
         majority_share: Share of the most frequent label; classification only.
         bad_labels: Share of labels that are no class of the model; classification only.
         labels_follow_inputs: Whether simple rules foretell labels from inputs better than shuffled labels.
-        label_runs: How far the data are sorted by label: 0 for a random order, 1 for one class after the other.
+        label_runs: How far the data are sorted by label or target: 0 for a random order, 1 for one after the other.
         zero_weight_share: Share of samples whose weight in the loss is zero.
         num_layers: Layers with weights, nested ones included.
         num_frozen_layers: Of these, layers that cannot train.
@@ -84,6 +90,8 @@ class ScanContext:
         precision: Name of the dtype policy, such as `"float32"` or `"mixed_float16"`.
         weight_change: Length of the change of all trainable weights over the scan, as a share of their own length.
         still_share: Share of the trainable scalars that no update of the scan changed.
+        layer_change_ratio: That change, as a share of its own length, of the kernel that moved least over that of the
+            kernel that moved most.
         averaging: How another tool averaged the losses before it stored them; `None` for losses of single batches.
         undone_averaging: How another tool had averaged the losses, where that was undone.
         notes: Sentences on what limits this recording, for the reader of a report.
@@ -107,8 +115,10 @@ class ScanContext:
     gradient_accumulation_steps: int | None = measured("batches in one update", COUNT)
     loss_name: str | None = measured("loss", "{}")
     loss_reduction: str | None = measured("how the losses of samples become one", "{}")
+    loss_adds_up: str | None = measured("what the loss sums over", "{}")
     from_logits: bool | None = measured("whether the loss takes logits", "{}")
     output_activation: str | None = measured("activation of the last layer", "{}")
+    squashed_twice: bool | None = measured("whether two softmaxes or sigmoids follow each other", "{}")
     num_outputs: int | None = measured("numbers predicted for one sample", COUNT)
     num_classes: int | None = measured("classes", COUNT)
     chance_loss: float | None = measured("loss of guessing", LOSS)
@@ -118,6 +128,10 @@ class ScanContext:
     start_metrics: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     num_samples: int | None = measured("samples", COUNT)
     shuffled: bool | None = measured("whether the data are shuffled", "{}")
+    data_seen: str | None = measured("what was seen of the data", "{}")
+    num_looked_at: int | None = measured("samples compared", COUNT)
+    num_distinct_inputs: int | None = measured("different samples among them", COUNT)
+    contradicting_share: float | None = measured("share of samples that came before with another target", SHARE)
     input_low: float | None = measured("smallest input", "{:.3g}")
     input_high: float | None = measured("largest input", "{:.3g}")
     input_mean: float | None = measured("mean of the inputs", "{:.3g}")
@@ -146,6 +160,7 @@ class ScanContext:
     precision: str | None = measured("precision", "{}")
     weight_change: float | None = measured("change of the weights over the scan, as a share of them")
     still_share: float | None = measured("share of trainable weights that never changed", "{:.1%}")
+    layer_change_ratio: float | None = measured("change of the layer that moved least over that of the most", "{:.1g}")
     averaging: str | None = measured("average that the losses were stored as", "{}")
     undone_averaging: str | None = measured("average that was undone", "{}")
     notes: tuple[str, ...] = ()

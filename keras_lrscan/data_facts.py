@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_lrscan.arrays import Range, array_of, nonfinite_share, parts_of, range_of
+from keras_lrscan.duplicates import duplicate_facts
 from keras_lrscan.label_facts import label_facts
 from keras_lrscan.label_ties import labels_follow_inputs
 from keras_lrscan.settings import compiled_losses, loss_name
@@ -83,6 +84,7 @@ def array_facts(host: Host, given: Given) -> dict[str, Any]:
     return {
         "nonfinite_inputs": nonfinite_share(inputs),
         "nonfinite_targets": nonfinite_share(targets),
+        **duplicate_facts(inputs, targets),
         **_input_facts(host.model, given.x),
         **(_label_facts(host, targets[0]) if len(targets) == 1 else {}),
         "zero_weight_share": _zero_weight_share(given, targets),

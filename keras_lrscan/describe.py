@@ -15,7 +15,7 @@ from keras_lrscan.settings import loss_name, loss_settings, optimizer_settings
 from keras_lrscan.siblings import fit_frame
 from keras_lrscan.sources import shuffles_anew, source_facts
 from keras_lrscan.targets import loss_weights
-from keras_lrscan.topology import num_outputs, output_activation
+from keras_lrscan.topology import num_outputs, output_activation, squashed_twice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from keras_lrscan.context import ScanContext
+    from keras_lrscan.data_facts import Given
     from keras_lrscan.host import Host
     from keras_lrscan.optimizers import RateControl
 
@@ -62,12 +63,14 @@ def describe(host: Host, control: RateControl, planned: ScanContext) -> ScanCont
         loss_name=name,
         **loss_settings(host),
         output_activation=output_activation(model),
+        squashed_twice=squashed_twice(model),
         num_outputs=num_outputs(host),
         num_classes=_num_classes(model, name),
+        loss_adds_up=chance.adds_up,
         chance_loss=chance.loss,
         chance_source=chance.source,
         **source_facts(local),
-        **(array_facts(host, given) if given is not None else {}),
+        **({"data_seen": "arrays", **array_facts(host, given)} if given is not None else {}),
         regularization_loss=host.regularization_loss(),
         **layer_facts(host, control.iterations),
         num_trainable_params=_num_scalars(model.trainable_variables),
@@ -77,16 +80,20 @@ def describe(host: Host, control: RateControl, planned: ScanContext) -> ScanCont
     )
 
 
-def describe_labels(host: Host, context: ScanContext, losses: Sequence[float]) -> ScanContext:
+def describe_labels(
+    host: Host, context: ScanContext, losses: Sequence[float], seen: Given | None = None
+) -> ScanContext:
     """Returns `context` with whether labels can be told from inputs, where the loss of a scan hardly fell.
 
     Args:
         host: The host and its model.
         context: What is known.
         losses: The losses of single batches.
+        seen: What was seen of the data, where `fit` was given no arrays.
     """
     frame = fit_frame()
     given = given_to_fit(frame.f_locals) if frame is not None else None
+    given = seen if given is None else given
     finite = np.asarray(losses)[np.isfinite(losses)]
     if (
         given is None

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_lrscan.arrays import array_of, mapped, parts_of, thinned
+from keras_lrscan.arrays import array_of, even_rows, mapped, parts_of, thinned
+from keras_lrscan.chance import chance_of_labels
 from keras_lrscan.data_facts import Given, array_facts
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ MAX_SAMPLES = 512
 """No more batches are looked at when there are as many samples, or batches, as this."""
 MAX_KEPT = 50_000
 """Numbers that are kept of each part of a batch."""
+IN_ORDER = 0.2
+"""Labels that are sorted as far as this in the first batches do not tell how frequent they are in all."""
+FEWEST_LABELS = 10
+"""Labels for each class that tell how frequent the classes are."""
 
 
 class FirstBatches:
@@ -48,6 +53,7 @@ class FirstBatches:
         self._samples = 0
         self._is_done = host.strategy is not None
         self._has_metrics = False
+        self.given: Given | None = None
 
     def look(self, context: ScanContext, args: tuple[Any, ...]) -> tuple[ScanContext, tuple[Any, ...]]:
         """Looks at the next batch, unless the data are known.
@@ -68,12 +74,29 @@ class FirstBatches:
             return context, args
         x, y, weight = self._host.library.utils.unpack_x_y_sample_weight(batch)
         self._samples += len(next(iter(parts_of(x)), ()))
-        self._batches.append((mapped(_copy, x), mapped(_copy, y), mapped(_copy, weight)))
+        self._batches.append(_kept(x, y, weight))
         self._is_done = len(self._batches) >= MAX_BATCHES or self._samples >= MAX_SAMPLES
         if not self._is_done and len(self._batches) > 1:
             return context, args
         x, y, weight = (_joined([batch[at] for batch in self._batches]) for at in range(3))
-        return dataclasses.replace(context, **array_facts(self._host, Given(x=x, y=y, sample_weight=weight))), args
+        self.given = Given(x=x, y=y, sample_weight=weight)
+        context = dataclasses.replace(context, data_seen="first batches", **array_facts(self._host, self.given))
+        return (self._with_chance(context) if self._is_done else context), args
+
+    def _with_chance(self, context: ScanContext) -> ScanContext:
+        """Adds what guessing costs by the labels of the first batches, unless they come in an order."""
+        given = self.given
+        if given is None or context.chance_loss is not None or (context.label_runs or 0.0) >= IN_ORDER:
+            return context
+        size = sum(array.size for part in parts_of(given.y) if (array := array_of(part)) is not None)
+        if size < FEWEST_LABELS * (context.num_classes or 1):
+            return context
+        told = {"y": given.y, "sample_weight": given.sample_weight, "batch_size": context.batch_size}
+        chance = chance_of_labels(self._host, told)
+        notes = context.notes if chance.note is None else (*context.notes, chance.note)
+        return dataclasses.replace(
+            context, chance_loss=chance.loss, chance_source=chance.source, loss_adds_up=chance.adds_up, notes=notes
+        )
 
     def metrics(self, context: ScanContext, logs: Mapping[str, Any]) -> ScanContext:
         """Returns `context` with the metrics of the first batch, from the logs after it."""
@@ -121,9 +144,17 @@ def _can_be_made_again(spec: Any) -> bool:  # noqa: ANN401
     return type(spec).__name__ == "TensorSpec" and shape is not None and bool(shape.rank)
 
 
-def _copy(value: Any) -> NDArray[Any] | None:  # noqa: ANN401 - any library's array
-    array = array_of(value)
-    return None if array is None else np.array(thinned(array, MAX_KEPT))
+def _kept(*parts: Any) -> tuple[Any, ...]:  # noqa: ANN401 - nested as the user nests them
+    """Copies the same rows of every array of a batch."""
+    arrays = [array for part in parts_of(list(parts)) if (array := array_of(part)) is not None]
+    length = len(arrays[0]) if arrays else 0
+    rows = even_rows(length, max(1, MAX_KEPT // max((array[0].size for array in arrays), default=1)))
+
+    def copy(value: Any) -> NDArray[Any] | None:  # noqa: ANN401 - any library's array
+        array = array_of(value)
+        return None if array is None else np.array(array[rows] if len(array) == length else thinned(array, MAX_KEPT))
+
+    return tuple(mapped(copy, part) for part in parts)
 
 
 def _joined(batches: list[Any]) -> Any:  # noqa: ANN401 - nested as the user nests them

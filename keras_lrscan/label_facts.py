@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_lrscan.arrays import range_of, run_share, thinned
+from keras_lrscan.arrays import range_of, run_share, serial_correlation, thinned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -69,7 +69,13 @@ def _of_amounts(labels: Array) -> dict[str, Any]:
     found = range_of(labels)
     if found is None:
         return {}
-    return {"target_low": found.low, "target_high": found.high, "target_mean": found.mean, "target_std": found.std}
+    return {
+        "target_low": found.low,
+        "target_high": found.high,
+        "target_mean": found.mean,
+        "target_std": found.std,
+        "label_runs": serial_correlation(labels),
+    }
 
 
 def _runs(loss_name: str, labels: Array) -> float | None:

@@ -14,7 +14,7 @@ from keras_lrscan.first_batches import FirstBatches
 from keras_lrscan.host import Host
 from keras_lrscan.interrupts import InterruptGuard
 from keras_lrscan.meters import make_meter
-from keras_lrscan.movement import movement
+from keras_lrscan.movement import movement_facts
 from keras_lrscan.optimizers import (
     RateControl,
     keeps_averages,
@@ -252,11 +252,11 @@ class Session:
     def _note_outcome(self) -> None:
         """Notes how far the weights moved, unless Keras has put averages in their place, and what flat losses ask."""
         losses = () if self.recorder is None else self.recorder.losses
-        self.context = describe_labels(self.host, self.context, losses)
+        self.context = describe_labels(self.host, self.context, losses, self._first.given)
         if self._grip is not None and losses and not keeps_averages(self.host.model.optimizer):
             self.host.sync()
-            change, still = movement(self._grip.snapshot.pairs(self.host.model.trainable_variables))
-            self.context = dataclasses.replace(self.context, weight_change=change, still_share=still)
+            moved = movement_facts(self._grip.snapshot.pairs(self.host.model.trainable_variables))
+            self.context = dataclasses.replace(self.context, **moved)
 
     def _put_back(self, functions: dict[str, Any]) -> None:
         """Puts the train functions back, and the numbers that tracing changed unless that trace stays in use."""

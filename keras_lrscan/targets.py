@@ -69,6 +69,11 @@ class Target:
     shape: tuple[int | None, ...]
     logits: bool
 
+    @property
+    def has_closed_form(self) -> bool:
+        """Whether the best constant is known without a search."""
+        return loss_function_name(self.loss) in CLOSED_FORM
+
 
 def targets(host: Host, given: Mapping[str, Any]) -> Iterator[Target]:
     """Yields the outputs that have a loss, each with its labels."""

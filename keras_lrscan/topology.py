@@ -14,7 +14,16 @@ if TYPE_CHECKING:
 
     from keras_lrscan.host import Host
 
-__all__ = ["class_names", "first_layers", "num_outputs", "output_activation", "output_layer", "own_weights", "producer"]
+__all__ = [
+    "class_names",
+    "first_layers",
+    "num_outputs",
+    "output_activation",
+    "output_layer",
+    "own_weights",
+    "producer",
+    "squashed_twice",
+]
 
 PASSING = re.compile(
     r"^(InputLayer|Flatten|Reshape|Permute|RepeatVector|Cropping\dD|ZeroPadding\dD|UpSampling\dD|(\w*)Pooling\dD"
@@ -22,6 +31,10 @@ PASSING = re.compile(
     r"|Squeeze|ExpandDims|Transpose|Concatenate)$"
 )
 """Layers, and operations of Keras, that hand on numbers of the size that they are given."""
+MERGING = re.compile(r"^(Average|Maximum|Minimum)$")
+"""Layers that make one tensor of several, with numbers in the range of theirs."""
+SQUASHING = frozenset({"softmax", "sigmoid", "hard_sigmoid"})
+"""Activations that make probabilities."""
 
 
 def class_names(layer: Any) -> list[str]:  # noqa: ANN401 - the hosts' layers share no type
@@ -103,9 +116,49 @@ def producer(model: Any, counts: Callable[[Any], bool]) -> Any | None:  # noqa: 
 
 
 def output_activation(model: Any) -> str | None:  # noqa: ANN401
-    """Returns the name of the activation that makes the only output, such as `"softmax"` or `"linear"`, or `None`."""
+    """Returns the name of the activation that makes the only output, such as `"softmax"` or `"linear"`, or `None`.
+
+    Of an average of several layers it is theirs, if it is the same for all.
+    """
     layer = output_layer(model)
-    return None if layer is None else _activation(layer)
+    if layer is None or not MERGING.match(type(layer).__name__):
+        return None if layer is None else _activation(layer)
+    names = {trail[0] if trail else "linear" for tensor in _sources(layer) for trail in _trails(tensor)}
+    return names.pop() if len(names) == 1 else None
+
+
+def squashed_twice(model: Any) -> bool | None:  # noqa: ANN401
+    """Returns whether the only output went through two softmaxes or sigmoids with no weights between them.
+
+    The second finds numbers from 0 to 1, between which it sees hardly any difference. `None` where the layers are not
+    known.
+    """
+    outputs = _outputs_of(model)
+    if len(outputs) != 1:
+        return None
+    return all(sum(name in SQUASHING for name in trail) > 1 for trail in _trails(outputs[0]))
+
+
+def _trails(tensor: Any) -> Iterator[tuple[str, ...]]:  # noqa: ANN401
+    """Yields the activations that `tensor` went through since a layer with weights, the last first, on each way back.
+
+    A way also ends at a layer or operation of which it is not known what it does to the size of numbers.
+    """
+    operation = _operation_of(tensor)
+    if _outputs_of(operation):
+        for inner in _outputs_of(operation):
+            yield from _trails(inner)
+        return
+    layer = _unwrapped(operation)
+    name = _activation(layer)
+    own = () if name in {None, "linear"} else (name,)
+    hands_on = own or any(rule.match(type(operation).__name__) for rule in (PASSING, MERGING)) or _kind(operation)
+    has_weights = hasattr(layer, "weights") and bool(layer.weights)
+    sources = [] if has_weights or not hands_on else _sources(operation)
+    if not sources:
+        yield own
+    for source in sources:
+        yield from ((*own, *rest) for rest in _trails(source))
 
 
 def num_outputs(host: Host) -> int | None:
