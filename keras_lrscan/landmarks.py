@@ -35,7 +35,7 @@ START_DECADES = 0.3
 WANDER_DECADES = 0.5
 """Slow noise is what the smooth line does within this width."""
 
-REVERSAL_SIGMA = 4.0
+REVERSAL_SIGMA = 5.0
 """A turn counts from this many standard errors of the smooth line."""
 
 REVERSAL_SHARE = 0.2
@@ -164,7 +164,7 @@ def find_landmarks(
     depth = max(level - float(loss.min()), 5 * float(np.median(smoothed.noise)), negligible)
     capped = np.minimum(loss, level + CEILING * depth)
     wander = _wander(x, capped)
-    error = max(float(np.median(smoothed.standard_error)), 2 * wander)
+    error = max(float(np.median(smoothed.standard_error[loss <= level])), 2 * wander)
     largest_fall = float(np.max(np.maximum.accumulate(capped) - capped))
     noise = float(np.median(smoothed.noise[loss <= level]))
     reversal = max(REVERSAL_SIGMA * error, REVERSAL_SHARE * largest_fall, REVERSAL_NOISE * noise)

@@ -2,6 +2,9 @@
 
 The two share one score, generalised cross-validation, and one result, a `Hat`. From the matrix come the smooth line,
 its standard error and the lines of noise-resampled copies, so nothing else needs to know which smoother it was.
+
+Where a short fall ends in wild losses, cross-validation sees mostly these, and picks a line so smooth that it passes
+over the fall. So the line must come down to the `Bottom` of the losses before they first stand above their start.
 """
 
 from __future__ import annotations
@@ -12,15 +15,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.linalg import eigh, solve
+from scipy.ndimage import median_filter
 
-from keras_lrscan.noise import NORMAL_MAD
+from keras_lrscan.noise import NORMAL_MAD, difference_noise
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
 
-__all__ = ["Hat", "identity_hat", "local_hat", "spline_hat"]
+__all__ = ["Bottom", "Hat", "identity_hat", "local_hat", "spline_hat"]
 
 DOF_COST = 2.0
 """Price of a degree of freedom in the cross-validation score: above 1 it guards against chance undersmoothing.
@@ -43,6 +47,64 @@ FEWEST_NEIGHBOURS = 5
 """A local parabola has three coefficients; with fewer neighbours than this it would only repeat them."""
 
 
+ABOVE = 0.5
+"""The loss stands above its start from this share of the fall on, by the median of three batches."""
+
+BOTTOM_WIDTH = 5
+"""Batches whose median makes a bottom: fewer may be low by luck."""
+
+LEAST_SHARE = 3
+"""A loss that stands above its start within the first third of the points has no fall before that."""
+
+FAR_OFF = 0.3
+"""A line that stays above the bottom by more than this share of the fall passes over it."""
+
+FAR_OFF_NOISE = 4.0
+"""Nor does it where this many standard deviations of one batch are more."""
+
+CLOSE = 0.15
+"""It then gets as much freedom as it needs to come as close as this share of the fall."""
+
+POINTS_FOR_ONE = 2.5
+"""Points for each degree of freedom that it may get for that.
+
+The last four were set on the zoo's `fresh-start/fashion-cnn-momentum`, `collapse/mnist-deep-relu-momentum`,
+`catapult/mnist-deep-linear-squared-sgd` and `fresh-adam/digits-wide-trained-adam` (`benchmarks/causes`).
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bottom:
+    """How low a line must come down, and where.
+
+    Attributes:
+        index: Place of the bottom.
+        far: A line above this at that place passes over the bottom.
+        close: One that does has to come down to this.
+    """
+
+    index: int
+    far: float
+    close: float
+
+    @classmethod
+    def of(cls, y: Array) -> Bottom | None:
+        """Finds the bottom of values before they first stand above zero, their start, in units of the fall.
+
+        Example:
+        >>> Bottom.of(np.repeat([0.0, -1.0, 3.0], 20)).index
+        22
+        """
+        above = np.flatnonzero(median_filter(y, size=3, mode="nearest") > ABOVE)
+        before = y[: int(above[0])] if above.size else y
+        if before.size < max(BOTTOM_WIDTH, y.size / LEAST_SHARE):
+            return None
+        middle = median_filter(before, size=BOTTOM_WIDTH, mode="nearest")
+        index = int(np.argmin(middle))
+        low, noise = float(middle[index]), difference_noise(before)
+        return cls(index=index, far=low + max(FAR_OFF, FAR_OFF_NOISE * noise), close=low + CLOSE)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Hat:
     """A linear smoother at its best degree of smoothness.
@@ -50,12 +112,10 @@ class Hat:
     Attributes:
         matrix: The smooth line is this times the values. Array of shape `(m, m)`.
         dof: Degrees of freedom, the trace of the matrix.
-        variance: Variance of a value of weight one about the line.
     """
 
     matrix: Array
     dof: float
-    variance: float
 
 
 def identity_hat(y: Array) -> Hat | None:
@@ -66,10 +126,10 @@ def identity_hat(y: Array) -> Hat | None:
     """
     rough = np.diff(y, 4)
     noise = NORMAL_MAD * float(np.median(np.abs(rough))) / FOURTH_DIFFERENCE if rough.size else 0.0
-    return Hat(matrix=np.eye(y.size), dof=float(y.size), variance=noise**2) if noise < NOISELESS else None
+    return Hat(matrix=np.eye(y.size), dof=float(y.size)) if noise < NOISELESS else None
 
 
-def spline_hat(x: Array, weights: Array, y: Array) -> Hat:
+def spline_hat(x: Array, weights: Array, y: Array, bottom: Bottom | None = None) -> Hat:
     """Natural cubic smoothing spline with its penalty chosen by generalised cross-validation.
 
     The spline minimises ``sum w (y - f)^2 + penalty * integral f''^2``. With the eigenvectors of the weighted roughness
@@ -80,6 +140,7 @@ def spline_hat(x: Array, weights: Array, y: Array) -> Hat:
         x: Places, increasing. Array of shape `(m,)`, at least four.
         weights: Weights, inverse to the variances of the values. Array of shape `(m,)`.
         y: Values, in units of the fall. Array of shape `(m,)`.
+        bottom: What the line must come down to.
 
     References:
         Green and Silverman (1994), "Nonparametric Regression and Generalized Linear Models", chapters 2 and 3.
@@ -92,19 +153,22 @@ def spline_hat(x: Array, weights: Array, y: Array) -> Hat:
     grid = np.logspace(-4, 4, 97)[:, None] / max(float(np.median(penalties[2:])), 1e-300)
     shrink = 1.0 / (1.0 + grid * penalties)
     dof = shrink.sum(axis=1)
-    residual = ((1.0 - shrink) ** 2 * (vectors.T @ (root * y)) ** 2).sum(axis=1)
-    best = int(np.argmin(_score(residual, dof, y.size)))
+    shares = vectors.T @ (root * y)
+    residual = ((1.0 - shrink) ** 2 * shares**2).sum(axis=1)
+    level = None if bottom is None else shrink @ (vectors[bottom.index] * shares) / root[bottom.index]
+    best = _best(residual, dof, y.size, level, bottom)
     matrix = vectors @ (shrink[best][:, None] * vectors.T) * root / root[:, None]
-    return Hat(matrix=matrix, dof=float(dof[best]), variance=float(residual[best] / max(y.size - dof[best], 1.0)))
+    return Hat(matrix=matrix, dof=float(dof[best]))
 
 
-def local_hat(x: Array, weights: Array, y: Array) -> Hat:
+def local_hat(x: Array, weights: Array, y: Array, bottom: Bottom | None = None) -> Hat:
     """Local parabolas under a symmetric tricube kernel, its reach chosen by generalised cross-validation.
 
     Args:
         x: Places, increasing. Array of shape `(m,)`, at least four.
         weights: Weights, inverse to the variances of the values. Array of shape `(m,)`.
         y: Values, in units of the fall. Array of shape `(m,)`.
+        bottom: What the line must come down to.
 
     References:
         Cleveland and Devlin (1988), "Locally weighted regression: an approach to regression analysis by local fitting".
@@ -114,14 +178,19 @@ def local_hat(x: Array, weights: Array, y: Array) -> Hat:
     candidates = [_local_matrix(away, np.maximum(reach, 1.01 * nearest), weights) for reach in LOCAL_WIDTHS]
     dof = np.array([float(np.trace(matrix)) for matrix in candidates])
     residual = np.array([float(weights @ (y - matrix @ y) ** 2) for matrix in candidates])
-    best = int(np.argmin(_score(residual, dof, y.size)))
-    variance = float(residual[best] / max(y.size - dof[best], 1.0))
-    return Hat(matrix=candidates[best], dof=float(dof[best]), variance=variance)
+    level = None if bottom is None else np.array([float(matrix[bottom.index] @ y) for matrix in candidates])
+    best = _best(residual, dof, y.size, level, bottom)
+    return Hat(matrix=candidates[best], dof=float(dof[best]))
 
 
-def _score(residual: Array, dof: Array, num: int) -> Array:
+def _best(residual: Array, dof: Array, num: int, level: Array | None, bottom: Bottom | None) -> int:
+    """Returns the candidate with the best score, or the smoothest that reaches the bottom if that one does not."""
     free = num - DOF_COST * dof
-    return np.where(free > 0, residual / np.maximum(free, 1.0) ** 2, np.inf)
+    best = int(np.argmin(np.where(free > 0, residual / np.maximum(free, 1.0) ** 2, np.inf)))
+    if level is None or bottom is None or level[best] <= bottom.far:
+        return best
+    allowed = np.flatnonzero((level <= bottom.close) & (dof > dof[best]) & (POINTS_FOR_ONE * dof < num))
+    return int(allowed[np.argmin(dof[allowed])]) if allowed.size else best
 
 
 def _roughness(x: Array) -> Array:

@@ -17,7 +17,7 @@ from scipy.ndimage import maximum_filter1d, minimum_filter1d
 from scipy.signal import lfilter
 
 from keras_lrscan.errors import unknown_option
-from keras_lrscan.linear import Hat, identity_hat, local_hat, spline_hat
+from keras_lrscan.linear import Bottom, Hat, identity_hat, local_hat, spline_hat
 from keras_lrscan.noise import (
     OUTLIER_SIGMA,
     difference_noise,
@@ -163,6 +163,7 @@ class _Prepared:
     values: Array
     noise: Array
     weights: Array
+    bottom: Bottom | None
     bin_width: float
     bounds: tuple[Array, Array]
     outliers: NDArray[np.intp]
@@ -184,13 +185,14 @@ class _Prepared:
             values=values,
             noise=noise,
             weights=counts * precision(noise * np.sqrt(counts)),
+            bottom=Bottom.of(values),
             bin_width=float(x[-1] - x[0]) / MAX_KNOTS if knots.size < x.size else 0.0,
             bounds=(minimum_filter1d(cleaned, NEIGHBOURS), maximum_filter1d(cleaned, NEIGHBOURS)),
             outliers=outliers,
         )
 
     def hat(self, method: str) -> Hat:
-        return identity_hat(self.values) or LINEAR_SMOOTHERS[method](self.knots, self.weights, self.values)
+        return identity_hat(self.values) or LINEAR_SMOOTHERS[method](self.knots, self.weights, self.values, self.bottom)
 
     def line(self, x: Array, fitted: Array) -> tuple[Array, Array, Array]:
         """Returns loss, slope and what one unit of the fit is worth in loss, at `x`.
@@ -242,7 +244,7 @@ class Fit:
         """Returns the smooth line through the curve."""
         prepared, hat = self._prepared, self._hat
         loss, slope, stretch = prepared.line(self.x, hat.matrix @ prepared.values)
-        spread = np.sqrt(hat.variance * (hat.matrix**2 @ (1 / prepared.weights)))
+        spread = np.sqrt(hat.matrix**2 @ prepared.noise**2)
         return SmoothedCurve(
             log10_lr=self.x.copy(),
             loss=loss,
@@ -314,10 +316,10 @@ def _unsmoothed(method: str, x: Array, y: Array) -> SmoothedCurve:
     )
 
 
-LINEAR_SMOOTHERS: Mapping[str, Callable[[Array, Array, Array], Hat]] = MappingProxyType(
+LINEAR_SMOOTHERS: Mapping[str, Callable[[Array, Array, Array, Bottom | None], Hat]] = MappingProxyType(
     {"spline": spline_hat, "local": local_hat}
 )
-"""Name → function of (places, weights, values). These do not lag."""
+"""Name → function of (places, weights, values, bottom). These do not lag."""
 
 SMOOTHERS = (*LINEAR_SMOOTHERS, "ema")
 """Names of all smoothers. `ema` lags and is there to compare with."""
