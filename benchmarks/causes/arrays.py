@@ -179,6 +179,29 @@ def in_order(data: Data) -> Data:
     return replace(data, x=data.x[order], y=data.y[order])
 
 
+def by_column(data: Data, column: int) -> Data:
+    """Returns the samples sorted by one of their inputs."""
+    order = np.argsort(data.x.reshape(len(data.x), -1)[:, column], kind="stable")
+    return replace(data, x=data.x[order], y=data.y[order])
+
+
+def copied(data: Data, times: int) -> Data:
+    """Returns each sample as many times, mixed: a data set that looks larger than it is."""
+    rows = _rng().permutation(np.tile(np.arange(len(data.x)), times))
+    return replace(data, x=data.x[rows], y=data.y[rows])
+
+
+def square_root(data: Data) -> Data:
+    """Returns the square root of the inputs, NaN where one is below zero."""
+    with np.errstate(invalid="ignore"):
+        return replace(data, x=np.sqrt(data.x).astype(np.float32))
+
+
+def one_label(data: Data, wanted: int) -> Data:
+    """Returns the targets of a sequence as yes or no: is this the class `wanted`?"""
+    return replace(data, y=(data.y == wanted).astype(np.int32)[..., None], classes=2)
+
+
 def rare(data: Data, wanted: int, share: float) -> Data:
     """Returns the data as yes or no: is it of the class `wanted`? Its samples are thinned to a share of all."""
     y = (data.y == wanted).astype(np.int32)
@@ -209,7 +232,7 @@ def first_columns(data: Data, count: int) -> Data:
 
 
 def as_numbers(data: Data) -> Data:
-    """Returns class numbers as targets of a regression, one column a class."""
+    """Returns class numbers as one column a class: targets of a regression, or one-hot labels."""
     return replace(data, y=np.eye(data.classes or 0, dtype=np.float32)[data.y], classes=None)
 
 
@@ -242,11 +265,16 @@ CHANGES: Mapping[str, Callable[..., Data]] = {
     "log targets": log_targets,
     "counted from": counted_from,
     "in order": in_order,
+    "by column": by_column,
+    "copied": copied,
+    "square root": square_root,
+    "one label": one_label,
     "rare": rare,
     "dominated": dominated,
     "autoencoding": autoencoding,
     "first columns": first_columns,
     "as numbers": as_numbers,
+    "one-hot": as_numbers,
     "scaled": scaled,
     "scaled targets": scaled_targets,
     "noisy": noisy,

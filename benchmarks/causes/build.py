@@ -12,6 +12,7 @@ import keras
 import models
 import numpy as np
 import optimizers
+from feeds import FEEDS, STEPS
 from twists import BATCH_SIZE, LOSSES, TWISTS
 
 from keras_lrscan import LRCurve, LRScan, ScanContext
@@ -19,14 +20,13 @@ from keras_lrscan.averaging import AVERAGES
 from keras_lrscan.ramp import ExponentialRamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from arrays import Data
     from conditions import Condition, Training
 
 __all__ = ["record"]
 
-STEPS = 100
 SCAN = {"start_lr": 1e-7, "end_lr": 10.0, "num_steps": STEPS}
 
 
@@ -37,58 +37,6 @@ class Ready:
     model: keras.Model
     args: tuple[Any, ...]
     options: dict[str, Any]
-
-
-# How `fit` is given the data -----------------------------------------------------------------------------------------
-
-
-def _batches(data: Data, size: int) -> Iterator[tuple[Any, ...]]:
-    for start in range(0, len(data.x), size):
-        yield data.x[start : start + size], data.y[start : start + size]
-
-
-def _slices(data: Data) -> Any:  # noqa: ANN401
-    import tensorflow as tf  # noqa: PLC0415 - only these conditions need it
-
-    return tf.data.Dataset.from_tensor_slices((data.x, data.y))
-
-
-def from_arrays(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Arrays in memory, for as many epochs as the scan needs."""
-    size = options.setdefault("batch_size", BATCH_SIZE)
-    options.setdefault("epochs", -(-options.pop("num_steps") // max(1, -(-len(data.x) // size))))
-    return (data.x, data.y), options
-
-
-def from_generator(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """A generator that goes through the data once."""
-    return (_batches(data, options.pop("batch_size", BATCH_SIZE)),), options
-
-
-def from_dataset(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """A tf.data pipeline that does not shuffle."""
-    return (_slices(data).batch(options.pop("batch_size", BATCH_SIZE)),), options
-
-
-def from_filter(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """A tf.data pipeline whose length is not known, since it filters."""
-    kept = _slices(data).filter(lambda x, y: y >= 0)  # noqa: ARG005
-    return (kept.shuffle(len(data.x)).batch(options.pop("batch_size", BATCH_SIZE)),), options
-
-
-def from_repeated(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """A tf.data pipeline that repeats a few samples without end."""
-    endless = _slices(data).shuffle(len(data.x)).repeat().batch(options.pop("batch_size", BATCH_SIZE))
-    return (endless,), {"steps_per_epoch": STEPS, **options}
-
-
-FEEDS: Mapping[str, Callable[..., tuple[tuple[Any, ...], dict[str, Any]]]] = {
-    "arrays": from_arrays,
-    "generator": from_generator,
-    "dataset": from_dataset,
-    "filter": from_filter,
-    "repeated": from_repeated,
-}
 
 
 # One model, used for all seeds: what TensorFlow has traced is used again ---------------------------------------------
@@ -130,9 +78,7 @@ class Workshop:
                 _copy(self.trainer.variables, self.model.variables)
             if before.keeps_optimizer and not before.new_head:
                 _copy(self.trainer.optimizer.variables, self.model.optimizer.variables)
-        options = dict(condition.fit)
-        if condition.feed == "arrays":
-            options["num_steps"] = condition.scan.get("num_steps", STEPS)
+        options = {**condition.fit, "num_steps": condition.scan.get("num_steps", STEPS)}
         args, options = FEEDS[condition.feed](self.data, options)
         options.pop("num_steps", None)
         return Ready(model=self.model, args=args, options={"verbose": 0, **options})
@@ -240,8 +186,17 @@ def _tool(averaging: str, *, declared: bool = False) -> Callable[[Condition, Rea
     return lambda condition, ready: by_tool(condition, ready, averaging=averaging, declared=declared)
 
 
+def by_rolling_mean(condition: Condition, ready: Ready, *, width: int = 10) -> LRCurve:
+    """A record that somebody smoothed: `pandas.Series(losses).rolling(10, min_periods=1).mean()`."""
+    curve = by_scan(condition, ready)
+    loss = curve.loss[np.isfinite(curve.loss)]
+    means = [float(loss[max(0, end - width) : end].mean()) for end in range(1, len(loss) + 1)]
+    return LRCurve(lr=curve.lr[: len(loss)], loss=np.array(means))
+
+
 RECORDS: Mapping[str, Callable[[Condition, Ready], LRCurve]] = {
     "scan": by_scan,
+    "rolling mean": by_rolling_mean,
     "classic finder": by_classic_finder,
     "ktrain": _tool("ktrain"),
     "fastai": _tool("ema-0.98"),

@@ -1,14 +1,12 @@
 """The table of the zoo: fits whose cause is known by construction.
 
-A condition is a row: data, model, optimizer, what was done before, how `fit` and the scan are called. Half of the
-conditions of each cause are set aside; only the others may be looked at when rules are written.
+A condition is a row: data, model, optimizer, what was done before, how `fit` and the scan are called. Those of the
+files `aside_*.py` are set aside; only those of the files `table_*.py` may be looked at when rules are written.
 """
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -89,30 +87,26 @@ class Condition:
         return self.name.split("/", maxsplit=1)[0]
 
 
+TABLES = ("healthy", "data", "feeding", "model", "training", "scan", "records")
+
+
+def rows(kind: str) -> tuple[Condition, ...]:
+    """Returns the rows of all files of a kind, `"table"` or `"aside"`."""
+    files = [importlib.import_module(f"{kind}_{name}") for name in TABLES]  # here, since they import this module
+    return tuple(condition for file in files for condition in file.ROWS)
+
+
 @cache
 def all_conditions() -> tuple[Condition, ...]:
-    """Returns every condition."""
-    names = ("healthy", "data", "feeding", "model", "training", "scan", "records")
-    tables = [importlib.import_module(f"table_{name}") for name in names]  # here, since they import this module
-    return tuple(condition for table in tables for condition in table.ROWS)
+    """Returns every condition, those that are set aside last."""
+    return rows("table") + rows("aside")
 
 
 @cache
 def set_aside() -> frozenset[str]:
-    """Returns the names of the conditions that no rule may be set on.
+    """Returns the names of the conditions that no rule may be set on: those of the files `aside_*.py`.
 
-    The rule is fixed: of the first and second condition of a cause, of its third and fourth, and so on, the one whose
-    name has the larger SHA-256 is set aside; a last one without a partner is, if its first byte is odd.
+    They were written by somebody who did not see the rules. Once they have been looked at, they belong in the tables,
+    and new ones have to be written.
     """
-    groups = defaultdict(list)
-    for condition in all_conditions():
-        groups[condition.cause].append(condition.name)
-    chosen = set()
-    for names in groups.values():
-        for first in range(0, len(names), 2):
-            pair = names[first : first + 2]
-            digests = {hashlib.sha256(name.encode()).digest(): name for name in pair}
-            last = max(digests)
-            if len(pair) == 2 or last[0] % 2:  # noqa: PLR2004 - a pair
-                chosen.add(digests[last])
-    return frozenset(chosen)
+    return frozenset(condition.name for condition in rows("aside"))

@@ -51,7 +51,7 @@ def mlp(
 
 def cnn(
     inputs: Tensor,
-    data: Data,  # noqa: ARG001 - all bodies are called alike
+    data: Data,
     *,
     filters: tuple[int, ...] = (8, 16),
     normalise: str | None = None,
@@ -60,9 +60,9 @@ def cnn(
     dropout: float = 0.0,
     **options: Any,  # noqa: ANN401
 ) -> Tensor:
-    """Convolutions over a picture or a series."""
+    """Convolutions over a picture, a series or a text."""
     picture = len(inputs.shape) == 3 and inputs.shape[1] == inputs.shape[2]  # noqa: PLR2004 - height and width
-    features = layers.Reshape((*inputs.shape[1:], 1))(inputs) if picture else inputs
+    features = layers.Reshape((*inputs.shape[1:], 1))(inputs) if picture else as_numbers(inputs, data)
     convolution, pooling, means = (
         (layers.Conv2D, layers.MaxPooling2D, layers.GlobalAveragePooling2D)
         if picture
@@ -117,11 +117,12 @@ def rnn(
     units: int = 24,
     sequences: bool = False,
     dropout: float = 0.0,
+    normalise: str | None = None,
     **options: Any,  # noqa: ANN401
 ) -> Tensor:
     """A recurrent layer."""
     features = layers.Dropout(dropout)(as_numbers(inputs, data)) if dropout else as_numbers(inputs, data)
-    return getattr(layers, cell)(units, return_sequences=sequences, **options)(features)
+    return norm(normalise, getattr(layers, cell)(units, return_sequences=sequences, **options)(features))
 
 
 def transformer(
@@ -155,6 +156,14 @@ def bag(inputs: Tensor, data: Data, width: int = 32, dropout: float = 0.0, **opt
     return layers.Dropout(dropout)(features) if dropout else features
 
 
+def attention(inputs: Tensor, data: Data, width: int = 32) -> Tensor:
+    """The mean of the embedded words, weighted by attention; padding is pushed out by hand, with -1e9."""
+    words = as_numbers(inputs, data, width)
+    padding = ops.expand_dims(ops.cast(ops.equal(inputs, 0), words.dtype), -1)
+    shares = ops.softmax(layers.Dense(1)(layers.Dense(width, activation="tanh")(words)) + padding * -1e9, axis=1)
+    return ops.sum(shares * words, axis=1)
+
+
 def factors(inputs: Tensor, data: Data, width: int = 8) -> Tensor:
     """A recommender: user and item, embedded and multiplied."""
     users, items = data.tokens
@@ -182,6 +191,7 @@ BODIES: Mapping[str, Callable[..., Tensor]] = {
     "rnn": rnn,
     "transformer": transformer,
     "bag": bag,
+    "attention": attention,
     "factors": factors,
     "linear": nothing,
     "mapped": mapped,
@@ -217,12 +227,18 @@ def stepped(features: Tensor, data: Data, function: str = "sign", factor: float 
     return Map(function, factor)(layers.Dense(data.units, name="head")(features))
 
 
+def apart(features: Tensor, data: Data, activation: str = "softmax") -> Tensor:
+    """A dense layer, and the activation as a layer of its own."""
+    return layers.Activation(activation)(layers.Dense(data.units, name="head")(features))
+
+
 HEADS: Mapping[str, Callable[..., Tensor]] = {
     "plain": plain,
     "double softmax": double_softmax,
     "reshaped": reshaped,
     "committee": committee,
     "stepped": stepped,
+    "apart": apart,
 }
 
 
@@ -237,9 +253,26 @@ def with_regularizers(options: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
+class Whole(keras.Model):
+    """A model written as a class, around layers that are all inside it."""
+
+    def __init__(self, inside: keras.Model) -> None:
+        super().__init__()
+        self.inside = inside
+
+    def call(self, x: Tensor, training: bool | None = None) -> Tensor:  # noqa: FBT001 - Keras's own
+        """Returns the outputs."""
+        return self.inside(x, training=training)
+
+
 def build(data: Data, body: tuple[str, Mapping[str, Any]], head: tuple[str, Mapping[str, Any]]) -> keras.Model:
-    """Returns a model that is not compiled."""
+    """Returns a model that is not compiled; with `whole` among the options of its body, one written as a class."""
     inputs = keras.Input(data.x.shape[1:], dtype="int32" if data.tokens else "float32")
-    features = BODIES[body[0]](inputs, data, **with_regularizers(body[1]))
-    outputs = HEADS[head[0]](features, data, **with_regularizers(head[1]))
-    return keras.Model(inputs, outputs)
+    options = with_regularizers(body[1])
+    whole = options.pop("whole", False)
+    features = BODIES[body[0]](inputs, data, **options)
+    model = keras.Model(inputs, HEADS[head[0]](features, data, **with_regularizers(head[1])))
+    if whole:
+        model = Whole(model)
+        model.build((None, *data.x.shape[1:]))
+    return model

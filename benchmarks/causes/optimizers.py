@@ -1,4 +1,4 @@
-"""An optimizer that Keras does not have, as people write it by hand."""
+"""Optimizers that Keras does not have, as people write them by hand."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-__all__ = ["LARS"]
+__all__ = ["LARS", "Fromage"]
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -55,3 +55,28 @@ class LARS(keras.optimizers.Optimizer):
     def get_config(self) -> dict[str, Any]:
         """Returns the settings."""
         return {**super().get_config(), "momentum": self.momentum, "trust": self.trust}
+
+
+@keras.saving.register_keras_serializable("zoo")
+class Fromage(keras.optimizers.Optimizer):
+    """Turns each weight by an angle: a step as long as the rate times the weight, then back to its length.
+
+    Args:
+        learning_rate: The rate.
+        name: Name of the optimizer.
+        **kwargs: Options of all optimizers.
+
+    References:
+        Bernstein, Vahdat, Yue and Liu, "On the distance between two neural networks and the stability of learning",
+        2020, algorithm 1.
+    """
+
+    def __init__(self, learning_rate: float = 0.01, *, name: str = "fromage", **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(learning_rate=learning_rate, name=name, **kwargs)
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:  # noqa: ANN401
+        """Moves one weight; one that is all zeros moves by the rate itself."""
+        length, slope = (ops.sqrt(ops.sum(ops.square(values))) for values in (variable, gradient))
+        share = ops.where((length > 0) & (slope > 0), length / (slope + 1e-9), 1.0)
+        rate = ops.cast(learning_rate, variable.dtype)
+        self.assign(variable, (variable - rate * share * gradient) / ops.sqrt(1 + ops.square(rate)))

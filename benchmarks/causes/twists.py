@@ -47,6 +47,29 @@ def relative_error(truth: Tensor, said: Tensor) -> Tensor:
     return ops.mean(ops.abs(truth - said) / truth, axis=-1)
 
 
+def probabilities_as_logits(truth: Tensor, said: Tensor) -> Tensor:
+    """Returns TensorFlow's own cross-entropy, which wants logits, whatever it is given."""
+    import tensorflow as tf  # noqa: PLC0415 - only one condition needs it
+
+    labels = tf.cast(tf.reshape(truth, (-1,)), tf.int32)
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=said)
+
+
+def share_of_errors(truth: Tensor, said: Tensor) -> Tensor:
+    """Returns the share of wrong answers to a yes or no, counted with a sign: what one wants, but without a slope."""
+    return ops.mean(ops.abs(ops.cast(truth, said.dtype) - (ops.sign(said - 0.5) + 1) / 2), axis=-1)
+
+
+def summed_crossentropy(truth: Tensor, said: Tensor) -> Tensor:
+    """Returns the cross-entropy of one-hot labels as the formula has it, added up over the whole batch."""
+    return -ops.sum(truth * ops.log(said + 1e-7))
+
+
+def summed_over_places(truth: Tensor, said: Tensor) -> Tensor:
+    """Returns the cross-entropy of a sequence, added up over its places."""
+    return ops.sum(ops.sparse_categorical_crossentropy(truth, said), axis=-1)
+
+
 LOSSES: Mapping[str, Callable[[Data], Any]] = {
     "auto": lambda data: keras.losses.get(_kind(data)),
     "logits": lambda data: getattr(keras.losses, _kind(data))(from_logits=True),
@@ -55,6 +78,10 @@ LOSSES: Mapping[str, Callable[[Data], Any]] = {
     "summed over outputs": lambda _: summed_over_outputs,
     "divergence by hand": lambda _: divergence_by_hand,
     "relative error": lambda _: relative_error,
+    "probabilities as logits": lambda _: probabilities_as_logits,
+    "share of errors": lambda _: share_of_errors,
+    "summed crossentropy": lambda _: summed_crossentropy,
+    "summed over places": lambda _: summed_over_places,
 }
 
 
@@ -89,6 +116,13 @@ def frozen_kernels(model: keras.Model, compiled: Callable[[], None], ready: Data
     compiled()
 
 
+def frozen_but_last(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:  # noqa: ARG001
+    """Freezes all layers but the last in the list, which may be one without weights."""
+    for layer in model.layers[:-1]:
+        layer.trainable = False
+    compiled()
+
+
 def unfrozen_too_late(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:
     """Trains a frozen model for a moment, then unfreezes it without compiling again."""
     model.trainable = False
@@ -108,5 +142,6 @@ TWISTS: Mapping[str | None, Callable[..., None]] = {
     "frozen body": frozen_body,
     "frozen but normalisation": frozen_but_normalisation,
     "frozen kernels": frozen_kernels,
+    "frozen but last": frozen_but_last,
     "unfrozen too late": unfrozen_too_late,
 }

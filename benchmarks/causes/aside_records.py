@@ -1,0 +1,36 @@
+"""Records of other tools, which hold averages, set aside: by somebody who had not seen the rules."""
+
+from __future__ import annotations
+
+from conditions import Condition
+
+AVERAGED = (
+    Condition(
+        name="averaging/mnist-classic-finder-cnn-adam",
+        says="The callback of tutorials over a CNN.",
+        data="mnist",
+        model=("cnn", {"pool": "flat"}),
+        optimizer=("Adam", {}),
+        record="classic finder",
+    ),
+    Condition(
+        name="averaging/satellite-rolling-mean-momentum",
+        says="Losses smoothed with pandas, the mean of the last ten, before they were stored.",
+        data="satellite",
+        model=("mlp", {"units": (48,)}),
+        optimizer=("SGD", {"momentum": 0.9}),
+        record="rolling mean",
+    ),
+    Condition(
+        name="averaging/wage-fastai-huber-adamw",
+        says="fastai's record of a regression.",
+        data="wage",
+        model=("mlp", {"units": (32, 16)}),
+        loss="huber",
+        optimizer=("AdamW", {}),
+        record="fastai",
+    ),
+)
+
+ROWS = (*AVERAGED,)
+"""All of them."""
