@@ -198,7 +198,7 @@ def square_root(data: Data) -> Data:
 
 
 def one_label(data: Data, wanted: int) -> Data:
-    """Returns the targets of a sequence as yes or no: is this the class `wanted`?"""
+    """Returns the targets of a sequence as yes or no: whether each is of the class `wanted`."""
     return replace(data, y=(data.y == wanted).astype(np.int32)[..., None], classes=2)
 
 

@@ -25,7 +25,7 @@ FRESH = (
         fit={"class_weight": {0: 0.74, 1: 1.56}},
     ),
     Condition(
-        name="fresh-start/excerpts-transformer-class-lamb",
+        name="fresh-start/excerpts-transformer-class-adam",
         says="A language model of two blocks, written as a class, large batches.",
         data="excerpts",
         model=("transformer", {"blocks": 2, "sequences": True, "dropout": 0.1, "whole": True}),
