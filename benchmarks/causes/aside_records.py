@@ -6,10 +6,10 @@ from conditions import Condition
 
 AVERAGED = (
     Condition(
-        name="averaging/mnist-classic-finder-cnn-adam",
-        says="The callback of tutorials over a CNN.",
+        name="averaging/mnist-classic-finder-mlp-adam",
+        says="The callback of tutorials, pasted into the first fit.",
         data="mnist",
-        model=("cnn", {"pool": "flat"}),
+        model=("mlp", {"units": (128,)}),
         optimizer=("Adam", {}),
         record="classic finder",
     ),

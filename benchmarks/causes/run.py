@@ -83,7 +83,7 @@ def run(orders: list[Order], jobs: int, *, verbose: bool) -> None:
 
 
 def urgency(order: Order) -> tuple[bool, bool]:
-    """Returns what sorts the conditions so that an interrupted run has some of every cause, those to tune on first."""
+    """Returns what sorts the conditions so that an interrupted run has some of every cause, those set aside last."""
     name, cause = order[0].name, order[0].cause
     peers = [one.name for one in all_conditions() if one.cause == cause]
     return name in set_aside(), cause not in HEALTHY and peers.index(name) >= FIRST
