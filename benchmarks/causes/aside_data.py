@@ -68,13 +68,12 @@ IMBALANCE = (
 
 NAN_IN_DATA = (
     Condition(
-        name="nan-in-data/water-gaps-gru-adam",
-        says="A sensor was silent now and then: gaps in the series.",
-        data="water",
-        changes=(("missing", 15, 7, NAN),),
+        name="nan-in-data/nyse-gaps-gru-adam",
+        says="A few gaps in a series.",
+        data="nyse",
+        changes=(("missing", 8, 14, NAN),),
         model=("rnn", {}),
         optimizer=("Adam", {}),
-        fit={"batch_size": 16},
     ),
     Condition(
         name="nan-in-data/segment-square-root-momentum",

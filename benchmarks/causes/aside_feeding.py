@@ -29,6 +29,7 @@ LABELS = (
         model=("mlp", {"units": (64, 32)}),
         optimizer=("RMSprop", {}),
         feed="late targets",
+        fit={"batch_size": 128},
     ),
 )
 
@@ -52,14 +53,14 @@ REPEATED = (
         fit={"batch_size": 16},
     ),
     Condition(
-        name="repeated-data/excerpts-16-lines-gru-rmsprop",
-        says="A language model on sixteen lines, over and over.",
+        name="repeated-data/excerpts-8-lines-gru-rmsprop",
+        says="A language model on eight lines, over and over.",
         data="excerpts",
-        changes=(("rows", 0, 16),),
-        model=("rnn", {"sequences": True, "units": 64}),
+        changes=(("rows", 0, 8),),
+        model=("rnn", {"sequences": True, "units": 96}),
         optimizer=("RMSprop", {}),
-        fit={"batch_size": 8},
-        scan={"num_steps": 200},
+        fit={"batch_size": 4},
+        scan={"start_lr": 1e-5, "end_lr": 1.0, "num_steps": 250},
     ),
 )
 

@@ -30,15 +30,15 @@ FROZEN = (
 NO_GRADIENT = (
     Condition(
         name="zero-gradients/phishing-softmax-of-one-adam",
-        says="One output with a softmax: it is always 1.",
+        says="One output with a softmax: it is always 1. Reshaped, or Keras would take the logit back out.",
         data="phishing",
         model=("mlp", {"units": (32,)}),
-        head=("plain", {"activation": "softmax"}),
+        head=("reshaped", {"activation": "softmax"}),
         optimizer=("Adam", {}),
     ),
     Condition(
         name="zero-gradients/fashion-negative-kernels-momentum",
-        says="Kernels drawn around -1 over pixels that are never negative: no ReLU ever opens.",
+        says="Kernels drawn around -1 over pixels that are never negative: no ReLU opens, and the last layer has no bias.",
         data="fashion",
         model=("mlp", {"kernel_initializer": ("RandomNormal", -1.0, 0.1)}),
         head=("plain", {"use_bias": False}),

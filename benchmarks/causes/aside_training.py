@@ -14,22 +14,22 @@ COLLAPSE = (
         scan={"stop_on_divergence": False, "num_steps": 200, "end_lr": 1.0},
     ),
     Condition(
-        name="collapse/fifa-deep-relu-rmsprop",
+        name="collapse/fifa-deep-relu-adamw",
         says="A deep regression that ends in the mean of all targets.",
         data="fifa_value",
         model=("mlp", {"units": (48, 48, 48, 48)}),
-        optimizer=("RMSprop", {}),
-        fit={"batch_size": 64},
+        optimizer=("AdamW", {}),
+        fit={"batch_size": 128},
         scan={"stop_on_divergence": False, "num_steps": 200, "end_lr": 1.0},
     ),
     Condition(
-        name="collapse/hr-deep-relu-adamax",
+        name="collapse/hr-deep-relu-adam",
         says="Employees in a deep network: dead after an overshoot.",
         data="hr",
         model=("mlp", {"units": (32, 32, 32, 32, 32)}),
-        optimizer=("Adamax", {}),
+        optimizer=("Adam", {}),
         fit={"batch_size": 64},
-        scan={"stop_on_divergence": False, "num_steps": 200},
+        scan={"stop_on_divergence": False, "num_steps": 200, "end_lr": 3.0},
     ),
 )
 
@@ -54,10 +54,10 @@ REGULARIZED = (
 CLIPPED = (
     Condition(
         name="clipping/mnist-clipnorm-sgd",
-        says="`SGD(clipnorm=0.01)`.",
+        says="`SGD(clipnorm=0.1)`.",
         data="mnist",
         model=("mlp", {"units": (64,)}),
-        optimizer=("SGD", {"clipnorm": 0.01}),
+        optimizer=("SGD", {"clipnorm": 0.1}),
     ),
     Condition(
         name="clipping/nyse-lstm-clipvalue-momentum",
@@ -72,11 +72,11 @@ CLIPPED = (
 
 NORMALISED = (
     Condition(
-        name="normalizing-optimizer/mnist-cnn-batchnorm-lamb",
-        says="Keras's Lamb and batch normalisation, large batches.",
+        name="normalizing-optimizer/mnist-cnn-batchnorm-adafactor",
+        says="Adafactor and batch normalisation, large batches.",
         data="mnist",
         model=("cnn", {"normalise": "batch", "pool": "flat"}),
-        optimizer=("Lamb", {}),
+        optimizer=("Adafactor", {}),
         fit={"batch_size": 128},
     ),
     Condition(
@@ -111,13 +111,14 @@ CATAPULT = (
         scan={"start_lr": 1e-3, "end_lr": 10.0, "num_steps": 300},
     ),
     Condition(
-        name="catapult/apartments-whole-batch-tanh-sgd",
-        says="A wide regression, the whole data set in each batch.",
-        data="apartments",
-        model=("mlp", {"units": (512,), "activation": "tanh"}),
+        name="catapult/vowels-whole-batch-squared-sgd",
+        says="A wide network, the whole data set in each batch.",
+        data="vowels",
+        changes=("as numbers",),
+        model=("mlp", {"units": (512,)}),
         optimizer=("SGD", {}),
-        fit={"batch_size": 750},
-        scan={"start_lr": 1e-3, "end_lr": 10.0, "num_steps": 300},
+        fit={"batch_size": 480},
+        scan={"start_lr": 1e-3, "end_lr": 30.0, "num_steps": 300},
     ),
 )
 
