@@ -29,7 +29,7 @@ COLLAPSE = (
         model=("mlp", {"units": (32, 32, 32, 32, 32)}),
         optimizer=("Adam", {}),
         fit={"batch_size": 64},
-        scan={"stop_on_divergence": False, "num_steps": 200, "end_lr": 3.0},
+        scan={"stop_on_divergence": False, "num_steps": 200, "end_lr": 1.0},
     ),
 )
 
