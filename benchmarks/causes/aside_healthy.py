@@ -50,7 +50,7 @@ PARTLY = (
         changes=("autoencoding",),
         model=("mlp", {"units": (64, 24, 64)}),
         optimizer=("AdamW", {}),
-        before=Training(steps=40, lr=1e-3, keeps_optimizer=False),
+        before=Training(steps=80, lr=1e-3, keeps_optimizer=False),
         fit={"batch_size": 64},
     ),
     Condition(

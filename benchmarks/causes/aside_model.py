@@ -134,7 +134,7 @@ HALF_PRECISION = (
                 "cell": "SimpleRNN",
                 "units": 48,
                 "activation": "relu",
-                "recurrent_initializer": ("Orthogonal", 2.1),
+                "recurrent_initializer": ("Orthogonal", 1.9),
                 "normalise": "layer",
             },
         ),

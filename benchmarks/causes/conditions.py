@@ -58,7 +58,7 @@ class Condition:
         before: Training before the scan.
         twist: Of `build.TWISTS`: what is done to the model before the scan.
         precision: Dtype policy.
-        feed: Of `build.FEEDS`: how `fit` is given the data.
+        feed: Of `feeds.FEEDS`: how `fit` is given the data.
         fit: Options of `fit`.
         scan: Options of `LRScan`.
         record: Of `build.RECORDS`: who keeps the losses.
