@@ -107,15 +107,24 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
         name="labels-not-reaching-loss",
         title="Inputs and labels do not belong together, or carry nothing to learn from.",
         means="The model takes its steps, but no step helps: there is no rule to find that leads from input to label.",
-        start=-0.7,
-        when=(
+        start=-3.2,
+        when=(),
+        clues=(
             Clue(
                 when=(Condition("fall", "<", 0.1), RISES),
+                weight=2.5,
                 says="The loss hardly falls at any rate, but large rates break it.",
             ),
-        ),
-        clues=(
-            Clue(when=(AT_CHANCE,), weight=0.5, says="It stays at {start_ratio} times the loss of guessing."),
+            Clue(
+                when=(Condition("fall", "<", 0.1), RISES, AT_CHANCE),
+                weight=0.5,
+                says="It stays at {start_ratio} times the loss of guessing.",
+            ),
+            Clue(
+                when=(Condition("fall", ">=", 0.1), Condition("lowest_ratio", ">=", 0.93)),
+                weight=2.5,
+                says="The loss falls, but only to {lowest_ratio} times that of guessing: nothing else is learned.",
+            ),
             Clue(
                 when=(Condition("labels_follow_inputs", "==", threshold=False),),
                 weight=2.2,
@@ -130,6 +139,11 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
                 when=(Condition("input_std", "==", 0.0),),
                 weight=4.0,
                 says="All inputs are the same number.",
+            ),
+            Clue(
+                when=(Condition("contradicting_share", ">=", 0.5),),
+                weight=4.0,
+                says="{contradicting_share} of the samples have the same inputs as an earlier one, but another target.",
             ),
             Clue(
                 when=(Condition("zero_weight_share", ">=", 0.9),),
@@ -147,7 +161,11 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
         rules_out=(
             STARTS_BETTER,
             Clue(
-                when=(Condition("fall", ">=", 0.3),),
+                when=(Condition("fall", ">=", 0.3), Condition("lowest_ratio", "<", 0.85)),
+                says="The loss falls to {lowest_ratio} times that of guessing: the model does learn something.",
+            ),
+            Clue(
+                when=(Condition("fall", ">=", 0.3), UNKNOWN),
                 says="The loss falls by {fall}: there is something to learn, and the model learns it.",
             ),
         ),
@@ -246,6 +264,11 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
                 says="The data are sorted by label ({label_runs} on a scale from 0 to 1) and `fit` does not shuffle.",
             ),
             Clue(
+                when=(Condition("label_runs", ">=", 0.3), Condition("data_seen", "==", "first batches")),
+                weight=2.0,
+                says="The first batches come sorted by label ({label_runs} on a scale from 0 to 1).",
+            ),
+            Clue(
                 when=(Condition("first_batches_alike", "==", threshold=True),),
                 weight=3.5,
                 says="All samples of the first batches have the same label.",
@@ -283,7 +306,7 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
         when=(
             Clue(
                 when=(Condition("epochs_over_data", ">=", 4.0),),
-                says="The test went through the {num_samples} samples {epochs_over_data} times.",
+                says="The test went through the {num_different} different samples {epochs_over_data} times.",
             ),
         ),
         clues=(
@@ -318,12 +341,14 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
                 when=(Condition("batch_size", "<", 16),),
                 says="One batch has {batch_size} samples.",
             ),
-            Clue(
-                when=(Condition("noise", ">=", 0.06),),
-                says="The loss of a batch jumps by {noise} of the loss of guessing.",
-            ),
         ),
         clues=(
+            Clue(
+                when=(Condition("noise", ">=", 0.06),),
+                weight=0.0,
+                says="The loss of a batch jumps by {noise} of the loss of guessing.",
+            ),
+            Clue(when=(Condition("noise", "<", 0.06),), weight=-1.5, says=""),
             Clue(
                 when=(Condition("noise_over_fall", ">=", 0.25),),
                 weight=0.8,

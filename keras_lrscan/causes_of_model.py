@@ -35,6 +35,7 @@ ACTIVATION_FITS = (
             IS_CROSSENTROPY,
             TAKES_PROBABILITIES,
             Condition("output_activation", "in", BOUNDED),
+            Condition("squashed_twice", "==", threshold=False),
         ),
         says="The last layer has a {output_activation} and the loss expects probabilities.",
     ),
@@ -126,6 +127,11 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
                 weight=1.5,
                 says="Over the whole test the weights changed by {weight_change} of their own size only.",
             ),
+            Clue(
+                when=(Condition("layer_change_ratio", "<", 3e-5),),
+                weight=3.2,
+                says="The layer that moved least moved {layer_change_ratio} times as far as the one that moved most.",
+            ),
             Clue(when=(NO_RISE, AT_CHANCE), weight=0.5, says=""),
             Clue(when=(Condition("input_std", "==", 0.0),), weight=-4.0, says=""),
             Clue(when=(Condition("finite_share", "<", 1.0),), weight=-4.0, says=""),
@@ -138,7 +144,11 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
             ),
             Clue(when=(Condition("num_trainable_params", "==", 0),), says="There is nothing that could train."),
             Clue(
-                when=(Condition("still_share", "<", 0.1), Condition("weight_change", ">=", 0.01)),
+                when=(
+                    Condition("still_share", "<", 0.1),
+                    Condition("weight_change", ">=", 0.01),
+                    Condition("layer_change_ratio", ">=", 1e-3),
+                ),
                 says="All but {still_share} of the weights changed, by {weight_change} of their own size.",
             ),
         ),
@@ -181,6 +191,11 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
                 says="The last layer has no softmax or sigmoid ({output_activation}), but the loss expects one.",
             ),
             Clue(
+                when=(IS_CROSSENTROPY, Condition("squashed_twice", "==", threshold=True)),
+                weight=6.0,
+                says="The output goes through two softmaxes or sigmoids in a row: the second flattens the first.",
+            ),
+            Clue(
                 when=(IS_CROSSENTROPY, WORSE),
                 weight=1.2,
                 says="The first loss is {start_ratio} times that of guessing.",
@@ -197,7 +212,7 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
     Cause(
         code="LRS322",
         name="sum-loss",
-        title="The loss is a sum over the samples, not their mean.",
+        title="The loss is a sum, not a mean.",
         means=(
             "A sum over 32 samples is 32 times as large, and so are the steps of plain SGD. The curve is the same, but "
             "its rates are that many times smaller, and change with the batch size."
@@ -210,10 +225,20 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
                 weight=5.0,
                 says='The loss was made with `reduction="sum"`.',
             ),
+            Clue(
+                when=(Condition("loss_adds_up", "==", "samples"),),
+                weight=5.0,
+                says="Given twice as many samples, the loss is twice as large.",
+            ),
+            Clue(
+                when=(Condition("loss_adds_up", "==", "outputs"),),
+                weight=4.5,
+                says="Given each output twice, the loss is twice as large: it is a sum over the {num_outputs} outputs.",
+            ),
         ),
         rules_out=(
             Clue(
-                when=(Condition("loss_reduction", "in", ("sum_over_batch_size", "mean", "mean_with_sample_weight")),),
+                when=(Condition("loss_adds_up", "==", "nothing"),),
                 says="The loss is a mean over the batch.",
             ),
         ),
@@ -269,8 +294,14 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
         when=(LOSS_FALLS, Clue(when=(RISES,), says="")),
         clues=(
             Clue(
+                when=(Condition("guessing_share", ">=", 0.35),),
+                weight=2.4,
+                says="Of the batches after the break, {guessing_share} cost what guessing does.",
+            ),
+            Clue(when=(Condition("guessing_share", "<", 0.25),), weight=-0.8, says=""),
+            Clue(
                 when=(Condition("end_ratio", ">=", 0.9), Condition("end_ratio", "<", 1.35)),
-                weight=2.2,
+                weight=1.4,
                 says="The last losses are {end_ratio} times that of guessing.",
             ),
             Clue(when=(Condition("end_ratio", ">=", 1.5),), weight=-1.0, says=""),
@@ -280,7 +311,7 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
                     Condition("plateau_ratio", ">=", 0.9),
                     NEAR_CHANCE_UP_THERE,
                 ),
-                weight=2.0,
+                weight=1.6,
                 says="At the right end the loss stays at {plateau_ratio} times that of guessing for {plateau_decades} "
                 "decades.",
             ),

@@ -227,7 +227,7 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
         start=-1.0,
         when=(Clue(when=(Condition("optimizer", "in", NORMALISING),), says="The optimizer is {optimizer}."),),
         clues=(
-            Clue(when=(NO_RISE,), weight=2.4, says=NEVER_RISES.says),
+            Clue(when=(NO_RISE,), weight=2.8, says=NEVER_RISES.says),
             Clue(when=(RISES, Condition("rise_over_fall", "<", 2.0)), weight=1.0, says="The rise is gentle."),
             Clue(when=(Condition("optimizer", "in", ("Lamb", "LAMB", "LARS", "NovoGrad")),), weight=0.8, says=""),
         ),
@@ -247,9 +247,10 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
         ),
         start=1.8,
         when=(
-            Clue(when=(Condition("shape", "==", "several-valleys"), RISES), says="There are {num_valleys} valleys."),
+            Clue(when=(Condition("shape", "==", "several-valleys"), RISES), says="The curve has more than one valley."),
         ),
         clues=(
+            Clue(when=(Condition("num_valleys", "<", 2),), weight=-0.8, says=""),
             Clue(when=(Condition("noise_over_fall", "<", 0.1),), weight=0.4, says=""),
             Clue(when=(Condition("noise_over_fall", ">=", 0.3),), weight=-1.0, says=""),
         ),

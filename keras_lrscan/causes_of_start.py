@@ -66,6 +66,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
         clues=(
             Clue(when=(AT_CHANCE,), weight=1.2, says=STARTS_AT_CHANCE.says),
             Clue(when=(WORSE,), weight=0.4, says=""),
+            Clue(when=(Condition("lowest_ratio", ">=", 0.93),), weight=-1.5, says=""),
             Clue(
                 when=(Condition("num_used_layers", "==", 0),),
                 weight=0.4,
@@ -120,9 +121,11 @@ CAUSES_OF_START: tuple[Cause, ...] = (
         name="partly-trained",
         title="The model is partly trained and still improves.",
         means="It has learned something already, and the test still finds something to gain.",
-        start=-2.2,
-        when=(LOSS_FALLS,),
+        start=-2.4,
+        when=(),
         clues=(
+            Clue(when=(FALLS,), weight=0.2, says=LOSS_FALLS.says),
+            Clue(when=(NO_FALL,), weight=-1.2, says=""),
             Clue(when=(BETTER,), weight=3.6, says=STARTS_BETTER.says),
             Clue(
                 when=(Condition("optimizer_iterations", ">", 0),),
@@ -152,14 +155,15 @@ CAUSES_OF_START: tuple[Cause, ...] = (
         name="regularization",
         title="A penalty on large weights (regularisation) lifts the whole curve.",
         means="The loss on the plot is the error plus that penalty. The penalty hardly changes, so it is like a floor.",
-        start=2.2,
+        start=1.0,
         when=(
             Clue(
-                when=(Condition("regularization_share", ">=", 0.3),),
+                when=(Condition("regularization_share", ">=", 0.2),),
                 says="{regularization_share} of the first loss is this penalty.",
             ),
         ),
         clues=(
+            Clue(when=(Condition("regularization_share", ">=", 0.3),), weight=1.2, says=""),
             Clue(
                 when=(Condition("regularization_share", ">=", 0.6),),
                 weight=1.0,
@@ -186,11 +190,28 @@ CAUSES_OF_START: tuple[Cause, ...] = (
             "An average looks back. So the fall and the rise show up too late and too small: a deep valley can look "
             "like a flat line with a spike, and its lowest point stands too far right."
         ),
-        start=3.0,
-        when=(
+        start=-4.0,
+        when=(),
+        clues=(
             Clue(
                 when=(Condition("drawn_average", "!=", ""),),
+                weight=7.0,
                 says="The stored losses were averages ({drawn_average}).",
+            ),
+            Clue(
+                when=(Condition("is_foreign", "==", threshold=True),),
+                weight=3.6,
+                says="The record does not say which tool made it, and most tools store averages.",
+            ),
+            Clue(
+                when=(Condition("is_foreign", "==", threshold=True), Condition("neighbour_correlation", ">", -0.25)),
+                weight=2.0,
+                says="Each loss resembles the one before it more than single batches do.",
+            ),
+            Clue(
+                when=(Condition("is_foreign", "==", threshold=True), Condition("neighbour_correlation", "<", -0.35)),
+                weight=-2.5,
+                says="Against it: the losses jump from batch to batch as those of single batches do.",
             ),
         ),
         to_check="Scan once more with `LRScan`, which records every batch alone.",

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from keras_lrscan.arrays import even_rows
-from keras_lrscan.loss_sums import SAMPLES, adds_up
+from keras_lrscan.loss_sums import NOTHING, SAMPLES, adds_up
 from keras_lrscan.randomness import RandomStates
 from keras_lrscan.targets import UnknownTargetError, loss_function_name, loss_setting, targets
 
@@ -147,7 +147,7 @@ def _best_constant(host: Host, target: Target) -> _Guess:
     if not math.isfinite(lowest):
         msg = "no constant has a finite loss"
         raise UnknownTargetError(msg)
-    sums = None
+    sums: str | None = NOTHING
     if not target.has_closed_form:
         best = constants[losses.index(lowest)]
         sums = _sums_of(loss_of, labels, best)

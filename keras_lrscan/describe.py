@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["data_notes", "describe", "describe_labels"]
 
 HARDLY_FALLS = 0.85
-"""A loss that never goes below this share of its start hardly falls."""
+"""A loss that never goes below this share of its start, or of the loss of guessing, hardly falls."""
 MEDIAN_OF = 7
 """So many losses in a row are one level."""
 
@@ -83,7 +83,7 @@ def describe(host: Host, control: RateControl, planned: ScanContext) -> ScanCont
 def describe_labels(
     host: Host, context: ScanContext, losses: Sequence[float], seen: Given | None = None
 ) -> ScanContext:
-    """Returns `context` with whether labels can be told from inputs, where the loss of a scan hardly fell.
+    """Returns `context` with whether labels can be told from inputs, where the scan learned hardly anything.
 
     Args:
         host: The host and its model.
@@ -95,11 +95,10 @@ def describe_labels(
     given = given_to_fit(frame.f_locals) if frame is not None else None
     given = seen if given is None else given
     finite = np.asarray(losses)[np.isfinite(losses)]
-    if (
-        given is None
-        or finite.size < MEDIAN_OF
-        or _lowest(finite) < HARDLY_FALLS * float(np.median(finite[:MEDIAN_OF]))
-    ):
+    if given is None or finite.size < MEDIAN_OF:
+        return context
+    levels = [float(np.median(finite[:MEDIAN_OF])), *([] if context.chance_loss is None else [context.chance_loss])]
+    if _lowest(finite) - (context.regularization_loss or 0.0) < HARDLY_FALLS * min(levels):
         return context
     return dataclasses.replace(context, labels_follow_inputs=label_ties(host, given))
 

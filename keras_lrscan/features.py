@@ -16,6 +16,7 @@ from scipy.stats import spearmanr
 
 from keras_lrscan.measures import RATIO, measured
 from keras_lrscan.noise import correlation, trend_of
+from keras_lrscan.whiteness import memory
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,6 +55,12 @@ VALLEY_DEPTH = 0.25
 
 FEWEST_FOR_NOISE = 8
 """The noise is taken from at least this many points, even where the loss rises sooner."""
+
+FEWEST_FOR_MEMORY = 40
+"""Below this many points, chance makes the losses of single batches look as if they remembered each other."""
+
+NEAR_GUESSING = 0.1
+"""A batch costs what guessing does where its loss is off the chance level by less than this share."""
 
 FEW_BATCHES = 5
 """So many batches at either end are one level."""
@@ -107,6 +114,9 @@ class CurveFeatures:
     plateau_decades: float | None = measured("decades at the right end at one high level", "{:.1f}")
     plateau_ratio: float | None = measured("that level over the chance level", RATIO)
     end_ratio: float | None = measured("level of the last batches over the chance level", RATIO)
+    guessing_share: float | None = measured(
+        "share of the batches after the break that cost what guessing does", "{:.0%}"
+    )
     first_jump: float | None = measured("rise by the very first updates, as a share of the reference loss", "{:.0%}")
     early_slope: float | None = measured("slope over the first 0.2 decade over the steepest slope", "{:.0%}")
     startup_bump: float | None = measured("rise before the fall, over the fall", "{:.0%}")
@@ -118,6 +128,7 @@ class CurveFeatures:
     rise_before_nonfinite: float | None = measured("rise over the first loss before that", "{:.0%}")
     peak: float | None = measured("largest loss above the start, in falls or reference losses", "{:.3g}")
     epoch_pattern: float | None = measured("correlation of the losses one epoch apart, trend taken off", "{:.2f}")
+    neighbour_correlation: float | None = measured("correlation of neighbouring changes of the loss", "{:+.2f}")
     linear_spacing: float | None = measured("how much straighter the rates are than their logarithms", "{:.2f}")
 
 
@@ -217,6 +228,7 @@ def measure(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) -> CurveF
         **_with_fall(smoothed, marks, top, chance_loss(curve.context)),
         **_whole_record(curve, smoothed, marks),
         **_ends(curve, reference),
+        guessing_share=_guessing_share(curve, marks),
     )
 
 
@@ -317,6 +329,15 @@ def _ends(curve: LRCurve, reference: float) -> dict[str, Any]:
     return {"first_jump": jump, "end_ratio": float(np.median(loss[-FEW_BATCHES:])) / chance if chance else None}
 
 
+def _guessing_share(curve: LRCurve, marks: Landmarks) -> float | None:
+    """Returns how many of the batches after the loss rose from its valley cost about as much as guessing."""
+    chance = chance_loss(curve.context)
+    if not chance or not marks.valleys or marks.elbow is None:
+        return None
+    after = curve.loss[np.isfinite(curve.loss)][marks.elbow.index + 1 :] - (curve.context.regularization_loss or 0.0)
+    return float((np.abs(after / chance - 1) < NEAR_GUESSING).mean()) if after.size >= FEW_BATCHES else None
+
+
 def _whole_record(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) -> dict[str, Any]:
     found: dict[str, Any] = {}
     finite = np.isfinite(curve.loss)
@@ -330,6 +351,8 @@ def _whole_record(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) -> 
     if period is not None and 2 <= period <= end // 2:  # noqa: PLR2004 - two epochs show one repetition
         residual = (curve.loss[finite] - smoothed.loss)[:end]
         found["epoch_pattern"] = correlation(residual[:-period], residual[period:])
+    together = memory(curve.loss[finite])[0] if finite.sum() >= FEWEST_FOR_MEMORY else math.nan
+    found["neighbour_correlation"] = None if math.isnan(together) else together
     steps = np.arange(curve.lr.size, dtype=float)
     if curve.lr.size > 2:  # noqa: PLR2004 - two points are straight on any axis
         found["linear_spacing"] = correlation(curve.lr, steps) - correlation(np.log10(curve.lr), steps)
