@@ -25,6 +25,9 @@ __all__ = ["Cause", "CauseStatus", "Clue", "Finding", "judge"]
 LIKELY = 0.5
 """A cause at least this likely is called likely; one below is called possible."""
 
+MOST_PERCENT = 99
+"""What the evidence of a curve says is never called certain."""
+
 LEAST = 0.1
 """A cause less likely than this is not worth a reader's time."""
 
@@ -139,6 +142,11 @@ class Finding:
     is_not: str
     sources: tuple[str, ...]
     alarm: bool
+
+    @property
+    def percent(self) -> int:
+        """The likelihood in whole percent. Never 100: only a probe can confirm a cause."""
+        return min(round(100 * self.likelihood), MOST_PERCENT)
 
 
 def judge(cause: Cause, facts: Mapping[str, Any]) -> Finding | None:

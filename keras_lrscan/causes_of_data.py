@@ -285,7 +285,7 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
             ),
         ),
         rules_out=(
-            Clue(when=(Condition("shuffled", "==", threshold=True),), says="`fit` shuffles the data."),
+            Clue(when=(Condition("well_shuffled", "==", threshold=True),), says="The data are shuffled."),
             Clue(
                 when=(Condition("label_runs", "<", 0.05), Condition("epoch_pattern", "<", 0.3)),
                 says="The labels come in no order, and no pattern comes back.",
@@ -345,7 +345,6 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
         clues=(
             Clue(
                 when=(Condition("noise", ">=", 0.06),),
-                weight=0.0,
                 says="The loss of a batch jumps by {noise} of the loss of guessing.",
             ),
             Clue(when=(Condition("noise", "<", 0.06),), weight=-1.5, says=""),

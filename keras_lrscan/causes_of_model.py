@@ -128,7 +128,7 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
                 says="Over the whole test the weights changed by {weight_change} of their own size only.",
             ),
             Clue(
-                when=(Condition("layer_change_ratio", "<", 3e-5),),
+                when=(Condition("has_stuck_layer", "==", threshold=True),),
                 weight=3.2,
                 says="The layer that moved least moved {layer_change_ratio} times as far as the one that moved most.",
             ),
@@ -147,7 +147,7 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
                 when=(
                     Condition("still_share", "<", 0.1),
                     Condition("weight_change", ">=", 0.01),
-                    Condition("layer_change_ratio", ">=", 1e-3),
+                    Condition("has_stuck_layer", "==", threshold=False),
                 ),
                 says="All but {still_share} of the weights changed, by {weight_change} of their own size.",
             ),

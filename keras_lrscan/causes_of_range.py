@@ -246,11 +246,10 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
             "larger rates work. Or the part that broke stays broken and only the rest learns again."
         ),
         start=1.8,
-        when=(
-            Clue(when=(Condition("shape", "==", "several-valleys"), RISES), says="The curve has more than one valley."),
-        ),
+        when=(Clue(when=(Condition("shape", "==", "several-valleys"), RISES), says=""),),
         clues=(
-            Clue(when=(Condition("num_valleys", "<", 2),), weight=-0.8, says=""),
+            Clue(when=(Condition("num_valleys", ">=", 2),), says="There are {num_valleys} valleys."),
+            Clue(when=(Condition("num_valleys", "<", 2),), weight=-0.8, says="The second valley is shallow."),
             Clue(when=(Condition("noise_over_fall", "<", 0.1),), weight=0.4, says=""),
             Clue(when=(Condition("noise_over_fall", ">=", 0.3),), weight=-1.0, says=""),
         ),

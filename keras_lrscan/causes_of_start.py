@@ -119,13 +119,13 @@ CAUSES_OF_START: tuple[Cause, ...] = (
     Cause(
         code="LRS303",
         name="partly-trained",
-        title="The model is partly trained and still improves.",
-        means="It has learned something already, and the test still finds something to gain.",
+        title="The model is partly trained and can still improve.",
+        means="It has learned something already, but it is not yet as good as it can get.",
         start=-2.4,
         when=(),
         clues=(
             Clue(when=(FALLS,), weight=0.2, says=LOSS_FALLS.says),
-            Clue(when=(NO_FALL,), weight=-1.2, says=""),
+            Clue(when=(NO_FALL,), weight=-1.2, says="Against it: the loss never falls by more than the noise."),
             Clue(when=(BETTER,), weight=3.6, says=STARTS_BETTER.says),
             Clue(
                 when=(Condition("optimizer_iterations", ">", 0),),

@@ -191,7 +191,7 @@ def _parts(analysis: Analysis) -> Iterable[tuple[str, Iterable[str]]]:
 
 def _evidence(finding: Finding, told: set[str]) -> str:
     """Returns a cause with its evidence, without what was `told` already."""
-    sure = "confirmed" if finding.status == CauseStatus.CONFIRMED else f"{finding.likelihood:.0%} likely"
+    sure = "confirmed" if finding.status == CauseStatus.CONFIRMED else f"{finding.percent}% likely"
     seen = [sentence for sentence in finding.evidence if sentence not in told]
     told.update(seen)
     return " ".join([f"{finding.title.rstrip('.')} ({finding.code}, {sure}).", finding.means, *seen])

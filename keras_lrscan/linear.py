@@ -99,10 +99,10 @@ class Bottom:
         before = y[: int(above[0])] if above.size else y
         if before.size < max(BOTTOM_WIDTH, y.size / LEAST_SHARE):
             return None
-        middle = median_filter(before, size=BOTTOM_WIDTH, mode="nearest")
-        index = int(np.argmin(middle))
-        low, noise = float(middle[index]), difference_noise(before)
-        return cls(index=index, far=low + max(FAR_OFF, FAR_OFF_NOISE * noise), close=low + CLOSE)
+        middle = np.median(np.lib.stride_tricks.sliding_window_view(before, BOTTOM_WIDTH), axis=1)
+        lowest = int(np.argmin(middle))
+        low, noise = float(middle[lowest]), difference_noise(before)
+        return cls(index=lowest + BOTTOM_WIDTH // 2, far=low + max(FAR_OFF, FAR_OFF_NOISE * noise), close=low + CLOSE)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

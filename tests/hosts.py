@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -49,6 +49,28 @@ def compiled(keras: Any, optimizer: Any = None, *, model: Any = None, **options:
     settings = {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"], **options}
     model.compile(optimizer=optimizer, **settings)
     return model
+
+
+def given_input(keras: Any, shape: tuple[int, ...], dtype: str = "float32") -> Any:
+    """The layer that tells a sequential model the shape of its input."""
+    layers = keras.layers
+    return layers.InputLayer(input_shape=shape, dtype=dtype) if IS_TF_KERAS else layers.Input(shape, dtype=dtype)
+
+
+def stacked(
+    keras: Any, shape: tuple[int, ...], layers: Callable[[Any], list[Any]], loss: Any = "mse", dtype: str = "float32"
+) -> Any:
+    """A compiled stack of what `layers` makes of `keras.layers`."""
+    model = keras.Sequential([given_input(keras, shape, dtype), *layers(keras.layers)])
+    model.compile(optimizer="sgd", loss=loss)
+    return model
+
+
+def poked(array: Any, at: Any, value: float) -> Any:
+    """A copy of `array` with other values in some places."""
+    changed = array.astype("float64")
+    changed[at] = value
+    return changed
 
 
 def array_of(variable: Any) -> NDArray[Any]:

@@ -12,7 +12,7 @@ import pytest
 from keras_lrscan.callback import LRScan
 from keras_lrscan.first_batches import FirstBatches
 from keras_lrscan.host import Host
-from tests.hosts import BACKEND, IS_TF_KERAS, compiled, digits, same_bits, weights
+from tests.hosts import BACKEND, IS_TF_KERAS, compiled, digits, same_bits, stacked, weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -109,6 +109,52 @@ def test_sources_tell_what_their_first_batches_hold_and_lose_none(
     blind = curve_of(keras, make(keras), has_no_end=has_no_end)
     assert blind.context.input_high is None
     assert blind.loss.tolist() == curve.loss.tolist()
+
+
+AMOUNTS = (X[:, :1] + X[:, 1:2]).astype("float32")
+
+
+def fed(keras: Any, x: Any, y: Any, *, loss: str, units: int, order: Any = None) -> Any:
+    """The context of a scan of a generator."""
+    order = np.arange(len(x)) if order is None else order
+
+    def batches() -> Iterator[Any]:
+        for start in range(0, len(x), 32):
+            yield x[order[start : start + 32]], y[order[start : start + 32]]
+
+    activation = None if units == 1 else "softmax"
+    model = stacked(keras, (8,), lambda k: [k.Dense(units, activation=activation)], loss)
+    recorder = LRScan(start_lr=1e-7, end_lr=1e-5, num_steps=9, verbose=0)
+    model.fit(batches(), shuffle=False, verbose=0, callbacks=[recorder])
+    return recorder.curve.context
+
+
+def test_what_guessing_costs_is_told_by_the_first_batches(keras: Any) -> None:
+    context = fed(keras, X, AMOUNTS, loss="mse", units=1)
+    assert context.data_seen == "first batches"
+    assert context.chance_loss == pytest.approx(AMOUNTS[:256].var(), rel=0.01)
+    codes = fed(keras, X, Y, loss="sparse_categorical_crossentropy", units=10)
+    prior = np.bincount(Y[:256], minlength=10) / 256
+    assert codes.chance_loss == pytest.approx(-(prior * np.log(prior)).sum(), rel=0.01)
+
+
+def test_sorted_first_batches_are_seen_and_tell_nothing_of_guessing(keras: Any) -> None:
+    order = np.argsort(AMOUNTS[:, 0])
+    context = fed(keras, X, AMOUNTS, loss="mse", units=1, order=order)
+    assert context.label_runs is not None
+    assert context.label_runs > 0.95
+    assert context.chance_loss is None
+
+
+def test_samples_that_come_again_in_the_first_batches_are_seen(keras: Any) -> None:
+    context = fed(keras, X, AMOUNTS, loss="mse", units=1, order=np.arange(320) % 40)
+    assert (context.num_looked_at, context.num_distinct_inputs, context.contradicting_share) == (256, 40, 0)
+
+
+def test_labels_of_the_first_batches_are_asked_whether_they_follow_the_inputs(keras: Any) -> None:
+    assert fed(keras, X, AMOUNTS, loss="mse", units=1).labels_follow_inputs
+    shuffled = np.random.default_rng(0).permutation(AMOUNTS)
+    assert not fed(keras, X, shuffled, loss="mse", units=1).labels_follow_inputs
 
 
 def test_batches_of_a_loop_are_looked_at_too(keras: Any) -> None:

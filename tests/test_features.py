@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from keras_lrscan import LRCurve, ScanContext, analyze
+from keras_lrscan import AVERAGES, LRCurve, ScanContext, analyze
 from keras_lrscan.facts import MEASURES, facts
 from keras_lrscan.features import CurveFeatures, StartState, chance_loss
 from keras_lrscan.synthetic import synthetic_curve
@@ -89,3 +89,58 @@ def test_a_record_that_ends_in_a_non_finite_loss_straight_out_of_its_fall_counts
     assert analysis.verdict.shape == "u-shaped"
     assert analysis.landmarks.elbow is not None
     assert analysis.landmarks.elbow.lr == curve.lr[keep - 1]
+
+
+def test_batches_after_the_break_that_cost_what_guessing_does_are_counted() -> None:
+    curve = synthetic_curve("valley-then-plateau")
+    share = analyze(curve).features.guessing_share
+    assert share is not None
+    assert share > 0.7
+    twice = dataclasses.replace(curve.context, chance_loss=2 * math.log(10))
+    assert analyze(dataclasses.replace(curve, context=twice)).features.guessing_share == 0
+    assert analyze(synthetic_curve("still-falling")).features.guessing_share is None
+
+
+@pytest.mark.parametrize(("average", "low", "high"), [("none", -0.65, -0.35), ("ema-0.98", -0.25, 1.0)])
+def test_averaged_losses_resemble_those_before_them(average: str, low: float, high: float) -> None:
+    loss = 2.3 + 0.1 * np.random.default_rng(0).standard_normal(300)
+    stored = loss if average == "none" else AVERAGES[average].apply(loss)
+    features = analyze(LRCurve(lr=np.logspace(-7, 0, 300), loss=stored)).features
+    assert features.neighbour_correlation is not None
+    assert low < features.neighbour_correlation < high
+    few = analyze(LRCurve(lr=np.logspace(-7, 0, 30), loss=loss[:30])).features
+    assert few.neighbour_correlation is None
+
+
+COPIED = ScanContext(num_samples=1000, num_looked_at=1000, num_distinct_inputs=50, contradicting_share=0.0)
+FED = ScanContext(data_seen="first batches", shuffled=True)
+STILL = ScanContext(weight_change=0.5, layer_change_ratio=1e-7)
+FOLLOWING: list[tuple[ScanContext, str, object]] = [
+    (COPIED, "num_different", 50),
+    (dataclasses.replace(COPIED, num_samples=4000), "num_different", 200),
+    (dataclasses.replace(COPIED, num_samples=None, data_seen="first batches"), "num_different", 50),
+    (dataclasses.replace(COPIED, contradicting_share=0.3), "num_different", 1000),
+    (dataclasses.replace(COPIED, num_distinct_inputs=800), "num_different", 1000),
+    (dataclasses.replace(COPIED, batch_size=10), "epochs_over_data", 2.0),
+    (ScanContext(shuffled=True), "well_shuffled", True),
+    (ScanContext(shuffled=False), "well_shuffled", False),
+    (ScanContext(shuffled=True, label_runs=0.9, data_seen="arrays"), "well_shuffled", True),
+    (dataclasses.replace(FED, label_runs=0.1), "well_shuffled", True),
+    (dataclasses.replace(FED, label_runs=0.9), "well_shuffled", False),
+    (FED, "well_shuffled", False),
+    (STILL, "has_stuck_layer", True),
+    (dataclasses.replace(STILL, layer_change_ratio=0.1), "has_stuck_layer", False),
+    (dataclasses.replace(STILL, layer_change_ratio=None), "has_stuck_layer", False),
+    (ScanContext(layer_change_ratio=1e-7), "has_stuck_layer", None),
+    (ScanContext(), "is_foreign", True),
+    (ScanContext(framework="keras 3"), "is_foreign", False),
+    (ScanContext(loss_name="mean_squared_error"), "is_foreign", False),
+    (ScanContext(averaging="ktrain"), "is_foreign", False),
+    (ScanContext(data_seen="first batches", majority_share=1.0), "first_batches_alike", True),
+    (ScanContext(data_seen="arrays", majority_share=1.0), "first_batches_alike", None),
+]
+
+
+@pytest.mark.parametrize(("context", "name", "expected"), FOLLOWING)
+def test_what_follows_from_the_context(context: ScanContext, name: str, expected: object) -> None:
+    assert facts(CurveFeatures(num_points=10), context)[name] == expected

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from keras_lrscan import InvalidOptionError, LRCurve
 from keras_lrscan.landmarks import find_landmarks
+from keras_lrscan.linear import Bottom
 from keras_lrscan.shapes import Shape
 from keras_lrscan.smoothing import LINEAR_SMOOTHERS, SMOOTHERS, Fit, smooth
 from keras_lrscan.synthetic import SYNTHETIC_LOSSES, synthetic_curve
@@ -111,6 +112,42 @@ def test_an_explosion_does_not_decide_how_the_rest_is_smoothed() -> None:
     exploded = smooth(LRCurve(lr=lr, loss=np.append(wild.loss, [1e4, 1e6])))
     left = slice(0, len(calm) - 15)
     assert np.abs(exploded.loss[left] - smooth(calm).loss[left]).max() < 0.1
+
+
+def broken_soon(seed: int) -> LRCurve:
+    """A calm line, a fall of a dozen batches, and wild losses above the start."""
+    random = np.random.default_rng(seed)
+    loss = 2.3 + 0.01 * random.standard_normal(100)
+    loss[60:72] -= 0.9 * np.linspace(0, 1, 12) ** 2
+    loss[72:] += random.normal(0.3, 0.5, 28)
+    return LRCurve(lr=np.logspace(-7, 1, 100), loss=loss)
+
+
+@pytest.mark.parametrize("method", ["spline", "local"])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_short_fall_that_ends_in_wild_losses_is_not_passed_over(method: str, seed: int) -> None:
+    curve = broken_soon(seed)
+    line = smooth(curve, method=method)
+    lowest = float(np.median(curve.loss[67:72]))
+    assert line.loss[65:74].min() < lowest + 0.3
+    assert find_landmarks(line, chance=2.3).valleys
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_wild_losses_at_the_end_leave_the_error_of_the_calm_part_alone(seed: int) -> None:
+    curve = broken_soon(seed)
+    assert np.median(smooth(curve).standard_error[:50]) < 0.015
+
+
+@given(st.integers(0, 10_000), st.integers(60, 250))
+def test_in_pure_noise_there_is_no_bottom_to_reach(seed: int, num_points: int) -> None:
+    noise = 0.2 * np.random.default_rng(seed).standard_normal(num_points)
+    bottom = Bottom.of(noise)
+    assert bottom is None or bottom.far > 0
+
+
+def test_a_loss_that_stands_above_its_start_at_once_has_no_bottom() -> None:
+    assert Bottom.of(np.concatenate([np.zeros(10), np.ones(90)])) is None
 
 
 def test_non_finite_losses_are_left_out() -> None:
