@@ -214,8 +214,8 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
         name="sum-loss",
         title="The loss is a sum, not a mean.",
         means=(
-            "A sum over 32 samples is 32 times as large, and so are the steps of plain SGD. The curve is the same, but "
-            "its rates are that many times smaller, and change with the batch size."
+            "A sum over 32 samples, or 32 outputs, is 32 times as large, and so are the steps of plain SGD. The curve is "
+            "the same, but its rates are that many times smaller, and change with that number."
         ),
         start=-2.0,
         when=(),
@@ -242,8 +242,8 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
                 says="The loss is a mean over the batch.",
             ),
         ),
-        to_check="Double the batch size: a sum doubles, a mean stays.",
-        advice="Use the default `reduction`, or remember that rates found here hold for this batch size only.",
+        to_check="Double the batch size, or the outputs: a sum doubles, a mean stays.",
+        advice="Take the mean, or remember that rates found here hold for this batch size and these outputs only.",
         is_not="A first loss far above the usual one does not mean that the model is bad.",
         sources=("https://keras.io/api/losses/",),
         alarm=True,

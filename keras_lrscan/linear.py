@@ -93,7 +93,7 @@ class Bottom:
 
         Example:
         >>> Bottom.of(np.repeat([0.0, -1.0, 3.0], 20)).index
-        22
+        20
         """
         above = np.flatnonzero(median_filter(y, size=3, mode="nearest") > ABOVE)
         before = y[: int(above[0])] if above.size else y
