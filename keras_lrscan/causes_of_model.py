@@ -214,8 +214,8 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
         name="sum-loss",
         title="The loss is a sum, not a mean.",
         means=(
-            "A sum over 32 samples, or 32 outputs, is 32 times as large, and so are the steps of plain SGD. The curve is "
-            "the same, but its rates are that many times smaller, and change with that number."
+            "A sum over 32 samples, or 32 outputs, is 32 times as large, and so are the steps of plain SGD. The curve "
+            "is the same, but its rates are that many times smaller, and change with that number."
         ),
         start=-2.0,
         when=(),
