@@ -311,7 +311,8 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
         ),
         clues=(
             Clue(when=(Condition("epochs_over_data", ">=", 8.0),), weight=1.2, says=""),
-            Clue(when=(Condition("epochs_over_data", ">=", 20.0),), weight=1.5, says=""),
+            Clue(when=(Condition("epochs_over_data", ">=", 12.0),), weight=0.8, says=""),
+            Clue(when=(Condition("epochs_over_data", ">=", 20.0),), weight=0.7, says=""),
             Clue(
                 when=(Condition("lowest_ratio", "<", 0.2), FALLS),
                 weight=0.8,
