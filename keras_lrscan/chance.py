@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from keras_lrscan.arrays import even_rows
-from keras_lrscan.loss_sums import NOTHING, SAMPLES, adds_up
+from keras_lrscan.guesses import are_codes, are_distributions, of_codes, of_targets
+from keras_lrscan.loss_sums import NOTHING, OUTPUTS, SAMPLES, adds_up
 from keras_lrscan.randomness import RandomStates
-from keras_lrscan.targets import UnknownTargetError, loss_function_name, loss_setting, targets
+from keras_lrscan.targets import UnknownTargetError, targets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -33,17 +33,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Chance", "chance_of", "chance_of_labels"]
 
-MAX_ROWS = 2000
-"""Samples on which the loss is evaluated."""
-MAX_NUMBERS = 500_000
-"""Numbers in the predictions made for that; what is large gets fewer samples, but `MIN_ROWS`."""
-MIN_ROWS = 64
-MAX_COUNTED = 1_000_000
-"""Labels that are counted; of more, as many are taken at even distances, with a random place in each."""
-FLOOR = 1e-7
-"""Least probability of a class in logits, Keras's own."""
 DEFAULT_BATCH_SIZE = 32
 """Keras's own, where `fit` is not told."""
+DOUBTS = (1e-3, 0.03, 0.1)
+"""Shares of a sure answer that are spread over all classes: where a loss smooths labels, some doubt costs least."""
 FREQUENCIES, TARGETS = "label frequencies", "best constant for the targets"
 
 
@@ -55,6 +48,8 @@ class Chance:
         loss: Loss of the best constant prediction, without regularisation, in the unit of the loss; `None` where it is
             not known.
         source: How it was found; `None` where it is not known.
+        perfect: Loss of right answers that are nearly sure, as probabilities, for labels that are classes and a single
+            output; `None` for others.
         adds_up: What a loss that is not Keras's own sums over, `"samples"`, `"outputs"` or `"nothing"`; `None` where it
             is not known, and for several outputs.
         note: Why the labels, which are there, did not tell; `None` where they did, or where there are none to look at.
@@ -62,6 +57,7 @@ class Chance:
 
     loss: float | None = None
     source: str | None = None
+    perfect: float | None = None
     adds_up: str | None = None
     note: str | None = None
 
@@ -100,12 +96,14 @@ def chance_of_labels(host: Host, given: Mapping[str, Any]) -> Chance:
     finally:
         random.restore()
     size = given.get("batch_size") or DEFAULT_BATCH_SIZE
-    total = math.fsum(target.factor * guess.of_batch(size) for target, guess in zip(parts, found, strict=True))
+    costs = [target.factor * guess.of_batch(size, guess.loss) for target, guess in zip(parts, found, strict=True)]
+    only = found[0] if len(found) == 1 else None
     sources = {guess.source for guess in found}
     return Chance(
-        loss=total,
+        loss=math.fsum(costs),
         source=sources.pop() if len(sources) == 1 else TARGETS,
-        adds_up=found[0].adds_up if len(found) == 1 else None,
+        perfect=None if only is None or only.perfect is None else only.of_batch(size, only.perfect),
+        adds_up=None if only is None else only.adds_up,
     )
 
 
@@ -124,22 +122,23 @@ class _Guess:
     """The lowest loss of any constant on some samples, how it was found, and what the loss adds up."""
 
     loss: float
+    perfect: float | None
     num_samples: int
     source: str
     adds_up: str | None
 
-    def of_batch(self, size: int) -> float:
-        """Returns the loss on a batch of `size` samples."""
-        return self.loss * size / self.num_samples if self.adds_up == SAMPLES else self.loss
+    def of_batch(self, size: int, loss: float) -> float:
+        """Returns what `loss` is on a batch of `size` samples."""
+        return loss * size / self.num_samples if self.adds_up == SAMPLES else loss
 
 
 def _best_constant(host: Host, target: Target) -> _Guess:
-    if _are_codes(target.labels, target.shape):
-        labels, weights, constants, scale = _of_codes(target)
+    if are_codes(target.labels, target.shape):
+        labels, weights, constants, scale = of_codes(target)
         source = FREQUENCIES
     else:
-        labels, weights, constants = _of_targets(target)
-        source, scale = (FREQUENCIES if _are_distributions(labels) else TARGETS), 1.0
+        labels, weights, constants = of_targets(target)
+        source, scale = (FREQUENCIES if are_distributions(labels) else TARGETS), 1.0
     loss_of = _loss_function(host, target, labels)
     loss_at = _evaluator(loss_of, target, labels, weights)
     losses = [loss_at(constant) for constant in constants]
@@ -153,7 +152,27 @@ def _best_constant(host: Host, target: Target) -> _Guess:
         sums = _sums_of(loss_of, labels, best)
         lines = _lines(best, constants, beyond=0.5 if target.logits or best.size == 1 else 0.0)
         lowest = min([lowest, *(_lowest_along(loss_at, *line) for line in lines)])
-    return _Guess(loss=scale * lowest, num_samples=len(labels), source=source, adds_up=sums)
+    if sums == OUTPUTS and are_codes(target.labels, target.shape):  # one place stood for all
+        scale *= math.prod(target.labels.shape[1:])
+    perfect = _perfect(loss_of, labels, target) if source == FREQUENCIES else None
+    return _Guess(
+        loss=scale * lowest,
+        perfect=None if perfect is None else scale * perfect,
+        num_samples=len(labels),
+        source=source,
+        adds_up=sums,
+    )
+
+
+def _perfect(loss_of: Callable[[Array, Array], Array], labels: Array, target: Target) -> float | None:
+    """Returns the loss of right answers, as sure as costs least; `None` where that is no finite number."""
+    classes = int(target.shape[-1] or 1)
+    right = labels
+    if are_codes(target.labels, target.shape):
+        right = np.eye(classes)[labels.astype(np.int64).reshape(labels.shape[: len(target.shape) - 1])]
+    doubts = [(1 - doubt) * right + doubt / max(2, classes) for doubt in DOUBTS]
+    costs = [float(loss_of(labels, said).mean()) for said in doubts]
+    return min(costs) if all(map(math.isfinite, costs)) else None
 
 
 def _sums_of(loss_of: Callable[[Array, Array], Array], labels: Array, constant: Array) -> str | None:
@@ -162,102 +181,6 @@ def _sums_of(loss_of: Callable[[Array, Array], Array], labels: Array, constant: 
         return adds_up(loss_of, labels, np.broadcast_to(constant, _full(labels, constant)))
     except _errors_of_losses():
         return None
-
-
-def _are_codes(labels: Array, shape: tuple[int | None, ...]) -> bool:
-    """Whether labels are numbers of classes, for outputs with one number for each class."""
-    classes, inner = shape[-1], len(shape) - 2
-    if classes is None or classes <= 1 or not (labels.ndim - 1 == inner or labels.shape[1 + inner :] == (1,)):
-        return False
-    if labels.ndim == len(shape) and labels.shape[-1] == classes:
-        return False
-    whole = labels.dtype.kind in "iub" or bool((labels == np.floor(labels)).all())
-    return whole and int(labels.min()) >= 0 and int(labels.max()) < classes
-
-
-def _are_distributions(labels: Array) -> bool:
-    """Whether labels are ones and zeros, or sum to one over the classes."""
-    sums = labels.sum(-1)
-    return bool(np.isin(labels, (0, 1)).all() or (labels.shape[-1] > 1 and np.allclose(sums, 1.0, atol=1e-3)))
-
-
-def _of_codes(target: Target) -> tuple[Array, None, list[Array], float]:
-    """Returns labels that stand for all, no weights, the constants, and the mean weight.
-
-    A label stands for its share of all labels, in order of how common it is, so that few of them give the mean.
-    """
-    classes = int(target.shape[-1] or 0)
-    labels = target.labels.reshape(len(target.labels), -1).astype(np.int64)
-    weights = None if target.weights is None else np.repeat(target.weights, labels.shape[1])
-    flat, weights = _thinned(labels.reshape(-1), weights)
-    counts = np.bincount(flat, weights, minlength=classes)
-    if np.count_nonzero(counts) <= 1:
-        msg = "they are all of one class"
-        raise UnknownTargetError(msg)
-    num = min(MAX_ROWS, max(MIN_ROWS, MAX_NUMBERS // classes), flat.size)
-    order = np.argsort(counts, kind="stable")
-    places = (np.arange(num) + 0.5) / num * counts.sum()
-    picked = order[np.searchsorted(np.cumsum(counts[order]), places, side="right")]
-    prior = counts / counts.sum()
-    constants = [prior] if target.has_closed_form else [prior, np.full(classes, 1 / classes)]
-    if target.logits:
-        constants = [np.log(np.maximum(constant, FLOOR)) for constant in constants]
-    ones = (1,) * (target.labels.ndim - 1)
-    scale = 1.0 if weights is None or target.loss.reduction == "mean_with_sample_weight" else float(weights.mean())
-    inner = (1,) * (len(target.shape) - 2)
-    kept = picked.reshape(num, *ones).astype(target.labels.dtype)
-    return kept, None, [constant.reshape(1, *inner, classes) for constant in constants], scale
-
-
-def _thinned(labels: Array, weights: Array | None) -> tuple[Array, Array | None]:
-    if labels.size <= MAX_COUNTED:
-        return labels, weights
-    kept = even_rows(labels.size, MAX_COUNTED)
-    return labels[kept], None if weights is None else weights[kept]
-
-
-def _of_targets(target: Target) -> tuple[Array, Array | None, list[Array]]:
-    """Returns a sample of the labels, its weights, and the constants."""
-    labels = target.labels
-    labels = labels[:, None] if labels.ndim == 1 and not target.shape[1:-1] else labels
-    if labels.ndim != len(target.shape):
-        msg = f"their shape {labels.shape} does not go with that of the output, {target.shape}"
-        raise UnknownTargetError(msg)
-    num = min(MAX_ROWS, max(MIN_ROWS, MAX_NUMBERS // max(1, labels[0].size)))
-    rows = even_rows(len(labels), num)
-    labels = labels[rows].astype(float)
-    weights = None if target.weights is None else target.weights[rows]
-    if not np.isfinite(labels).all() or (labels == labels[:1]).all():
-        msg = "they are all alike, or some are not finite"
-        raise UnknownTargetError(msg)
-    shared = labels[0].ndim > 1 and labels.shape[-1] > 1 and _are_distributions(labels)
-    axes = tuple(range(labels.ndim - 1)) if shared else (0,)
-    spread = None if weights is None else np.broadcast_to(weights.reshape(-1, *(1,) * (labels.ndim - 1)), labels.shape)
-    mean = _smoothed(np.average(labels, axis=axes, weights=spread), target)
-    length = np.linalg.norm(labels, axis=-1, keepdims=True)
-    direction = np.mean(labels / np.maximum(length, FLOOR), axis=axes)
-    constants = [mean, np.median(labels, axis=axes), direction, np.zeros_like(mean)]
-    if mean.min() >= 0 and mean.max() <= 1:
-        constants += _probabilities(mean, logits=target.logits)
-    elif mean.size == 1:
-        constants += [labels.min(keepdims=True).reshape(mean.shape), labels.max(keepdims=True).reshape(mean.shape)]
-    inner = (1,) * (labels.ndim - mean.ndim)
-    return labels, weights, [constant.reshape(*inner, *mean.shape) for constant in constants]
-
-
-def _smoothed(mean: Array, target: Target) -> Array:
-    """Returns the mean of the labels as the loss smooths them: towards all classes alike, or towards one half."""
-    share = loss_setting(target.loss, "label_smoothing") or 0.0
-    classes = 2 if "binary" in loss_function_name(target.loss) else mean.shape[-1]
-    return (1 - share) * mean + share / classes
-
-
-def _probabilities(mean: Array, *, logits: bool) -> list[Array]:
-    """Constants for a loss that takes the labels for probabilities, of one class each or of all together."""
-    if not logits:
-        return [np.full_like(mean, 1 / max(2, mean.shape[-1])), np.full_like(mean, 0.5)]
-    kept = np.clip(mean, FLOOR, 1 - FLOOR)
-    return [np.log(kept), np.log(kept / (1 - kept))]
 
 
 def _loss_function(host: Host, target: Target, labels: Array) -> Callable[[Array, Array], Array]:

@@ -67,6 +67,7 @@ def describe(host: Host, control: RateControl, planned: ScanContext) -> ScanCont
         num_outputs=num_outputs(host),
         num_classes=_num_classes(model, name),
         loss_adds_up=chance.adds_up,
+        perfect_loss=chance.perfect,
         chance_loss=chance.loss,
         chance_source=chance.source,
         **source_facts(local),

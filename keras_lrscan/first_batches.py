@@ -95,7 +95,12 @@ class FirstBatches:
         chance = chance_of_labels(self._host, told)
         notes = context.notes if chance.note is None else (*context.notes, chance.note)
         return dataclasses.replace(
-            context, chance_loss=chance.loss, chance_source=chance.source, loss_adds_up=chance.adds_up, notes=notes
+            context,
+            loss_adds_up=chance.adds_up,
+            perfect_loss=chance.perfect,
+            chance_loss=chance.loss,
+            chance_source=chance.source,
+            notes=notes,
         )
 
     def metrics(self, context: ScanContext, logs: Mapping[str, Any]) -> ScanContext:

@@ -44,11 +44,15 @@ def layer_facts(host: Host, iterations: int) -> dict[str, Any]:
     used = {id(layer): _is_used(layer) for layer in layers if any(own_weights(layer))}
     if iterations:
         used |= {id(layer): True for layer in weighted if id(layer) not in is_frozen}
+    head = _head(host.model, layers)
+    is_used = None if head is None else used.get(id(head))
     return {
         "num_layers": len(weighted),
         "num_frozen_layers": len(frozen),
         "num_used_layers": sum(value is True for value in used.values()),
-        "head_is_fresh": _head_is_fresh(host.model, layers, used),
+        "head_is_fresh": None if head is None else _is_fresh(head, used),
+        "head_is_untrained": None if is_used is None else not is_used,
+        "has_activity_penalty": any(getattr(layer, "activity_regularizer", None) is not None for layer in layers),
         "backbone": backbone_of(layers),
         "num_normalization_layers": sum(any(map(NORMALIZES.match, class_names(layer))) for layer in layers),
         "num_dropout_layers": sum(map(_disturbs, layers)),
@@ -78,11 +82,8 @@ def _first_value(layer: Any, name: str) -> float | NDArray[Any] | None:  # noqa:
     return float(value)
 
 
-def _head_is_fresh(model: Any, layers: list[Any], used: dict[int, bool | None]) -> bool | None:  # noqa: ANN401
+def _is_fresh(head: Any, used: dict[int, bool | None]) -> bool | None:  # noqa: ANN401
     """Whether the layer that makes the output is as initialised while others were trained."""
-    head = _head(model, layers)
-    if head is None:
-        return None
     others = any(value is True for key, value in used.items() if key != id(head))
     is_used = used.get(id(head))
     return others and not is_used if is_used is not None else (None if others else False)

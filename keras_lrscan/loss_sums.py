@@ -34,7 +34,7 @@ def adds_up(loss: Callable[[Array, Array], Array], labels: Array, predicted: Arr
 
     Args:
         loss: Takes labels and predictions; returns one number, or one for each sample.
-        labels: Array of shape `(n, ...)`.
+        labels: Array of shape `(n, ...)`; of numbers of classes `(n, places)`, where there are several places.
         predicted: Predictions that are not all right. Array of shape `(n, ...)`.
 
     Example:
@@ -57,10 +57,19 @@ def adds_up(loss: Callable[[Array, Array], Array], labels: Array, predicted: Arr
         return SAMPLES
     if growth > SAME or not np.isfinite(growth):
         return None
-    if truth.ndim > 1 and truth.shape == said.shape and not np.allclose(truth.sum(-1), 1.0, atol=OFF_ONE):
-        twice = loss(np.concatenate([truth, truth], axis=-1), np.concatenate([said, said], axis=-1))
+    axis = _axis_of_outputs(truth, said)
+    if axis is not None:
+        twice = loss(np.concatenate([truth, truth], axis=axis), np.concatenate([said, said], axis=axis))
         growth = _growth(float(whole.mean()), float(twice.mean()))
     return OUTPUTS if growth >= DOUBLE else (NOTHING if growth <= SAME else None)
+
+
+def _axis_of_outputs(truth: Array, said: Array) -> int | None:
+    """Returns the axis along which a sample has several outputs: of amounts the last, of classes that of the places."""
+    if truth.ndim > 1 and truth.shape == said.shape and not np.allclose(truth.sum(-1), 1.0, atol=OFF_ONE):
+        return -1
+    has_places = truth.ndim > 1 and said.ndim == 3 and truth.shape[1] == said.shape[1]  # noqa: PLR2004 - the classes last
+    return 1 if has_places else None
 
 
 def _growth(before: float, after: float) -> float:

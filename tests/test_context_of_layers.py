@@ -63,6 +63,8 @@ def test_a_new_head_on_a_body_that_was_trained(keras: Any, built: Callable[[Any,
         "num_frozen_layers": 3,
         "num_used_layers": 2,
         "head_is_fresh": True,
+        "head_is_untrained": True,
+        "has_activity_penalty": False,
         "backbone": None,
         "num_normalization_layers": 1,
         "num_dropout_layers": 1,
@@ -77,7 +79,20 @@ def test_a_fresh_model_has_no_used_layers(keras: Any) -> None:
 def test_a_head_that_was_trained_too_is_not_fresh(keras: Any) -> None:
     model = nested(keras, warmed(body_of(keras)))
     model.layers[-1].bias.assign(np.full(2, 0.3))
-    assert told(model)["head_is_fresh"] is False
+    facts = told(model)
+    assert (facts["head_is_fresh"], facts["head_is_untrained"]) == (False, False)
+
+
+def test_a_head_without_a_bias_does_not_tell_whether_it_was_trained(keras: Any) -> None:
+    layers, inputs = keras.layers, keras.Input((8,))
+    model = keras.Model(inputs, layers.Dense(2, use_bias=False)(layers.Dense(4)(inputs)))
+    assert told(model)["head_is_untrained"] is None
+
+
+def test_a_penalty_on_what_a_layer_puts_out_is_seen(keras: Any) -> None:
+    layers, inputs = keras.layers, keras.Input((8,))
+    hidden = layers.Dense(4, activity_regularizer="l1")(inputs)
+    assert told(keras.Model(inputs, layers.Dense(1)(hidden)))["has_activity_penalty"]
 
 
 def test_a_head_without_anything_that_tells_is_unknown(keras: Any) -> None:

@@ -75,6 +75,7 @@ ORDER = [
     "meters",
     "targets",
     "loss_sums",
+    "guesses",
     "chance",
     "settings",
     "topology",

@@ -43,6 +43,17 @@ def test_shares_of_classes_are_summed_as_they_should_be() -> None:
     assert adds_up(lambda a, b: -(a * np.log(b)).sum(-1), shares, np.full((50, 4), 0.25)) == NOTHING
 
 
+def test_losses_of_several_places_are_summed_over_them_or_not() -> None:
+    codes = RANDOM.integers(0, 4, (50, 6))
+    said = RANDOM.dirichlet(np.ones(4), size=(50, 6))
+
+    def of_each(labels: Any, predicted: Any) -> Any:
+        return -np.log(np.take_along_axis(predicted, labels[..., None], axis=-1))[..., 0]
+
+    assert adds_up(lambda a, b: of_each(a, b).sum(-1), codes, said) == OUTPUTS
+    assert adds_up(of_each, codes, said) == NOTHING
+
+
 @given(st.integers(2, 200), st.integers(1, 6), st.floats(0.01, 100))
 def test_a_sum_is_told_from_a_mean_whatever_the_size(rows: int, outputs: int, scale: float) -> None:
     truth = np.arange(rows * outputs, dtype=float).reshape(rows, outputs) + 1
