@@ -50,9 +50,10 @@ def index() -> str:
     ]
     return f"""# Gallery
 
-{len(EXHIBITS)} real scans, all run with `LRScan` on real data: pictures, words, tables, small networks and large
-ones. Each was made on purpose, so it is known what is really the matter with it. Each page has the plot, what to look
-at, the explanation exactly as the package gives it, and the code that made it.
+{len(EXHIBITS)} real scans on real data: pictures, words, tables, small networks and large ones. All were run with
+`LRScan`, except [one by another callback](tutorial-callback.md). Each was made on purpose, so it is known what is
+really the matter with it. Each page has the plot, what to look at, the explanation exactly as the package gives it,
+and the code that made it.
 
 {chr(10).join(rooms)}
 

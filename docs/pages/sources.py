@@ -9,7 +9,7 @@ from pathlib import Path
 __all__ = ["recipe_names", "recipe_source"]
 
 RECIPES = Path(__file__).parent.parent / "recipes"
-ROOMS = ("healthy", "pretrained", "faults_of_data", "faults_of_model", "faults_of_test")
+ROOMS = ("healthy", "pretrained", "faults_of_data", "faults_of_model", "faults_of_test", "unusual")
 """Modules that hold recipes."""
 
 
@@ -20,7 +20,7 @@ def definitions() -> dict[str, tuple[ast.stmt, str]]:
     for room in ROOMS:
         text = (RECIPES / f"{room}.py").read_text(encoding="utf-8")
         for node in ast.parse(text).body:
-            if isinstance(node, ast.FunctionDef):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
                 found[node.name] = (node, ast.get_source_segment(text, node) or "")
             elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
                 found[node.targets[0].id] = (node, ast.get_source_segment(text, node) or "")

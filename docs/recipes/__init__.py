@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from recipes import faults_of_data, faults_of_model, faults_of_test, healthy, pretrained
+from recipes import faults_of_data, faults_of_model, faults_of_test, healthy, pretrained, unusual
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 __all__ = ["RECIPES"]
 
 RECIPES: Mapping[str, Callable[[], LRCurve]] = MappingProxyType(
-    healthy.RECIPES | pretrained.RECIPES | faults_of_data.RECIPES | faults_of_model.RECIPES | faults_of_test.RECIPES
+    healthy.RECIPES
+    | pretrained.RECIPES
+    | faults_of_data.RECIPES
+    | faults_of_model.RECIPES
+    | faults_of_test.RECIPES
+    | unusual.RECIPES
 )
 """Name → how it is recorded."""
