@@ -161,7 +161,7 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
         rules_out=(
             STARTS_BETTER,
             Clue(
-                when=(Condition("fall", ">=", 0.3), Condition("lowest_ratio", "<", 0.85)),
+                when=(Condition("fall", ">=", 0.3), Condition("learns", "==", threshold=True)),
                 says="The loss falls to {lowest_ratio} times that of guessing: the model does learn something.",
             ),
             Clue(

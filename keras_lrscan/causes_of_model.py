@@ -196,6 +196,11 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
                 says="The output goes through two softmaxes or sigmoids in a row: the second flattens the first.",
             ),
             Clue(
+                when=(Condition("perfect_ratio", ">=", 0.4), Condition("output_activation", "in", BOUNDED)),
+                weight=5.0,
+                says="Even right answers would cost {perfect_ratio} of what guessing costs.",
+            ),
+            Clue(
                 when=(IS_CROSSENTROPY, WORSE),
                 weight=1.2,
                 says="The first loss is {start_ratio} times that of guessing.",
@@ -233,7 +238,7 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
             Clue(
                 when=(Condition("loss_adds_up", "==", "outputs"),),
                 weight=4.5,
-                says="Given each output twice, the loss is twice as large: it is a sum over the {num_outputs} outputs.",
+                says="Given each output twice, the loss is twice as large: it is a sum over the outputs.",
             ),
         ),
         rules_out=(
@@ -294,10 +299,11 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
         when=(LOSS_FALLS, Clue(when=(RISES,), says="")),
         clues=(
             Clue(
-                when=(Condition("guessing_share", ">=", 0.35),),
-                weight=2.4,
+                when=(Condition("guessing_share", ">=", 0.25),),
+                weight=1.4,
                 says="Of the batches after the break, {guessing_share} cost what guessing does.",
             ),
+            Clue(when=(Condition("guessing_share", ">=", 0.35),), weight=1.4, says=""),
             Clue(when=(Condition("guessing_share", "<", 0.25),), weight=-0.8, says=""),
             Clue(
                 when=(Condition("end_ratio", ">=", 0.9), Condition("end_ratio", "<", 1.35)),

@@ -11,7 +11,10 @@ __all__ = ["CAUSES_OF_RANGE"]
 NEVER_RISES = Clue(when=(NO_RISE,), says="The loss never turns upward.")
 LOSS_RISES = Clue(when=(RISES,), says="The loss does turn upward within the test.")
 ADAMS = ("Adam", "AdamW", "Nadam", "Adamax", "AdamWeightDecay", "RectifiedAdam", "Lamb")
-NORMALISING = ("Lamb", "LAMB", "LARS", "Lion", "Adafactor", "Muon", "NovoGrad", "SignSGD", "Rprop")
+NORMALISING = (
+    *("Lamb", "LAMB", "LARS", "LARC", "Lion", "Adafactor", "Muon", "NovoGrad", "SignSGD", "Signum", "Rprop", "Fromage"),
+    *("NormalizedSGD", "NGD"),
+)
 
 CAUSES_OF_RANGE: tuple[Cause, ...] = (
     Cause(
@@ -245,12 +248,25 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
             "A large step can throw a model out of a narrow valley of the loss into a wider one (a catapult), where "
             "larger rates work. Or the part that broke stays broken and only the rest learns again."
         ),
-        start=1.8,
-        when=(Clue(when=(Condition("shape", "==", "several-valleys"), RISES), says=""),),
+        start=-2.4,
+        when=(),
         clues=(
-            Clue(when=(Condition("num_valleys", ">=", 2),), says="There are {num_valleys} valleys."),
-            Clue(when=(Condition("num_valleys", "<", 2),), weight=-0.8, says="The second valley is shallow."),
-            Clue(when=(Condition("noise_over_fall", "<", 0.1),), weight=0.4, says=""),
+            Clue(when=(Condition("shape", "==", "several-valleys"), RISES), weight=4.2, says=""),
+            Clue(
+                when=(Condition("shape", "==", "several-valleys"), Condition("num_valleys", ">=", 2)),
+                says="There are {num_valleys} valleys.",
+            ),
+            Clue(
+                when=(Condition("shape", "==", "several-valleys"), Condition("num_valleys", "<", 2)),
+                weight=-0.8,
+                says="The second valley is shallow.",
+            ),
+            Clue(
+                when=(Condition("num_recoveries", ">=", 1),),
+                weight=3.0,
+                says="Times that training broke and came back to its lowest level so far: {num_recoveries}.",
+            ),
+            Clue(when=(Condition("num_recoveries", ">=", 2),), weight=0.8, says=""),
             Clue(when=(Condition("noise_over_fall", ">=", 0.3),), weight=-1.0, says=""),
         ),
         to_check="Scan again with another seed and more steps: chance valleys move or vanish.",

@@ -16,6 +16,7 @@ UNKNOWN = Condition("start_state", "==", StartState.UNKNOWN)
 STARTS_AT_CHANCE = Clue(when=(AT_CHANCE,), says="The first loss is {start_ratio} times that of guessing.")
 STARTS_BETTER = Clue(when=(BETTER,), says="The first loss is only {start_ratio} times that of guessing.")
 STARTS_WORSE = Clue(when=(WORSE,), says="The first loss is {start_ratio} times that of guessing, so worse than it.")
+TRAINED_BETTER = Clue(when=(BETTER, Condition("is_untrained", "==", threshold=False)), says=STARTS_BETTER.says)
 LOSS_FALLS = Clue(when=(FALLS,), says="The loss falls by {fall_in_noise} times the scatter of single batches.")
 NEVER_FALLS = Clue(when=(NO_FALL,), says="The loss never falls by more than the noise.")
 
@@ -72,10 +73,11 @@ CAUSES_OF_START: tuple[Cause, ...] = (
                 weight=0.4,
                 says="No layer shows signs of earlier training.",
             ),
+            Clue(when=(Condition("is_trained", "==", threshold=True),), weight=-2.0, says=""),
             Clue(when=(Condition("head_is_fresh", "==", threshold=True),), weight=-3.0, says=""),
             Clue(when=(Condition("optimizer_iterations", ">", 0),), weight=-1.5, says=""),
         ),
-        rules_out=(STARTS_BETTER,),
+        rules_out=(TRAINED_BETTER,),
         to_check="The first loss is close to that of guessing.",
         advice="Nothing to mend here.",
         is_not="It does not tell how good the model will get.",
@@ -91,13 +93,16 @@ CAUSES_OF_START: tuple[Cause, ...] = (
             "and the curve is an ordinary U, although the model is pretrained."
         ),
         start=1.4,
-        when=(
-            Clue(
-                when=(Condition("head_is_fresh", "==", threshold=True),),
-                says="The last layer is new, and {num_used_layers} of {num_layers} layers were trained before.",
-            ),
-        ),
+        when=(Clue(when=(Condition("has_new_head", "==", threshold=True),), says="The last layer is new."),),
         clues=(
+            Clue(
+                when=(Condition("num_used_layers", ">", 0),),
+                says="{num_used_layers} of {num_layers} layers were trained before.",
+            ),
+            Clue(
+                when=(Condition("num_frozen_layers", ">", 0),),
+                says="{num_frozen_layers} of {num_layers} layers are frozen, as pretrained ones often are.",
+            ),
             Clue(when=(FALLS,), weight=1.5, says=LOSS_FALLS.says),
             Clue(when=(AT_CHANCE,), weight=0.5, says=STARTS_AT_CHANCE.says),
             Clue(
@@ -137,6 +142,20 @@ CAUSES_OF_START: tuple[Cause, ...] = (
                 weight=0.8,
                 says="{num_used_layers} of {num_layers} layers were trained before.",
             ),
+            Clue(
+                when=(
+                    Condition("num_used_layers", ">", 0),
+                    Condition("is_trained", "==", threshold=True),
+                    Condition("optimizer_iterations", "==", 0),
+                ),
+                weight=1.6,
+                says="The last layer, too, has weights that training left.",
+            ),
+            Clue(
+                when=(Condition("is_untrained", "==", threshold=True),),
+                weight=-2.5,
+                says="Against it: no layer shows signs of earlier training.",
+            ),
         ),
         rules_out=(
             Clue(
@@ -155,15 +174,25 @@ CAUSES_OF_START: tuple[Cause, ...] = (
         name="regularization",
         title="A penalty on large weights (regularisation) lifts the whole curve.",
         means="The loss on the plot is the error plus that penalty. The penalty hardly changes, so it is like a floor.",
-        start=1.0,
-        when=(
+        start=-3.0,
+        when=(),
+        clues=(
             Clue(
                 when=(Condition("regularization_share", ">=", 0.2),),
+                weight=4.0,
                 says="{regularization_share} of the first loss is this penalty.",
             ),
-        ),
-        clues=(
             Clue(when=(Condition("regularization_share", ">=", 0.3),), weight=1.2, says=""),
+            Clue(
+                when=(Condition("has_activity_penalty", "==", threshold=True),),
+                weight=3.0,
+                says="A layer adds a penalty on what it puts out.",
+            ),
+            Clue(
+                when=(Condition("has_activity_penalty", "==", threshold=True), WORSE),
+                weight=2.0,
+                says="The first loss is {start_ratio} times that of guessing, so much of it is no error.",
+            ),
             Clue(
                 when=(Condition("regularization_share", ">=", 0.6),),
                 weight=1.0,
@@ -172,7 +201,10 @@ CAUSES_OF_START: tuple[Cause, ...] = (
         ),
         rules_out=(
             Clue(
-                when=(Condition("regularization_share", "<", 0.05),),
+                when=(
+                    Condition("regularization_share", "<", 0.05),
+                    Condition("has_activity_penalty", "==", threshold=False),
+                ),
                 says="Only {regularization_share} of the first loss is regularisation.",
             ),
         ),

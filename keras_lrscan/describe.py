@@ -35,6 +35,9 @@ HARDLY_FALLS = 0.85
 MEDIAN_OF = 7
 """So many losses in a row are one level."""
 
+HALF = frozenset({"mixed_float16", "float16", "mixed_bfloat16", "bfloat16"})
+"""Policies of 16 bits."""
+
 CROSSENTROPIES = frozenset({"categorical_crossentropy", "sparse_categorical_crossentropy"})
 
 
@@ -136,6 +139,8 @@ def _num_scalars(variables: Any) -> int:  # noqa: ANN401
 
 
 def _precision(model: Any) -> str | None:  # noqa: ANN401
-    policy = getattr(model, "dtype_policy", None)
-    name = getattr(policy, "name", None)
-    return name if isinstance(name, str) else None
+    """The dtype policy of the model, or that of a layer in it that computes with fewer bits."""
+    layers = model._flatten_layers()  # noqa: SLF001 - the hosts ask themselves the same in this way
+    names = [getattr(getattr(layer, "dtype_policy", None), "name", None) for layer in (model, *layers)]
+    half = [name for name in names if name in HALF]
+    return half[0] if half else (names[0] if isinstance(names[0], str) else None)

@@ -43,8 +43,10 @@ MOST_OTHERS = 4
 READING_GUIDE = (
     "This is a test of many learning rates, not your training. The learning rate says how big a step the model takes "
     "after each batch, a handful of samples. The test raised it from {start_lr} to {last_lr} and noted the loss of "
-    "every batch. The loss says how wrong the model is; lower is better. Then your model was put back as it was."
+    "every batch. The loss says how wrong the model is; lower is better."
 )
+PUT_BACK = " Then your model was put back as it was."
+"""Said of scans, and not of records of which nobody knows what came after."""
 TOLD = ("learning rate", "loss")
 """Terms that the reading guide explains."""
 
@@ -169,7 +171,8 @@ def _parts(analysis: Analysis) -> Iterable[tuple[str, Iterable[str]]]:
     sure = [] if verdict.shape == Shape.UNCLEAR else [confidence]
     told: set[str] = set()
     none_warranted = [analysis.suggestion.reason] if analysis.suggestion.lr is None else []
-    yield "", [READING_GUIDE]
+    context = analysis.curve.context
+    yield "", [READING_GUIDE + (PUT_BACK if context.framework or context.loss_name else "")]
     yield (
         "What you see",
         [*rule.sees, *(TRAITS[name].says for name in verdict.traits), *sure],

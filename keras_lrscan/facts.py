@@ -30,6 +30,8 @@ In the data sets of the zoo (`benchmarks/causes`) without copies it is 0.79 or m
 """
 IN_ORDER = 0.3
 """From here on, on the scale of `label_runs`, a few hundred samples in a row are not in a random order."""
+LEARNS = 0.85
+"""A loss that falls below this share of that of guessing shows that something is learned."""
 STUCK = 3e-5
 """Below this ratio of their changes the layer that moved least stood still beside the one that moved most.
 
@@ -48,6 +50,11 @@ class Derived:
     trainable_share: float | None = measured("share of the parameters that can train", "{:.2%}")
     planned_decades: float | None = measured("decades from the first to the last planned rate", "{:.1f}")
     clip: float | None = measured("least size that gradients are cut to", "{:.3g}")
+    perfect_ratio: float | None = measured("loss of right answers over that of guessing", "{:.0%}")
+    is_untrained: bool | None = measured("whether it is known that no layer was trained before", "{}")
+    is_trained: bool | None = measured("whether all layers show signs of earlier training", "{}")
+    has_new_head: bool | None = measured("whether a last layer that is as initialised stands on others", "{}")
+    learns: bool | None = measured("whether the loss falls well below that of guessing", "{}")
     lowest_ratio: float | None = measured("lowest loss over the loss of guessing", RATIO)
     first_batches_alike: bool | None = measured("whether all labels of the first batches are the same", "{}")
     well_shuffled: bool | None = measured("whether the data are shuffled, and well", "{}")
@@ -77,7 +84,9 @@ def _derive(features: CurveFeatures, context: ScanContext, shape: str | None) ->
     params, share = None, context.majority_share
     if context.num_trainable_params is not None and context.num_frozen_params is not None:
         params = context.num_trainable_params + context.num_frozen_params
-    start, clips = features.start_ratio, (context.clipnorm, context.global_clipnorm, context.clipvalue)
+    lowest = None if features.start_ratio is None else features.start_ratio - features.fall
+    clips = (context.clipnorm, context.global_clipnorm, context.clipvalue)
+    fresh = None if context.optimizer_iterations is None else _head_is_untrained(context)
     return Derived(
         epochs_over_data=seen / samples if seen is not None and samples else None,
         start_accuracy=next((value for name, value in context.start_metrics.items() if name in ACCURACIES), None),
@@ -86,15 +95,45 @@ def _derive(features: CurveFeatures, context: ScanContext, shape: str | None) ->
         trainable_share=(context.num_trainable_params or 0) / params if params else None,
         planned_decades=math.log10(context.end_lr / context.start_lr) if context.end_lr and context.start_lr else None,
         clip=min((size for size in clips if size is not None), default=None),
-        lowest_ratio=None if start is None else start - features.fall,
+        perfect_ratio=_ratio(context.perfect_loss, context.chance_loss),
+        is_untrained=bool(fresh) and not context.num_used_layers,
+        is_trained=None if fresh is None else not fresh and bool(context.num_used_layers),
+        has_new_head=_has_new_head(context),
+        learns=None if lowest is None else lowest < LEARNS and context.labels_follow_inputs is not False,
+        lowest_ratio=lowest,
         first_batches_alike=share == 1.0 if context.data_seen == FIRST_BATCHES and share is not None else None,
         well_shuffled=_well_shuffled(context),
         num_different=samples,
-        has_stuck_layer=None if context.weight_change is None else (context.layer_change_ratio or 1.0) < STUCK,
+        has_stuck_layer=_has_stuck_layer(context),
         is_foreign=not any((context.framework, context.loss_name, context.averaging, context.undone_averaging)),
         shape=shape,
         drawn_average=context.averaging or context.undone_averaging,
     )
+
+
+def _head_is_untrained(context: ScanContext) -> bool | None:
+    """Whether neither the optimizer nor the last layer was used before; `None` where the layer does not tell."""
+    if context.optimizer_iterations:
+        return False
+    return context.head_is_untrained
+
+
+def _has_new_head(context: ScanContext) -> bool | None:
+    """Whether the last layer is as initialised on layers that were trained, or are frozen as trained ones are."""
+    frozen, layers = context.num_frozen_layers, context.num_layers
+    if context.head_is_fresh or not (frozen and layers and frozen < layers):
+        return context.head_is_fresh
+    return bool(context.head_is_untrained) and not context.optimizer_iterations
+
+
+def _has_stuck_layer(context: ScanContext) -> bool | None:
+    """Whether the layer that moved least hardly moved at all, beside one that did."""
+    ratio, change = context.layer_change_ratio, context.weight_change
+    return None if change is None else ratio is not None and ratio < STUCK and ratio * change < STUCK
+
+
+def _ratio(part: float | None, whole: float | None) -> float | None:
+    return part / whole if part is not None and whole else None
 
 
 def _well_shuffled(context: ScanContext) -> bool | None:

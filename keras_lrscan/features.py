@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.ndimage import median_filter
 from scipy.stats import spearmanr
 
 from keras_lrscan.measures import RATIO, measured
@@ -60,7 +61,19 @@ FEWEST_FOR_MEMORY = 40
 """Below this many points, chance makes the losses of single batches look as if they remembered each other."""
 
 NEAR_GUESSING = 0.1
-"""A batch costs what guessing does where its loss is off the chance level by less than this share."""
+"""A batch costs what guessing does where its loss is off that level by less than this share, or than the noise."""
+
+FELL = 0.25
+"""Training can break and recover once the loss has fallen by this share of its start."""
+
+JUMP = 0.4
+"""A loss that stands above its lowest level by more than this share of its fall has broken."""
+
+BACK = 0.15
+"""It is back once it stands above that level by less than this share of the fall.
+
+Set on the fits of `catapult` in `benchmarks/causes`, whose breaks last two to six batches.
+"""
 
 FEW_BATCHES = 5
 """So many batches at either end are one level."""
@@ -111,6 +124,7 @@ class CurveFeatures:
     noise: float | None = measured("noise of one batch, as a share of the reference loss", "{:.0%}")
     noise_over_fall: float | None = measured("noise of one batch over the fall", "{:.0%}")
     num_valleys: int = measured("valleys", "{:d}", 0)
+    num_recoveries: int = measured("times that training broke and came back", "{:d}", 0)
     plateau_decades: float | None = measured("decades at the right end at one high level", "{:.1f}")
     plateau_ratio: float | None = measured("that level over the chance level", RATIO)
     end_ratio: float | None = measured("level of the last batches over the chance level", RATIO)
@@ -228,7 +242,8 @@ def measure(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) -> CurveF
         **_with_fall(smoothed, marks, top, chance_loss(curve.context)),
         **_whole_record(curve, smoothed, marks),
         **_ends(curve, reference),
-        guessing_share=_guessing_share(curve, marks),
+        guessing_share=_guessing_share(curve, marks, noise),
+        num_recoveries=_num_recoveries(curve.loss[np.isfinite(curve.loss)], noise),
     )
 
 
@@ -329,13 +344,28 @@ def _ends(curve: LRCurve, reference: float) -> dict[str, Any]:
     return {"first_jump": jump, "end_ratio": float(np.median(loss[-FEW_BATCHES:])) / chance if chance else None}
 
 
-def _guessing_share(curve: LRCurve, marks: Landmarks) -> float | None:
+def _guessing_share(curve: LRCurve, marks: Landmarks, noise: float) -> float | None:
     """Returns how many of the batches after the loss rose from its valley cost about as much as guessing."""
     chance = chance_loss(curve.context)
     if not chance or not marks.valleys or marks.elbow is None:
         return None
     after = curve.loss[np.isfinite(curve.loss)][marks.elbow.index + 1 :] - (curve.context.regularization_loss or 0.0)
-    return float((np.abs(after / chance - 1) < NEAR_GUESSING).mean()) if after.size >= FEW_BATCHES else None
+    near = np.abs(after - chance) < max(NEAR_GUESSING * abs(chance), noise)
+    return float(near.mean()) if after.size >= FEW_BATCHES else None
+
+
+def _num_recoveries(loss: Array, noise: float) -> int:
+    """Returns how often the loss jumped far above its lowest level so far, and came back to it."""
+    level = np.minimum.accumulate(median_filter(loss, size=7, mode="nearest"))
+    now, start = median_filter(loss, size=3, mode="nearest"), float(level[0])
+    fall = start - level
+    fell = fall > max(FELL * abs(start), 3 * noise)
+    is_off = fell & (now - level > np.maximum(JUMP * fall, 6 * noise))
+    is_back = fell & (now - level < np.maximum(BACK * fall, 2 * noise))
+    turns = np.where(is_off, 1, np.where(is_back, -1, 0))
+    turns = turns[turns != 0]
+    changes = np.diff(turns)
+    return int(min(np.count_nonzero(changes > 0), np.count_nonzero(changes < 0)))
 
 
 def _whole_record(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) -> dict[str, Any]:

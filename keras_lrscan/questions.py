@@ -155,7 +155,7 @@ QUESTIONS: tuple[Question, ...] = (
         asks="Does the plot show the rates of my training?",
         answers=(
             Answer(
-                says="No. It is a test of many rates, done once and then undone. Your training has not begun with it."
+                says="No. It is a test of many rates, one a batch. Your training is another matter: you choose its rate."
             ),
         ),
         sources=("https://forums.fast.ai/t/7357",),

@@ -128,7 +128,7 @@ UNKNOWN_START = (
     "{unknown_start}There are two readings. A model that is already good at its task looks like this, since it has "
     "nothing to gain. So does a model that learns nothing. Its accuracy before training tells which one yours is."
 )
-NOT_TRAINING_OVER_TIME = "It is not a picture of your training over time, and your model was put back after the test."
+NOT_TRAINING_OVER_TIME = "It is not a picture of your training over time: the test tries many rates, one a batch."
 
 UNCLEAR = ShapeRule(
     code="LRS112",

@@ -67,8 +67,8 @@ TRAIT_RULES: tuple[TraitRule, ...] = (
         code="LRS206",
         name="startup-bump",
         when=(Condition("startup_bump", ">=", 0.25),),
-        says="The loss rises before it first falls. At rates this small that is the tool's averaging warming up, or "
-        "the order of the data, not the rate.",
+        says="The loss rises before it first falls. While rates are tiny that is not the rate, but the order of the "
+        "data, a fresh optimizer, or the averaging of another tool.",
     ),
     TraitRule(
         code="LRS207",

@@ -101,6 +101,24 @@ def test_batches_after_the_break_that_cost_what_guessing_does_are_counted() -> N
     assert analyze(synthetic_curve("still-falling")).features.guessing_share is None
 
 
+def recovering(num_breaks: int) -> LRCurve:
+    loss = np.interp(np.arange(200), [0, 60, 120, 200], [2.0, 2.0, 0.5, 0.5])
+    loss += 0.01 * np.random.default_rng(0).standard_normal(200)
+    for number in range(num_breaks):
+        loss[130 + 20 * number : 134 + 20 * number] += 2.0
+    return LRCurve(lr=np.logspace(-7, 1, 200), loss=loss)
+
+
+@pytest.mark.parametrize("num_breaks", [0, 1, 3])
+def test_breaks_that_training_comes_back_from_are_counted(num_breaks: int) -> None:
+    assert analyze(recovering(num_breaks)).features.num_recoveries == num_breaks
+
+
+@pytest.mark.parametrize("shape", ["u-shaped", "flat", "monotone-from-pretrained", "still-falling", "flat-at-chance"])
+def test_a_curve_that_breaks_once_for_good_or_never_has_no_recovery(shape: str) -> None:
+    assert analyze(synthetic_curve(shape)).features.num_recoveries == 0
+
+
 @pytest.mark.parametrize(("average", "low", "high"), [("none", -0.65, -0.35), ("ema-0.98", -0.25, 1.0)])
 def test_averaged_losses_resemble_those_before_them(average: str, low: float, high: float) -> None:
     loss = 2.3 + 0.1 * np.random.default_rng(0).standard_normal(300)
@@ -115,6 +133,8 @@ def test_averaged_losses_resemble_those_before_them(average: str, low: float, hi
 COPIED = ScanContext(num_samples=1000, num_looked_at=1000, num_distinct_inputs=50, contradicting_share=0.0)
 FED = ScanContext(data_seen="first batches", shuffled=True)
 STILL = ScanContext(weight_change=0.5, layer_change_ratio=1e-7)
+LOADED = ScanContext(optimizer_iterations=0, num_used_layers=3, num_layers=3, head_is_untrained=False)
+FROZEN = ScanContext(optimizer_iterations=0, head_is_fresh=False, num_frozen_layers=2, num_layers=3)
 FOLLOWING: list[tuple[ScanContext, str, object]] = [
     (COPIED, "num_different", 50),
     (dataclasses.replace(COPIED, num_samples=4000), "num_different", 200),
@@ -136,6 +156,18 @@ FOLLOWING: list[tuple[ScanContext, str, object]] = [
     (ScanContext(framework="keras 3"), "is_foreign", False),
     (ScanContext(loss_name="mean_squared_error"), "is_foreign", False),
     (ScanContext(averaging="ktrain"), "is_foreign", False),
+    (dataclasses.replace(STILL, weight_change=1e6), "has_stuck_layer", False),
+    (ScanContext(perfect_loss=1.0, chance_loss=2.0), "perfect_ratio", 0.5),
+    (ScanContext(perfect_loss=1.0), "perfect_ratio", None),
+    (LOADED, "is_trained", True),
+    (LOADED, "is_untrained", False),
+    (dataclasses.replace(LOADED, num_used_layers=0, head_is_untrained=True), "is_untrained", True),
+    (dataclasses.replace(LOADED, head_is_untrained=None), "is_trained", None),
+    (dataclasses.replace(LOADED, head_is_untrained=True, head_is_fresh=True), "has_new_head", True),
+    (dataclasses.replace(FROZEN, head_is_untrained=True), "has_new_head", True),
+    (dataclasses.replace(FROZEN, head_is_untrained=False), "has_new_head", False),
+    (dataclasses.replace(FROZEN, head_is_untrained=True, num_frozen_layers=3), "has_new_head", False),
+    (dataclasses.replace(FROZEN, head_is_untrained=True, optimizer_iterations=5), "has_new_head", False),
     (ScanContext(data_seen="first batches", majority_share=1.0), "first_batches_alike", True),
     (ScanContext(data_seen="arrays", majority_share=1.0), "first_batches_alike", None),
 ]
