@@ -153,11 +153,7 @@ QUESTIONS: tuple[Question, ...] = (
     ),
     Question(
         asks="Does the plot show the rates of my training?",
-        answers=(
-            Answer(
-                says="No. It is a test of many rates, one a batch. Your training is another matter: you choose its rate."
-            ),
-        ),
+        answers=(Answer(says="No. It is a test of many rates, one a batch. In your training you choose one of them."),),
         sources=("https://forums.fast.ai/t/7357",),
     ),
 )

@@ -12,6 +12,7 @@ import pytest
 
 from keras_lrscan.backbones import backbone_of
 from keras_lrscan.callback import LRScan
+from keras_lrscan.describe import _precision
 from keras_lrscan.host import Host
 from keras_lrscan.layer_facts import layer_facts
 from tests.hosts import IS_TF_KERAS, array_of, classifier, compiled, digits
@@ -87,6 +88,13 @@ def test_a_head_without_a_bias_does_not_tell_whether_it_was_trained(keras: Any) 
     layers, inputs = keras.layers, keras.Input((8,))
     model = keras.Model(inputs, layers.Dense(2, use_bias=False)(layers.Dense(4)(inputs)))
     assert told(model)["head_is_untrained"] is None
+
+
+def test_the_precision_is_that_of_the_layer_that_computes_with_fewest_bits(keras: Any) -> None:
+    layers, inputs = keras.layers, keras.Input((8,))
+    assert _precision(keras.Model(inputs, layers.Dense(1)(inputs))) == "float32"
+    half = layers.Dense(1, dtype=keras.mixed_precision.Policy("mixed_float16"))
+    assert _precision(keras.Model(inputs, half(inputs))) == "mixed_float16"
 
 
 def test_a_penalty_on_what_a_layer_puts_out_is_seen(keras: Any) -> None:
