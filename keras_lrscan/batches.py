@@ -144,8 +144,7 @@ class _Keeper(Hooks):
         frame, source = fit_frame(), self._source
         chance = chance_of(self._host, frame)
         source.known = {
-            "chance_loss": chance.loss,
-            "chance_source": chance.source,
+            **chance.facts,
             "steps_per_epoch": getattr(self, "params", {}).get("steps"),
         }
         source.notes = (*data_notes(frame), *([chance.note] if chance.note is not None else []))

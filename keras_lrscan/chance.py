@@ -61,6 +61,16 @@ class Chance:
     adds_up: str | None = None
     note: str | None = None
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What it tells, by fields of the context."""
+        return {
+            "loss_adds_up": self.adds_up,
+            "perfect_loss": self.perfect,
+            "chance_loss": self.loss,
+            "chance_source": self.source,
+        }
+
 
 def chance_of(host: Host, frame: FrameType | None) -> Chance:
     """Returns the loss of the best constant prediction on the labels that `fit` was given as arrays in memory.

@@ -94,14 +94,7 @@ class FirstBatches:
         told = {"y": given.y, "sample_weight": given.sample_weight, "batch_size": context.batch_size}
         chance = chance_of_labels(self._host, told)
         notes = context.notes if chance.note is None else (*context.notes, chance.note)
-        return dataclasses.replace(
-            context,
-            loss_adds_up=chance.adds_up,
-            perfect_loss=chance.perfect,
-            chance_loss=chance.loss,
-            chance_source=chance.source,
-            notes=notes,
-        )
+        return dataclasses.replace(context, **chance.facts, notes=notes)
 
     def metrics(self, context: ScanContext, logs: Mapping[str, Any]) -> ScanContext:
         """Returns `context` with the metrics of the first batch, from the logs after it."""

@@ -253,7 +253,7 @@ def with_chance(context: ScanContext, host: Host, data: LearnerData, class_weigh
         return context
     chance = chance_of_labels(host, {"y": data.labels, "class_weight": class_weight})
     notes = (*context.notes, *([chance.note] if chance.note is not None else []))
-    return dataclasses.replace(context, chance_loss=chance.loss, chance_source=chance.source, notes=notes)
+    return dataclasses.replace(context, **chance.facts, notes=notes)
 
 
 def context_after_ktrain(learner: Any, data: LearnerData) -> ScanContext:  # noqa: ANN401 - ktrain has no types
