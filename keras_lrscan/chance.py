@@ -179,7 +179,8 @@ def _perfect(loss_of: Callable[[Array, Array], Array], labels: Array, target: Ta
     classes = int(target.shape[-1] or 1)
     right = labels
     if are_codes(target.labels, target.shape):
-        right = np.eye(classes)[labels.astype(np.int64).reshape(labels.shape[: len(target.shape) - 1])]
+        codes = labels.astype(np.int64).reshape(labels.shape[: len(target.shape) - 1])
+        right = (codes[..., None] == np.arange(classes)).astype(float)
     doubts = [(1 - doubt) * right + doubt / max(2, classes) for doubt in DOUBTS]
     costs = [float(loss_of(labels, said).mean()) for said in doubts]
     return min(costs) if all(map(math.isfinite, costs)) else None

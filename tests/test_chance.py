@@ -316,3 +316,33 @@ def test_models_and_random_states_stay_as_they_are(keras: Any) -> None:
     random.seed(1)
     assert drawn == (np.random.random(), random.random())  # noqa: NPY002, S311 - as above
     assert same_bits(before, state(model))
+
+
+RIGHT: dict[str, tuple[Callable[[Any], Any], Any, int, float]] = {
+    "probabilities": (lambda k: k.losses.SparseCategoricalCrossentropy(), CODES, 4, 0.0),
+    "probabilities taken for logits": (
+        lambda k: k.losses.SparseCategoricalCrossentropy(from_logits=True),
+        CODES,
+        4,
+        float(np.log1p(3 / np.e)),
+    ),
+    "one-hot": (lambda k: k.losses.CategoricalCrossentropy(), np.eye(4)[CODES], 4, 0.0),
+    "yes or no, taken for logits": (
+        lambda k: k.losses.BinaryCrossentropy(from_logits=True),
+        YES,
+        1,
+        float(np.where(YES > 0, np.log1p(1 / np.e), np.log(2)).mean()),
+    ),
+    "a large vocabulary": (lambda k: k.losses.SparseCategoricalCrossentropy(), CODES, 50_000, 0.0),
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_what_right_answers_cost(keras: Any, name: str) -> None:
+    make, labels, units, expected = RIGHT[name]
+    found = chance(model_for(keras, make(keras), units), labels)
+    assert found.perfect == pytest.approx(expected, abs=0.03)
+
+
+def test_right_answers_to_amounts_are_not_asked_for(keras: Any) -> None:
+    assert chance(model_for(keras, "mse", 1), AMOUNTS).perfect is None
