@@ -331,7 +331,7 @@ RIGHT: dict[str, tuple[Callable[[Any], Any], Any, int, float]] = {
         lambda k: k.losses.BinaryCrossentropy(from_logits=True),
         YES,
         1,
-        float(np.where(YES > 0, np.log1p(1 / np.e), np.log(2)).mean()),
+        float(np.mean(np.where(YES > 0, np.log1p(1 / np.e), np.log(2)))),
     ),
     "a large vocabulary": (lambda k: k.losses.SparseCategoricalCrossentropy(), CODES, 50_000, 0.0),
 }
