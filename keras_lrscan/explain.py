@@ -47,6 +47,8 @@ READING_GUIDE = (
 )
 PUT_BACK = " Then your model was put back as it was."
 """Said of scans, and not of records of which nobody knows what came after."""
+ASK = "`scan.investigate(x, y)` puts many of these questions to the model itself, and then puts it back."
+"""Said of scans that left something open."""
 TOLD = ("learning rate", "loss")
 """Terms that the reading guide explains."""
 
@@ -187,7 +189,9 @@ def _parts(analysis: Analysis) -> Iterable[tuple[str, Iterable[str]]]:
     kind = [finding.advice for finding in likely[:1] if not mend]
     yield "What to try, in order", [*none_warranted, *first, *then, *rule.tries, *kind]
     open_ones = [_as_it_is(f"{finding.title} To check: {finding.to_check}") for finding in others]
-    yield "Could also be", [*open_ones, *_ruled_out(analysis)]
+    asked = any(finding.status == CauseStatus.CONFIRMED for finding in analysis.findings)
+    ask = [ASK] if open_ones and context.framework and not asked else []
+    yield "Could also be", [*open_ones, *ask, *_ruled_out(analysis)]
     yield "About this record", [_as_it_is(note) for note in analysis.curve.context.notes]
     yield "Learn more", _further(analysis, likely)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import re
 from pathlib import Path
@@ -144,3 +145,18 @@ def test_the_summary_is_three_lines_with_rate_and_range() -> None:
 def test_a_refusal_to_suggest_stands_first_among_what_to_try() -> None:
     text = analyze(synthetic_curve("flat")).explain()
     assert "What to try, in order\n- No rate is suggested" in text
+
+
+@pytest.mark.parametrize("framework", ["keras 3", None])
+def test_only_of_a_scan_it_is_said_how_to_ask_the_model(framework: str | None) -> None:
+    curve = PAIRS["LRS305"][0]
+    context = dataclasses.replace(curve.context, framework=framework)
+    text = analyze(dataclasses.replace(curve, context=context)).explain()
+    assert ("scan.investigate(x, y)" in text) == (framework is not None)
+
+
+def test_of_a_record_of_which_nothing_is_known_it_is_not_said_that_the_model_was_put_back() -> None:
+    curve = PAIRS["LRS305"][0]
+    assert "put back as it was" in " ".join(analyze(curve).explain().split())
+    foreign = dataclasses.replace(curve, context=ScanContext())
+    assert "put back" not in " ".join(analyze(foreign).explain().split())
