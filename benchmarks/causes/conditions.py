@@ -90,16 +90,16 @@ class Condition:
 TABLES = ("healthy", "data", "feeding", "model", "training", "scan", "records")
 
 
-def rows(kind: str) -> tuple[Condition, ...]:
-    """Returns the rows of all files of a kind, `"table"` or `"aside"`."""
-    files = [importlib.import_module(f"{kind}_{name}") for name in TABLES]  # here, since they import this module
+def rows(kind: str, suffix: str = "") -> tuple[Condition, ...]:
+    """Returns the rows of all files of a kind, `"table"` or `"aside"`, whose names end in the suffix."""
+    files = [importlib.import_module(f"{kind}_{name}{suffix}") for name in TABLES]  # here: they import this module
     return tuple(condition for file in files for condition in file.ROWS)
 
 
 @cache
 def all_conditions() -> tuple[Condition, ...]:
     """Returns every condition, those that are set aside last."""
-    return rows("table") + rows("aside")
+    return rows("table") + rows("table", "_2") + rows("aside")
 
 
 @cache
