@@ -34,6 +34,7 @@ class Data:
         classes: Number of classes, `None` where targets are numbers.
         tokens: Size of the vocabulary, or (users, items); empty where inputs are measurements.
         weights: Weight of each sample, where there are any.
+        split: Columns that the first of two inputs gets; 0 where there is one input.
     """
 
     x: Array
@@ -41,6 +42,7 @@ class Data:
     classes: int | None
     tokens: tuple[int, ...] = ()
     weights: Array | None = None
+    split: int = 0
 
     @property
     def units(self) -> int:
@@ -231,6 +233,22 @@ def first_columns(data: Data, count: int) -> Data:
     return replace(data, x=data.x[:, count:], y=(data.x[:, :count] > 0).astype(np.float32), classes=None)
 
 
+def split(data: Data, columns: int) -> Data:
+    """Returns the data for a model with two inputs, the first of which gets so many columns."""
+    return replace(data, split=columns)
+
+
+def by_file_name(data: Data) -> Data:
+    """Returns the data with labels in the order of the names of files: 1, 10, 100, 1000, 1001 and so on."""
+    return replace(data, y=data.y[np.argsort(np.arange(len(data.y)).astype(str), kind="stable")])
+
+
+def shares(data: Data) -> Data:
+    """Returns each row divided by its sum, as word counts are: zero by zero where a text has none of the words."""
+    with np.errstate(invalid="ignore"):
+        return replace(data, x=(data.x / data.x.sum(axis=1, keepdims=True)).astype(np.float32))
+
+
 def as_numbers(data: Data) -> Data:
     """Returns class numbers as one column a class: targets of a regression, or one-hot labels."""
     return replace(data, y=np.eye(data.classes or 0, dtype=np.float32)[data.y], classes=None)
@@ -275,6 +293,9 @@ CHANGES: Mapping[str, Callable[..., Data]] = {
     "first columns": first_columns,
     "as numbers": as_numbers,
     "one-hot": as_numbers,
+    "split": split,
+    "by file name": by_file_name,
+    "shares": shares,
     "scaled": scaled,
     "scaled targets": scaled_targets,
     "noisy": noisy,

@@ -1,11 +1,72 @@
-"""Fits that are set aside: written by somebody who had not seen the rules."""
+"""Fits of healthy models whose scan was set up badly, set aside: by somebody who had not seen the rules."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from conditions import Condition
 
-if TYPE_CHECKING:
-    from conditions import Condition
-
-ROWS: tuple[Condition, ...] = ()
+ROWS = (
+    Condition(
+        name="range-too-low/hr-residual-sgd",
+        says="Plain SGD and batch normalisation, up to 1e-3.",
+        data="hr",
+        model=("residual", {}),
+        optimizer=("SGD", {}),
+        fit={"batch_size": 64},
+        scan={"start_lr": 1e-08, "end_lr": 0.001},
+    ),
+    Condition(
+        name="range-too-high/satellite-wide-and-deep-adamax",
+        says="Adamax from 0.05 on: it trains at once.",
+        data="satellite",
+        model=("wide and deep", {}),
+        optimizer=("Adamax", {}),
+        fit={"batch_size": 64},
+        scan={"start_lr": 0.05, "end_lr": 500.0},
+    ),
+    Condition(
+        name="range-too-high/power-bidirectional-rmsprop",
+        says="An LSTM from 0.03 on.",
+        data="power",
+        model=("bidirectional", {"units": 24}),
+        optimizer=("RMSprop", {}),
+        scan={"start_lr": 0.03, "end_lr": 300.0},
+    ),
+    Condition(
+        name="range-too-short/hr-residual-nadam",
+        says="From 1e-3 to 3e-2, a tf.data pipeline.",
+        data="hr",
+        model=("residual", {}),
+        optimizer=("Nadam", {}),
+        feed="shuffled",
+        fit={"batch_size": 64},
+        scan={"start_lr": 0.001, "end_lr": 0.03},
+    ),
+    Condition(
+        name="out-of-batches/water-windows-cnn-adam",
+        says="Windows of a series as tutorials cut them; two hundred steps were asked for.",
+        data="water",
+        model=("cnn", {"filters": (16, 16), "pool": "flat"}),
+        optimizer=("Adam", {}),
+        feed="windows",
+        fit={"batch_size": 8},
+        scan={"num_steps": 200},
+    ),
+    Condition(
+        name="few-steps-per-decade/satellite-one-epoch-adamw",
+        says="One epoch of large batches out of a dataset of Keras.",
+        data="satellite",
+        model=("wide and deep", {}),
+        optimizer=("AdamW", {}),
+        feed="batches",
+        fit={"batch_size": 128, "epochs": 1},
+    ),
+    Condition(
+        name="slow-start/newsgroups-bidirectional-nadam",
+        says="Twenty groups from sixteen words each, an LSTM in both directions.",
+        data="newsgroups",
+        model=("bidirectional", {"units": 24}),
+        optimizer=("Nadam", {}),
+        scan={"num_steps": 120},
+    ),
+)
 """All of them."""

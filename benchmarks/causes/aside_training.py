@@ -1,11 +1,142 @@
-"""Fits that are set aside: written by somebody who had not seen the rules."""
+"""Fits whose loss, optimizer or training makes an unusual curve, set aside: by somebody who had not seen the rules."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from conditions import Condition, Training
 
-if TYPE_CHECKING:
-    from conditions import Condition
-
-ROWS: tuple[Condition, ...] = ()
+ROWS = (
+    Condition(
+        name="collapse/excerpts-transformer-unnormalised-adam",
+        says="A language model without normalisation: in the end it gives each letter its frequency.",
+        data="excerpts",
+        model=("transformer", {"sequences": True, "blocks": 2, "normalise": None}),
+        optimizer=("Adam", {}),
+        fit={"batch_size": 64},
+        scan={"stop_on_divergence": False, "num_steps": 200, "end_lr": 1.0},
+    ),
+    Condition(
+        name="collapse/segment-deep-relu-adamax",
+        says="Six ReLU layers with Adamax: dead after an overshoot.",
+        data="segment",
+        model=("mlp", {"units": (64, 64, 64, 64, 64, 64)}),
+        optimizer=("Adamax", {}),
+        fit={"batch_size": 64},
+        scan={"stop_on_divergence": False, "num_steps": 200, "end_lr": 1.0},
+    ),
+    Condition(
+        name="regularization/satellite-l1l2-rmsprop",
+        says="`l1_l2(0.001, 0.001)` on two wide layers, copied from another project.",
+        data="satellite",
+        model=("mlp", {"units": (128, 128), "activation": "tanh", "kernel_regularizer": ("L1L2", 0.001, 0.001)}),
+        optimizer=("RMSprop", {}),
+        feed="shuffled",
+        fit={"batch_size": 64},
+    ),
+    Condition(
+        name="regularization/power-bidirectional-l2-adamw",
+        says="`l2(0.02)` on every kernel of an LSTM in both directions.",
+        data="power",
+        model=(
+            "bidirectional",
+            {"units": 32, "kernel_regularizer": ("L2", 0.02), "recurrent_regularizer": ("L2", 0.02)},
+        ),
+        optimizer=("AdamW", {}),
+        fit={"batch_size": 16},
+    ),
+    Condition(
+        name="clipping/wage-two-inputs-global-clipnorm-momentum",
+        says="`global_clipnorm=0.01` for a regression with two inputs.",
+        data="wage",
+        changes=(("split", 4),),
+        model=("towers", {"activation": "tanh"}),
+        optimizer=("SGD", {"momentum": 0.9, "global_clipnorm": 0.01}),
+        feed="two inputs",
+        fit={"batch_size": 64},
+    ),
+    Condition(
+        name="clipping/reuters-transformer-clipnorm-sgd",
+        says="A transformer with `clipnorm=0.02`.",
+        data="reuters8",
+        model=("transformer", {}),
+        optimizer=("SGD", {"clipnorm": 0.02}),
+        fit={"batch_size": 64},
+    ),
+    Condition(
+        name="normalizing-optimizer/letters-residual-unit-steps",
+        says="Gradients divided by their length, written by hand, and residual blocks.",
+        data="letters",
+        model=("residual", {}),
+        optimizer=("UnitSteps", {}),
+        fit={"batch_size": 64},
+    ),
+    Condition(
+        name="normalizing-optimizer/hr-class-lars",
+        says="LARS for a model written as a class.",
+        data="hr",
+        model=("mlp", {"units": (64, 64), "activation": "tanh", "whole": True}),
+        optimizer=("LARS", {"trust": 0.005}),
+        feed="shuffled",
+        fit={"batch_size": 64},
+    ),
+    Condition(
+        name="catapult/hr-wide-relu-squared-sgd",
+        says="Three classes as numbers, a wide network, plain SGD.",
+        data="hr",
+        changes=("as numbers",),
+        model=("mlp", {"units": (1024,)}),
+        optimizer=("SGD", {}),
+        fit={"batch_size": 512},
+        scan={"start_lr": 0.001, "end_lr": 30.0, "num_steps": 300},
+    ),
+    Condition(
+        name="catapult/wage-wide-relu-sgd",
+        says="A wide regression in large batches.",
+        data="wage",
+        model=("mlp", {"units": (512,)}),
+        optimizer=("SGD", {}),
+        fit={"batch_size": 512},
+        scan={"start_lr": 0.001, "end_lr": 10.0, "num_steps": 300},
+    ),
+    Condition(
+        name="fresh-adam/mnist-autoencoder-trained-adamw",
+        says="A trained autoencoder from a file, compiled with a new AdamW.",
+        data="mnist",
+        changes=("autoencoding",),
+        model=("mlp", {"units": (512, 64, 512)}),
+        optimizer=("AdamW", {}),
+        before=Training(steps=500, lr=0.001, keeps_optimizer=False),
+        fit={"batch_size": 64},
+        scan={"start_lr": 0.005, "end_lr": 5.0, "num_steps": 300},
+    ),
+    Condition(
+        name="fresh-adam/satellite-trained-wide-and-deep-adam",
+        says="A trained table network with a new Adam, from 1e-2 on.",
+        data="satellite",
+        model=("wide and deep", {"units": (512, 512)}),
+        optimizer=("Adam", {}),
+        before=Training(steps=600, lr=0.001, keeps_optimizer=False),
+        feed="shuffled",
+        fit={"batch_size": 64},
+        scan={"start_lr": 0.01, "end_lr": 10.0, "num_steps": 300},
+    ),
+    Condition(
+        name="momentum-overshoot/hr-099-sgd",
+        says="`SGD(momentum=0.99)` for a table.",
+        data="hr",
+        model=("mlp", {"units": (48,)}),
+        optimizer=("SGD", {"momentum": 0.99}),
+        fit={"batch_size": 64},
+        scan={"num_steps": 200},
+    ),
+    Condition(
+        name="momentum-overshoot/satellite-wide-and-deep-099-nesterov",
+        says="Nesterov's momentum 0.99, a tf.data pipeline.",
+        data="satellite",
+        model=("wide and deep", {"units": (32,)}),
+        optimizer=("SGD", {"momentum": 0.99, "nesterov": True}),
+        feed="shuffled",
+        fit={"batch_size": 64},
+        scan={"num_steps": 200},
+    ),
+)
 """All of them."""

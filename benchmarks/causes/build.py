@@ -194,10 +194,22 @@ def by_rolling_mean(condition: Condition, ready: Ready, *, width: int = 10) -> L
     return LRCurve(lr=curve.lr[: len(loss)], loss=np.array(means))
 
 
+def by_smoothed_export(condition: Condition, ready: Ready, *, kept: float = 0.9) -> LRCurve:
+    """A record exported from a board of curves with its smoothing on: an exponential mean, freed of its start."""
+    curve = by_scan(condition, ready)
+    loss = curve.loss[np.isfinite(curve.loss)]
+    sums, last = [], 0.0
+    for number, value in enumerate(loss, start=1):
+        last = kept * last + (1 - kept) * float(value)
+        sums.append(last / (1 - kept**number))
+    return LRCurve(lr=curve.lr[: len(loss)], loss=np.array(sums))
+
+
 RECORDS: Mapping[str, Callable[[Condition, Ready], LRCurve]] = {
     "scan": by_scan,
     "rolling mean": by_rolling_mean,
     "classic finder": by_classic_finder,
+    "smoothed export": by_smoothed_export,
     "ktrain": _tool("ktrain"),
     "fastai": _tool("ema-0.98"),
     "lightning": _tool("lightning"),

@@ -36,11 +36,12 @@ class Batches(keras.utils.PyDataset):
         data: What it gives.
         size: Samples a batch.
         late: How many batches late the targets come.
+        mixes: Whether the inputs of a batch are shuffled, and its targets are not.
     """
 
-    def __init__(self, data: Data, size: int, *, late: int = 0) -> None:
+    def __init__(self, data: Data, size: int, *, late: int = 0, mixes: bool = False) -> None:
         super().__init__()
-        self.data, self.size, self.late = data, size, late
+        self.data, self.size, self.late, self.mixes = data, size, late, mixes
         self.order = np.arange(len(data.x))
 
     def __len__(self) -> int:
@@ -48,6 +49,7 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, number: int) -> tuple[Any, Any]:
         first, second = (self._rows((number - late) % len(self)) for late in (0, self.late))
+        first = np.random.permutation(first) if self.mixes else first  # noqa: NPY002 - seeded as above
         return self.data.x[first], self.data.y[second]
 
     def _rows(self, number: int) -> Any:  # noqa: ANN401
@@ -133,6 +135,55 @@ def from_repeated(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...],
     return (endless,), {"steps_per_epoch": STEPS, **options}
 
 
+def from_mixed_inputs(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """A dataset of Keras whose augmentation mixes the inputs of a batch and forgets the targets."""
+    size = options.pop("batch_size", BATCH_SIZE)
+    _epochs(data, options, size)
+    return (Batches(data, size, mixes=True),), options
+
+
+def from_shuffled(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """A tf.data pipeline as it should be: shuffled, batched, fetched ahead."""
+    size = options.pop("batch_size", BATCH_SIZE)
+    _epochs(data, options, size)
+    return (_slices(data.x, data.y).shuffle(len(data.x)).batch(size).prefetch(2),), options
+
+
+def from_two(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Two arrays of inputs, for a model with two inputs."""
+    _epochs(data, options, options.setdefault("batch_size", BATCH_SIZE))
+    return ([data.x[:, : data.split], data.x[:, data.split :]], data.y), options
+
+
+def from_taken(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """A tf.data pipeline cut to three batches while the code was tried out, and repeated without end."""
+    kept = _slices(data.x, data.y).batch(options.pop("batch_size", BATCH_SIZE)).take(3).cache().repeat()
+    return (kept,), {"steps_per_epoch": options["num_steps"], **options}
+
+
+def from_interleaved(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """A tf.data pipeline over one file a class, which takes a whole batch of each in turn."""
+    size = options.pop("batch_size", BATCH_SIZE)
+    files = _slices(np.arange(data.classes or 0))
+    samples = _slices(data.x, data.y)
+    opened = files.interleave(
+        lambda number: samples.filter(lambda x, y: y == number).repeat(),  # noqa: ARG005
+        cycle_length=data.classes,
+        block_length=size,
+        deterministic=True,
+    )
+    return (opened.batch(size),), {"steps_per_epoch": options["num_steps"], **options}
+
+
+def from_windows(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """A tf.data pipeline whose length is not known, since it cuts windows as tutorials on series do."""
+    import tensorflow as tf  # noqa: PLC0415
+
+    size = options.pop("batch_size", BATCH_SIZE)
+    windows = _slices(data.x, data.y).shuffle(len(data.x)).window(size, drop_remainder=True)
+    return (windows.flat_map(lambda x, y: tf.data.Dataset.zip((x.batch(size), y.batch(size)))),), options
+
+
 FEEDS: Mapping[str, Callable[..., tuple[tuple[Any, ...], dict[str, Any]]]] = {
     "arrays": from_arrays,
     "generator": from_generator,
@@ -145,5 +196,11 @@ FEEDS: Mapping[str, Callable[..., tuple[tuple[Any, ...], dict[str, Any]]]] = {
     "shards": from_shards,
     "python": from_python,
     "repeated": from_repeated,
+    "mixed inputs": from_mixed_inputs,
+    "shuffled": from_shuffled,
+    "two inputs": from_two,
+    "taken": from_taken,
+    "interleaved": from_interleaved,
+    "windows": from_windows,
 }
 """Ways by name: (data, options of `fit` and `num_steps`) → (arguments of `fit`, its options)."""

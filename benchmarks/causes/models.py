@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import bodies
 import keras
 from keras import layers, ops
 
@@ -195,6 +196,11 @@ BODIES: Mapping[str, Callable[..., Tensor]] = {
     "factors": factors,
     "linear": nothing,
     "mapped": mapped,
+    "residual": bodies.residual,
+    "separable": bodies.separable,
+    "bidirectional": bodies.bidirectional,
+    "wide and deep": bodies.wide_and_deep,
+    "towers": bodies.towers,
 }
 
 
@@ -232,6 +238,35 @@ def apart(features: Tensor, data: Data, activation: str = "softmax") -> Tensor:
     return layers.Activation(activation)(layers.Dense(data.units, name="head")(features))
 
 
+def frames(features: Tensor, data: Data, activation: str = "softmax") -> Tensor:
+    """Probabilities at each time of a sequence, and their mean."""
+    return layers.GlobalAveragePooling1D()(layers.Dense(data.units, activation=activation, name="head")(features))
+
+
+@keras.saving.register_keras_serializable("zoo")
+class ScaledCosine(layers.Layer):
+    """Shares of classes from the angles to their vectors, times a scale, with a softmax typed in by hand."""
+
+    def __init__(self, classes: int, scale: float, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(**kwargs)
+        self.classes, self.scale = classes, scale
+
+    def build(self, shape: tuple[int, ...]) -> None:
+        """Makes a vector for each class."""
+        self.kernel = self.add_weight(shape=(shape[-1], self.classes), name="kernel")
+
+    def call(self, x: Tensor) -> Tensor:
+        """Returns the shares."""
+        kernel = ops.cast(self.kernel, x.dtype)
+        grown = ops.exp(self.scale * ops.matmul(ops.normalize(x, axis=-1), ops.normalize(kernel, axis=0)))
+        return grown / ops.sum(grown, axis=-1, keepdims=True)
+
+
+def cosine(features: Tensor, data: Data, scale: float = 64.0) -> Tensor:
+    """A head for faces, which compares directions."""
+    return ScaledCosine(data.units, scale, name="head")(features)
+
+
 HEADS: Mapping[str, Callable[..., Tensor]] = {
     "plain": plain,
     "double softmax": double_softmax,
@@ -239,6 +274,8 @@ HEADS: Mapping[str, Callable[..., Tensor]] = {
     "committee": committee,
     "stepped": stepped,
     "apart": apart,
+    "frames": frames,
+    "cosine": cosine,
 }
 
 
@@ -265,9 +302,16 @@ class Whole(keras.Model):
         return self.inside(x, training=training)
 
 
+def inputs_of(data: Data) -> Any:  # noqa: ANN401
+    """Returns the input of a model, or two of them where the columns are split."""
+    if data.split:
+        return [keras.Input((width,)) for width in (data.split, data.x.shape[1] - data.split)]
+    return keras.Input(data.x.shape[1:], dtype="int32" if data.tokens else "float32")
+
+
 def build(data: Data, body: tuple[str, Mapping[str, Any]], head: tuple[str, Mapping[str, Any]]) -> keras.Model:
     """Returns a model that is not compiled; with `whole` among the options of its body, one written as a class."""
-    inputs = keras.Input(data.x.shape[1:], dtype="int32" if data.tokens else "float32")
+    inputs = inputs_of(data)
     options = with_regularizers(body[1])
     whole = options.pop("whole", False)
     features = BODIES[body[0]](inputs, data, **options)

@@ -70,6 +70,16 @@ def summed_over_places(truth: Tensor, said: Tensor) -> Tensor:
     return ops.sum(ops.sparse_categorical_crossentropy(truth, said), axis=-1)
 
 
+def summed_over_labels(truth: Tensor, said: Tensor) -> Tensor:
+    """Returns the binary cross-entropy of a sample, added up over its labels."""
+    return ops.sum(ops.binary_crossentropy(truth, said), axis=-1)
+
+
+def squares_within_bounds(truth: Tensor, said: Tensor) -> Tensor:
+    """Returns the squared error of answers that were cut off where no target can be."""
+    return ops.mean(ops.square(truth - ops.clip(said, 3.0, 6.0)), axis=-1)
+
+
 LOSSES: Mapping[str, Callable[[Data], Any]] = {
     "auto": lambda data: keras.losses.get(_kind(data)),
     "logits": lambda data: getattr(keras.losses, _kind(data))(from_logits=True),
@@ -82,6 +92,11 @@ LOSSES: Mapping[str, Callable[[Data], Any]] = {
     "share of errors": lambda _: share_of_errors,
     "summed crossentropy": lambda _: summed_crossentropy,
     "summed over places": lambda _: summed_over_places,
+    "summed over labels": lambda _: summed_over_labels,
+    "squares within bounds": lambda _: squares_within_bounds,
+    "summed absolute": lambda _: keras.losses.MeanAbsoluteError(reduction="sum"),
+    "focal": lambda _: keras.losses.BinaryFocalCrossentropy(),
+    "smoothed": lambda _: keras.losses.CategoricalCrossentropy(label_smoothing=0.1),
 }
 
 
@@ -123,6 +138,19 @@ def frozen_but_last(model: keras.Model, compiled: Callable[[], None], ready: Dat
     compiled()
 
 
+def frozen_inside(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:  # noqa: ARG001
+    """Freezes the backbone of a model written as a class, which holds the last layer as well."""
+    model.inside.trainable = False
+    compiled()
+
+
+def frozen_by_name(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:  # noqa: ARG001
+    """Freezes all layers but those of a name that no layer has."""
+    for layer in model.layers:
+        layer.trainable = layer.name.startswith("classifier")
+    compiled()
+
+
 def unfrozen_too_late(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:
     """Trains a frozen model for a moment, then unfreezes it without compiling again."""
     model.trainable = False
@@ -144,4 +172,6 @@ TWISTS: Mapping[str | None, Callable[..., None]] = {
     "frozen kernels": frozen_kernels,
     "frozen but last": frozen_but_last,
     "unfrozen too late": unfrozen_too_late,
+    "frozen inside": frozen_inside,
+    "frozen by name": frozen_by_name,
 }
