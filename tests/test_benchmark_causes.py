@@ -55,11 +55,11 @@ def test_a_cause_has_at_least_four_conditions_that_differ_in_data_model_and_opti
         assert len({(row.data, str(row.model), str(row.optimizer)) for row in rows}) == len(rows), cause.name
 
 
-def test_at_least_two_conditions_of_each_cause_are_set_aside_and_more_are_not(conditions: Any) -> None:
+def test_a_condition_or_more_of_each_cause_is_set_aside_and_more_are_not(conditions: Any) -> None:
     total = Counter(condition.cause for condition in conditions.all_conditions())
     aside = Counter(cause_of(name) for name in conditions.set_aside())
     for cause, count in total.items():
-        assert 2 <= aside[cause] < count - aside[cause], cause
+        assert 1 <= aside[cause] < count - aside[cause], cause
 
 
 def test_the_conditions_of_the_files_named_aside_are_set_aside_and_no_others(conditions: Any, zoo: Any) -> None:

@@ -44,9 +44,9 @@ ROWS = (
         scan={"num_steps": 150},
     ),
     Condition(
-        name="ordered-data/satellite-by-soil-adam",
-        says="A generator over one file a kind of soil.",
-        data="satellite",
+        name="ordered-data/newsgroups-counts-by-group-adam",
+        says="A generator over one file a group.",
+        data="newsgroups_counts",
         changes=("in order",),
         model=("mlp", {"units": (64,)}),
         optimizer=("Adam", {}),

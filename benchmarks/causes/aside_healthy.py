@@ -38,11 +38,11 @@ ROWS = (
     ),
     Condition(
         name="partly-trained/grimm-transformer-adam",
-        says="A language model that was stopped after its first epoch.",
+        says="A language model that was stopped early in its first epoch.",
         data="grimm",
-        model=("transformer", {"sequences": True, "blocks": 2}),
+        model=("transformer", {"sequences": True}),
         optimizer=("Adam", {}),
-        before=Training(steps=120, lr=0.001),
+        before=Training(steps=40, lr=0.001),
         fit={"batch_size": 64},
     ),
     Condition(

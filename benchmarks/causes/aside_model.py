@@ -35,14 +35,7 @@ ROWS = (
         name="zero-gradients/hr-random-normal-tanh-momentum",
         says='Ten narrow layers with `kernel_initializer="random_normal"`: slopes vanish on the way down.',
         data="hr",
-        model=(
-            "mlp",
-            {
-                "units": (16, 16, 16, 16, 16, 16, 16, 16, 16, 16),
-                "activation": "tanh",
-                "kernel_initializer": ("RandomNormal", 0.0, 0.05),
-            },
-        ),
+        model=("mlp", {"units": (16,) * 10, "activation": "tanh", "kernel_initializer": ("RandomNormal", 0.0, 0.05)}),
         optimizer=("SGD", {"momentum": 0.9}),
         fit={"batch_size": 64},
     ),

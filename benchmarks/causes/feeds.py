@@ -164,7 +164,7 @@ def from_taken(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], di
 def from_interleaved(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """A tf.data pipeline over one file a class, which takes a whole batch of each in turn."""
     size = options.pop("batch_size", BATCH_SIZE)
-    files = _slices(np.arange(data.classes or 0))
+    files = _slices(np.arange(data.classes or 0, dtype=data.y.dtype))
     samples = _slices(data.x, data.y)
     opened = files.interleave(
         lambda number: samples.filter(lambda x, y: y == number).repeat(),  # noqa: ARG005

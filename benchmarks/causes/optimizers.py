@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-__all__ = ["LARS", "Fromage", "UnitSteps"]
+__all__ = ["LARS", "Fromage"]
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -80,25 +80,3 @@ class Fromage(keras.optimizers.Optimizer):
         share = ops.where((length > 0) & (slope > 0), length / (slope + 1e-9), 1.0)
         rate = ops.cast(learning_rate, variable.dtype)
         self.assign(variable, (variable - rate * share * gradient) / ops.sqrt(1 + ops.square(rate)))
-
-
-@keras.saving.register_keras_serializable("zoo")
-class UnitSteps(keras.optimizers.Optimizer):
-    """Gradient descent whose step in each weight is as long as the rate, whatever the length of the gradient.
-
-    Args:
-        learning_rate: The rate.
-        name: Name of the optimizer.
-        **kwargs: Options of all optimizers.
-
-    References:
-        Hazan, Levy and Shalev-Shwartz, "Beyond Convexity: Stochastic Quasi-Convex Optimization", 2015, algorithm 2.
-    """
-
-    def __init__(self, learning_rate: float = 0.01, *, name: str = "unit_steps", **kwargs: Any) -> None:  # noqa: ANN401
-        super().__init__(learning_rate=learning_rate, name=name, **kwargs)
-
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:  # noqa: ANN401
-        """Moves one weight."""
-        slope = ops.sqrt(ops.sum(ops.square(gradient)))
-        self.assign_sub(variable, ops.cast(learning_rate, variable.dtype) * gradient / (slope + 1e-9))
