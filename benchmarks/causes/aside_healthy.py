@@ -42,7 +42,7 @@ ROWS = (
         data="grimm",
         model=("transformer", {"sequences": True}),
         optimizer=("Adam", {}),
-        before=Training(steps=40, lr=0.001),
+        before=Training(steps=75, lr=0.001),
         fit={"batch_size": 64},
     ),
     Condition(
