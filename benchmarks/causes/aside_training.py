@@ -21,7 +21,7 @@ ROWS = (
         model=("cnn", {"filters": (16, 16, 16), "pool": "flat"}),
         optimizer=("Adam", {}),
         fit={"batch_size": 64},
-        scan={"stop_on_divergence": False, "num_steps": 200, "end_lr": 0.3, "start_lr": 1e-05},
+        scan={"stop_on_divergence": False, "num_steps": 200, "end_lr": 0.6, "start_lr": 1e-05},
     ),
     Condition(
         name="regularization/satellite-l1l2-rmsprop",
