@@ -310,7 +310,7 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
             ),
         ),
         clues=(
-            Clue(when=(Condition("epochs_over_data", ">=", 8.0),), weight=1.2, says=""),
+            Clue(when=(Condition("epochs_over_data", ">=", 8.0),), weight=1.6, says=""),
             Clue(when=(Condition("epochs_over_data", ">=", 12.0),), weight=0.8, says=""),
             Clue(when=(Condition("epochs_over_data", ">=", 20.0),), weight=0.7, says=""),
             Clue(

@@ -144,7 +144,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
             ),
             Clue(
                 when=(
-                    Condition("num_used_layers", ">", 0),
+                    AT_CHANCE,
                     Condition("is_trained", "==", threshold=True),
                     Condition("optimizer_iterations", "==", 0),
                 ),

@@ -48,7 +48,10 @@ EXPLOSION = 3.0
 """A loss explodes when it rises above its start by more than this many times what happens below the start."""
 
 NEIGHBOURS = 7
-"""The smooth line stays within the losses of this many neighbours."""
+"""The smooth line stays within the losses of this many neighbours, or of the points in as many averages."""
+
+SLACK = 1e-3
+"""Where points were averaged it may leave them by this share of the fall, as it does by rounding off a valley."""
 
 SMALLEST_SCALE = 1e-200
 """Losses that differ by less are one constant: dividing by less would leave the range of a float."""
@@ -176,7 +179,8 @@ class _Prepared:
         exploded = bool(z.max() > EXPLOSION)
         z = np.arcsinh(z) if exploded else z
         knots, values, counts = _thin(x, z)
-        noise = neighbour_noise(values)
+        noise, width = neighbour_noise(values), NEIGHBOURS * -(-x.size // MAX_KNOTS)
+        slack = SLACK * scale if knots.size < x.size else 0.0
         return cls(
             start=start,
             scale=scale,
@@ -187,7 +191,7 @@ class _Prepared:
             weights=counts * precision(noise * np.sqrt(counts)),
             bottom=Bottom.of(values),
             bin_width=float(x[-1] - x[0]) / MAX_KNOTS if knots.size < x.size else 0.0,
-            bounds=(minimum_filter1d(cleaned, NEIGHBOURS), maximum_filter1d(cleaned, NEIGHBOURS)),
+            bounds=(minimum_filter1d(cleaned, width) - slack, maximum_filter1d(cleaned, width) + slack),
             outliers=outliers,
         )
 
@@ -197,8 +201,7 @@ class _Prepared:
     def line(self, x: Array, fitted: Array) -> tuple[Array, Array, Array]:
         """Returns loss, slope and what one unit of the fit is worth in loss, at `x`.
 
-        Where every point is a knot, the line is kept within the losses around each point: beside an explosion a spline
-        would swing far below zero.
+        The line is kept within the losses around each point: beside an explosion a spline would swing far below zero.
         """
         curve = CubicSpline(self.knots, fitted, bc_type="natural")
         if self.bin_width:  # the mean over a bin is above its middle where the curve bends up
@@ -208,7 +211,7 @@ class _Prepared:
         height, stretch = (np.sinh(z), np.cosh(z)) if self.exploded else (z, np.ones_like(z))
         loss = self.start + self.scale * height
         return (
-            loss if self.bin_width else np.clip(loss, *self.bounds),
+            np.clip(loss, *self.bounds),
             self.scale * stretch * curve(x, 1),
             self.scale * stretch,
         )
