@@ -1,6 +1,6 @@
 """Why a curve looks the way it does: facts → `Finding`s.
 
-The causes stand in four tables, by where they lie; this file puts them together and ranks what is found.
+The causes stand in five tables, by where they lie; this file puts them together and ranks what is found.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from keras_lrscan.cause import Cause, CauseStatus, Finding, judge
 from keras_lrscan.causes_of_data import CAUSES_OF_DATA
+from keras_lrscan.causes_of_feeding import CAUSES_OF_FEEDING
 from keras_lrscan.causes_of_model import CAUSES_OF_MODEL
 from keras_lrscan.causes_of_range import CAUSES_OF_RANGE
 from keras_lrscan.causes_of_start import CAUSES_OF_START
@@ -21,7 +22,7 @@ __all__ = ["CAUSES", "find_causes"]
 
 CAUSES: tuple[Cause, ...] = tuple(
     sorted(
-        (*CAUSES_OF_START, *CAUSES_OF_DATA, *CAUSES_OF_MODEL, *CAUSES_OF_RANGE),
+        (*CAUSES_OF_START, *CAUSES_OF_DATA, *CAUSES_OF_FEEDING, *CAUSES_OF_MODEL, *CAUSES_OF_RANGE),
         key=lambda cause: cause.code,
     )
 )

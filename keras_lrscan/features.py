@@ -12,9 +12,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.ndimage import median_filter
 from scipy.stats import spearmanr
 
+from keras_lrscan.breaking import num_recoveries, plateau_start, share_near
 from keras_lrscan.measures import RATIO, measured
 from keras_lrscan.noise import correlation, trend_of
 from keras_lrscan.whiteness import memory
@@ -59,21 +59,6 @@ FEWEST_FOR_NOISE = 8
 
 FEWEST_FOR_MEMORY = 40
 """Below this many points, chance makes the losses of single batches look as if they remembered each other."""
-
-NEAR_GUESSING = 0.1
-"""A batch costs what guessing does where its loss is off that level by less than this share, or than the noise."""
-
-FELL = 0.25
-"""Training can break and recover once the loss has fallen by this share of its start."""
-
-JUMP = 0.4
-"""A loss that stands above its lowest level by more than this share of its fall has broken."""
-
-BACK = 0.15
-"""It is back once it stands above that level by less than this share of the fall.
-
-Set on the fits of `catapult` in `benchmarks/causes`, whose breaks last two to six batches.
-"""
 
 FEW_BATCHES = 5
 """So many batches at either end are one level."""
@@ -242,8 +227,7 @@ def measure(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) -> CurveF
         **_with_fall(smoothed, marks, top, chance_loss(curve.context)),
         **_whole_record(curve, smoothed, marks),
         **_ends(curve, reference),
-        guessing_share=_guessing_share(curve, marks, noise),
-        num_recoveries=_num_recoveries(curve.loss[np.isfinite(curve.loss)], noise),
+        **_after_the_break(curve, marks, noise),
     )
 
 
@@ -307,7 +291,7 @@ def _with_fall(smoothed: SmoothedCurve, marks: Landmarks, top: float, chance: fl
     first = slice(0, max(2, int(np.searchsorted(x, x[0] + 0.2))))
     elbow = x.size - 1 if marks.elbow is None else marks.elbow.index
     between = slope[marks.steepest.index : elbow + 1] / fall
-    plateau = _plateau(loss, marks.minimum.index, PLATEAU_SHARE * fall, top - fall / 2)
+    plateau = plateau_start(loss, marks.minimum.index, PLATEAU_SHARE * fall, top - fall / 2)
     level = None if plateau is None else float(np.median(loss[plateau:]))
     return {
         "fall_decades": float(x[marks.minimum.index] - x[marks.descent_start.index]),
@@ -318,14 +302,6 @@ def _with_fall(smoothed: SmoothedCurve, marks: Landmarks, top: float, chance: fl
         "plateau_decades": 0.0 if plateau is None else float(x[-1] - x[plateau]),
         "plateau_ratio": level / chance if level is not None and chance else None,
     }
-
-
-def _plateau(loss: Array, minimum: int, tolerance: float, half: float) -> int | None:
-    """Returns where the last stretch at one level begins, if that level is above `half` and right of the minimum."""
-    high = np.maximum.accumulate(loss[::-1])[::-1]
-    low = np.minimum.accumulate(loss[::-1])[::-1]
-    begin = int(np.argmax(high - low <= 2 * tolerance))
-    return begin if minimum < begin < loss.size - 1 and float(np.median(loss[begin:])) > half else None
 
 
 def _planned_decades(curve: LRCurve) -> float:
@@ -344,28 +320,13 @@ def _ends(curve: LRCurve, reference: float) -> dict[str, Any]:
     return {"first_jump": jump, "end_ratio": float(np.median(loss[-FEW_BATCHES:])) / chance if chance else None}
 
 
-def _guessing_share(curve: LRCurve, marks: Landmarks, noise: float) -> float | None:
-    """Returns how many of the batches after the loss rose from its valley cost about as much as guessing."""
-    chance = chance_loss(curve.context)
-    if not chance or not marks.valleys or marks.elbow is None:
-        return None
-    after = curve.loss[np.isfinite(curve.loss)][marks.elbow.index + 1 :] - (curve.context.regularization_loss or 0.0)
-    near = np.abs(after - chance) < max(NEAR_GUESSING * abs(chance), noise)
-    return float(near.mean()) if after.size >= FEW_BATCHES else None
-
-
-def _num_recoveries(loss: Array, noise: float) -> int:
-    """Returns how often the loss jumped far above its lowest level so far, and came back to it."""
-    level = np.minimum.accumulate(median_filter(loss, size=7, mode="nearest"))
-    now, start = median_filter(loss, size=3, mode="nearest"), float(level[0])
-    fall = start - level
-    fell = fall > max(FELL * abs(start), 3 * noise)
-    is_off = fell & (now - level > np.maximum(JUMP * fall, 6 * noise))
-    is_back = fell & (now - level < np.maximum(BACK * fall, 2 * noise))
-    turns = np.where(is_off, 1, np.where(is_back, -1, 0))
-    turns = turns[turns != 0]
-    changes = np.diff(turns)
-    return int(min(np.count_nonzero(changes > 0), np.count_nonzero(changes < 0)))
+def _after_the_break(curve: LRCurve, marks: Landmarks, noise: float) -> dict[str, Any]:
+    loss, chance = curve.loss[np.isfinite(curve.loss)], chance_loss(curve.context)
+    found: dict[str, Any] = {"num_recoveries": num_recoveries(loss, noise)}
+    if chance and marks.valleys and marks.elbow is not None and loss.size > marks.elbow.index + FEW_BATCHES:
+        after = loss[marks.elbow.index + 1 :] - (curve.context.regularization_loss or 0.0)
+        found["guessing_share"] = share_near(after, chance, noise)
+    return found
 
 
 def _whole_record(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) -> dict[str, Any]:
