@@ -84,7 +84,7 @@ class FirstBatches:
         return (self._with_chance(context) if self._is_done else context), args
 
     def _with_chance(self, context: ScanContext) -> ScanContext:
-        """Adds what guessing costs by the labels of the first batches, unless they come in an order."""
+        """Adds what guessing costs by the labels of the first batches, where they tell and do not come in an order."""
         given = self.given
         if given is None or context.chance_loss is not None or (context.label_runs or 0.0) >= IN_ORDER:
             return context
@@ -93,8 +93,7 @@ class FirstBatches:
             return context
         told = {"y": given.y, "sample_weight": given.sample_weight, "batch_size": context.batch_size}
         chance = chance_of_labels(self._host, told)
-        notes = context.notes if chance.note is None else (*context.notes, chance.note)
-        return dataclasses.replace(context, **chance.facts, notes=notes)
+        return dataclasses.replace(context, **chance.facts)
 
     def metrics(self, context: ScanContext, logs: Mapping[str, Any]) -> ScanContext:
         """Returns `context` with the metrics of the first batch, from the logs after it."""
