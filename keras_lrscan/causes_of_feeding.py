@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from keras_lrscan.cause import Cause, Clue
 from keras_lrscan.causes_of_start import NEVER_FALLS
+from keras_lrscan.context import BATCHES_SEEN
+from keras_lrscan.facts import IN_ORDER
 from keras_lrscan.rules import FALLS, NO_FALL, Condition
 
 __all__ = ["CAUSES_OF_FEEDING"]
@@ -23,7 +25,7 @@ CAUSES_OF_FEEDING: tuple[Cause, ...] = (
                 says="The data are sorted by label ({label_runs} on a scale from 0 to 1) and `fit` does not shuffle.",
             ),
             Clue(
-                when=(Condition("label_runs", ">=", 0.3), Condition("data_seen", "==", "first batches")),
+                when=(Condition("label_runs", ">=", IN_ORDER), Condition("data_seen", "==", BATCHES_SEEN)),
                 weight=2.0,
                 says="The first batches come sorted by label ({label_runs} on a scale from 0 to 1).",
             ),

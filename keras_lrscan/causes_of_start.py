@@ -172,7 +172,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
     Cause(
         code="LRS311",
         name="regularization",
-        title="A penalty on large weights (regularisation) lifts the whole curve.",
+        title="A penalty on top of the error (regularisation) lifts the whole curve.",
         means="The loss on the plot is the error plus that penalty. The penalty hardly changes, so it is like a floor.",
         start=-3.0,
         when=(),

@@ -50,8 +50,8 @@ class Chance:
         source: How it was found; `None` where it is not known.
         perfect: Loss of right answers that are nearly sure, as probabilities, for labels that are classes and a single
             output; `None` for others.
-        adds_up: What a loss that is not Keras's own sums over, `"samples"`, `"outputs"` or `"nothing"`; `None` where it
-            is not known, and for several outputs.
+        adds_up: What the loss sums over, `"samples"`, `"outputs"` or `"nothing"`; `None` where it is not known, and for
+            several outputs.
         note: Why the labels, which are there, did not tell; `None` where they did, or where there are none to look at.
     """
 

@@ -16,7 +16,10 @@ from keras_lrscan.measures import LOSS, RATE, Measure, measured, measures_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["CONTEXT_MEASURES", "ScanContext"]
+__all__ = ["ARRAYS_SEEN", "BATCHES_SEEN", "CONTEXT_MEASURES", "ScanContext"]
+
+ARRAYS_SEEN, BATCHES_SEEN = "arrays", "first batches"
+"""What can have been seen of the data: all, in the order of the user; or the first of what was fed, in that order."""
 
 COUNT = "{:,d}"
 SHARE = "{:.0%}"
@@ -45,7 +48,7 @@ class ScanContext:
         gradient_accumulation_steps: Batches in one update, where it is set.
         loss_name: Keras's name of the loss, such as `"sparse_categorical_crossentropy"`.
         loss_reduction: How the losses of samples become one, such as `"sum_over_batch_size"` (a mean) or `"sum"`.
-        loss_adds_up: What a loss that the user wrote sums over, `"samples"` or `"outputs"`; `"nothing"` for a mean.
+        loss_adds_up: What the loss sums over, `"samples"` or `"outputs"`; `"nothing"` for a mean.
         from_logits: Whether the loss takes the model's output for logits; cross-entropies only.
         output_activation: Activation of the last layer, such as `"softmax"` or `"linear"`.
         squashed_twice: Whether the output runs through two softmaxes or sigmoids with nothing to learn between them.

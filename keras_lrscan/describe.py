@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_lrscan.chance import chance_of
+from keras_lrscan.context import ARRAYS_SEEN
 from keras_lrscan.data_facts import array_facts, given_to_fit, label_ties
 from keras_lrscan.layer_facts import layer_facts
 from keras_lrscan.settings import loss_name, loss_settings, optimizer_settings
@@ -71,7 +72,7 @@ def describe(host: Host, control: RateControl, planned: ScanContext) -> ScanCont
         num_classes=_num_classes(model, name),
         **chance.facts,
         **source_facts(local),
-        **({"data_seen": "arrays", **array_facts(host, given)} if given is not None else {}),
+        **({"data_seen": ARRAYS_SEEN, **array_facts(host, given)} if given is not None else {}),
         regularization_loss=host.regularization_loss(),
         **layer_facts(host, control.iterations),
         num_trainable_params=_num_scalars(model.trainable_variables),

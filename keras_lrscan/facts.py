@@ -7,7 +7,7 @@ import math
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from keras_lrscan.context import CONTEXT_MEASURES
+from keras_lrscan.context import BATCHES_SEEN, CONTEXT_MEASURES
 from keras_lrscan.features import CurveFeatures
 from keras_lrscan.measures import RATIO, Measure, measured, measures_of
 
@@ -16,13 +16,11 @@ if TYPE_CHECKING:
 
     from keras_lrscan.context import ScanContext
 
-__all__ = ["MEASURES", "facts"]
+__all__ = ["IN_ORDER", "MEASURES", "facts"]
 
 ACCURACIES = ("accuracy", "acc", "categorical_accuracy", "sparse_categorical_accuracy", "binary_accuracy")
 """Names of metrics that tell the share of right answers."""
 
-FIRST_BATCHES = "first batches"
-"""What was seen of data that are no arrays."""
 FEW_DIFFERENT = 0.7
 """Below this share of different samples among those compared, the data hold copies.
 
@@ -101,7 +99,7 @@ def _derive(features: CurveFeatures, context: ScanContext, shape: str | None) ->
         has_new_head=_has_new_head(context),
         learns=None if lowest is None else lowest < LEARNS and context.labels_follow_inputs is not False,
         lowest_ratio=lowest,
-        first_batches_alike=share == 1.0 if context.data_seen == FIRST_BATCHES and share is not None else None,
+        first_batches_alike=share == 1.0 if context.data_seen == BATCHES_SEEN and share is not None else None,
         well_shuffled=_well_shuffled(context),
         num_different=samples,
         has_stuck_layer=_has_stuck_layer(context),
@@ -138,7 +136,7 @@ def _ratio(part: float | None, whole: float | None) -> float | None:
 
 def _well_shuffled(context: ScanContext) -> bool | None:
     """Whether the data are shuffled and do not come sorted all the same, as from a buffer that is too small."""
-    if not context.shuffled or context.data_seen != FIRST_BATCHES:
+    if not context.shuffled or context.data_seen != BATCHES_SEEN:
         return context.shuffled
     return context.label_runs is not None and context.label_runs < IN_ORDER
 
@@ -153,7 +151,7 @@ def _num_different(context: ScanContext) -> int | None:
         or (context.contradicting_share or 0) > 0
     ):
         return samples
-    return distinct if samples is None or context.data_seen == FIRST_BATCHES else round(samples * distinct / compared)
+    return distinct if samples is None or context.data_seen == BATCHES_SEEN else round(samples * distinct / compared)
 
 
 def _largest(low: float | None, high: float | None) -> float | None:

@@ -17,6 +17,7 @@ from scipy.stats import spearmanr
 from keras_lrscan.breaking import num_recoveries, plateau_start, share_near
 from keras_lrscan.measures import RATIO, measured
 from keras_lrscan.noise import correlation, trend_of
+from keras_lrscan.recognition import FEWEST_POINTS
 from keras_lrscan.whiteness import memory
 
 if TYPE_CHECKING:
@@ -56,9 +57,6 @@ VALLEY_DEPTH = 0.25
 
 FEWEST_FOR_NOISE = 8
 """The noise is taken from at least this many points, even where the loss rises sooner."""
-
-FEWEST_FOR_MEMORY = 40
-"""Below this many points, chance makes the losses of single batches look as if they remembered each other."""
 
 FEW_BATCHES = 5
 """So many batches at either end are one level."""
@@ -342,7 +340,7 @@ def _whole_record(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) -> 
     if period is not None and 2 <= period <= end // 2:  # noqa: PLR2004 - two epochs show one repetition
         residual = (curve.loss[finite] - smoothed.loss)[:end]
         found["epoch_pattern"] = correlation(residual[:-period], residual[period:])
-    together = memory(curve.loss[finite])[0] if finite.sum() >= FEWEST_FOR_MEMORY else math.nan
+    together = memory(curve.loss[finite])[0] if finite.sum() >= FEWEST_POINTS else math.nan
     found["neighbour_correlation"] = None if math.isnan(together) else together
     steps = np.arange(curve.lr.size, dtype=float)
     if curve.lr.size > 2:  # noqa: PLR2004 - two points are straight on any axis

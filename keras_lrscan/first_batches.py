@@ -15,6 +15,7 @@ import numpy as np
 
 from keras_lrscan.arrays import array_of, even_rows, mapped, parts_of, thinned
 from keras_lrscan.chance import chance_of_labels
+from keras_lrscan.context import BATCHES_SEEN
 from keras_lrscan.data_facts import Given, array_facts
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ MAX_SAMPLES = 512
 """No more batches are looked at when there are as many samples, or batches, as this."""
 MAX_KEPT = 50_000
 """Numbers that are kept of each part of a batch."""
-IN_ORDER = 0.2
+HARDLY_MIXED = 0.2
 """Labels that are sorted as far as this in the first batches do not tell how frequent they are in all."""
 FEWEST_LABELS = 10
 """Labels for each class that tell how frequent the classes are."""
@@ -80,13 +81,13 @@ class FirstBatches:
             return context, args
         x, y, weight = (_joined([batch[at] for batch in self._batches]) for at in range(3))
         self.given = Given(x=x, y=y, sample_weight=weight)
-        context = dataclasses.replace(context, data_seen="first batches", **array_facts(self._host, self.given))
+        context = dataclasses.replace(context, data_seen=BATCHES_SEEN, **array_facts(self._host, self.given))
         return (self._with_chance(context) if self._is_done else context), args
 
     def _with_chance(self, context: ScanContext) -> ScanContext:
         """Adds what guessing costs by the labels of the first batches, where they tell and do not come in an order."""
         given = self.given
-        if given is None or context.chance_loss is not None or (context.label_runs or 0.0) >= IN_ORDER:
+        if given is None or context.chance_loss is not None or (context.label_runs or 0.0) >= HARDLY_MIXED:
             return context
         size = sum(array.size for part in parts_of(given.y) if (array := array_of(part)) is not None)
         if size < FEWEST_LABELS * (context.num_classes or 1):

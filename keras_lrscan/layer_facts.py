@@ -50,7 +50,7 @@ def layer_facts(host: Host, iterations: int) -> dict[str, Any]:
         "num_layers": len(weighted),
         "num_frozen_layers": len(frozen),
         "num_used_layers": sum(value is True for value in used.values()),
-        "head_is_fresh": None if head is None else _is_fresh(head, used),
+        "head_is_fresh": None if head is None else _is_fresh(head, used, is_used=is_used),
         "head_is_untrained": None if is_used is None else not is_used,
         "has_activity_penalty": any(getattr(layer, "activity_regularizer", None) is not None for layer in layers),
         "backbone": backbone_of(layers),
@@ -82,10 +82,9 @@ def _first_value(layer: Any, name: str) -> float | NDArray[Any] | None:  # noqa:
     return float(value)
 
 
-def _is_fresh(head: Any, used: dict[int, bool | None]) -> bool | None:  # noqa: ANN401
+def _is_fresh(head: Any, used: dict[int, bool | None], *, is_used: bool | None) -> bool | None:  # noqa: ANN401
     """Whether the layer that makes the output is as initialised while others were trained."""
     others = any(value is True for key, value in used.items() if key != id(head))
-    is_used = used.get(id(head))
     return others and not is_used if is_used is not None else (None if others else False)
 
 
