@@ -8,15 +8,16 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.errors import InvalidOptionError, ScanError
-from keras_lrscan.host import first_fit_to_come
+from keras_lrscan.host import Host, first_fit_to_come
 from keras_lrscan.ramp import checked_ramp
 from keras_lrscan.recording import Recording
+from keras_lrscan.scope import watch_hooks
 from keras_lrscan.session import Session
 from keras_lrscan.siblings import Hooks, callback_list, rearrange
 from keras_lrscan.snapshot import checked_place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from keras_lrscan.analysis import Analysis
 
@@ -45,6 +46,8 @@ class LRScan(Recording):
         snapshot: String. Where the state to put back is kept, one of `"memory"` (one copy of it) and `"disk"` (one
             temporary file without a name).
         monitor: String. Key of the loss in the logs of `fit`.
+        optimizer: The optimizer to scan, for models that train with several, such as `model.generator_optimizer`. The
+            others keep their rates. When left out, the one that the model was compiled with.
         verbose: 0 or 1. With 1, the reading is printed in three lines at the end.
 
     Raises:
@@ -72,6 +75,7 @@ class LRScan(Recording):
         stop_on_divergence: bool = True,
         snapshot: str = "memory",
         monitor: str = "loss",
+        optimizer: Any = None,  # noqa: ANN401 - the hosts' optimizers share no type
         verbose: int = 1,
     ) -> None:
         super().__init__(monitor=monitor)
@@ -83,19 +87,23 @@ class LRScan(Recording):
         self.stop_on_divergence = bool(stop_on_divergence)
         self.verbose = verbose
         self.params: dict[str, Any] = {}
+        self._optimizer = optimizer
         self._model: Any = None
+        self._owner: Callable[[], Any] = _nothing
         self._notes: tuple[str, ...] = ()
         self._has_closer = False
 
     def __getstate__(self) -> dict[str, Any]:
         """Leaves the model and a running scan out of copies."""
-        return {**self.__dict__, "_model": None, "_session": None, "_scanned": None, "_curve": self._recorded()}
+        left_out = {"_model": None, "_session": None, "_scanned": None, "_owner": _nothing, "_optimizer": None}
+        return {**self.__dict__, **left_out, "_curve": self._recorded()}
 
     def restore(self) -> None:
         """Puts the model back as it was before the scan.
 
-        Needed only where an exception outside of a training step ended `fit`: there no callback is told. Calling it
-        again, or after a scan that ended well, does nothing.
+        A scan does this by itself, however `fit` ends. Only where the data raise an exception outside of a training
+        step does the model stay as the scan left it until it is used, or until that exception has been handled; this
+        puts it back at once. Calling it again, or after a scan that ended well, does nothing.
         """
         if self._session is not None:
             self._session.restore()
@@ -133,7 +141,7 @@ class LRScan(Recording):
         print(scan.analysis.explain())
         ```
         """
-        self._model, self._notes, self.params = model, (), {}
+        self._model, self._notes, self.params, self._owner = model, (), {}, _nothing
         session = self._begin(in_fit=False)
         session.start_epoch(epochs_left=1)
         try:
@@ -148,7 +156,11 @@ class LRScan(Recording):
         self._model = model
         owner = callback_list(self)
         self._has_closer = owner is not None
-        self._notes = tuple(rearrange(owner, self, _Closer(self))) if owner is not None else ()
+        self._owner = _nothing if owner is None else weakref.ref(owner)
+        self._notes = ()
+        if owner is not None:
+            self._notes = tuple(rearrange(owner, self, _Closer(self)))
+            watch_hooks(owner, self._fail)
 
     def set_params(self, params: dict[str, Any] | None) -> None:
         """Takes the number of epochs, and of steps in one where it is known."""
@@ -176,7 +188,7 @@ class LRScan(Recording):
         self._curve = self._analysis = None
         self._scanned = weakref.ref(self._model)
         session = Session(
-            self._model,
+            Host(self._model, self._optimizer),
             ramp=self._ramp,
             stop_on_divergence=self.stop_on_divergence,
             place=self._place,
@@ -185,8 +197,12 @@ class LRScan(Recording):
             in_fit=in_fit,
         )
         self._session = session
-        session.begin(steps_per_epoch=self.params.get("steps"), notes=self._notes)
+        session.begin(steps_per_epoch=self.params.get("steps"), notes=self._notes, owner=self._owner())
         return session
+
+    def _fail(self) -> None:
+        if self._session is not None:
+            self._session.fail()
 
     def _close(self) -> None:
         if self._session is None:
@@ -201,6 +217,10 @@ class LRScan(Recording):
         self._session = self._model = None
         if self._curve is not None:
             _finished[:] = [self]
+
+
+def _nothing() -> None:
+    """Returns nothing, as a weak reference does whose object is gone."""
 
 
 class _Closer(Hooks):
@@ -230,6 +250,7 @@ def lr_scan(
     stop_on_divergence: bool = True,
     snapshot: str = "memory",
     monitor: str = "loss",
+    optimizer: Any = None,  # noqa: ANN401 - the hosts' optimizers share no type
     verbose: int = 1,
     **fit_options: Any,  # noqa: ANN401 - whatever `fit` takes
 ) -> Analysis:
@@ -245,6 +266,7 @@ def lr_scan(
         stop_on_divergence: Boolean. Whether to stop when the loss has risen for good.
         snapshot: String. Where the state to put back is kept, one of `"memory"` and `"disk"`.
         monitor: String. Key of the loss in the logs of `fit`.
+        optimizer: The optimizer to scan, for models that train with several; see `LRScan`.
         verbose: 0 or 1. With 1, the reading is printed in three lines at the end.
         **fit_options: Passed on to `fit`, such as `batch_size` or `sample_weight`. Without `epochs` there are as many
             as the steps need; the scan ends by itself.
@@ -270,6 +292,7 @@ def lr_scan(
         stop_on_divergence=stop_on_divergence,
         snapshot=snapshot,
         monitor=monitor,
+        optimizer=optimizer,
         verbose=verbose,
     )
     if getattr(model, "optimizer", None) is None:

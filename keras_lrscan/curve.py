@@ -36,6 +36,8 @@ class StopReason(StrEnum):
     """The loss rose for good, judged against the noise of this curve."""
     NON_FINITE = "non-finite"
     """A batch's loss was NaN or infinite."""
+    NON_FINITE_WEIGHTS = "non-finite-weights"
+    """A weight became NaN or infinite, while the loss stayed finite."""
     END_LR = "end-lr"
     """The rate reached `end_lr`."""
     OUT_OF_BATCHES = "out-of-batches"

@@ -17,6 +17,7 @@ from keras_lrscan.arrays import Range, array_of, nonfinite_share, parts_of, rang
 from keras_lrscan.duplicates import duplicate_facts
 from keras_lrscan.label_facts import label_facts
 from keras_lrscan.label_ties import labels_follow_inputs
+from keras_lrscan.layer_tree import layers_in
 from keras_lrscan.settings import compiled_losses, loss_name
 from keras_lrscan.targets import loss_setting
 from keras_lrscan.topology import class_names, first_layers
@@ -129,7 +130,7 @@ def _is_measurement(model: Any, tensor: Any, array: Array) -> bool:  # noqa: ANN
         return False
     kinds = {_kind(layer, array) for layer in first_layers(model, tensor)} if tensor is not None else set()
     if not kinds:
-        layers = model._flatten_layers(include_self=False)  # noqa: SLF001 - the hosts ask themselves the same in this way
+        layers = layers_in(model, include_self=False)
         names = {name for layer in layers for name in class_names(layer)}
         return not names & SELF_SCALING and not (any(map(LOOKS_UP.search, names)) and _may_be_numbers_of_words(array))
     return kinds == {"plain"}
@@ -139,7 +140,7 @@ def _kind(layer: Any, array: Array) -> str:  # noqa: ANN401
     """What a layer does first to `array`."""
     if any(map(SCALES.search, class_names(layer))):
         return "scales"
-    inner = layer._flatten_layers() if hasattr(layer, "_flatten_layers") else []  # noqa: SLF001 - see above
+    inner = layers_in(layer)
     if any(LOOKS_UP.search(name) for item in inner for name in class_names(item)) and _may_be_numbers_of_words(array):
         return "looks up"
     return "plain" if getattr(layer, "weights", None) else "unknown"
@@ -171,7 +172,7 @@ def label_ties(host: Host, given: Given) -> bool | None:
     """
     inputs = [array for part in parts_of(given.x) if (array := array_of(part)) is not None]
     targets = [array for part in parts_of(given.y) if (array := array_of(part)) is not None]
-    layers = host.model._flatten_layers(include_self=False)  # noqa: SLF001 - the hosts ask themselves the same in this way
+    layers = layers_in(host.model, include_self=False)
     are_words = any(map(LOOKS_UP.search, (name for layer in layers for name in class_names(layer))))
     return labels_follow_inputs(loss_name(host), inputs, targets[0], are_words=are_words) if len(targets) == 1 else None
 

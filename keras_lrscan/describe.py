@@ -12,6 +12,7 @@ from keras_lrscan.chance import chance_of
 from keras_lrscan.context import ARRAYS_SEEN
 from keras_lrscan.data_facts import array_facts, given_to_fit, label_ties
 from keras_lrscan.layer_facts import layer_facts
+from keras_lrscan.layer_tree import layers_in
 from keras_lrscan.settings import loss_name, loss_settings, optimizer_settings
 from keras_lrscan.siblings import fit_frame
 from keras_lrscan.sources import shuffles_anew, source_facts
@@ -63,7 +64,7 @@ def describe(host: Host, control: RateControl, planned: ScanContext) -> ScanCont
         momentum=control.momentum,
         optimizer_lr=control.lr,
         optimizer_iterations=control.iterations,
-        **optimizer_settings(model.optimizer),
+        **optimizer_settings(host.optimizer),
         loss_name=name,
         **loss_settings(host),
         output_activation=output_activation(model),
@@ -138,7 +139,7 @@ def _num_scalars(variables: Any) -> int:  # noqa: ANN401
 
 def _precision(model: Any) -> str | None:  # noqa: ANN401
     """The dtype policy of the model, or that of a layer in it that computes with fewer bits."""
-    layers = model._flatten_layers()  # noqa: SLF001 - the hosts ask themselves the same in this way
+    layers = layers_in(model)
     names = [getattr(getattr(layer, "dtype_policy", None), "name", None) for layer in (model, *layers)]
     half = [name for name in names if name in HALF]
     return half[0] if half else (names[0] if isinstance(names[0], str) else None)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.errors import ScanError
-from keras_lrscan.optimizers import build_optimizer, copy_of, innermost, is_variable, optimizer_variables, rate_of
+from keras_lrscan.layer_tree import layers_in
+from keras_lrscan.optimizers import initial_state, is_variable, optimizer_state
 from keras_lrscan.snapshot import read_value
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class FreshWeights:
 
     def _from_layers(self) -> Iterator[tuple[Any, Any]]:
         unknown: list[str] = []
-        layers = self._host.model._flatten_layers()  # noqa: SLF001 - the hosts go through nested models in this way
+        layers = layers_in(self._host.model)
         for layer in {id(layer): layer for layer in layers}.values():
             own = _own_variables(layer)
             if not own or hasattr(layer, "adapt"):
@@ -106,26 +107,10 @@ def renew_optimizer(host: Host) -> None:
     Raises:
         ScanError: If the optimizer cannot be made again from its config.
     """
-    optimizer, trainable = host.model.optimizer, host.model.trainable_variables
-    twin = copy_of(optimizer)
-    build_optimizer(twin, trainable)
-    own, other = _state(optimizer), _state(twin)
-    if [tuple(v.shape) for v in own] != [tuple(v.shape) for v in other]:
-        msg = (
-            "Expected an optimizer that can be made again from its config. Received: "
-            f"optimizer={type(optimizer).__name__}, whose state differs from that of its copy. Compile the model anew, "
-            "so that the optimizer is fresh."
-        )
-        raise ScanError(msg)
-    for variable, source in zip(own, other, strict=True):
-        variable.assign(read_value(source))
-
-
-def _state(optimizer: Any) -> list[Any]:  # noqa: ANN401
-    """The variables of an optimizer, without its rates."""
-    rates = {id(rate_of(leaf)) for leaf in innermost(optimizer)}
-    unique = {id(variable): variable for variable in optimizer_variables(optimizer)}
-    return [variable for key, variable in unique.items() if key not in rates]
+    optimizer = host.optimizer
+    values = initial_state(optimizer, host.model.trainable_variables)
+    for variable, value in zip(optimizer_state(optimizer), values, strict=True):
+        variable.assign(value)
 
 
 def _own_variables(layer: Any) -> list[Any]:  # noqa: ANN401

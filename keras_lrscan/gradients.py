@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_lrscan.errors import ScanError
+from keras_lrscan.layer_tree import layers_in
 from keras_lrscan.snapshot import read_value
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def _loss(host: Host, batch: Batch) -> Any:  # noqa: ANN401 - a tensor of the ho
 
 
 def _computes_in_half(model: Any) -> bool:  # noqa: ANN401 - the hosts' models share no type
-    return any(getattr(layer, "compute_dtype", None) == "float16" for layer in model._flatten_layers())  # noqa: SLF001
+    return any(getattr(layer, "compute_dtype", None) == "float16" for layer in layers_in(model))
 
 
 def _names(model: Any, weights: list[Any]) -> list[str]:  # noqa: ANN401

@@ -11,9 +11,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.errors import ScanError
+from keras_lrscan.layer_tree import layers_in
 from keras_lrscan.optimizers import build_optimizer
 from keras_lrscan.randomness import RandomStates, global_seed_generator
-from keras_lrscan.shortcuts import Shortcut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -46,12 +46,14 @@ class Host:
 
     Args:
         model: A compiled model of Keras 3 or tf_keras.
+        optimizer: The optimizer whose rate is set, for models that train with several; the one that the model was
+            compiled with when left out.
 
     Raises:
-        ScanError: If `model` is neither, or has no optimizer.
+        ScanError: If `model` is neither, or has no optimizer, or if `optimizer` is none that can be scanned.
     """
 
-    def __init__(self, model: Any) -> None:  # noqa: ANN401 - the hosts' models share no type
+    def __init__(self, model: Any, optimizer: Any = None) -> None:  # noqa: ANN401 - the hosts' models share no type
         families = {cls.__module__.partition(".")[0] for cls in type(model).__mro__}
         self.model = model
         self.is_tf_keras = "tf_keras" in families
@@ -70,8 +72,24 @@ class Host:
             steps.numpy() if steps is not None else getattr(model, "steps_per_execution", 1)
         )
         self.backend: str = "tensorflow" if self.is_tf_keras else self.library.backend.backend()
+        self.optimizer: Any = model.optimizer if optimizer is None else self._checked(optimizer)
         self._is_traced_through = False
         self._was_traced = any(_traces(getattr(model, "train_function", None)))
+
+    def _checked(self, optimizer: Any) -> Any:  # noqa: ANN401
+        if not all(hasattr(optimizer, name) for name in ("apply_gradients", "learning_rate", "variables")):
+            msg = (
+                "Argument `optimizer` must be an optimizer that the model trains with, such as "
+                f"`model.generator_optimizer`. Received: optimizer={optimizer!r:.80}."
+            )
+            raise ScanError(msg)
+        if self.backend == "jax" and optimizer is not self.model.optimizer:
+            msg = (
+                "Expected the optimizer that the model was compiled with: on JAX, Keras hands no other to the training "
+                f"step. Received: optimizer={type(optimizer).__name__}, which is not `model.optimizer`."
+            )
+            raise ScanError(msg)
+        return optimizer
 
     @property
     def framework(self) -> str:
@@ -96,11 +114,17 @@ class Host:
         """
         if self._is_traced_through or self.backend != "tensorflow":
             return self._is_traced_through or bool(self.model.built)
-        layers = self.model._flatten_layers()  # noqa: SLF001 - the hosts ask themselves the same in this way
-        return bool(self.model.built) and all(layer.built for layer in layers)
+        return bool(self.model.built) and self._has_built_parts
+
+    @property
+    def _has_built_parts(self) -> bool:
+        return all(layer.built for layer in layers_in(self.model, include_self=False))
 
     def build(self, iterator: Any) -> None:  # noqa: ANN401
         """Makes the model's weights from the shapes of the batches that `iterator` will yield.
+
+        A model that cannot be called on them, such as one that trains a generator and a discriminator, needs nothing
+        made if its parts have their weights.
 
         Raises:
             ScanError: If the shapes do not tell.
@@ -112,17 +136,18 @@ class Host:
                 self._trace_call(inputs)
             else:
                 self.model(self.library.tree.map_structure(self._symbolic_input, inputs))
-        except (TypeError, ValueError, AttributeError) as error:
-            msg = (
-                "Expected a model whose weights can be made from the shapes of its batches. Received: "
-                f"element_spec={specs}. Call the model on one batch before the scan."
-            )
-            raise ScanError(msg) from error
+        except (TypeError, ValueError, AttributeError, NotImplementedError) as error:
+            if not (layers_in(self.model, include_self=False) and self._has_built_parts):
+                msg = (
+                    "Expected a model whose weights can be made from the shapes of its batches. Received: "
+                    f"element_spec={specs}. Call the model, or each of its parts, on one batch before the scan."
+                )
+                raise ScanError(msg) from error
         self._is_traced_through = True
 
     def build_optimizer(self) -> None:
         """Makes the optimizer's slots."""
-        build_optimizer(self.model.optimizer, self.model.trainable_variables)
+        build_optimizer(self.optimizer, self.model.trainable_variables)
 
     def sync(self) -> None:
         """Writes back to the variables what JAX holds outside of them while it trains."""
@@ -147,7 +172,7 @@ class Host:
             weights = self.model.trainable_variables
             terms = [w.regularizer(w) for w in weights if getattr(w, "regularizer", None) is not None]
         else:
-            layers = self.model._flatten_layers()  # noqa: SLF001 - `losses` would take activity terms along
+            layers = layers_in(self.model)  # `losses` would take activity terms along
             terms = [make() for layer in layers for make in getattr(layer, "_callable_losses", [])]
         return sum(float(term.detach() if hasattr(term, "detach") else term) for term in terms) if terms else None
 
@@ -173,6 +198,13 @@ class Host:
         found = {id(variable): variable for trace in _traces(train_function) for variable in trace.graph.variables}
         return [variable for key, variable in found.items() if key not in ours]
 
+    def buffers(self) -> list[BufferVariable]:
+        """Returns the state that modules of torch in the model hold in tensors, as variables."""
+        if self.backend != "torch":
+            return []
+        tracked = {id(variable.value) for variable in self.model.variables}
+        return [BufferVariable(tensor) for tensor in self.model.buffers() if id(tensor) not in tracked]
+
     @property
     def batches_per_execution(self) -> int:
         """Batches that `fit` expects one call of the train function to take, now."""
@@ -183,6 +215,13 @@ class Host:
     def _steps_variable(self) -> Any:  # noqa: ANN401
         """tf_keras's variable for `batches_per_execution`, which it lowers for the end of an epoch; or `None`."""
         return getattr(self.model, "_steps_per_execution", None) if self.is_tf_keras else None
+
+    @property
+    def runs_python(self) -> bool:
+        """Whether every step runs the code of the model, and not what was traced of it once."""
+        if self.backend == "tensorflow" and sys.modules["tensorflow"].config.functions_run_eagerly():
+            return True
+        return self.backend == "torch" or bool(self.model.run_eagerly)
 
     def train_functions(self) -> dict[str, Any]:
         """Returns the attributes that hold compiled train functions."""
@@ -217,12 +256,6 @@ class Host:
             setattr(self.model, name, value)
         return own
 
-    def shortcut(self, train_function: Any) -> Any:  # noqa: ANN401
-        """Returns a function that does the same as `train_function` and, where there is one, by a shorter way."""
-        if self.backend != "tensorflow" or self.strategy is not None or self.model.run_eagerly:
-            return train_function
-        return Shortcut(train_function)
-
     @contextlib.contextmanager
     def _single_steps(self) -> Iterator[None]:
         """Makes train functions of one step; Keras 3 looks at the number again when it traces, tf_keras in `fit`."""
@@ -252,6 +285,28 @@ class Host:
         tensorflow = sys.modules["tensorflow"]
         call = tensorflow.function(lambda x: self.model(x, training=True))
         call.get_concrete_function(inputs)
+
+
+class BufferVariable:
+    """A tensor that a module of torch keeps up to date by itself, such as a running mean, with a variable's methods.
+
+    Args:
+        tensor: The tensor, which stays the same object.
+    """
+
+    def __init__(self, tensor: Any) -> None:  # noqa: ANN401 - torch may not be installed
+        self.value = tensor
+        self.shape = tuple(tensor.shape)
+
+    def numpy(self) -> Any:  # noqa: ANN401
+        """Returns the value as an array."""
+        return self.value.detach().cpu().numpy()
+
+    def assign(self, value: Any) -> None:  # noqa: ANN401
+        """Copies `value` into the tensor."""
+        torch = sys.modules["torch"]
+        with torch.no_grad():
+            self.value.copy_(torch.from_numpy(value))
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_lrscan.backbones import backbone_of
+from keras_lrscan.layer_tree import layers_in
 from keras_lrscan.snapshot import read_value
 from keras_lrscan.topology import class_names, own_weights, producer
 
@@ -36,7 +37,7 @@ def layer_facts(host: Host, iterations: int) -> dict[str, Any]:
         host: The host and its model, built.
         iterations: Updates that the optimizer has made.
     """
-    layers = list(host.model._flatten_layers())  # noqa: SLF001 - the hosts ask themselves the same in this way
+    layers = layers_in(host.model)
     trainable = {id(variable) for variable in host.model.trainable_variables}
     weighted = [layer for layer in layers if own_weights(layer)[0]]
     frozen = [layer for layer in weighted if not any(id(item) in trainable for item in own_weights(layer)[0])]
@@ -93,7 +94,7 @@ def _head(model: Any, layers: list[Any]) -> Any | None:  # noqa: ANN401
     head = producer(model, lambda layer: bool(own_weights(layer)[0]))
     body = getattr(model, getattr(model, "base_model_prefix", None) or " ", None)  # a task model of transformers
     if head is None and body is not None:
-        inside = {id(layer) for layer in body._flatten_layers()}  # noqa: SLF001 - see `layer_facts`
+        inside = {id(layer) for layer in layers_in(body)}
         after = [layer for layer in layers if id(layer) not in inside and own_weights(layer)[0]]
         head = after[-1] if after else None
     return head

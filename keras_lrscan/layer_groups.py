@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import Any
 
 from keras_lrscan.errors import InvalidOptionError, ScanError
+from keras_lrscan.layer_tree import layers_in
 
 __all__ = ["MAX_STAGES", "WeightGroup", "find_groups", "path_of"]
 
@@ -116,7 +117,7 @@ def _selected(model: Any, item: Any) -> list[Any]:  # noqa: ANN401
     """The trainable weights of a layer, given itself or by name, or those whose path holds an expression."""
     if hasattr(item, "trainable_variables"):
         return list(item.trainable_variables)
-    for layer in model._flatten_layers(include_self=False):  # noqa: SLF001 - the hosts go through nested models so
+    for layer in layers_in(model, include_self=False):
         if layer.name == item:
             return list(layer.trainable_variables)
     try:
@@ -162,7 +163,7 @@ def _group(name: str, layers: list[Any], seen: set[int]) -> WeightGroup:
 
 def _parts(layer: Any) -> list[Any]:  # noqa: ANN401
     """The layers right below `layer` that hold trainable weights, in its order."""
-    below = layer._flatten_layers(include_self=False, recursive=False)  # noqa: SLF001 - see above
+    below = layers_in(layer, include_self=False, recursive=False)
     return [part for part in below if part.trainable_variables]
 
 

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 
 from keras_lrscan.errors import ScanError
+from keras_lrscan.optimizers import batch_counter, batches_seen
 from keras_lrscan.snapshot import read_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
 
     from keras_lrscan.host import Host
     from keras_lrscan.optimizers import RateVariable
@@ -84,6 +87,18 @@ class Meter:
     def next_args(self, args: tuple[Any, ...], result: Any) -> tuple[Any, ...]:  # noqa: ANN401, ARG002
         """Returns the arguments for one more call after `result`."""
         return args
+
+    def restart(self) -> None:
+        """Notes that others have used the model's metrics, whose counts go on from nowhere."""
+        self._restart = True
+
+    def batches_seen(self, result: Any, optimizer: Any) -> int:  # noqa: ANN401, ARG002
+        """Returns how many batches `optimizer` has seen after the step that returned `result`."""
+        return batches_seen(optimizer)
+
+    def weights(self, result: Any) -> list[NDArray[Any]]:  # noqa: ANN401, ARG002
+        """Returns the values of the trainable weights after the step that returned `result`, or now for `None`."""
+        return [read_value(variable) for variable in self.host.model.trainable_variables]
 
     def _forget_count(self) -> None:
         """Notes that the next batch is the first that the host counts."""
@@ -218,6 +233,15 @@ class StateMeter(Meter):
     def with_logs(self, result: Any, logs: dict[str, Any]) -> Any:  # noqa: ANN401
         """Returns `logs` and the state."""
         return logs, result[1]
+
+    def batches_seen(self, result: Any, optimizer: Any) -> int:  # noqa: ANN401
+        """Returns the count in the new state."""
+        at = _position(batch_counter(optimizer), self.host.model.optimizer.variables)
+        return round(_number(result[1][2][at]))
+
+    def weights(self, result: Any) -> list[NDArray[Any]]:  # noqa: ANN401
+        """Returns the weights in the new state."""
+        return super().weights(None) if result is None else [np.asarray(value) for value in result[1][0]]
 
     def next_args(self, args: tuple[Any, ...], result: Any) -> tuple[Any, ...]:  # noqa: ANN401
         """Returns the new state with the same iterator."""

@@ -24,16 +24,26 @@ if TYPE_CHECKING:
 __all__ = [
     "RateControl",
     "RateVariable",
+    "batch_counter",
+    "batches_seen",
     "build_optimizer",
     "copy_of",
+    "initial_state",
     "innermost",
+    "is_built",
+    "is_built_alike",
     "keeps_averages",
     "optimizer_notes",
+    "optimizer_state",
     "optimizer_variables",
     "python_numbers",
     "rate_of",
     "update_phase",
 ]
+
+COPYING = "ScheduleFree"
+"""How the names of optimizers begin whose averages begin with the weights. Keras on TensorFlow copies the weights in
+every step where a first update makes the slots, and once where they were made before."""
 
 
 def innermost(optimizer: Any) -> list[Any]:  # noqa: ANN401 - the hosts' optimizers share no type
@@ -72,14 +82,68 @@ def build_optimizer(optimizer: Any, variables: list[Any]) -> None:  # noqa: ANN4
         optimizer.build(variables)
 
 
+def is_built(optimizer: Any) -> bool:  # noqa: ANN401
+    """Whether the slots of `optimizer` exist, or are none of the kind that a first update makes."""
+    if not hasattr(optimizer, "build"):
+        return True
+    return bool(getattr(optimizer, "built", getattr(optimizer, "_built", False)))
+
+
+def is_built_alike(optimizer: Any) -> bool:  # noqa: ANN401
+    """Whether slots made ahead of the first update are sure to equal those that the first update would make.
+
+    They are for the optimizers of the hosts, less those that begin their averages with the weights. Of others this is
+    not known.
+    """
+    return all(
+        type(leaf).__module__.partition(".")[0] in {"keras", "tf_keras"} and not type(leaf).__name__.startswith(COPYING)
+        for leaf in innermost(optimizer)
+    )
+
+
+def optimizer_state(optimizer: Any) -> list[Any]:  # noqa: ANN401
+    """Returns the variables of `optimizer`, each once, without its rates."""
+    rates = {id(rate_of(leaf)) for leaf in innermost(optimizer)}
+    unique = {id(variable): variable for variable in optimizer_variables(optimizer)}
+    return [variable for key, variable in unique.items() if key not in rates]
+
+
+def initial_state(optimizer: Any, variables: list[Any]) -> list[Any]:  # noqa: ANN401
+    """Returns the values that `optimizer_state` has just after the slots for `variables` were made.
+
+    Raises:
+        ScanError: If the optimizer cannot be made again from its config.
+    """
+    twin = copy_of(optimizer)
+    build_optimizer(twin, variables)
+    own, other = optimizer_state(optimizer), optimizer_state(twin)
+    if [tuple(v.shape) for v in own] != [tuple(v.shape) for v in other]:
+        msg = (
+            "Expected an optimizer that can be made again from its config. Received: "
+            f"optimizer={type(optimizer).__name__}, whose state differs from that of its copy. Compile the model anew, "
+            "so that the optimizer is fresh."
+        )
+        raise ScanError(msg)
+    return [read_value(variable) for variable in other]
+
+
 def update_phase(optimizer: Any) -> tuple[int, int, int]:  # noqa: ANN401
     """Returns the updates made, the batches gathered for one update, and those gathered since the last update."""
-    leaf = innermost(optimizer)[0]
-    batches_per_update = int(getattr(leaf, "gradient_accumulation_steps", None) or 1)
-    counter = getattr(leaf, "_iterations", None)  # the public name counts updates
-    batches = int(read_value(leaf.iterations if counter is None else counter))
-    updates, gathered = divmod(batches, batches_per_update)
+    batches_per_update = int(getattr(innermost(optimizer)[0], "gradient_accumulation_steps", None) or 1)
+    updates, gathered = divmod(batches_seen(optimizer), batches_per_update)
     return updates, batches_per_update, gathered
+
+
+def batches_seen(optimizer: Any) -> int:  # noqa: ANN401
+    """Returns how many batches `optimizer` has taken a gradient of."""
+    return int(read_value(batch_counter(optimizer)))
+
+
+def batch_counter(optimizer: Any) -> Any:  # noqa: ANN401
+    """Returns the variable that counts the batches; the public name counts updates where gradients are gathered."""
+    leaf = innermost(optimizer)[0]
+    counter = getattr(leaf, "_iterations", None)
+    return leaf.iterations if counter is None else counter
 
 
 def optimizer_variables(optimizer: Any) -> Iterator[Variable]:  # noqa: ANN401

@@ -8,6 +8,7 @@ from keras_lrscan.bench import Answer, Bench, CannotAskError
 from keras_lrscan.dependence import measure_dependence
 from keras_lrscan.investigation import Outcome
 from keras_lrscan.label_ties import MOST_SAMPLES, numbers_of
+from keras_lrscan.layer_tree import layers_in
 from keras_lrscan.nests import joined, leaves, to_arrays
 
 __all__ = ["look_at_data", "tell_labels"]
@@ -92,7 +93,7 @@ def _as_numbers(bench: Bench, leaf: np.ndarray) -> np.ndarray:
     if leaf.dtype.kind not in "fiub":
         msg = f"the inputs are no numbers but of type {leaf.dtype}"
         raise CannotAskError(msg)
-    embeds = any(type(layer).__name__ == "Embedding" for layer in bench.model._flatten_layers())  # noqa: SLF001
+    embeds = any(type(layer).__name__ == "Embedding" for layer in layers_in(bench.model))
     return numbers_of(leaf, are_words=embeds)
 
 

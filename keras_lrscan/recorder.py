@@ -92,6 +92,11 @@ class Recorder:
         self._group.clear()
         self._gathered = 0
 
+    def cut(self, num_points: int, reason: StopReason) -> None:
+        """Ends the scan with its first `num_points` points only."""
+        del self._losses[num_points:]
+        self.stop = reason
+
     def end(self, reason: StopReason) -> None:
         """Notes why the scan is over, unless that is known already."""
         if self.stop is None:

@@ -11,35 +11,34 @@ from keras_lrscan.curve import StopReason
 from keras_lrscan.describe import data_notes, describe, describe_labels
 from keras_lrscan.errors import ScanError
 from keras_lrscan.first_batches import FirstBatches
-from keras_lrscan.host import Host
 from keras_lrscan.interrupts import InterruptGuard
 from keras_lrscan.meters import make_meter
+from keras_lrscan.model_state import ModelState
 from keras_lrscan.movement import movement_facts
 from keras_lrscan.optimizers import (
     RateControl,
     keeps_averages,
     optimizer_notes,
-    optimizer_variables,
     python_numbers,
     update_phase,
 )
 from keras_lrscan.randomness import RandomStates
 from keras_lrscan.recorder import FEW_STEPS, Recorder, warn_of_few_steps
+from keras_lrscan.scope import EXHAUSTED, ModelGuard
 from keras_lrscan.siblings import fit_frame
 from keras_lrscan.snapshot import Snapshot
+from keras_lrscan.step_watch import StepWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from keras_lrscan.curve import LRCurve
+    from keras_lrscan.host import Host
     from keras_lrscan.meters import Meter
     from keras_lrscan.ramp import ExponentialRamp, Ramp
     from keras_lrscan.snapshot import Place
 
 __all__ = ["Session"]
-
-EXHAUSTED = frozenset({"StopIteration", "OutOfRangeError"})
-"""How hosts say that an epoch is over."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,14 +50,16 @@ class _Grip:
         shared: Whether `step` is the function that `fit` goes on to use after the scan.
         meter: Sets the rate and reads the loss around `step`.
         control: The optimizer's rate.
-        snapshot: The values to put back.
+        state: What is kept of the model, to put it back.
+        watch: Looks at the model after steps.
     """
 
     step: Callable[..., Any]
     shared: bool
     meter: Meter
     control: RateControl
-    snapshot: Snapshot
+    state: ModelState
+    watch: StepWatch
 
 
 class Session:
@@ -70,7 +71,7 @@ class Session:
     step in use already holds random state that cannot be put back.
 
     Args:
-        model: A compiled model, or its host.
+        host: The host and its compiled model.
         ramp: The rates that were asked for.
         stop_on_divergence: Whether to end when the loss rises for good.
         place: Where the snapshot is kept.
@@ -84,7 +85,7 @@ class Session:
 
     def __init__(
         self,
-        model: Any,  # noqa: ANN401 - the hosts' models share no type
+        host: Host,
         *,
         ramp: ExponentialRamp,
         stop_on_divergence: bool,
@@ -93,7 +94,7 @@ class Session:
         on_end: Callable[[], None],
         in_fit: bool = True,
     ) -> None:
-        self.host = model if isinstance(model, Host) else Host(model)
+        self.host = host
         if not in_fit and not self.host.is_built:
             msg = "Expected a model that has weights. Received: one that is not built. Call it on one batch first."
             raise ScanError(msg)
@@ -108,7 +109,7 @@ class Session:
         self._undo: list[Callable[[], None]] = []
         self._functions: dict[str, Any] = {}
         self._batches_of_epoch = 0
-        self._numbers: Callable[[], None] | None = None
+        self._numbers: list[Callable[[], None]] = []
         self._grip: _Grip | None = None
         self._first = FirstBatches(self.host, monitor)
         self._guard: InterruptGuard | None = None
@@ -131,8 +132,14 @@ class Session:
         """Whether Ctrl-C has asked for the end."""
         return self._guard is not None and self._guard.requested
 
-    def begin(self, *, steps_per_epoch: int | None, notes: tuple[str, ...] = ()) -> None:
-        """Takes the model over, in `on_train_begin`."""
+    def begin(self, *, steps_per_epoch: int | None, notes: tuple[str, ...] = (), owner: Any = None) -> None:  # noqa: ANN401
+        """Takes the model over, in `on_train_begin`.
+
+        Args:
+            steps_per_epoch: Batches in an epoch, where it is known.
+            notes: Sentences for the context.
+            owner: The host's list of callbacks: once it is gone, the model is put back at the latest.
+        """
         model, frame = self.host.model, fit_frame()
         if not self._in_fit:
             model.make_train_function()
@@ -142,8 +149,10 @@ class Session:
         self._undo.append(self._guard.remove)
         notes = (*notes, *data_notes(frame))
         self.context = dataclasses.replace(self.context, steps_per_epoch=steps_per_epoch, notes=notes)
-        if self._in_fit:
-            self._replace("evaluate", lambda *_, **__: {})
+        guard = ModelGuard(model, frame if self._in_fit else None, self.restore, self._restart_meter)
+        self._undo.append(guard.remove)
+        if owner is not None:
+            guard.follow(owner)
         self._undo.append(lambda: setattr(model, "stop_training", False))
         functions = self._functions = self.host.train_functions()
         self._undo.append(lambda: self._put_back(functions))
@@ -164,7 +173,7 @@ class Session:
             self.recorder = self._make_recorder(epochs_left)
 
     def _make_recorder(self, epochs_left: int) -> Recorder:
-        _, batches_per_update, gathered = update_phase(self.host.model.optimizer)
+        _, batches_per_update, gathered = update_phase(self.host.optimizer)
         steps = self.context.steps_per_epoch
         batches = None if steps is None else steps * max(1, epochs_left)
         ramp = self._ramp.shortened_to(None if batches is None else (batches + gathered) // batches_per_update)
@@ -176,7 +185,7 @@ class Session:
         return self._recorder_for(ramp, stop_on_divergence=self._stop_on_divergence)
 
     def _recorder_for(self, ramp: Ramp, *, stop_on_divergence: bool) -> Recorder:
-        _, each, gathered = update_phase(self.host.model.optimizer)
+        _, each, gathered = update_phase(self.host.optimizer)
         return Recorder(ramp, batches_per_update=each, batches_gathered=gathered, stop_on_divergence=stop_on_divergence)
 
     def restart(self, ramp: Ramp, *, stop_on_divergence: bool, values: Snapshot | None = None) -> Recorder:
@@ -195,7 +204,7 @@ class Session:
         """
         if values is None and self._random is not None:
             self._random.restore()
-        (self._held().snapshot if values is None else values).restore()
+        (self._held().state if values is None else values).restore()
         self.host.model.reset_metrics()
         self.context = dataclasses.replace(self.context, num_steps=ramp.num_steps)
         self.recorder = self._recorder_for(ramp, stop_on_divergence=stop_on_divergence)
@@ -204,11 +213,11 @@ class Session:
     @property
     def first_values(self) -> Snapshot:
         """The values from before the first scan."""
-        return self._held().snapshot
+        return self._held().state.snapshot
 
     def keep(self) -> Snapshot:
         """Returns a snapshot of the values as they are now, of the same variables as the one to put back."""
-        return Snapshot(self._held().snapshot.variables, place=self._place)
+        return Snapshot(self._held().state.snapshot.variables, place=self._place)
 
     def _held(self) -> _Grip:
         if self._grip is None or not self._undo:
@@ -255,36 +264,36 @@ class Session:
         self.context = describe_labels(self.host, self.context, losses, self._first.given)
         if self._grip is not None and losses and not keeps_averages(self.host.model.optimizer):
             self.host.sync()
-            moved = movement_facts(self._grip.snapshot.pairs(self.host.model.trainable_variables))
+            moved = movement_facts(self._grip.state.snapshot.pairs(self.host.model.trainable_variables))
             self.context = dataclasses.replace(self.context, **moved)
 
     def _put_back(self, functions: dict[str, Any]) -> None:
         """Puts the train functions back, and the numbers that tracing changed unless that trace stays in use."""
         model, shared = self.host.model, self._grip is not None and self._grip.shared
         self.host.put_back(functions, shared=shared)
-        if self._numbers is not None and (not shared or model.run_eagerly or model.train_function is None):
-            self._numbers()
+        if not shared or self.host.runs_python or model.train_function is None:
+            for restore in self._numbers:
+                restore()
 
     def _take_hold(self) -> _Grip:
         """Keeps the state and takes hold of the rate; needs a model with weights."""
         host, model = self.host, self.host.model
-        host.build_optimizer()
         shared = self._functions["train_function"]
-        variables = [*model.variables, *optimizer_variables(model.optimizer)]
-        snapshot = Snapshot([*variables, *host.other_variables(shared, variables)], place=self._place)
-        self._undo += [model.reset_metrics, snapshot.close, snapshot.restore]
-        control = RateControl(model.optimizer, host.make_rate_variable)
+        state = ModelState(host, shared, place=self._place)
+        self._undo += [state.close, state.restore]
+        control = RateControl(host.optimizer, host.make_rate_variable)
         self._undo.append(control.restore)
         described = describe(host, control, self.context)
-        notes = optimizer_notes(model.optimizer, control.iterations + self._ramp.num_steps)
-        self.context = dataclasses.replace(described, notes=(*described.notes, *notes))
+        notes = optimizer_notes(host.optimizer, control.iterations + self._ramp.num_steps)
+        self.context = dataclasses.replace(described, notes=(*described.notes, *notes, *state.notes))
         anew = control.replaces_schedule or host.needs_own_step(shared)
-        self._numbers = python_numbers(model.optimizer)
-        step = host.shortcut(host.own_step_function() if anew else shared)
+        self._numbers = [python_numbers(host.optimizer), state.restore_numbers]
+        step = host.own_step_function() if anew else shared
         if not self._in_fit:
             model.reset_metrics()
         meter = make_meter(host, control.variables, self._monitor, keeps_mean=self._in_fit)
-        return _Grip(step=step, shared=not anew, meter=meter, control=control, snapshot=snapshot)
+        watch = StepWatch(host, state, meter, self._ramp.num_steps)
+        return _Grip(step=step, shared=not anew, meter=meter, control=control, state=state, watch=watch)
 
     def _execute(self, *args: Any) -> Any:  # noqa: ANN401 - the hosts' arguments differ
         """Stands in for the model's train function."""
@@ -298,7 +307,7 @@ class Session:
             return self._execute_batches(self._grip, self.recorder, args)
         except BaseException as error:
             if type(error).__name__ not in EXHAUSTED:
-                self._fail()
+                self.fail()
             raise
 
     def _execute_batches(self, grip: _Grip, recorder: Recorder, args: tuple[Any, ...]) -> Any:  # noqa: ANN401
@@ -326,6 +335,11 @@ class Session:
         if reading.weight is not None and self.context.batch_size is None:
             self.context = dataclasses.replace(self.context, batch_size=round(reading.weight))
         recorder.add(reading.loss)
+        grip.watch.after(result)
+        if grip.watch.broken and recorder.stop is not StopReason.NON_FINITE:
+            recorder.cut(grip.watch.finite_points, StopReason.NON_FINITE_WEIGHTS)
+            note = f"Weights became NaN or infinite while the loss stayed finite: {', '.join(grip.watch.broken)}."
+            self.context = dataclasses.replace(self.context, notes=(*self.context.notes, note))
         logs = {**meter.logs(result), self._monitor: reading.logged}
         self.context = self._first.metrics(self.context, logs)
         return result, {**logs, "learning_rate": rate} if self._in_fit else logs
@@ -333,18 +347,17 @@ class Session:
     def _is_over(self, recorder: Recorder) -> bool:
         return recorder.stop is not None or self.interrupted
 
-    def _fail(self) -> None:
-        """Puts everything back when a step ends by an exception.
+    def _restart_meter(self) -> None:
+        if self._grip is not None:
+            self._grip.meter.restart()
+
+    def fail(self) -> None:
+        """Puts everything back when a step, or a hook of a callback, ends by an exception.
 
         On JAX, Keras goes on to overwrite the weights with their averages when the optimizer keeps such averages; the
-        state is then kept for `restore`.
+        state is then put back when the model is used next.
         """
         if self.recorder is not None:
             self.recorder.end(StopReason.INTERRUPTED)
         if not (self.host.backend == "jax" and keeps_averages(self.host.model.optimizer)):
             self.restore()
-
-    def _replace(self, name: str, value: Any) -> None:  # noqa: ANN401
-        """Sets an attribute of this one model, over the method of its class."""
-        setattr(self.host.model, name, value)
-        self._undo.append(lambda: delattr(self.host.model, name))

@@ -112,6 +112,8 @@ class Snapshot:
 
     def _keep(self, array: NDArray[Any]) -> Callable[[], NDArray[Any]]:
         shape, dtype = array.shape, array.dtype
+        if array.dtype == object:  # texts
+            return lambda: array
         if array.size > 1 and _is_constant(array):
             value = array.reshape(-1)[0]
             return lambda: np.full(shape, value, dtype)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_lrscan.arrays import ARRAYS
+from keras_lrscan.layer_tree import layers_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -170,7 +171,7 @@ def _guessed_shape(loss: Any, labels: Array) -> tuple[int | None, ...]:  # noqa:
 
 
 def _check_masks(host: Host, shape: tuple[int | None, ...]) -> None:
-    layers = host.model._flatten_layers()  # noqa: SLF001 - the hosts ask themselves the same in this way
+    layers = layers_in(host.model)
     if shape[1:-1] and any(getattr(layer, "mask_zero", False) or type(layer).__name__ == "Masking" for layer in layers):
         msg = "the model masks a part of them"
         raise UnknownTargetError(msg)

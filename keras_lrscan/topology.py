@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from keras_lrscan.layer_tree import layers_in
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -106,7 +108,7 @@ def producer(model: Any, counts: Callable[[Any], bool]) -> Any | None:  # noqa: 
         operation = _operation_of(tensor)
         if _outputs_of(operation):
             return producer(operation, counts)
-        inside = operation._flatten_layers() if hasattr(operation, "_flatten_layers") else []  # noqa: SLF001 - see `host`
+        inside = layers_in(operation)
         found = [layer for layer in inside if counts(layer)]
         sources = _sources(operation)
         if found or len(sources) != 1:

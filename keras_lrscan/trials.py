@@ -109,7 +109,7 @@ class Trials:
         self._session: Session | None = None
         self._bar: Any = None
         self._steps_shown = self._takes = 0
-        self._phase = update_phase(model.optimizer)
+        self._phase = update_phase(self.host.optimizer)
 
     @property
     def num_steps(self) -> int:
@@ -218,7 +218,7 @@ class Trials:
             session.context = dataclasses.replace(
                 context,
                 regularization_loss=self.host.regularization_loss(),
-                optimizer_iterations=update_phase(self.host.model.optimizer)[0],
+                optimizer_iterations=update_phase(self.host.optimizer)[0],
             )
         try:
             return session.curve if self._run(recorder, self.batches, after_step) else None

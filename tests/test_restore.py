@@ -201,18 +201,22 @@ def test_no_model_optimizer_or_seed_tells_a_scan(keras: Any, case: dict[str, Any
     assert same_bits(*ends)
 
 
+def counts_of_metrics(model: Any) -> list[float]:
+    return [float(array_of(metric.count)) for metric in model.metrics if hasattr(metric, "count")]
+
+
 def test_the_state_is_the_same_right_after_the_scan(keras: Any) -> None:
     model = compiled(keras, model=classifier(keras, rich=True))
     train(keras, model)
-    before, function = state(model), model.train_function
+    before, function, counts = state(model), model.train_function, counts_of_metrics(model)
     recorder = scan(model)
     assert len(recorder.curve) == 12
     assert same_bits(before, state(model))
     assert model.stop_training is False
     if not IS_TF_KERAS:
         assert model.train_function is function
-    assert not any(array_of(metric.count) for metric in model.metrics if hasattr(metric, "count"))
-    assert "evaluate" not in vars(model)
+    assert counts_of_metrics(model) == counts
+    assert not {"compile", "evaluate", "fit"} & set(vars(model))
 
 
 @pytest.mark.parametrize("used", [False, True], ids=["fresh", "used"])

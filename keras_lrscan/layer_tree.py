@@ -1,0 +1,60 @@
+"""Lists the layers of a model, nested ones included, in the order in which the hosts go through them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["layers_in"]
+
+
+def layers_in(layer: Any, *, include_self: bool = True, recursive: bool = True) -> list[Any]:  # noqa: ANN401
+    """Returns the layers in `layer`, a layer or a model of either host, each once.
+
+    The hosts list them by a method of their own. Where a release lacks it, the attributes of each layer are searched,
+    which finds the same layers.
+
+    Args:
+        layer: The layer or model.
+        include_self: Whether `layer` itself comes first.
+        recursive: Whether layers inside of those layers are listed too.
+
+    Returns:
+        The layers; none where `layer` is not one.
+    """
+    method = getattr(layer, "_flatten_layers", None)
+    if method is not None:
+        return list(method(include_self=include_self, recursive=recursive))
+    if not _is_layer(layer):
+        return []
+    found = {id(item): item for item in _below(layer, recursive=recursive) if item is not layer}
+    return [*([layer] if include_self else []), *found.values()]
+
+
+def _below(layer: Any, *, recursive: bool) -> Iterator[Any]:  # noqa: ANN401
+    """Yields the layers that stand in the attributes of `layer`, before those inside of them."""
+    seen, waiting = {id(layer)}, list(reversed(list(_held(vars(layer).values()))))
+    while waiting:
+        item = waiting.pop()
+        if id(item) in seen:
+            continue
+        seen.add(id(item))
+        yield item
+        if recursive:
+            waiting += reversed(list(_held(vars(item).values())))
+
+
+def _held(values: Any) -> Iterator[Any]:  # noqa: ANN401 - attributes of any type
+    for value in values:
+        if isinstance(value, dict):
+            yield from _held(value.values())
+        elif isinstance(value, (list, tuple)):
+            yield from _held(value)
+        elif _is_layer(value):
+            yield value
+
+
+def _is_layer(value: object) -> bool:
+    return all(hasattr(type(value), name) for name in ("trainable_weights", "get_config", "build"))

@@ -1,0 +1,162 @@
+"""Puts the model back however the `fit` of a scan ends: in a hook of another callback, in the data, or by an interrupt.
+
+Keras calls no hook of a callback when `fit` ends by an exception. So a scan watches the three places that are left: the
+hooks of all callbacks, through the host's list of them; the methods of the model, which put it back first when they are
+called after such a `fit`; and the list itself, which is gone once the exception has been handled.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from keras_lrscan.errors import ScanError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType, FrameType
+
+__all__ = ["EXHAUSTED", "ModelGuard", "watch_hooks"]
+
+EXHAUSTED = frozenset({"StopIteration", "OutOfRangeError"})
+"""Exceptions by which the hosts say that an epoch is over."""
+
+HOOKS = (
+    "on_train_begin",
+    "on_epoch_begin",
+    "on_train_batch_begin",
+    "on_train_batch_end",
+    "on_epoch_end",
+    "on_train_end",
+)
+"""Hooks that `fit` calls while it trains."""
+
+GUARDED = (
+    "compile",
+    "evaluate",
+    "export",
+    "fit",
+    "get_weights",
+    "load_weights",
+    "predict",
+    "predict_on_batch",
+    "save",
+    "save_weights",
+    "set_weights",
+    "test_on_batch",
+    "train_on_batch",
+)
+"""Methods of a model that must not meet a model that a scan has left behind."""
+
+REFUSED = ("compile", "fit", "train_on_batch")
+"""Methods that nobody may call while a scan runs: they exchange the training step, or train at the scan's rate."""
+
+_MISSING = object()
+
+
+def watch_hooks(owner: Any, on_error: Callable[[], None]) -> None:  # noqa: ANN401
+    """Calls `on_error` when a hook of any callback ends by an exception, before that exception goes on.
+
+    An exception that Keras takes for the end of the data is left alone in the hooks of a batch: `fit` goes on.
+
+    Args:
+        owner: The host's list of callbacks.
+        on_error: Puts the model back.
+    """
+    held = weakref.ref(owner)
+
+    def watched(name: str, hook: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+            try:
+                return hook(held(), *args, **kwargs)
+            except BaseException as error:
+                if "batch" not in name or type(error).__name__ not in EXHAUSTED:
+                    on_error()
+                raise
+
+        return call
+
+    for name in HOOKS:
+        setattr(owner, name, watched(name, getattr(type(owner), name)))
+
+
+class ModelGuard:
+    """Stands before the methods of one model while a scan holds it.
+
+    Within the scan, `fit` gets no validation of its own, `compile` and other trainings are refused, and all other calls
+    go through. After a `fit` that ended by an exception of which nobody was told, the model is put back first.
+
+    Args:
+        model: The model.
+        fit: The running frame of `fit`, or `None` where the batches come from `train_on_batch`: then only `compile` is
+            refused.
+        put_back: Puts the model back; it also removes the guard.
+        on_use: Called after a method that may have changed the model's metrics.
+    """
+
+    def __init__(
+        self,
+        model: Any,  # noqa: ANN401 - the hosts' models share no type
+        fit: FrameType | None,
+        put_back: Callable[[], None],
+        on_use: Callable[[], None],
+    ) -> None:
+        self._model = model
+        self._code: CodeType | None = fit.f_code if fit is not None else None
+        self._thread = threading.get_ident()
+        self._put_back, self._on_use = put_back, on_use
+        self._finalizer: Any = None
+        names = [name for name in GUARDED if hasattr(model, name)] if fit is not None else ["compile"]
+        self._before = {name: vars(model).get(name, _MISSING) for name in names}
+        for name in names:
+            setattr(model, name, self._guarded(name, getattr(model, name)))
+
+    def follow(self, owner: Any) -> None:  # noqa: ANN401
+        """Puts the model back once `owner`, the list of callbacks of the running `fit`, is gone."""
+        self._finalizer = weakref.finalize(owner, self._put_back)
+        self._finalizer.atexit = False
+
+    def remove(self) -> None:
+        """Takes the guard off."""
+        if self._finalizer is not None:
+            self._finalizer.detach()
+        for name, before in self._before.items():
+            if before is _MISSING:
+                delattr(self._model, name)
+            else:
+                setattr(self._model, name, before)
+
+    def _guarded(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(method)
+        def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+            caller = sys._getframe(1)  # noqa: SLF001 - documented for this use
+            if self._code is not None and not self._is_inside(caller):
+                self._put_back()
+                return getattr(self._model, name)(*args, **kwargs)
+            if name in REFUSED and threading.get_ident() == self._thread:
+                msg = (
+                    f"Expected a model that keeps its optimizer and its training step while a scan runs. Received: a "
+                    f"call of `model.{name}` within the scan. Call it before or after."
+                )
+                raise ScanError(msg)
+            if name == "evaluate" and caller.f_code is self._code:
+                return {}
+            try:
+                return method(*args, **kwargs)
+            finally:
+                self._on_use()
+
+        return call
+
+    def _is_inside(self, frame: FrameType | None) -> bool:
+        """Whether `fit` is still running; it is for other threads, of whose callers nothing is known."""
+        if threading.get_ident() != self._thread:
+            return True
+        while frame is not None:
+            if frame.f_code is self._code and frame.f_locals.get("self") is self._model:
+                return True
+            frame = frame.f_back
+        return False

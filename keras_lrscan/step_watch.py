@@ -1,0 +1,101 @@
+"""Checks, after steps of a scan, that the scanned optimizer is the one that trains and that all weights are finite."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_lrscan.errors import ScanError
+from keras_lrscan.optimizers import batches_seen
+
+if TYPE_CHECKING:
+    from keras_lrscan.host import Host
+    from keras_lrscan.meters import Meter
+    from keras_lrscan.model_state import ModelState
+
+__all__ = ["StepWatch"]
+
+STEPS_TO_JUDGE = 2
+"""Steps after which an optimizer that makes updates has counted some."""
+CHECKS_PER_SCAN = 20
+"""Looks at all weights in one scan: each costs as much as reading them."""
+NAMES_SHOWN = 3
+"""Weights that a note names, at most."""
+
+
+class StepWatch:
+    """Looks at model and optimizers after steps of a scan.
+
+    Args:
+        host: The host and its model.
+        state: What is kept of them.
+        meter: Reads what a step returned.
+        num_steps: Steps of the scan.
+    """
+
+    def __init__(self, host: Host, state: ModelState, meter: Meter, num_steps: int) -> None:
+        self._host, self._state, self._meter = host, state, meter
+        self._every = max(1, num_steps // CHECKS_PER_SCAN)
+        self._steps = 0
+        self._last_finite = 0
+        self._counts = {path: batches_seen(item) for path, item in self._optimizers.items()}
+        self._expects_finite = not self._broken_weights(None)
+        self.broken: tuple[str, ...] = ()
+        """Names of weights that became NaN or infinite."""
+
+    @property
+    def finite_points(self) -> int:
+        """Losses, from the first on, of weights that were seen to be finite."""
+        return self._last_finite + 1
+
+    def after(self, result: Any) -> None:  # noqa: ANN401 - what the host's train function returned
+        """Looks, after one step.
+
+        Raises:
+            ScanError: If the step made variables that cannot be put back, or if another optimizer trains the model.
+        """
+        self._steps += 1
+        if self._steps == 1:
+            self._state.check_first_step()
+        if self._steps == STEPS_TO_JUDGE:
+            self._check_optimizer(result)
+        if self._expects_finite and self._steps % self._every == 0:
+            self.broken = self._broken_weights(result)
+            self._last_finite = self._last_finite if self.broken else self._steps
+
+    @property
+    def _optimizers(self) -> dict[str, Any]:
+        return {"model.optimizer": self._host.optimizer, **self._state.other_optimizers}
+
+    def _check_optimizer(self, result: Any) -> None:  # noqa: ANN401
+        host, own = self._host, self._host.optimizer
+        if not host.model.trainable_variables or hasattr(own, "inner_optimizer"):
+            return  # loss scaling counts no update whose gradients overflow
+        if self._meter.batches_seen(result, own) != next(iter(self._counts.values())):
+            return
+        moved = [
+            f"{path} ({type(item).__name__})"
+            for path, item in self._state.other_optimizers.items()
+            if batches_seen(item) != self._counts[path]
+        ]
+        name = type(own).__name__
+        others = f"while {', '.join(moved)} did. " if moved else "although the model has trainable weights. "
+        how = (
+            f"Pass the one to scan, `LRScan(optimizer={moved[0].partition(' ')[0]})`, one at a time."
+            if moved
+            else "Pass the optimizer that trains the model as `LRScan(optimizer=...)`, or use it in `compile`."
+        )
+        msg = (
+            f"Expected the scanned optimizer to update weights. Received: {name}, which made no update in "
+            f"{STEPS_TO_JUDGE} steps, {others}{how}"
+        )
+        raise ScanError(msg)
+
+    def _broken_weights(self, result: Any) -> tuple[str, ...]:  # noqa: ANN401
+        model = self._host.model
+        values = self._meter.weights(result)
+        with np.errstate(invalid="ignore", over="ignore"):
+            broken = [not np.isfinite(value.sum(dtype=np.float64)) for value in values]
+        names = [str(getattr(item, "path", item.name)) for item in model.trainable_variables]
+        return tuple(name for name, is_broken in zip(names, broken, strict=True) if is_broken)[:NAMES_SHOWN]
