@@ -149,6 +149,16 @@ class Host:
         """Makes the optimizer's slots."""
         build_optimizer(self.optimizer, self.model.trainable_variables)
 
+    def build_in_step(self, optimizer: Any, variables: list[Any]) -> None:  # noqa: ANN401
+        """Makes the slots of another `optimizer` as a first step does: on TensorFlow, in a traced function.
+
+        There, the slots begin with what their initializers say, and not with what `build` assigns to them after that.
+        """
+        if self.backend == "tensorflow" and not self.runs_python:
+            sys.modules["tensorflow"].function(lambda: build_optimizer(optimizer, variables))()
+        else:
+            build_optimizer(optimizer, variables)
+
     def sync(self) -> None:
         """Writes back to the variables what JAX holds outside of them while it trains."""
         if hasattr(self.model, "jax_state_sync"):

@@ -98,7 +98,7 @@ class ModelState:
             metric.reset_state()
         self.snapshot.restore()
         for build in self._builds:
-            build.renew()
+            build.renew(self._host)
 
     def close(self) -> None:
         """Forgets the values."""
@@ -126,12 +126,12 @@ class _Build:
 
         optimizer.build = watched
 
-    def renew(self) -> None:
+    def renew(self, host: Host) -> None:
         """Gives an optimizer that was built the state that it had just after that."""
         if self._built_for is None:
             return
-        own = optimizer_state(self._optimizer)
-        for variable, value in zip(own, initial_state(self._optimizer, self._built_for), strict=True):
+        values = initial_state(self._optimizer, self._built_for, host.build_in_step)
+        for variable, value in zip(optimizer_state(self._optimizer), values, strict=True):
             variable.assign(value)
 
     def forget(self) -> None:

@@ -108,14 +108,23 @@ def optimizer_state(optimizer: Any) -> list[Any]:  # noqa: ANN401
     return [variable for key, variable in unique.items() if key not in rates]
 
 
-def initial_state(optimizer: Any, variables: list[Any]) -> list[Any]:  # noqa: ANN401
+def initial_state(
+    optimizer: Any,  # noqa: ANN401
+    variables: list[Any],
+    build: Callable[[Any, list[Any]], None] | None = None,
+) -> list[Any]:
     """Returns the values that `optimizer_state` has just after the slots for `variables` were made.
+
+    Args:
+        optimizer: The optimizer.
+        variables: The weights that it updates.
+        build: Makes the slots of an optimizer for variables, when it matters how that is done.
 
     Raises:
         ScanError: If the optimizer cannot be made again from its config.
     """
     twin = copy_of(optimizer)
-    build_optimizer(twin, variables)
+    (build or build_optimizer)(twin, variables)
     own, other = optimizer_state(optimizer), optimizer_state(twin)
     if [tuple(v.shape) for v in own] != [tuple(v.shape) for v in other]:
         msg = (

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -40,12 +41,17 @@ def raises(error: type[BaseException]) -> Callable[[Any], None]:
     return fail
 
 
+def interrupts_twice(_: Any) -> None:
+    signal.raise_signal(signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
+
+
 FAILURES: dict[str, tuple[Callable[[Any], None], type[BaseException]]] = {
     "an exception": (raises(BrokenError), BrokenError),
     "KeyboardInterrupt": (raises(KeyboardInterrupt), KeyboardInterrupt),
     "SystemExit": (raises(SystemExit), SystemExit),
     "MemoryError": (raises(MemoryError), MemoryError),
-    "two times Ctrl-C": (lambda _: [signal.raise_signal(signal.SIGINT) for _ in range(2)], KeyboardInterrupt),
+    "two times Ctrl-C": (interrupts_twice, KeyboardInterrupt),
     "compile": (lambda model: model.compile("sgd", "mse"), ScanError),
 }
 
@@ -86,6 +92,14 @@ def failing(keras: Any, hook: str, action: Callable[[Any], None]) -> Any:
     return Failing()
 
 
+def scan_by(way: str, model: Any, x: Any, y: Any, callback: Any) -> None:
+    if way == "function":
+        lr_scan(model, x, y, num_steps=8, batch_size=32, callbacks=[callback], verbose=0)
+    else:
+        callbacks = [callback, LRScan(num_steps=8, verbose=0)]
+        model.fit(x, y, batch_size=32, epochs=3, callbacks=callbacks, verbose=0)
+
+
 @pytest.mark.parametrize("way", ["callback", "function"])
 @pytest.mark.parametrize("failure", FAILURES)
 @pytest.mark.parametrize("hook", HOOKS)
@@ -95,11 +109,7 @@ def test_no_failure_in_a_hook_leaves_anything_behind(keras: Any, model: Any, hoo
     callback = failing(keras, hook, action)
     x, y = digits(96)
     with pytest.raises(error):
-        if way == "function":
-            lr_scan(model, x, y, num_steps=8, batch_size=32, callbacks=[callback], verbose=0)
-        else:
-            scan = LRScan(num_steps=8, verbose=0)
-            model.fit(x, y, batch_size=32, epochs=3, callbacks=[callback, scan], verbose=0)
+        scan_by(way, model, x, y, callback)
     assert callback.calls
     assert same_bits(before, state(model))
     assert signal.getsignal(signal.SIGINT) is handler
@@ -115,9 +125,7 @@ def test_a_training_after_a_failed_scan_is_the_training_without_it(keras: Any) -
         if with_scan:
             callback = failing(keras, "on_epoch_end", raises(BrokenError))
             with pytest.raises(BrokenError):
-                model.fit(
-                    x, y, batch_size=32, callbacks=[LRScan(num_steps=8, verbose=0), callback], epochs=3, verbose=0
-                )
+                scan_by("callback", model, x, y, callback)
         history = model.fit(x, y, batch_size=32, validation_data=(x, y), verbose=0)
         ends.append((state(model), history.history))
     assert same_bits(ends[0][0], ends[1][0])
@@ -154,12 +162,9 @@ def test_data_that_break_leave_a_model_that_is_put_back_before_it_is_used(model:
 
 def test_data_that_break_leave_a_model_that_is_put_back_once_the_error_is_handled(model: Any) -> None:
     before = state(model)
-    try:
-        model.fit(
-            broken_batches(), callbacks=[LRScan(num_steps=20, start_lr=1e-2, verbose=0)], shuffle=False, verbose=0
-        )
-    except Exception:  # noqa: BLE001 - see above
-        pass
+    scan = LRScan(num_steps=20, start_lr=1e-2, verbose=0)
+    with contextlib.suppress(Exception):
+        model.fit(broken_batches(), callbacks=[scan], shuffle=False, verbose=0)
     assert same_bits(before, state(model))
     assert "fit" not in vars(model)
 
@@ -197,9 +202,14 @@ def test_what_would_train_or_exchange_the_step_within_a_scan_is_refused(keras: A
 def test_compiling_within_a_scan_of_a_loop_is_refused(model: Any) -> None:
     before = state(model)
     x, y = digits(32)
-    with pytest.raises(ScanError, match="while a scan runs"), LRScan(verbose=0).on(model):
-        model.train_on_batch(x, y)
-        model.compile("sgd", "mse")
+
+    def loop() -> None:
+        with LRScan(verbose=0).on(model):
+            model.train_on_batch(x, y)
+            model.compile("sgd", "mse")
+
+    with pytest.raises(ScanError, match="while a scan runs"):
+        loop()
     assert same_bits(before, state(model))
 
 
