@@ -1,7 +1,9 @@
 """What reading a curve costs: seconds and memory from a hundred to a million points.
 
 Run it alone on a quiet machine: `python benchmarks/reading_cost.py`. Each row is a process of its own, so that its peak
-memory is its own. The cost should grow with the points, not with their square.
+memory is its own. The cost should grow with the points, not with their square. Before them it prints what
+`import keras_lrscan` costs, in CPU seconds of fresh processes, and what numpy and the parts of scipy that it loads take
+of that.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from keras_lrscan.synthetic import synthetic_curve
 
 SIZES = (100, 1_000, 10_000, 100_000, 1_000_000)
 REPEATS = 3
+IMPORTS = ("keras_lrscan", "numpy, scipy.linalg, scipy.ndimage")
+IMPORT_REPEATS = 7
 
 
 def timed(function: object, *arguments: object, **options: object) -> float:
@@ -28,6 +32,12 @@ def timed(function: object, *arguments: object, **options: object) -> float:
         function(*arguments, **options)  # type: ignore[operator]
         seconds.append(time.perf_counter() - start)
     return median(seconds)
+
+
+def import_seconds(names: str) -> float:
+    """Returns the CPU seconds that a fresh process takes to import `names`."""
+    code = f"import time; start = time.process_time(); import {names}; print(time.process_time() - start)"
+    return float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
 
 
 def measure(num_steps: int) -> None:
@@ -48,6 +58,9 @@ if __name__ == "__main__":
     if len(sys.argv) > 1:
         measure(int(sys.argv[1]))
     else:
+        turns = [[import_seconds(names) for names in IMPORTS] for _ in range(IMPORT_REPEATS)]
+        for names, seconds in zip(IMPORTS, zip(*turns, strict=True), strict=True):
+            print(f"import {names}: {median(seconds):.2f} s of CPU")
         names = [*LINEAR_SMOOTHERS, "analyze", "MB", "MB, all"]
         print(f"{'points':>9}" + "".join(f"{name:>10}" for name in names), flush=True)
         for size in SIZES:

@@ -5,9 +5,10 @@ lowest value. A stop is *false* when the curve went on to a lower minimum than i
 hidden the better part. A curve *explodes* when its last tenth lies above ten times the level that it started at, or is
 not finite.
 
-Run with: python benchmarks/stopping_rule.py [results.npz] [FOLDER_OF_CSV_FILES ...]
-The archive is that of `benchmarks/suggestions/`, whose `scan_loss` holds raw losses of scans from 1e-7 to 10. Each CSV
-file has a header line with `lr` and one of `loss` and `raw_batch_loss`.
+Run with: python benchmarks/stopping_rule.py [drawn] [results.npz] [FOLDER_OF_CSV_FILES ...]
+`drawn` stands for the scans that `stopping_scans.py` draws, those that no threshold was set on. The archive is that of
+`benchmarks/suggestions/`, whose `scan_loss` holds raw losses of scans from 1e-7 to 10. Each CSV file has a header line
+with `lr` and one of `loss` and `raw_batch_loss`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from stopping_scans import KINDS, scans
 
 from keras_lrscan.stopping import DivergenceWatch
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
+    from stopping_scans import Scan
 
     Losses = NDArray[np.float64]
     Rule = Callable[[Losses], int | None]
@@ -35,6 +38,12 @@ RESULTS = Path(__file__).parent / "suggestions" / "results.npz"
 WEIGHT = 0.98
 FACTOR = 4.0
 EXPLOSION = 10.0
+DRAWN = 250
+"""Scans of one kind."""
+LATE_SHARE = 0.1
+"""An explosion that begins nearer to the end of the scan than this share of it counts as seen in any case."""
+CROPS = (200, 240, 280, 300)
+"""First steps of the long scans' ends: a range that begins at a high rate, where explosions come early."""
 
 
 def by_ratio(losses: Losses) -> int | None:
@@ -49,9 +58,18 @@ def by_ratio(losses: Losses) -> int | None:
     return None
 
 
-def by_noise(losses: Losses) -> int | None:
+class Impatient(DivergenceWatch):
+    """The same rule without its longer look at early humps."""
+
+    __slots__ = ()
+
+    def _may_settle(self) -> bool:
+        return False
+
+
+def by_noise(losses: Losses, watch_of: Callable[[int], DivergenceWatch] = DivergenceWatch) -> int | None:
     """Returns the step at which this package's rule stops."""
-    watch = DivergenceWatch(len(losses))
+    watch = watch_of(len(losses))
     for step, loss in enumerate(losses):
         if not math.isfinite(loss):
             return step
@@ -136,6 +154,51 @@ def row(name: str, scans: list[Losses]) -> str:
     return f"{name:26s}{len(scans):5d} scans  {counts}  {shown}"
 
 
+def drawn_row(name: str, members: list[Scan]) -> str:
+    """Returns a line of the table of drawn scans: without the longer look at early humps, and with it."""
+    shown = []
+    for watch_of in (Impatient, DivergenceWatch):
+        stops = [by_noise(scan.losses, watch_of) for scan in members]
+        ends = list(zip(members, stops, strict=True))
+        false = sum(
+            stop is not None and stop < (len(scan.losses) if scan.onset is None else scan.onset) for scan, stop in ends
+        )
+        lasting = [
+            (scan, stop)
+            for scan, stop in ends
+            if scan.onset is not None and len(scan.losses) - scan.onset >= LATE_SHARE * len(scan.losses)
+        ]
+        delays = [
+            (stop - (scan.onset or 0)) / len(scan.losses)
+            for scan, stop in lasting
+            if stop is not None and stop >= (scan.onset or 0)
+        ]
+        missed = sum(stop is None for _, stop in lasting)
+        late = f"{np.median(delays):4.1%} late ({np.quantile(delays, 0.9):5.1%})" if delays else "none late"
+        shown.append(f"{false:3d} too soon, {missed:2d} missed, {late}")
+    return f"{name:30s}{len(members):4d} scans   impatient: {shown[0]}   this rule: {shown[1]}"
+
+
+def crop_rows(archive: Mapping[str, Any]) -> Iterator[str]:
+    """Yields a line for each way of cutting off the beginning of the long scans."""
+    for first in CROPS:
+        ends = [losses[first:] for losses in np.asarray(archive["long_scan_loss"], np.float64)]
+        ends = [losses for losses in ends if np.isfinite(losses[: len(losses) // 8]).all()]
+        before, after = ([by_noise(losses, watch_of) for losses in ends] for watch_of in (Impatient, DivergenceWatch))
+        pairs = list(zip(ends, before, after, strict=True))
+        false = [
+            sum(is_false(losses, stop) for losses, stop in zip(ends, steps, strict=True)) for steps in (before, after)
+        ]
+        later = [(len(losses) if new is None else new) - old for losses, old, new in pairs if old is not None]
+        moved = [steps for steps in later if steps]
+        unseen = sum(new is None and explodes(losses) for losses, _, new in pairs)
+        yield (
+            f"400 steps, from step {first}   {len(ends)} scans, {len(later)} stops   false: {false[0]} impatient, "
+            f"{false[1]} this rule   {len(moved)} stop later, by {np.median(moved or [0]):.0f} steps in the median, "
+            f"all by {np.median(later):.0f}   {unseen} explosions unseen"
+        )
+
+
 def read(path: Path) -> tuple[list[float], Losses]:
     """Returns rates and losses."""
     with path.open(newline="", encoding="utf-8") as file:
@@ -153,18 +216,23 @@ def shown(step: int | None, rates: list[float], losses: Losses) -> str:
 
 
 def main() -> None:
-    """Prints a line for each group of scans in the archive, and one for each curve in the folders."""
-    folders = [Path(name) for name in sys.argv[1:] if not name.endswith(".npz")]
-    archives = [Path(name) for name in sys.argv[1:] if name.endswith(".npz")] or [RESULTS] * (not folders)
-    for path in archives:
-        with np.load(path) as archive:
-            for name, scans in groups(archive):
-                print(row(name, scans))
-    for folder in folders:
-        for path in sorted(folder.rglob("*.csv")):
-            rates, losses = read(path)
-            ours, usual = (shown(judge(losses), rates, losses) for judge in RULES.values())
-            print(f"{path.stem:42.42s} {len(losses):5d} steps   this rule: {ours:44s} 4x rule: {usual}")
+    """Prints a line for each kind of drawn scan, each group of scans in the archive, and each curve in the folders."""
+    names = sys.argv[1:] or ["drawn", str(RESULTS)]
+    for name in names:
+        if name == "drawn":
+            for kind in KINDS:
+                print(drawn_row(kind, scans(kind, DRAWN, held_out=True)))
+        elif name.endswith(".npz"):
+            with np.load(name) as archive:
+                for group, members in groups(archive):
+                    print(row(group, members))
+                if "long_scan_loss" in archive:
+                    print(*crop_rows(archive), sep="\n")
+        else:
+            for path in sorted(Path(name).rglob("*.csv")):
+                rates, losses = read(path)
+                ours, usual = (shown(judge(losses), rates, losses) for judge in RULES.values())
+                print(f"{path.stem:42.42s} {len(losses):5d} steps   this rule: {ours:44s} 4x rule: {usual}")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from keras_lrscan.guesses import are_codes, are_distributions, of_codes, of_targets
 from keras_lrscan.loss_sums import NOTHING, OUTPUTS, SAMPLES, adds_up
@@ -273,6 +272,7 @@ def _lines(best: Array, constants: list[Array], *, beyond: float) -> Iterator[tu
 
 def _lowest_along(loss_at: Callable[[Array], float], begin: Array, end: Array) -> float:
     """Returns the lowest loss found between two constants."""
+    from scipy.optimize import minimize_scalar  # noqa: PLC0415 - slow to load, and most losses need no search
 
     def at(share: float) -> float:
         return loss_at(begin + share * (end - begin))

@@ -12,11 +12,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from keras_lrscan.breaking import num_recoveries, plateau_start, share_near
 from keras_lrscan.measures import RATIO, measured
-from keras_lrscan.noise import correlation, trend_of
+from keras_lrscan.noise import correlation, rank_correlation, trend_of
 from keras_lrscan.recognition import FEWEST_POINTS
 from keras_lrscan.whiteness import memory
 
@@ -271,7 +270,7 @@ def _without_fall(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks, ref
     tail = max(1, x.size // 50)
     level = float(np.median(loss[: end + 1]))
     trend, error = trend_of(x, curve.loss[np.isfinite(curve.loss)])
-    rank = float(spearmanr(x, loss).statistic) if np.ptp(loss) > 0 else None
+    rank = rank_correlation(x, loss) if np.ptp(loss) > 0 else None
     return {
         "end_rise": (float(np.median(loss[-tail:])) - level) / reference,
         "calm_share": None if marks.elbow is None else float(x[end] - x[0]) / _planned_decades(curve),

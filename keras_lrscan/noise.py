@@ -21,6 +21,7 @@ __all__ = [
     "neighbour_noise",
     "precision",
     "pull_back_outliers",
+    "rank_correlation",
     "trend_of",
 ]
 
@@ -124,3 +125,19 @@ def correlation(a: Array, b: Array) -> float:
     """Returns the correlation of two arrays; 0 where one of them is constant."""
     spread = float(np.std(a) * np.std(b))
     return float(np.mean((a - a.mean()) * (b - b.mean()))) / spread if spread > 0 else 0.0
+
+
+def rank_correlation(a: Array, b: Array) -> float:
+    """Returns Spearman's rank correlation of two arrays, neither of them constant; equal values share their mean rank.
+
+    Example:
+    >>> import numpy as np
+    >>> round(rank_correlation(np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.0, 8.0, 8.0, 90.0])), 3)
+    0.949
+    """
+    return float(np.asarray(np.corrcoef(np.column_stack([_ranks(a), _ranks(b)]), rowvar=False))[1, 0])
+
+
+def _ranks(values: Array) -> Array:
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[place])

@@ -8,13 +8,12 @@ differences of noisy numbers. A spline is symmetric: unlike a moving average it 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.interpolate import CubicSpline
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
-from scipy.signal import lfilter
 
 from keras_lrscan.errors import unknown_option
 from keras_lrscan.linear import Bottom, Hat, identity_hat, local_hat, spline_hat
@@ -135,7 +134,8 @@ def ema(x: Array, y: Array) -> SmoothedCurve:
         Howard and Gugger (2020), "fastai: A Layered API for Deep Learning", `Recorder.smooth_loss`.
     """
     weight = 1 - EMA_KEEP ** np.arange(1, y.size + 1)
-    loss = lfilter([1 - EMA_KEEP], [1, -EMA_KEEP], y) / weight
+    fresh = ((1 - EMA_KEEP) * y).tolist()
+    loss = np.array(list(accumulate(fresh, lambda average, new: new + EMA_KEEP * average))) / weight
     noise = local_noise(y - loss)
     return SmoothedCurve(
         log10_lr=x.copy(),
@@ -203,6 +203,8 @@ class _Prepared:
 
         The line is kept within the losses around each point: beside an explosion a spline would swing far below zero.
         """
+        from scipy.interpolate import CubicSpline  # noqa: PLC0415 - takes as long to load as all else that a scan needs
+
         curve = CubicSpline(self.knots, fitted, bc_type="natural")
         if self.bin_width:  # the mean over a bin is above its middle where the curve bends up
             bent = fitted - self.bin_width**2 / 24 * curve(self.knots, 2)

@@ -52,6 +52,27 @@ RISES = {
     "a huge level": explosion(7000 + noise(10.0), 60, size=30.0),
     "a thousand classes, bounded": np.minimum(explosion(6.9 + noise(0.05), 60), 16.118),
 }
+
+
+def hump(height: float, center: int, width: int) -> NDArray[np.float64]:
+    """A rise of `height`, `width` steps wide at half of it."""
+    return height * np.exp2(-(((np.arange(STEPS) - center) / (width / 2)) ** 2))
+
+
+HUMPS = {
+    "half the start": hump(1.15, 25, 12),
+    "twice the start": hump(2.3, 22, 15),
+    "five times the start": hump(9.2, 20, 8),
+    "at the very beginning": hump(2.3, 8, 12),
+    "quick up, slow down": np.where(np.arange(STEPS) < 20, hump(4.0, 20, 3), hump(4.0, 20, 24)),
+}
+"""Early rises that settle; a valley and an explosion come after them."""
+HUMP_SCANS = {
+    "from scratch": explosion(valley() + noise(0.05), 80),
+    "noisy": explosion(valley() + noise(0.2), 80),
+    "negative": explosion(valley() - 7.0 + noise(0.05), 80),
+    "near zero": 1e-4 * explosion(valley() + noise(0.05), 80),
+}
 CALM = {
     "a valley that returns to chance": valley() + noise(0.05),
     "a valley that returns a little above chance": valley(plateau=2.6) + noise(0.08),
@@ -88,6 +109,60 @@ def test_single_bad_batches_do_not_stop_a_scan() -> None:
 @given(st.floats(1e-3, 1e3), st.sampled_from(sorted(RISES)))
 def test_the_unit_of_the_loss_does_not_matter(scale: float, name: str) -> None:
     assert stop_at(scale * RISES[name]) == stop_at(RISES[name])
+
+
+@pytest.mark.parametrize("place", HUMP_SCANS)
+@pytest.mark.parametrize("name", HUMPS)
+def test_an_early_hump_does_not_hide_the_valley_after_it(name: str, place: str) -> None:
+    unit = 1e-4 if place == "near zero" else 1.0
+    step = stop_at(HUMP_SCANS[place] + unit * HUMPS[name])
+    assert step is not None
+    assert 80 < step < STEPS - 5
+
+
+def test_a_late_hump_is_taken_for_an_explosion_at_once() -> None:
+    step = stop_at(2.3 + noise(0.05) + hump(4.0, 60, 12))
+    assert step is not None
+    assert 54 < step < 60
+
+
+@pytest.mark.parametrize("onset", [12, 20, 30])
+def test_an_early_explosion_stops_the_scan_almost_as_soon_as_a_late_one(onset: int) -> None:
+    base = 2.3 + noise(0.05)
+    late, early = (stop_at(explosion(base, at)) for at in (60, onset))
+    assert late is not None
+    assert early is not None
+    assert early - onset <= late - 60 + 4
+
+
+@pytest.mark.parametrize("top", [4.6, 9.2])
+def test_an_early_rise_that_does_not_settle_stops_the_scan_after_a_while(top: float) -> None:
+    step = stop_at(np.minimum(explosion(2.3 + noise(0.05), 20), top))
+    assert step is not None
+    assert 35 <= step <= 45
+
+
+@given(st.floats(1e-3, 1e3), st.sampled_from(sorted(HUMPS)), st.sampled_from(sorted(HUMP_SCANS)))
+def test_the_unit_of_the_loss_does_not_matter_after_a_hump(scale: float, name: str, place: str) -> None:
+    losses = HUMP_SCANS[place] + HUMPS[name]
+    assert stop_at(scale * losses) == stop_at(losses)
+
+
+@given(st.floats(-4, 4), st.integers(0, 99), st.integers(11, 60), st.floats(10, 1000))
+def test_a_shift_of_the_loss_does_not_matter_where_noise_decides(
+    shift: float, seed: int, onset: int, top: float
+) -> None:
+    losses = np.minimum(explosion(noise(1.0, seed), onset, size=1.0), top)
+    assert stop_at(losses + shift) == stop_at(losses)
+
+
+@given(st.integers(0, 99), st.integers(11, 90), st.floats(1.05, 2.0))
+def test_what_comes_after_the_stop_does_not_matter(seed: int, onset: int, factor: float) -> None:
+    losses = explosion(2.3 + noise(0.1, seed), onset, factor)
+    step = stop_at(losses)
+    if step is not None:
+        losses[step + 1 :] = 0.0
+        assert stop_at(losses) == step
 
 
 @given(st.integers(0, 200))
