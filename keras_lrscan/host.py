@@ -213,7 +213,8 @@ class Host:
         if self.backend != "torch":
             return []
         tracked = {id(variable.value) for variable in self.model.variables}
-        return [BufferVariable(tensor) for tensor in self.model.buffers() if id(tensor) not in tracked]
+        held = {id(tensor): tensor for layer in layers_in(self.model) for tensor in layer.buffers()}
+        return [BufferVariable(tensor) for key, tensor in held.items() if key not in tracked]
 
     @property
     def batches_per_execution(self) -> int:

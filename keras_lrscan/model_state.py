@@ -53,7 +53,7 @@ class ModelState:
         if host.strategy is None:
             listed += [*reached.variables.values(), *host.buffers()]
             listed += host.other_variables(train_function, listed)
-        self.snapshot = Snapshot(_each_once(listed), place=place)
+        self.snapshot = Snapshot({self._key(item): item for item in reversed(listed)}.values(), place=place)
         self._builds = [_Build(item) for item in _each_once(optimizers) if not is_built(item)]
         self.restore_numbers = keep_numbers(reached.owners)
         """Puts the counters of Python back."""
@@ -77,12 +77,12 @@ class ModelState:
             return
         reached = reachable_from(host.model)
         self._reached = reached
-        known = {_key(variable) for variable in self.snapshot.variables}
-        known |= {_key(variable) for item in reached.optimizers.values() for variable in optimizer_variables(item)}
-        known |= {_key(variable) for metric in reached.metrics.values() for variable in metric.variables}
-        made = {path: item for path, item in reached.variables.items() if _key(item) not in known}
+        known = {self._key(variable) for variable in self.snapshot.variables}
+        known |= {self._key(variable) for item in reached.optimizers.values() for variable in optimizer_variables(item)}
+        known |= {self._key(variable) for metric in reached.metrics.values() for variable in metric.variables}
+        made = {path: item for path, item in reached.variables.items() if self._key(item) not in known}
         listed = {str(getattr(item, "path", item.name)): item for item in host.model.variables}
-        made |= {path: item for path, item in listed.items() if _key(item) not in known}
+        made |= {path: item for path, item in listed.items() if self._key(item) not in known}
         if made:
             shown = ", ".join(list(made)[:NAMES_SHOWN]) + (", ..." if len(made) > NAMES_SHOWN else "")
             msg = (
@@ -91,6 +91,12 @@ class ModelState:
                 "before the scan."
             )
             raise ScanError(msg)
+
+    def _key(self, variable: Any) -> int:  # noqa: ANN401
+        """Returns what tells variables apart; Keras's own and the one of TensorFlow inside of it are the same."""
+        if self._host.backend != "tensorflow" or callable(variable.value):
+            return id(variable)
+        return id(variable.value)
 
     def restore(self) -> None:
         """Puts all values back, and those of optimizers and metrics that the scan was the first to build."""
@@ -142,10 +148,5 @@ class _Build:
 
 
 def _each_once(items: list[Any]) -> list[Any]:
-    """Returns items without repetitions; Keras's variable and the one of TensorFlow inside of it are the same."""
-    return list({_key(item): item for item in reversed(items)}.values())[::-1]
-
-
-def _key(item: Any) -> int:  # noqa: ANN401
-    value = getattr(item, "value", None)
-    return id(item if value is None or callable(value) or not hasattr(value, "assign") else value)
+    """Returns items without repetitions."""
+    return list({id(item): item for item in items}.values())
