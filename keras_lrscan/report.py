@@ -45,6 +45,7 @@ STOPS: Mapping[StopReason, str] = MappingProxyType(
     {
         StopReason.DIVERGED: "the loss had risen for good",
         StopReason.NON_FINITE: "the loss of a batch was NaN or infinite",
+        StopReason.NON_FINITE_WEIGHTS: "a weight became NaN or infinite",
         StopReason.END_LR: "the last planned rate was reached",
         StopReason.OUT_OF_BATCHES: "training offered no more batches",
         StopReason.INTERRUPTED: "it was interrupted",
