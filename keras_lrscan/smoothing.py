@@ -16,7 +16,8 @@ from scipy.interpolate import CubicSpline
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
 from scipy.signal import lfilter
 
-from keras_lrscan.errors import unknown_option
+from keras_lrscan.decoding import Floats, Indices, Number
+from keras_lrscan.errors import InvalidCurveError, unknown_option
 from keras_lrscan.linear import Bottom, Hat, identity_hat, local_hat, spline_hat
 from keras_lrscan.noise import (
     OUTLIER_SIGMA,
@@ -30,11 +31,9 @@ from keras_lrscan.noise import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from numpy.typing import NDArray
-
     from keras_lrscan.curve import LRCurve
 
-    Array = NDArray[np.float64]
+Array = Floats
 
 __all__ = ["LINEAR_SMOOTHERS", "SMOOTHERS", "Fit", "SmoothedCurve", "smooth"]
 
@@ -55,6 +54,9 @@ SLACK = 1e-3
 
 SMALLEST_SCALE = 1e-200
 """Losses that differ by less are one constant: dividing by less would leave the range of a float."""
+
+MOST_DECADES = 101.0
+"""log10 of a rate is no further from zero: rates are from 1e-100 to 1e100."""
 
 EMA_KEEP = 0.98
 """Share of the average that each batch keeps in the average that fastai, Lightning and ktrain draw."""
@@ -81,13 +83,22 @@ class SmoothedCurve:
     noise: Array
     standard_error: Array
     method: str
-    window: float
-    outliers: NDArray[np.intp]
+    window: Number
+    outliers: Indices
 
     def __post_init__(self) -> None:
-        """Makes the arrays read-only."""
-        for array in (self.log10_lr, self.loss, self.slope, self.noise, self.standard_error, self.outliers):
+        """Makes the arrays read-only and checks that they belong together."""
+        lines = (self.log10_lr, self.loss, self.slope, self.noise, self.standard_error)
+        for array in (*lines, self.outliers):
             array.setflags(write=False)
+        sizes = [array.size for array in lines]
+        if len(set(sizes)) > 1 or (self.outliers >= sizes[0]).any():
+            msg = f"Expected five arrays of one length, and outliers in it. Received: lengths={sizes}."
+            raise InvalidCurveError(msg)
+        finite = all(np.isfinite(array).all() for array in lines)
+        if not (finite and (np.abs(self.log10_lr) <= MOST_DECADES).all() and (np.diff(self.log10_lr) > 0).all()):
+            msg = f"Expected finite numbers, and rates that rise within {MOST_DECADES:g} decades. Received: others."
+            raise InvalidCurveError(msg)
 
 
 def smooth(curve: LRCurve, *, method: str = "spline") -> SmoothedCurve:
@@ -169,7 +180,7 @@ class _Prepared:
     bottom: Bottom | None
     bin_width: float
     bounds: tuple[Array, Array]
-    outliers: NDArray[np.intp]
+    outliers: Indices
 
     @classmethod
     def of(cls, x: Array, y: Array) -> _Prepared:

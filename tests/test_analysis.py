@@ -52,7 +52,10 @@ def test_the_five_figures_of_a_run_are_in_the_saved_file(tmp_path: Path) -> None
     [
         ({"format": 7, "curve": {}}, "Expected an analysis of format 1. Received: format=7"),
         ({"lr": [1], "loss": [1]}, r"Received: format=None, keys=\['loss', 'lr'\]. Analyze the curve again"),
-        ({"format": 1, "curve": {"lr": [1], "loss": [1]}}, "of which one is broken: 'smoothed'"),
+        (
+            {"format": 1, "curve": {"lr": [1], "loss": [1]}},
+            r"Expected a part 'smoothed'. Received: keys=\['format', 'curve'\]",
+        ),
     ],
 )
 def test_what_is_not_an_analysis_is_refused(tmp_path: Path, data: dict[str, object], message: str) -> None:
