@@ -245,7 +245,8 @@ def analyze(curve: LRCurve, *, smoother: str = "spline", num_copies: int = NUM_C
     if num_copies < 1:
         msg = f"Argument `num_copies` must be an integer of at least 1. Received: num_copies={num_copies!r}."
         raise InvalidOptionError(msg)
-    readable = trim(curve, reference=reference_loss(curve))
+    cleaned = curve.without_dust()
+    readable = trim(cleaned, reference=reference_loss(cleaned))
     fit = Fit.of(readable, method=smoother)
     smoothed = smooth(readable, method=smoother) if fit is None else fit.smoothed()
     landmarks, features = _measured(readable, smoothed)
@@ -253,7 +254,7 @@ def analyze(curve: LRCurve, *, smoother: str = "spline", num_copies: int = NUM_C
     copies = [_measured(thinned, copy) for thinned, copy in _copies(readable, smoothed, fit, num_copies)]
     verdict = classify(tested, copies=[facts(copy, curve.context) for _, copy in copies])
     landmarks = with_ranges(landmarks, [marks for marks, _ in copies])
-    findings, excluded = find_causes(facts(features, _with_averages_recognised(curve), shape=verdict.shape))
+    findings, excluded = find_causes(facts(features, _with_averages_recognised(cleaned), shape=verdict.shape))
     reading = Reading(curve=curve, smoothed=smoothed, landmarks=landmarks, features=features, verdict=verdict)
     return Analysis(
         curve=curve,

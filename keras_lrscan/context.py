@@ -31,7 +31,8 @@ SHARE = "{:.0%}"
 class ScanContext:
     """What was known of the model, the data and the run. A field is `None` when it was not known; nothing is guessed.
 
-    A number that is not finite, or beyond ±1e100, tells nothing and counts as not known. One that cannot be, such as a
+    A number that is not finite, or beyond ±1e100, tells nothing and counts as not known, one below 1e-100 in size counts
+    as zero. One that cannot be, such as a
     negative number of samples, is an `InvalidCurveError`.
 
     Attributes:
@@ -185,6 +186,8 @@ class ScanContext:
             value = getattr(self, item.name)
             if isinstance(value, (int, float)) and not abs(value) <= LARGEST:
                 object.__setattr__(self, item.name, None)
+            elif isinstance(value, float) and abs(value) < 1 / LARGEST and item.name not in LEAST:
+                object.__setattr__(self, item.name, 0.0)
             elif value is not None and (item.name in LEAST or item.type == "int | None"):
                 least = LEAST.get(item.name, 0)
                 if value < least:

@@ -122,6 +122,10 @@ class LRCurve:
         object.__setattr__(self, "loss", loss)
         object.__setattr__(self, "stop", stop)
 
+    def without_dust(self) -> LRCurve:
+        """Returns the curve with losses below 1e-100 in size made zero, so that one loss over another is a float."""
+        return dataclasses.replace(self, loss=np.where(np.abs(self.loss) < 1 / LARGEST, 0.0, self.loss))
+
     def __len__(self) -> int:
         """Returns the number of points."""
         return int(self.lr.size)

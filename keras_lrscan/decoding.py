@@ -30,7 +30,7 @@ Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
 """An array of places; a list of whole numbers in JSON."""
 
-LARGEST = 1e300
+LARGEST = 1e305
 """No number in a file is larger, so that sums and differences of them stay finite."""
 
 Number = Annotated[float, msgspec.Meta(ge=-LARGEST, le=LARGEST)]

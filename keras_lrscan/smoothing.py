@@ -49,6 +49,9 @@ EXPLOSION = 3.0
 NEIGHBOURS = 7
 """The smooth line stays within the losses of this many neighbours, or of the points in as many averages."""
 
+OVERSHOOT = 20.0
+"""A spline leaves the values that it goes through by less, but at absurd scales, where asinh would have no way back."""
+
 SLACK = 1e-3
 """Where points were averaged it may leave them by this share of the fall, as it does by rounding off a valley."""
 
@@ -218,7 +221,7 @@ class _Prepared:
         if self.bin_width:  # the mean over a bin is above its middle where the curve bends up
             bent = fitted - self.bin_width**2 / 24 * curve(self.knots, 2)
             curve = CubicSpline(self.knots, bent, bc_type="natural")
-        z = curve(x)
+        z = np.clip(curve(x), self.values.min() - OVERSHOOT, self.values.max() + OVERSHOOT)
         height, stretch = (np.sinh(z), np.cosh(z)) if self.exploded else (z, np.ones_like(z))
         loss = self.start + self.scale * height
         return (
