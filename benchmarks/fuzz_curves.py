@@ -1,9 +1,9 @@
 """Odd curves, through everything that reads one: each must be read, or be refused in a sentence.
 
-`python -W error benchmarks/fuzz_curves.py` makes 20,000 random curves: of any length, at any scale from 1e-320 to 1e308,
-constant, with NaN and infinities, of whole numbers, complex numbers, texts and objects, at rates that are odd as well,
-with odd contexts. Each is analyzed, explained, described, saved and loaded. Printed is a table of outcomes. The exit
-status is 1 if one ends in anything but an error of this package, or a loaded analysis differs from the saved one.
+`python -W error benchmarks/fuzz_curves.py` makes 20,000 random curves: of any length, at any scale from 1e-320 to
+1e308, constant, with NaN and infinities, of whole numbers, complex numbers, texts and objects, at rates that are odd
+as well, with odd contexts. Each is analyzed, explained, described, saved and loaded. Printed is a table of outcomes.
+The exit status is 1 if one ends in anything but an error of this package, or is loaded otherwise than it was saved.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def read(rng: Draw, folder: Path) -> str:
     use(analysis)
     analysis.save(folder / "scan.json")
     again = load(folder / "scan.json")
-    if again.to_dict() != analysis.to_dict() or again.explain() != analysis.explain():
+    if again.to_dict() != analysis.to_dict():
         msg = "loaded otherwise than saved"
         raise AssertionError(msg)
     return f"read: {analysis.verdict.shape}"

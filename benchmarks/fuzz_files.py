@@ -39,6 +39,7 @@ from keras_lrscan import (
 )
 from keras_lrscan.averaging import AVERAGES
 from keras_lrscan.cli import main as lrscan
+from keras_lrscan.decoding import read_json_object
 from keras_lrscan.errors import LRScanError
 from keras_lrscan.groups import GroupReading, LayerGroups
 from keras_lrscan.investigation import Outcome
@@ -60,7 +61,7 @@ READERS: Mapping[str, Callable[[Path], Any]] = {
     "repeats": Repeats.load,
     "layer-groups": LayerGroups.load,
     "race": RaceResult.load,
-    "investigation": lambda path: Investigation.from_dict(json.loads(path.read_text(encoding="utf-8"))),
+    "investigation": lambda path: Investigation.from_dict(read_json_object(path)),
     "csv": from_csv,
     "lightning": from_csv,
 }
@@ -128,7 +129,7 @@ def originals() -> dict[str, str]:
     return texts
 
 
-def change_value(rng: Draw, data: Any) -> Any:
+def change_value(rng: Draw, data: Any) -> Any:  # noqa: ANN401 - JSON holds any type
     """Returns the data with one part, anywhere in them, taken out, exchanged or doubled."""
     data = copy.deepcopy(data)
     holder = data
@@ -223,10 +224,6 @@ def through_functions(rng: Draw, kind: str, path: Path) -> str:
         found = READERS[kind](path)
     except LRScanError as error:
         return f"function refused: {type(error).__name__}"
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):  # of this script's own reading
-        if kind == "investigation":
-            return "function refused: no JSON"
-        raise
     found = analyze(found, num_copies=3) if isinstance(found, LRCurve) else found
     found.explain()
     json.dumps(found.to_dict(), allow_nan=False).encode()

@@ -20,7 +20,7 @@ from keras_lrscan.context import ScanContext
 from keras_lrscan.decoding import read_json_object
 from keras_lrscan.errors import LRScanError, MissingDependencyError, unknown_option
 from keras_lrscan.explain import LEVELS, sections, title
-from keras_lrscan.files import write_file
+from keras_lrscan.files import check_output, write_file
 from keras_lrscan.handbook import page
 from keras_lrscan.importers import from_csv, read_curve
 from keras_lrscan.measures import LARGEST
@@ -160,6 +160,7 @@ def _write_plot(analysis: Analysis, path: Path, inputs: Sequence[Path]) -> None:
     ending = path.suffix.lower().removeprefix(".")
     if ending not in endings:
         raise unknown_option("--plot", str(path), (f"*.{known}" for known in sorted(endings)))
+    check_output(path, inputs=inputs, name="--plot")
     analysis.plot(ax=figure.subplots())
     picture = io.BytesIO()
     figure.savefig(picture, dpi=150, format=ending)

@@ -31,8 +31,8 @@ SHARE = "{:.0%}"
 class ScanContext:
     """What was known of the model, the data and the run. A field is `None` when it was not known; nothing is guessed.
 
-    A number that is not finite, or beyond ±1e100, tells nothing and counts as not known, one below 1e-100 in size counts
-    as zero. One that cannot be, such as a
+    A number that is not finite, or beyond ±1e100, tells nothing and counts as not known; one below 1e-100 in size is
+    zero. One that cannot be, such as a
     negative number of samples, is an `InvalidCurveError`.
 
     Attributes:

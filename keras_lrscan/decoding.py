@@ -30,11 +30,11 @@ Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
 """An array of places; a list of whole numbers in JSON."""
 
-LARGEST = 1e305
-"""No number in a file is larger, so that sums and differences of them stay finite."""
+LARGEST, SMALLEST_RATE = 1e305, 1e-305
+"""No number in a file is larger, and no rate smaller, so that sums and quotients of them stay finite."""
 
 Number = Annotated[float, msgspec.Meta(ge=-LARGEST, le=LARGEST)]
-Rate = Annotated[float, msgspec.Meta(ge=1 / LARGEST, le=LARGEST)]
+Rate = Annotated[float, msgspec.Meta(ge=SMALLEST_RATE, le=LARGEST)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 """A finite number, a learning rate, a share from 0 to 1, and a number of things, as they may stand in a file."""

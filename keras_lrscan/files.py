@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from os import PathLike
 
-__all__ = ["checked_path", "read_text", "write_file"]
+__all__ = ["check_output", "checked_path", "read_text", "write_file"]
 
 MARKS = (
     (codecs.BOM_UTF32_LE, None),
@@ -111,6 +111,33 @@ def write_file(
         OSError: If the file cannot be written.
     """
     target = checked_path(path)
+    mode = check_output(path, inputs=inputs, name=name)
+    with tempfile.TemporaryDirectory(prefix=".lrscan-", dir=target.parent) as folder:
+        part = Path(folder, "part")
+        part.write_bytes(data.encode() if isinstance(data, str) else data)
+        if mode is not None:
+            part.chmod(mode)
+        part.replace(target)
+    return target
+
+
+def check_output(
+    path: str | PathLike[str], *, inputs: Iterable[str | PathLike[str]] = (), name: str = "path"
+) -> int | None:
+    """Checks that a file may be written, before work is done for it.
+
+    Args:
+        path: The file.
+        inputs: Files that must not be overwritten.
+        name: Name of the argument, for messages.
+
+    Returns:
+        The mode of the file that is there, or `None`.
+
+    Raises:
+        InvalidOptionError: As `write_file`.
+    """
+    target = checked_path(path)
     mode = _mode_of(target, name)
     if mode is not None and any(Path(source).exists() and target.samefile(source) for source in inputs):
         msg = (
@@ -121,13 +148,7 @@ def write_file(
     if not target.parent.is_dir():
         msg = f"Expected a path in a folder that exists. Received: {name}={str(path)!r}. Create {target.parent} first."
         raise InvalidOptionError(msg)
-    with tempfile.TemporaryDirectory(prefix=".lrscan-", dir=target.parent) as folder:
-        part = Path(folder, "part")
-        part.write_bytes(data.encode() if isinstance(data, str) else data)
-        if mode is not None:
-            part.chmod(mode)
-        part.replace(target)
-    return target
+    return mode
 
 
 def _mode_of(target: Path, name: str) -> int | None:

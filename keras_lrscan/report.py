@@ -15,7 +15,7 @@ from keras_lrscan.context import CONTEXT_MEASURES
 from keras_lrscan.curve import StopReason
 from keras_lrscan.errors import MissingDependencyError
 from keras_lrscan.explain import sections, title
-from keras_lrscan.files import write_file
+from keras_lrscan.files import check_output, write_file
 from keras_lrscan.formulas import formulas
 from keras_lrscan.measures import format_lr
 from keras_lrscan.smoothing import SMOOTHERS
@@ -123,6 +123,7 @@ def write_report(analysis: Analysis, path: str | PathLike[str], *, inputs: Itera
         MissingDependencyError: If jinja2 or matplotlib is not installed.
         OSError: If the file cannot be written.
     """
+    check_output(path, inputs=inputs)
     text = report_html(analysis)
     return write_file(path, text.encode("utf-8", "xmlcharrefreplace"), inputs=inputs)
 

@@ -135,5 +135,5 @@ def test_everything_that_writes_refuses_a_link(tmp_path: Path) -> None:
 def test_a_path_in_no_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "nowhere" / "scan.json", tmp_path / "file" / "scan.json"):
-        with pytest.raises(InvalidOptionError, match="in a folder that exists. Received: path="):
+        with pytest.raises(InvalidOptionError, match=r"in a folder that exists\. Received: path="):
             LRCurve(lr=[0.1], loss=[1.0]).to_json(path)
