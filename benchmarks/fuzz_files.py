@@ -260,8 +260,8 @@ def through_command(rng: Draw, kind: str, path: Path) -> str:
         except SystemExit as end:
             status = int(end.code or 0)
     out.flush()
-    if path.read_bytes() != before:
-        msg = "the input was overwritten"
+    if path.read_bytes() != before or (path.parent / "victim").exists():
+        msg = "the input, or the target of a link, was overwritten"
         raise AssertionError(msg)
     if status not in {0, 2} or (status == 2 and "lrscan" not in err.getvalue()):  # noqa: PLR2004 - as argparse
         msg = f"exit status {status} without a sentence"
@@ -281,6 +281,8 @@ def fuzz(count: int, *, seed: int = 0, show: int = 2) -> Counter[str]:
     with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
         warnings.simplefilter("error")
         folder, whole = Path(name), originals()
+        for link in ("link.html", "link.png"):
+            (folder / link).symlink_to(folder / "victim")
         for number in range(count):
             rng = np.random.default_rng((seed, number))
             kind = str(rng.choice([*whole, *sorted(ONE_SCAN)]))
