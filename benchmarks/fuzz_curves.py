@@ -40,7 +40,7 @@ EXTREMES = (0.0, -0.0, 5e-324, 1e-310, 1e-200, 1e-100, 1e-30, 1.0, 1e30, 1e99, 1
 TOO_LARGE = (1.1e100, 1e150, 1e308)
 NOT_FINITE = (np.nan, np.inf, -np.inf)
 LOSS_NAMES = (None, "sparse_categorical_crossentropy", "binary_crossentropy", "mean_squared_error")
-ODD_VALUES = (10**400, 10**30, 1j, None, "1.0", "nan", b"1", True, [1.0], {}, np.datetime64("2026-11-28"))
+ODD_VALUES = (10**5000, 10**400, 10**30, 1j, None, "1.0", "nan", b"1", True, [1.0], {}, np.datetime64("2026-11-28"))
 
 
 def losses(rng: Draw, size: int) -> np.ndarray:

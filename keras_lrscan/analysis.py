@@ -13,8 +13,8 @@ from keras_lrscan._version import __version__
 from keras_lrscan.cause import Finding
 from keras_lrscan.causes import find_causes
 from keras_lrscan.curve import LRCurve
-from keras_lrscan.decoding import decode, read_json_object
-from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
+from keras_lrscan.decoding import checked_object, decode, read_json_object
+from keras_lrscan.errors import InvalidCurveError, InvalidOptionError, shown
 from keras_lrscan.explain import explain, summarize
 from keras_lrscan.facts import facts
 from keras_lrscan.features import (
@@ -210,9 +210,10 @@ class Analysis:
         Raises:
             InvalidCurveError: If `data` does not hold an analysis of a format that this version knows.
         """
+        data = checked_object(data)
         if data.get("format") != JSON_FORMAT or "curve" not in data:
             msg = (
-                f"Expected an analysis of format {JSON_FORMAT}. Received: format={data.get('format')!r:.80}, "
+                f"Expected an analysis of format {JSON_FORMAT}. Received: format={shown(data.get('format'))}, "
                 f"keys={sorted(map(str, data))!r:.200}. {ANALYZE_AGAIN}"
             )
             raise InvalidCurveError(msg)

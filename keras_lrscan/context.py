@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from keras_lrscan.decoding import decode
+from keras_lrscan.decoding import checked_object, decode
 from keras_lrscan.errors import InvalidCurveError
 from keras_lrscan.measures import LARGEST, LOSS, RATE, Measure, measured, measures_of
 
@@ -209,7 +209,8 @@ class ScanContext:
         Raises:
             InvalidCurveError: If `data` holds a field that this version does not know, or a value of another type.
         """
-        unknown = sorted(set(data) - {item.name for item in dataclasses.fields(cls)})
+        data = checked_object(data)
+        unknown = sorted(set(map(str, data)) - {item.name for item in dataclasses.fields(cls)})
         if unknown:
             msg = f"Expected only fields of `ScanContext`. Received: {unknown}. The file may come from a newer version."
             raise InvalidCurveError(msg)

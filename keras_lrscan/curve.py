@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_lrscan.context import ScanContext
-from keras_lrscan.decoding import Floats, decode, read_json_object
-from keras_lrscan.errors import CurveTooShortError, InvalidCurveError
+from keras_lrscan.decoding import Floats, checked_object, decode, read_json_object
+from keras_lrscan.errors import CurveTooShortError, InvalidCurveError, shown
 from keras_lrscan.files import write_file
 from keras_lrscan.measures import LARGEST
 from keras_lrscan.tables import LOSS_COLUMN, RATE_COLUMN, read_columns
@@ -114,7 +114,7 @@ class LRCurve:
             stop = StopReason(self.stop)
         except ValueError as error:
             known = ", ".join(repr(str(reason)) for reason in StopReason)
-            msg = f"Expected `stop` to be one of {known}. Received: stop={self.stop!r}."
+            msg = f"Expected `stop` to be one of {known}. Received: stop={shown(self.stop)}."
             raise InvalidCurveError(msg) from error
         lr.setflags(write=False)
         loss.setflags(write=False)
@@ -148,14 +148,14 @@ class LRCurve:
         Raises:
             InvalidCurveError: If a key is missing, a value is not a number, or the format is newer than this version.
         """
+        data = checked_object(data)
         missing = [key for key in ("lr", "loss") if key not in data]
         if missing:
-            msg = f"Expected the keys 'lr' and 'loss'. Received: keys={sorted(data)}, without {missing}."
+            msg = f"Expected the keys 'lr' and 'loss'. Received: keys={shown(list(data))}, without {missing}."
             raise InvalidCurveError(msg)
         if data.get("format", JSON_FORMAT) != JSON_FORMAT:
-            msg = (
-                f"Expected format {JSON_FORMAT}. Received: format={data['format']!r:.80}. Install a newer keras_lrscan."
-            )
+            known = f"Expected format {JSON_FORMAT}."
+            msg = f"{known} Received: format={shown(data['format'])}. Install a newer keras_lrscan."
             raise InvalidCurveError(msg)
         parts = {item.name: data[item.name] for item in dataclasses.fields(cls) if item.name in data}
         return decode(cls, parts, again="Write the curve again with `LRCurve.to_json`.")
@@ -249,8 +249,10 @@ def numbers(name: str, values: ArrayLike) -> Floats:
 
 
 def _no_numbers(name: str, values: object) -> InvalidCurveError:
-    shown = f"{name}={values!r:.80}"
-    msg = f"Expected `{name}` to be a sequence of numbers. Received: {shown}. Pass real numbers that a float can hold."
+    received = f"{name}={shown(values)}"
+    msg = (
+        f"Expected `{name}` to be a sequence of numbers. Received: {received}. Pass real numbers that a float can hold."
+    )
     return InvalidCurveError(msg)
 
 

@@ -16,13 +16,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_lrscan.errors import InvalidCurveError, LRScanError
+from keras_lrscan.errors import InvalidCurveError, LRScanError, shown
 from keras_lrscan.files import read_text
 
 if TYPE_CHECKING:
     from os import PathLike
 
-__all__ = ["Count", "Floats", "Indices", "Number", "Rate", "Share", "decode", "read_json_object"]
+__all__ = ["Count", "Floats", "Indices", "Number", "Rate", "Share", "checked_object", "decode", "read_json_object"]
 
 Floats = NDArray[np.float64]
 """An array of numbers; a list of numbers in JSON, in which `"nan"`, `"inf"` and `"-inf"` stand for themselves."""
@@ -91,6 +91,18 @@ def read_json_object(path: str | PathLike[str]) -> dict[str, Any]:
         raise InvalidCurveError(msg) from error
     if not isinstance(data, dict):
         msg = f"Expected a JSON object. Received: path={str(path)!r}, which holds {WORDS[_kind(data)]}."
+        raise InvalidCurveError(msg)
+    return data
+
+
+def checked_object(data: object) -> Mapping[str, Any]:
+    """Returns the data if they are an object with named parts.
+
+    Raises:
+        InvalidCurveError: If they are not.
+    """
+    if not isinstance(data, Mapping):
+        msg = f"Expected an object with named parts, as `to_dict` returns it. Received: {shown(data)}."
         raise InvalidCurveError(msg)
     return data
 
@@ -165,7 +177,9 @@ def _array(kind: Any, value: Any) -> Any:  # noqa: ANN401
     except msgspec.ValidationError as error:
         expected = "a list" if "$" not in str(error) else "a place" if kind == Indices else "a number"
         raise _Misfit(expected, str(error).partition("`$")[2].rstrip("`")) from error
-    return np.array([float(number) for number in numbers] if kind == Floats else numbers, kind.__args__[1].__args__[0])
+    if kind == Indices:
+        return np.array(numbers, dtype=np.intp)
+    return np.array([float(number) for number in numbers], dtype=np.float64)
 
 
 def _check_parts(made: Any, plain: Any, place: str) -> None:  # noqa: ANN401
@@ -220,13 +234,10 @@ def _message(expected: str, place: str, data: Any, again: str) -> str:  # noqa: 
             value = value[int(index)] if index else value[name]
         except (KeyError, IndexError, TypeError):
             break
-    received = f"{place}.keys".lstrip(".") + f"={list(value)!r}" if isinstance(value, Mapping) else ""
-    if not received:
-        large = isinstance(value, int) and abs(value) > LARGEST  # `repr` refuses numbers of thousands of digits
-        received = f"{place or 'data'}={'a number of more than 300 digits' if large else repr(value)}"
+    received = f"{place}.keys".lstrip(".") + f"={shown(list(value), LONGEST)}" if isinstance(value, Mapping) else ""
+    received = received[:LONGEST] or f"{place or 'data'}={shown(value, LONGEST)}"
     where = f" at `{place}`" if place else ""
-    shown = received if len(received) < LONGEST else f"{received[:LONGEST]}..."
-    return f"Expected {expected}{where}. Received: {shown}. {again}"
+    return f"Expected {expected}{where}. Received: {received}. {again}"
 
 
 def _kind(value: object) -> str:

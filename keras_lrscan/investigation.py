@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from keras_lrscan.analysis import Analysis
 from keras_lrscan.cause import CauseStatus, Finding
 from keras_lrscan.causes import CAUSES
-from keras_lrscan.decoding import decode
-from keras_lrscan.errors import InvalidCurveError
+from keras_lrscan.decoding import checked_object, decode
+from keras_lrscan.errors import InvalidCurveError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -119,9 +119,10 @@ class Investigation:
         Raises:
             InvalidCurveError: If `data` does not hold an investigation of a format that this version knows.
         """
+        data = checked_object(data)
         if data.get("format") != FORMAT or "results" not in data:
             msg = (
-                f"Expected an investigation of format {FORMAT}. Received: format={data.get('format')!r:.80}, "
+                f"Expected an investigation of format {FORMAT}. Received: format={shown(data.get('format'))}, "
                 f"keys={sorted(map(str, data))!r:.200}. {AGAIN}"
             )
             raise InvalidCurveError(msg)

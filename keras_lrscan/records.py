@@ -11,7 +11,7 @@ import numpy as np
 from keras_lrscan.averaging import AVERAGES, Average, get_average, undo_losses, undo_notes
 from keras_lrscan.context import ScanContext
 from keras_lrscan.curve import LRCurve, numbers
-from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
+from keras_lrscan.errors import InvalidCurveError, InvalidOptionError, shown
 from keras_lrscan.recognition import recognise_averaging
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _numbers(name: str, values: Iterable[Any]) -> Array:
     try:
         listed = [_number(value) for value in values]
     except (TypeError, ValueError, OverflowError) as error:
-        msg = f"Expected `{name}` to be a sequence of numbers. Received: {name}={values!r:.80}."
+        msg = f"Expected `{name}` to be a sequence of numbers. Received: {name}={shown(values)}."
         raise InvalidCurveError(msg) from error
     return numbers(name, listed)
 

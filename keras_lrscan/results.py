@@ -7,8 +7,8 @@ import textwrap
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from keras_lrscan._version import __version__
-from keras_lrscan.decoding import decode, read_json_object
-from keras_lrscan.errors import InvalidCurveError
+from keras_lrscan.decoding import checked_object, decode, read_json_object
+from keras_lrscan.errors import InvalidCurveError, shown
 from keras_lrscan.files import write_file
 
 if TYPE_CHECKING:
@@ -45,10 +45,11 @@ class Result:
         Raises:
             InvalidCurveError: If `data` does not hold such a result, or one of a format that this version knows.
         """
+        data = checked_object(data)
         if data.get("format") != JSON_FORMAT or data.get("kind") != cls.KIND:
             msg = (
                 f"Expected a result of kind {cls.KIND!r} and format {JSON_FORMAT}. Received: "
-                f"kind={data.get('kind')!r:.80}, format={data.get('format')!r:.80}."
+                f"kind={shown(data.get('kind'))}, format={shown(data.get('format'))}."
             )
             raise InvalidCurveError(msg)
         again = "Run the experiment again, and save its result with `save`."
