@@ -131,7 +131,7 @@ def read(rng: Draw, folder: Path) -> str:
     except LRScanError as error:
         return f"refused: {type(error).__name__}"
     analysis = analyze(curve, **how)  # whatever is a curve can be read
-    use(analysis)
+    use(analysis, ("beginner", "expert") if rng.integers(4) == 0 else ("expert",))
     analysis.save(folder / "scan.json")
     again = load(folder / "scan.json")
     if again.to_dict() != analysis.to_dict():
@@ -140,9 +140,9 @@ def read(rng: Draw, folder: Path) -> str:
     return f"read: {analysis.verdict.shape}"
 
 
-def use(analysis: Analysis) -> None:
-    """Asks an analysis for everything but pictures."""
-    for level in ("beginner", "expert"):
+def use(analysis: Analysis, levels: tuple[str, ...]) -> None:
+    """Asks an analysis for everything but pictures, and explains it at some levels."""
+    for level in levels:
         analysis.explain(level=level)
     analysis.summary()
     describe_plot(analysis)

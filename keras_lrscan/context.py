@@ -139,7 +139,7 @@ class ScanContext:
     regularization_loss: float | None = measured("regularisation in the first loss", LOSS)
     has_activity_penalty: bool | None = measured("whether a layer adds a penalty on its outputs", "{}")
     metric_names: tuple[str, ...] = ()
-    start_metrics: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    start_metrics: Mapping[str, float] = field(default_factory=dict)
     num_samples: int | None = measured("samples", COUNT)
     shuffled: bool | None = measured("whether the data are shuffled", "{}")
     data_seen: str | None = measured("what was seen of the data", "{}")
@@ -181,7 +181,7 @@ class ScanContext:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Makes what is not a finite number unknown, what can be changed fixed, and refuses what cannot be."""
+        """Makes what is not a finite number unknown, copies the metrics, and refuses what cannot be."""
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
             if isinstance(value, (int, float)) and not abs(value) <= LARGEST:
@@ -194,7 +194,7 @@ class ScanContext:
                     msg = f"Expected `{item.name}` of at least {least}. Received: {item.name}={value!r}."
                     raise InvalidCurveError(msg)
         metrics = {name: value for name, value in self.start_metrics.items() if abs(value) <= LARGEST}
-        object.__setattr__(self, "start_metrics", MappingProxyType(metrics))
+        object.__setattr__(self, "start_metrics", metrics)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the known fields only, as plain Python values."""
