@@ -5,33 +5,33 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_lrscan._version import __version__
-from keras_lrscan.cause import CauseStatus, Finding
+from keras_lrscan.cause import Finding
 from keras_lrscan.causes import find_causes
-from keras_lrscan.curve import LRCurve, read_json_object
-from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
+from keras_lrscan.curve import LRCurve
+from keras_lrscan.decoding import checked_object, decode, read_json_object
+from keras_lrscan.errors import InvalidCurveError, InvalidOptionError, shown
 from keras_lrscan.explain import explain, summarize
 from keras_lrscan.facts import facts
 from keras_lrscan.features import (
     CurveFeatures,
-    StartState,
     breaks,
     chance_loss,
     measure,
     reference_loss,
     start_reference,
 )
-from keras_lrscan.landmarks import Landmark, Landmarks, find_landmarks, with_ranges
+from keras_lrscan.files import write_file
+from keras_lrscan.landmarks import Landmarks, find_landmarks, with_ranges
 from keras_lrscan.plot import plot_curve
 from keras_lrscan.ranges import RangeKind, SearchRange, search_range
 from keras_lrscan.recognition import recognise_averaging
 from keras_lrscan.report import notebook_html, write_report
-from keras_lrscan.shapes import Shape, ShapeVerdict, classify
+from keras_lrscan.shapes import ShapeVerdict, classify
 from keras_lrscan.smoothing import Fit, SmoothedCurve, smooth
 from keras_lrscan.suggest import SUGGESTION_METHODS, Reading, Role, Suggestion, SuggestionMethod, suggest
 from keras_lrscan.trimming import trim
@@ -39,6 +39,7 @@ from keras_lrscan.trimming import trim
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from os import PathLike
+    from pathlib import Path
 
     from matplotlib.axes import Axes
 
@@ -47,6 +48,9 @@ if TYPE_CHECKING:
 __all__ = ["Analysis", "analyze", "load"]
 
 JSON_FORMAT = 1
+
+ANALYZE_AGAIN = "Analyze the curve again with `analyze(LRCurve.from_json(path))`."
+"""How to go on with an analysis that cannot be read."""
 
 NUM_COPIES = 50
 """Noise-resampled copies of a curve that vote on the confidence."""
@@ -88,6 +92,19 @@ class Analysis:
     excluded: tuple[Finding, ...]
     suggestions: tuple[Suggestion, ...]
     version: str = __version__
+
+    def __post_init__(self) -> None:
+        """Checks that the parts belong together, since all that reads an analysis relies on it."""
+        size, points = len(self.smoothed.loss), int(np.isfinite(self.curve.loss).sum())
+        if size > points:
+            msg = f"Expected at most one smoothed loss a finite loss. Received: {size} for {points}."
+            raise InvalidCurveError(msg)
+        self.landmarks.check(size)
+        pairs = [(item.method, item.role) for item in self.suggestions]
+        each = {(method, role) for method, _ in pairs for role in Role}
+        if pairs[:1] != [("default", Role.CONSTANT)] or set(pairs) != each or len(pairs) != len(each):
+            msg = f"Expected a suggestion a method and role, the default first. Received: {pairs!r:.200}."
+            raise InvalidCurveError(msg)
 
     @property
     def suggestion(self) -> Suggestion:
@@ -159,7 +176,7 @@ class Analysis:
             The path.
 
         Raises:
-            InvalidOptionError: If `path` is a folder, or lies in a folder that does not exist.
+            InvalidOptionError: If `path` is a folder, a link or a device, or lies in a folder that does not exist.
             MissingDependencyError: If jinja2 or matplotlib is not installed.
             OSError: If the file cannot be written.
         """
@@ -193,31 +210,23 @@ class Analysis:
         Raises:
             InvalidCurveError: If `data` does not hold an analysis of a format that this version knows.
         """
+        data = checked_object(data)
         if data.get("format") != JSON_FORMAT or "curve" not in data:
             msg = (
-                f"Expected an analysis of format {JSON_FORMAT}. Received: format={data.get('format')!r}, "
-                f"keys={sorted(data)}. Analyze the curve again with `analyze(LRCurve.from_json(path))`."
+                f"Expected an analysis of format {JSON_FORMAT}. Received: format={shown(data.get('format'))}, "
+                f"keys={sorted(map(str, data))!r:.200}. {ANALYZE_AGAIN}"
             )
             raise InvalidCurveError(msg)
-        try:
-            return cls(
-                curve=LRCurve.from_dict(data["curve"]),
-                smoothed=_smoothed_from_dict(data["smoothed"]),
-                landmarks=_landmarks_from_dict(data["landmarks"]),
-                features=CurveFeatures(**data["features"]),
-                verdict=_verdict_from_dict(data["verdict"]),
-                findings=_findings_from_list(data["findings"]),
-                excluded=_findings_from_list(data["excluded"]),
-                suggestions=tuple(Suggestion(**{**item, "role": Role(item["role"])}) for item in data["suggestions"]),
-                version=data["version"],
-            )
-        except (KeyError, TypeError) as error:
-            msg = f"Expected every part of an analysis. Received: keys={sorted(data)}, of which one is broken: {error}."
-            raise InvalidCurveError(msg) from error
+        return decode(cls, data, again=ANALYZE_AGAIN)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Writes the analysis, with its curve, to a JSON file that `load` reads."""
-        Path(path).write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        """Writes the analysis, with its curve, to a JSON file that `load` reads.
+
+        Raises:
+            InvalidOptionError: If `path` is no place for an ordinary file.
+            OSError: If the file cannot be written.
+        """
+        write_file(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
 
 
 def analyze(curve: LRCurve, *, smoother: str = "spline", num_copies: int = NUM_COPIES) -> Analysis:
@@ -237,7 +246,8 @@ def analyze(curve: LRCurve, *, smoother: str = "spline", num_copies: int = NUM_C
     if num_copies < 1:
         msg = f"Argument `num_copies` must be an integer of at least 1. Received: num_copies={num_copies!r}."
         raise InvalidOptionError(msg)
-    readable = trim(curve, reference=reference_loss(curve))
+    cleaned = curve.without_dust()
+    readable = trim(cleaned, reference=reference_loss(cleaned))
     fit = Fit.of(readable, method=smoother)
     smoothed = smooth(readable, method=smoother) if fit is None else fit.smoothed()
     landmarks, features = _measured(readable, smoothed)
@@ -245,7 +255,7 @@ def analyze(curve: LRCurve, *, smoother: str = "spline", num_copies: int = NUM_C
     copies = [_measured(thinned, copy) for thinned, copy in _copies(readable, smoothed, fit, num_copies)]
     verdict = classify(tested, copies=[facts(copy, curve.context) for _, copy in copies])
     landmarks = with_ranges(landmarks, [marks for marks, _ in copies])
-    findings, excluded = find_causes(facts(features, _with_averages_recognised(curve), shape=verdict.shape))
+    findings, excluded = find_causes(facts(features, _with_averages_recognised(cleaned), shape=verdict.shape))
     reading = Reading(curve=curve, smoothed=smoothed, landmarks=landmarks, features=features, verdict=verdict)
     return Analysis(
         curve=curve,
@@ -298,38 +308,3 @@ def _copies(
         return
     for copy in fit.copies(num_copies):
         yield thinned, copy
-
-
-def _findings_from_list(data: Sequence[Mapping[str, Any]]) -> tuple[Finding, ...]:
-    def build(item: Mapping[str, Any]) -> Finding:
-        lists = {name: tuple(item[name]) for name in ("log_odds", "evidence", "sources")}
-        return Finding(**{**item, **lists, "status": CauseStatus(item["status"])})
-
-    return tuple(build(item) for item in data)
-
-
-def _smoothed_from_dict(data: Mapping[str, Any]) -> SmoothedCurve:
-    values: dict[str, Any] = {
-        name: np.array(value, dtype=np.intp if name == "outliers" else float) if isinstance(value, list) else value
-        for name, value in data.items()
-    }
-    return SmoothedCurve(**values)
-
-
-def _landmarks_from_dict(data: Mapping[str, Any]) -> Landmarks:
-    def build(value: Any) -> Any:  # noqa: ANN401 - a field of `Landmarks`, of any type
-        if isinstance(value, list):
-            return tuple(Landmark(**item) for item in value)
-        return Landmark(**value) if isinstance(value, dict) else value
-
-    return Landmarks(**{name: build(value) for name, value in data.items()})
-
-
-def _verdict_from_dict(data: Mapping[str, Any]) -> ShapeVerdict:
-    changed = {
-        "shape": Shape(data["shape"]),
-        "start_state": StartState(data["start_state"]),
-        "traits": tuple(data["traits"]),
-        "evidence": tuple(data["evidence"]),
-    }
-    return ShapeVerdict(**{**data, **changed})

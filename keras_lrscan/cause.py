@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from keras_lrscan.decoding import Number, Share
 from keras_lrscan.facts import MEASURES
 from keras_lrscan.measures import slots_of
 
@@ -134,8 +135,8 @@ class Finding:
     title: str
     means: str
     status: CauseStatus
-    likelihood: float
-    log_odds: tuple[float, ...]
+    likelihood: Share
+    log_odds: tuple[Number, ...]
     evidence: tuple[str, ...]
     to_check: str
     advice: str

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import io
 import json
+import math
+import os
 import re
 import sys
 from pathlib import Path
@@ -14,12 +17,16 @@ from keras_lrscan._version import __version__
 from keras_lrscan.analysis import Analysis, analyze
 from keras_lrscan.averaging import AVERAGES
 from keras_lrscan.context import ScanContext
-from keras_lrscan.curve import read_json_object
-from keras_lrscan.errors import LRScanError
+from keras_lrscan.decoding import read_json_object
+from keras_lrscan.errors import LRScanError, MissingDependencyError, unknown_option
 from keras_lrscan.explain import LEVELS, sections, title
+from keras_lrscan.files import check_output, write_file
 from keras_lrscan.handbook import page
 from keras_lrscan.importers import from_csv, read_curve
+from keras_lrscan.measures import LARGEST
 from keras_lrscan.plot import FIGURE_SIZE
+from keras_lrscan.report import write_report
+from keras_lrscan.tables import LOSS_COLUMN, RATE_COLUMN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,13 +84,16 @@ def _parser() -> argparse.ArgumentParser:
 def _add_input(parser: argparse.ArgumentParser, what: str) -> None:
     text = "CSV with a column of rates and one of losses, or JSON of this package or of another tool's history"
     parser.add_argument("file", type=Path, help=f"{what}: {text}")
-    parser.add_argument("--lr-column", default="lr", help="column of the rates in a CSV file (default: lr)")
-    parser.add_argument("--loss-column", default="loss", help="column of the losses in a CSV file (default: loss)")
-    parser.add_argument("--chance-loss", type=float, help="the loss of guessing, such as 2.303 for ten classes")
+    columns = (("--lr-column", RATE_COLUMN, "rates"), ("--loss-column", LOSS_COLUMN, "losses"))
+    for option, usual, words in columns:
+        text = f"column of the {words} in a CSV file (default: {usual}, or another tool's name for it)"
+        parser.add_argument(option, default=usual, metavar="NAME", help=text)
+    text = "the loss of guessing, such as 2.303 for ten classes"
+    parser.add_argument("--chance-loss", type=_number, metavar="LOSS", help=text)
     text = "how another tool averaged the losses (default: what the file says or shows)"
     parser.add_argument("--averaging", choices=AVERAGES, metavar="NAME", help=f"{text}: {', '.join(AVERAGES)}")
     text = "batches in an epoch, samples / batch size, where an average restarts at each"
-    parser.add_argument("--steps-per-epoch", type=float, metavar="N", help=text)
+    parser.add_argument("--steps-per-epoch", type=_number, metavar="N", help=text)
     parser.add_argument("--no-undo", dest="undo", action="store_false", help="read averages as they are")
 
 
@@ -110,8 +120,9 @@ def _explain(arguments: argparse.Namespace) -> str:
 
 
 def _report(arguments: argparse.Namespace) -> str:
-    path = _read(arguments).report(arguments.output or arguments.file.with_suffix(".html"))
-    return f"Report written to {path}\n"
+    target = arguments.output or Path(f"{arguments.file.parent / arguments.file.stem}.html")
+    path = write_report(_read(arguments), target, inputs=[arguments.file])
+    return f"Report written to {_shown(path)}\n"
 
 
 def _read(arguments: argparse.Namespace) -> Analysis:
@@ -128,8 +139,8 @@ def _read(arguments: argparse.Namespace) -> Analysis:
 def _told(analysis: Analysis, arguments: argparse.Namespace) -> str:
     """Draws the picture that was asked for, and returns the reading."""
     if arguments.plot is not None:
-        _write_plot(analysis, arguments.plot)
-        sys.stderr.write(f"Plot written to {arguments.plot}\n")
+        _write_plot(analysis, arguments.plot, [arguments.file] if "file" in arguments else [])
+        sys.stderr.write(f"Plot written to {_shown(arguments.plot)}\n")
     return _json(analysis.to_dict()) if arguments.json else analysis.explain()
 
 
@@ -137,9 +148,37 @@ def _json(data: dict[str, Any]) -> str:
     return json.dumps(data, allow_nan=False) + "\n"
 
 
-def _write_plot(analysis: Analysis, path: Path) -> None:
-    from matplotlib.figure import Figure  # noqa: PLC0415 - needed for this option only
+def _write_plot(analysis: Analysis, path: Path, inputs: Sequence[Path]) -> None:
+    try:
+        from matplotlib.figure import Figure  # noqa: PLC0415 - needed for this option only
+    except ImportError as error:
+        msg = f"A picture needs matplotlib. Received: {error}. Install it with: pip install matplotlib"
+        raise MissingDependencyError(msg) from error
 
     figure = Figure(figsize=FIGURE_SIZE, layout="constrained")
+    endings = figure.canvas.get_supported_filetypes()
+    ending = path.suffix.lower().removeprefix(".")
+    if ending not in endings:
+        raise unknown_option("--plot", str(path), (f"*.{known}" for known in sorted(endings)))
+    check_output(path, inputs=inputs, name="--plot")
     analysis.plot(ax=figure.subplots())
-    figure.savefig(path, dpi=150)
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=150, format=ending)
+    write_file(path, picture.getvalue(), inputs=inputs, name="--plot")
+
+
+def _number(text: str) -> float:
+    """Reads the number of an option."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not abs(number) <= LARGEST:
+        msg = f"expected a finite number, at most {LARGEST:.0e} in size, received {text!r:.80}"
+        raise argparse.ArgumentTypeError(msg)
+    return number
+
+
+def _shown(path: Path) -> str:
+    """Returns a path as it can be printed: names of files may hold bytes that are no text."""
+    return os.fsencode(path).decode(errors="replace")

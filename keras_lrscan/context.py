@@ -6,20 +6,22 @@ Each field that a rule may test is named in words beside its definition.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from keras_lrscan.decoding import checked_object, decode
 from keras_lrscan.errors import InvalidCurveError
-from keras_lrscan.measures import LOSS, RATE, Measure, measured, measures_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from keras_lrscan.measures import LARGEST, LOSS, RATE, Measure, measured, measures_of
 
 __all__ = ["ARRAYS_SEEN", "BATCHES_SEEN", "CONTEXT_MEASURES", "ScanContext"]
 
 ARRAYS_SEEN, BATCHES_SEEN = "arrays", "first batches"
 """What can have been seen of the data: all, in the order of the user; or the first of what was fed, in that order."""
+
+LEAST: Mapping[str, float] = MappingProxyType({"start_lr": 1 / LARGEST, "end_lr": 1 / LARGEST, "num_classes": 1})
+"""Field → the least that it can be; other whole numbers are at least 0."""
 
 COUNT = "{:,d}"
 SHARE = "{:.0%}"
@@ -28,6 +30,10 @@ SHARE = "{:.0%}"
 @dataclass(frozen=True, kw_only=True)
 class ScanContext:
     """What was known of the model, the data and the run. A field is `None` when it was not known; nothing is guessed.
+
+    A number that is not finite, or beyond ±1e100, tells nothing and counts as not known; one below 1e-100 in size is
+    zero. One that cannot be, such as a
+    negative number of samples, is an `InvalidCurveError`.
 
     Attributes:
         start_lr: First rate of the planned ramp.
@@ -133,7 +139,7 @@ class ScanContext:
     regularization_loss: float | None = measured("regularisation in the first loss", LOSS)
     has_activity_penalty: bool | None = measured("whether a layer adds a penalty on its outputs", "{}")
     metric_names: tuple[str, ...] = ()
-    start_metrics: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    start_metrics: Mapping[str, float] = field(default_factory=dict)
     num_samples: int | None = measured("samples", COUNT)
     shuffled: bool | None = measured("whether the data are shuffled", "{}")
     data_seen: str | None = measured("what was seen of the data", "{}")
@@ -174,6 +180,22 @@ class ScanContext:
     undone_averaging: str | None = measured("average that was undone", "{}")
     notes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Makes what is not a finite number unknown, copies the metrics, and refuses what cannot be."""
+        for item in dataclasses.fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, (int, float)) and not abs(value) <= LARGEST:
+                object.__setattr__(self, item.name, None)
+            elif isinstance(value, float) and abs(value) < 1 / LARGEST and item.name not in LEAST:
+                object.__setattr__(self, item.name, 0.0)
+            elif value is not None and (item.name in LEAST or item.type == "int | None"):
+                least = LEAST.get(item.name, 0)
+                if value < least:
+                    msg = f"Expected `{item.name}` of at least {least}. Received: {item.name}={value!r}."
+                    raise InvalidCurveError(msg)
+        metrics = {name: value for name, value in self.start_metrics.items() if abs(value) <= LARGEST}
+        object.__setattr__(self, "start_metrics", metrics)
+
     def to_dict(self) -> dict[str, Any]:
         """Returns the known fields only, as plain Python values."""
         known = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
@@ -185,18 +207,14 @@ class ScanContext:
         """Rebuilds what `to_dict` returned.
 
         Raises:
-            InvalidCurveError: If `data` holds a field that this version does not know.
+            InvalidCurveError: If `data` holds a field that this version does not know, or a value of another type.
         """
-        unknown = sorted(set(data) - {item.name for item in dataclasses.fields(cls)})
+        data = checked_object(data)
+        unknown = sorted(set(map(str, data)) - {item.name for item in dataclasses.fields(cls)})
         if unknown:
             msg = f"Expected only fields of `ScanContext`. Received: {unknown}. The file may come from a newer version."
             raise InvalidCurveError(msg)
-        changed = {
-            "metric_names": tuple(data.get("metric_names", ())),
-            "start_metrics": MappingProxyType(dict(data.get("start_metrics", {}))),
-            "notes": tuple(data.get("notes", ())),
-        }
-        return cls(**{**data, **changed})
+        return decode(cls, data, again="Leave the field out if it is not known.")
 
 
 CONTEXT_MEASURES: Mapping[str, Measure] = MappingProxyType(measures_of(ScanContext))

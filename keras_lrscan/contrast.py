@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -118,15 +118,6 @@ class Contrast(Result):
             "scratch": None if self.scratch is None else self.scratch.to_dict(),
             "notes": list(self.notes),
         }
-
-    @classmethod
-    def _from_parts(cls, data: Mapping[str, Any]) -> Self:
-        scratch = data["scratch"]
-        return cls(
-            given=Analysis.from_dict(data["given"]),
-            scratch=None if scratch is None else Analysis.from_dict(scratch),
-            notes=tuple(data["notes"]),
-        )
 
 
 GUIDE = (

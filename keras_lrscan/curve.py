@@ -6,27 +6,38 @@ The curve is the only thing that passes from the side that runs models to the si
 from __future__ import annotations
 
 import csv
+import dataclasses
+import io
 import json
 import math
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_lrscan.context import ScanContext
-from keras_lrscan.errors import CurveTooShortError, InvalidCurveError
+from keras_lrscan.decoding import Floats, checked_object, decode, read_json_object
+from keras_lrscan.errors import CurveTooShortError, InvalidCurveError, shown
+from keras_lrscan.files import write_file
+from keras_lrscan.measures import LARGEST
+from keras_lrscan.tables import LOSS_COLUMN, RATE_COLUMN, read_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from os import PathLike
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
-__all__ = ["LRCurve", "StopReason"]
+__all__ = ["LRCurve", "StopReason", "numbers"]
 
 JSON_FORMAT = 1
+
+NO_NUMBERS = "cbOSUMmT"
+"""Kinds of NumPy's types that hold no real numbers: complex ones, truth values, objects, texts and times."""
+
+DECADES_OF_LOGS = 20.0
+"""Numbers that rise within so many of zero, from -1 or less, look like log10 of rates."""
 
 
 class StopReason(StrEnum):
@@ -59,12 +70,13 @@ class LRCurve:
     Attributes:
         lr: Learning rates, strictly increasing. Array of shape `(n,)`.
         loss: Loss of one batch at each rate, in the model's unit; may end in NaN or infinity. Array of shape `(n,)`.
+            Finite losses lie within ±1e100, rates from 1e-100 to 1e100.
         stop: Why the scan ended.
         context: What was known of model, data and run.
 
     Raises:
-        InvalidCurveError: If the two arrays differ in length or are not one-dimensional, or if a rate is not finite,
-            not positive, or not above the one before it.
+        InvalidCurveError: If the two arrays differ in length, are not one-dimensional or hold something else than real
+            numbers, or if a rate is not finite, not positive, or not above the one before it.
         CurveTooShortError: If there is no point at all.
 
     Example:
@@ -74,8 +86,8 @@ class LRCurve:
     (3, 1.9)
     """
 
-    lr: NDArray[np.float64]
-    loss: NDArray[np.float64]
+    lr: Floats
+    loss: Floats
     stop: StopReason = StopReason.UNKNOWN
     context: ScanContext = field(default_factory=ScanContext)
 
@@ -92,7 +104,7 @@ class LRCurve:
 
     def __post_init__(self) -> None:
         """Copies the arrays, makes them read-only and checks them."""
-        lr, loss = _read_only("lr", self.lr), _read_only("loss", self.loss)
+        lr, loss = numbers("lr", self.lr), numbers("loss", self.loss)
         if lr.shape != loss.shape:
             msg = f"Expected `lr` and `loss` of the same length. Received: len(lr)={lr.size}, len(loss)={loss.size}."
             raise InvalidCurveError(msg)
@@ -104,11 +116,17 @@ class LRCurve:
             stop = StopReason(self.stop)
         except ValueError as error:
             known = ", ".join(repr(str(reason)) for reason in StopReason)
-            msg = f"Expected `stop` to be one of {known}. Received: stop={self.stop!r}."
+            msg = f"Expected `stop` to be one of {known}. Received: stop={shown(self.stop)}."
             raise InvalidCurveError(msg) from error
+        lr.setflags(write=False)
+        loss.setflags(write=False)
         object.__setattr__(self, "lr", lr)
         object.__setattr__(self, "loss", loss)
         object.__setattr__(self, "stop", stop)
+
+    def without_dust(self) -> LRCurve:
+        """Returns the curve with losses below 1e-100 in size made zero, so that one loss over another is a float."""
+        return dataclasses.replace(self, loss=np.where(np.abs(self.loss) < 1 / LARGEST, 0.0, self.loss))
 
     def __len__(self) -> int:
         """Returns the number of points."""
@@ -132,20 +150,26 @@ class LRCurve:
         Raises:
             InvalidCurveError: If a key is missing, a value is not a number, or the format is newer than this version.
         """
+        data = checked_object(data)
         missing = [key for key in ("lr", "loss") if key not in data]
         if missing:
-            msg = f"Expected the keys 'lr' and 'loss'. Received: keys={sorted(data)}, without {missing}."
+            msg = f"Expected the keys 'lr' and 'loss'. Received: keys={shown(list(data))}, without {missing}."
             raise InvalidCurveError(msg)
         if data.get("format", JSON_FORMAT) != JSON_FORMAT:
-            msg = f"Expected format {JSON_FORMAT}. Received: format={data['format']!r}. Install a newer keras_lrscan."
+            known = f"Expected format {JSON_FORMAT}."
+            msg = f"{known} Received: format={shown(data['format'])}. Install a newer keras_lrscan."
             raise InvalidCurveError(msg)
-        context = ScanContext.from_dict(data.get("context", {}))
-        stop = data.get("stop", StopReason.UNKNOWN)
-        return cls(lr=data["lr"], loss=data["loss"], stop=stop, context=context)
+        parts = {item.name: data[item.name] for item in dataclasses.fields(cls) if item.name in data}
+        return decode(cls, parts, again="Write the curve again with `LRCurve.to_json`.")
 
     def to_json(self, path: str | PathLike[str]) -> None:
-        """Writes the whole curve, with its context, to a JSON file."""
-        Path(path).write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        """Writes the whole curve, with its context, to a JSON file.
+
+        Raises:
+            InvalidOptionError: If `path` is no place for an ordinary file.
+            OSError: If the file cannot be written.
+        """
+        write_file(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
 
     @classmethod
     def from_json(cls, path: str | PathLike[str]) -> LRCurve:
@@ -158,22 +182,28 @@ class LRCurve:
         return cls.from_dict(read_json_object(path))
 
     def to_csv(self, path: str | PathLike[str]) -> None:
-        """Writes the columns `lr` and `loss`, without the context."""
-        with Path(path).open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["lr", "loss"])
-            writer.writerows(zip(self.lr.tolist(), self.loss.tolist(), strict=True))
+        """Writes the columns `lr` and `loss`, without the context.
+
+        Raises:
+            InvalidOptionError: If `path` is no place for an ordinary file.
+            OSError: If the file cannot be written.
+        """
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow([RATE_COLUMN, LOSS_COLUMN])
+        writer.writerows(zip(self.lr.tolist(), self.loss.tolist(), strict=True))
+        write_file(path, text.getvalue())
 
     @classmethod
     def from_csv(
         cls,
         path: str | PathLike[str],
         *,
-        lr_column: str = "lr",
-        loss_column: str = "loss",
+        lr_column: str = RATE_COLUMN,
+        loss_column: str = LOSS_COLUMN,
         context: ScanContext | None = None,
     ) -> LRCurve:
-        """Reads a CSV file with a header line.
+        """Reads a CSV file with a header line; see `keras_lrscan.from_csv` for the tables that can be read.
 
         Args:
             path: The file.
@@ -185,72 +215,61 @@ class LRCurve:
             InvalidCurveError: If a column is missing or a cell is not a number.
             OSError: If the file cannot be read.
         """
-        lr, loss = read_csv_columns(path, lr_column=lr_column, loss_column=loss_column)
-        return cls(lr=lr, loss=loss, context=context or ScanContext())
+        table = read_columns(path, lr_column=lr_column, loss_column=loss_column)
+        known = context or ScanContext()
+        known = dataclasses.replace(known, notes=(*known.notes, *table.notes))
+        return cls(lr=table.rates, loss=table.losses, context=known)
 
 
-def read_csv_columns(path: str | PathLike[str], *, lr_column: str, loss_column: str) -> tuple[list[float], list[float]]:
-    """Reads the rates and the losses of a CSV file with a header line.
+def numbers(name: str, values: ArrayLike) -> Floats:
+    """Returns a copy of the values as an array of numbers that can be reckoned with.
 
-    Raises:
-        InvalidCurveError: If a column is missing or a cell is not a number.
-        OSError: If the file cannot be read.
-    """
-    with Path(path).open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        columns = list(reader.fieldnames or [])
-        missing = [name for name in (lr_column, loss_column) if name not in columns]
-        if missing:
-            msg = (
-                f"Expected a CSV file with the columns {lr_column!r} and {loss_column!r}. Received: "
-                f"columns={columns}, without {missing}. Name yours with `lr_column` and `loss_column`."
-            )
-            raise InvalidCurveError(msg)
-        rows = [(row[lr_column], row[loss_column]) for row in reader]
-    lr = [_number(cell, lr_column, line) for line, (cell, _) in enumerate(rows, start=2)]
-    loss = [_number(cell, loss_column, line) for line, (_, cell) in enumerate(rows, start=2)]
-    return lr, loss
-
-
-def read_json_object(path: str | PathLike[str]) -> dict[str, Any]:
-    """Reads a file that must hold one JSON object.
+    Args:
+        name: Name of the argument, for messages.
+        values: One number a batch.
 
     Raises:
-        InvalidCurveError: If it does not.
-        OSError: If the file cannot be read.
+        InvalidCurveError: If they are not real numbers in one dimension, or a finite one is beyond ±1e100.
     """
     try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        msg = (
-            f"Expected a JSON file written by this package. Received: path={str(path)!r}, which is not JSON ({error})."
-        )
-        raise InvalidCurveError(msg) from error
-    if not isinstance(data, dict):
-        msg = f"Expected a JSON object. Received: path={str(path)!r}, which holds a {type(data).__name__}."
-        raise InvalidCurveError(msg)
-    return data
-
-
-def _read_only(name: str, values: ArrayLike) -> NDArray[np.float64]:
-    try:
-        array = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        msg = f"Expected `{name}` to be a sequence of numbers. Received: {name}={values!r:.80}."
-        raise InvalidCurveError(msg) from error
+        given = np.asarray(values)
+        with np.errstate(over="ignore"):
+            array = None if given.dtype.kind in NO_NUMBERS else np.array(given, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise _no_numbers(name, values) from error
+    if array is None:
+        raise _no_numbers(name, values)
     if array.ndim != 1:
         msg = f"Expected `{name}` to have one dimension. Received: {name}.shape={array.shape}."
         raise InvalidCurveError(msg)
-    array.setflags(write=False)
+    far = np.flatnonzero(np.isfinite(given) & ~(np.abs(array) <= LARGEST))
+    if far.size:
+        first = f"{name}[{far[0]}]={array[far[0]]:.3g}"
+        msg = f"Expected `{name}` within ±{LARGEST:.0e}. Received: {first}. Scale the numbers down, or leave it out."
+        raise InvalidCurveError(msg)
     return array
 
 
-def _check_rates(lr: NDArray[np.float64]) -> None:
+def _no_numbers(name: str, values: object) -> InvalidCurveError:
+    received = f"{name}={shown(values)}"
+    msg = (
+        f"Expected `{name}` to be a sequence of numbers. Received: {received}. Pass real numbers that a float can hold."
+    )
+    return InvalidCurveError(msg)
+
+
+def _check_rates(lr: Floats) -> None:
+    if lr[0] <= -1 and np.all(np.abs(lr) <= DECADES_OF_LOGS) and np.all(np.diff(lr) > 0):
+        msg = (
+            f"Expected learning rates, which are above zero. Received: rates from {lr[0]} to {lr[-1]}, which look like "
+            "log10 of rates. If they are, pass `lr=10.0 ** np.array(lr)`, or write the rates themselves into the file."
+        )
+        raise InvalidCurveError(msg)
     bad = np.flatnonzero(~(np.isfinite(lr) & (lr > 0)))
     if bad.size:
         msg = f"Expected every learning rate to be finite and positive. Received: lr[{bad[0]}]={lr[bad[0]]}."
         raise InvalidCurveError(msg)
-    falls = np.flatnonzero(np.diff(lr) <= 0)
+    falls = np.flatnonzero(np.diff(np.log10(lr)) <= 0)
     if falls.size:
         at = int(falls[0])
         msg = (
@@ -258,11 +277,8 @@ def _check_rates(lr: NDArray[np.float64]) -> None:
             " Average the losses of points that share a rate, and pass one scan at a time."
         )
         raise InvalidCurveError(msg)
-
-
-def _number(cell: str | None, column: str, line: int) -> float:
-    try:
-        return float(cell or "")
-    except ValueError as error:
-        msg = f"Expected a number in column {column!r}. Received: {cell!r} on line {line}."
-        raise InvalidCurveError(msg) from error
+    if lr[0] < 1 / LARGEST:
+        msg = (
+            f"Expected learning rates of at least {1 / LARGEST:.0e}. Received: lr[0]={lr[0]}. Leave the first ones out."
+        )
+        raise InvalidCurveError(msg)

@@ -30,6 +30,7 @@ __all__ = [
     "MissingDependencyError",
     "ScanError",
     "missing_dependency",
+    "shown",
     "unknown_option",
 ]
 
@@ -60,6 +61,18 @@ class MissingDependencyError(LRScanError, ImportError):
 
 class LRScanWarning(UserWarning):
     """Something that makes a scan or its reading less reliable than it could be."""
+
+
+def shown(value: object, length: int = 80) -> str:
+    """Returns the beginning of how Python writes a value, for "Received: ...", whatever the value is.
+
+    >>> shown([1, 2]), shown("long " * 9, 12), shown([10**5000])
+    ('[1, 2]', "'long long l", 'a value of type list that cannot be shown')
+    """
+    try:
+        return repr(value)[:length]
+    except (ValueError, RecursionError):  # a number of thousands of digits, or endless nesting
+        return f"a value of type {type(value).__name__} that cannot be shown"
 
 
 def unknown_option(argument: str, value: object, options: Iterable[str]) -> InvalidOptionError:

@@ -285,6 +285,8 @@ def _with_fall(smoothed: SmoothedCurve, marks: Landmarks, top: float, chance: fl
         return {}
     x, loss, slope = smoothed.log10_lr, smoothed.loss, smoothed.slope
     fall = top - marks.minimum.loss
+    if fall <= 0 or slope[marks.steepest.index] == 0:  # by rounding
+        return {}
     first = slice(0, max(2, int(np.searchsorted(x, x[0] + 0.2))))
     elbow = x.size - 1 if marks.elbow is None else marks.elbow.index
     between = slope[marks.steepest.index : elbow + 1] / fall
@@ -305,7 +307,7 @@ def _planned_decades(curve: LRCurve) -> float:
     recorded = math.log10(curve.lr[-1] / curve.lr[0])
     if curve.context.start_lr is None or curve.context.end_lr is None:
         return max(recorded, 1e-9)
-    return max(recorded, math.log10(curve.context.end_lr / curve.context.start_lr))
+    return max(recorded, math.log10(curve.context.end_lr / curve.context.start_lr), 1e-9)
 
 
 def _ends(curve: LRCurve, reference: float) -> dict[str, Any]:

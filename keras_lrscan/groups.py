@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.analysis import Analysis
+from keras_lrscan.decoding import Count
 from keras_lrscan.errors import ScanError
 from keras_lrscan.host import Host
 from keras_lrscan.measures import format_loss, format_lr
@@ -68,7 +69,7 @@ class GroupReading:
     name: str
     holds: str
     paths: tuple[str, ...]
-    num_params: int
+    num_params: Count
     analysis: Analysis
 
     @property
@@ -93,7 +94,7 @@ class LayerGroups(Result):
 
     together: Analysis
     groups: tuple[GroupReading, ...]
-    num_planned: int
+    num_planned: Count
     optimizer: str
     notes: tuple[str, ...] = ()
 
@@ -254,20 +255,6 @@ class LayerGroups(Result):
             "optimizer": self.optimizer,
             "notes": list(self.notes),
         }
-
-    @classmethod
-    def _from_parts(cls, data: Mapping[str, Any]) -> Self:
-        groups = [
-            GroupReading(**{**item, "paths": tuple(item["paths"]), "analysis": Analysis.from_dict(item["analysis"])})
-            for item in data["groups"]
-        ]
-        return cls(
-            together=Analysis.from_dict(data["together"]),
-            groups=tuple(groups),
-            num_planned=data["num_planned"],
-            optimizer=data["optimizer"],
-            notes=tuple(data["notes"]),
-        )
 
 
 GUIDE = (

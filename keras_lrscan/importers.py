@@ -12,16 +12,18 @@ import dataclasses
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from keras_lrscan.context import ScanContext
-from keras_lrscan.curve import LRCurve, read_csv_columns, read_json_object
+from keras_lrscan.curve import LRCurve
+from keras_lrscan.decoding import read_json_object
 from keras_lrscan.errors import InvalidCurveError
 from keras_lrscan.records import build_curve, with_notes
+from keras_lrscan.tables import LOSS_COLUMN, LOSS_KEYS, RATE_COLUMN, RATE_KEYS, read_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from os import PathLike
 
     from keras_lrscan.averaging import Average
+    from keras_lrscan.context import ScanContext
 
 __all__ = [
     "IMPORTERS",
@@ -34,9 +36,6 @@ __all__ = [
     "from_torch_lr_finder",
     "read_curve",
 ]
-
-RATE_KEYS = ("lr", "lrs", "learning_rate")
-LOSS_KEYS = ("loss", "losses")
 
 SAMPLE_COUNTS = ("nsamples", "samples", "n")
 """Names under which ktrain's data sets, and Keras's iterators over images, tell how many samples they have."""
@@ -157,14 +156,19 @@ def from_keras_history(history: Any, *, context: ScanContext | None = None) -> L
 def from_csv(
     path: str | PathLike[str],
     *,
-    lr_column: str = "lr",
-    loss_column: str = "loss",
+    lr_column: str = RATE_COLUMN,
+    loss_column: str = LOSS_COLUMN,
     averaging: str | Average | None = None,
     steps_per_epoch: float | None = None,
     undo: bool = True,
     context: ScanContext | None = None,
 ) -> LRCurve:
     """Reads a CSV file with a header line, and undoes averages that were named or are recognised.
+
+    Cells are set apart by commas, semicolons or tabs, numbers have a decimal point or comma, and the text is in UTF-8
+    or UTF-16. Where there is no column `lr` or `loss`, that of Keras's CSVLogger (`learning_rate`) or of Lightning
+    (`lr-SGD`, `train_loss`) is taken, if there is only one. Rows without a rate or a loss are left out, and the notes
+    say so.
 
     Args:
         path: The file.
@@ -179,9 +183,15 @@ def from_csv(
         InvalidCurveError: If a column is missing or a cell is not a number.
         OSError: If the file cannot be read.
     """
-    rates, losses = read_csv_columns(path, lr_column=lr_column, loss_column=loss_column)
+    table = read_columns(path, lr_column=lr_column, loss_column=loss_column)
     return build_curve(
-        rates, losses, averaging=averaging, look=True, steps_per_epoch=steps_per_epoch, undo=undo, context=context
+        table.rates,
+        table.losses,
+        averaging=averaging,
+        look=True,
+        steps_per_epoch=steps_per_epoch,
+        undo=undo,
+        context=with_notes(context, *table.notes),
     )
 
 
@@ -228,14 +238,14 @@ def read_curve(
     Raises:
         InvalidCurveError: If it holds no rates and losses.
     """
-    ours = "format" in data or "context" in data
-    if ours and averaging is None and data.get("context", {}).get("averaging") is None:
-        return LRCurve.from_dict(data)
-    known = ScanContext.from_dict(data.get("context", {})) if ours else context
+    how: dict[str, Any] = {"averaging": averaging, "steps_per_epoch": steps_per_epoch, "undo": undo, "look": True}
+    if "format" in data or "context" in data:
+        own = LRCurve.from_dict(data)
+        if averaging is None and own.context.averaging is None:
+            return own
+        return dataclasses.replace(build_curve(own.lr, own.loss, context=own.context, **how), stop=own.stop)
     rates, losses = _keys(data, "data")
-    curve = build_curve(
-        rates, losses, averaging=averaging, look=True, steps_per_epoch=steps_per_epoch, undo=undo, context=known
-    )
+    curve = build_curve(rates, losses, context=context, **how)
     return dataclasses.replace(curve, stop=data["stop"]) if "stop" in data else curve
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from keras_lrscan.analysis import Analysis
 from keras_lrscan.cause import CauseStatus, Finding
 from keras_lrscan.causes import CAUSES
-from keras_lrscan.errors import InvalidCurveError
+from keras_lrscan.decoding import checked_object, decode
+from keras_lrscan.errors import InvalidCurveError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,6 +24,9 @@ __all__ = ["Investigation", "Outcome", "ProbeResult", "settle"]
 WIDTH = 88
 
 FORMAT = 1
+
+AGAIN = "Investigate again with `investigate(model, x, y, analysis=...)`."
+"""How to go on with an investigation that cannot be read."""
 
 
 class Outcome(StrEnum):
@@ -115,22 +119,14 @@ class Investigation:
         Raises:
             InvalidCurveError: If `data` does not hold an investigation of a format that this version knows.
         """
+        data = checked_object(data)
         if data.get("format") != FORMAT or "results" not in data:
             msg = (
-                f"Expected an investigation of format {FORMAT}. Received: format={data.get('format')!r}, "
-                f"keys={sorted(data)}. Investigate again with `investigate(model, x, y, analysis=...)`."
+                f"Expected an investigation of format {FORMAT}. Received: format={shown(data.get('format'))}, "
+                f"keys={sorted(map(str, data))!r:.200}. {AGAIN}"
             )
             raise InvalidCurveError(msg)
-        try:
-            return cls(
-                analysis=Analysis.from_dict(data["analysis"]),
-                results=tuple(_result_from_dict(item) for item in data["results"]),
-                notes=tuple(data["notes"]),
-                interrupted=bool(data["interrupted"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            msg = f"Expected every part of an investigation. Received: one that is broken: {error}."
-            raise InvalidCurveError(msg) from error
+        return decode(cls, data, again=AGAIN)
 
     def _remarks(self) -> list[str]:
         ended = "It was interrupted; the probes above had finished, and the model is as it was before."
@@ -192,11 +188,6 @@ def _settled(finding: Finding, results: Iterable[ProbeResult]) -> Finding:
         certain = dataclasses.replace(finding, status=CauseStatus.CONFIRMED, likelihood=1.0)
         return dataclasses.replace(certain, log_odds=(), evidence=evidence)
     return dataclasses.replace(finding, status=CauseStatus.RULED_OUT, likelihood=0.0, log_odds=(), evidence=said)
-
-
-def _result_from_dict(data: Mapping[str, Any]) -> ProbeResult:
-    lists = {name: tuple(data[name]) for name in ("confirms", "rules_out", "details")}
-    return ProbeResult(**{**data, **lists, "outcome": Outcome(data["outcome"])})
 
 
 def _told(result: ProbeResult) -> str:

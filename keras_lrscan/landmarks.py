@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
+from keras_lrscan.decoding import Count, Floats, Number, Rate
+from keras_lrscan.errors import InvalidCurveError
 from keras_lrscan.noise import NORMAL_MAD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
     from keras_lrscan.smoothing import SmoothedCurve
 
-    Array = NDArray[np.float64]
+    Array = Floats
 
 __all__ = ["Landmark", "Landmarks", "find_landmarks", "with_ranges"]
 
@@ -99,11 +99,11 @@ class Landmark:
         high: Upper end of that range; `None` if unknown.
     """
 
-    index: int
-    lr: float
-    loss: float
-    low: float | None = None
-    high: float | None = None
+    index: Count
+    lr: Rate
+    loss: Number
+    low: Rate | None = None
+    high: Rate | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,8 +129,21 @@ class Landmarks:
     elbow: Landmark | None = None
     valleys: tuple[Landmark, ...] = ()
     peaks: tuple[Landmark, ...] = ()
-    reversal: float = 0.0
-    wander: float = 0.0
+    reversal: Number = 0.0
+    wander: Number = 0.0
+
+    def check(self, size: int) -> None:
+        """Checks that every landmark is a point of a curve of that size.
+
+        Raises:
+            InvalidCurveError: If one lies beyond its end, or start or minimum are missing where there are points.
+        """
+        single = (self.start, self.descent_start, self.steepest, self.minimum, self.elbow)
+        marks = [mark for mark in (*single, *self.valleys, *self.peaks) if mark is not None]
+        if any(mark.index >= size for mark in marks) or (size > 0) != (None not in {self.start, self.minimum}):
+            places = [mark.index for mark in marks]
+            msg = f"Expected landmarks among {size} points, start and minimum included. Received: indices={places}."
+            raise InvalidCurveError(msg)
 
 
 def find_landmarks(

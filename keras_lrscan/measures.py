@@ -11,7 +11,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["LOSS", "RATE", "RATIO", "Measure", "format_loss", "format_lr", "measured", "measures_of", "slots_of"]
+__all__ = [
+    "LARGEST",
+    "LOSS",
+    "RATE",
+    "RATIO",
+    "Measure",
+    "format_loss",
+    "format_lr",
+    "measured",
+    "measures_of",
+    "slots_of",
+]
+
+LARGEST = 1e100
+"""Losses and rates, and what is known of a run, are at most as large: products of three of them are still floats."""
 
 RATE, LOSS, RATIO = "rate", "loss", "ratio"
 """Forms of numbers that are rates, losses, and ratios of two losses."""

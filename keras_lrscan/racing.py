@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_lrscan.decoding import Count, Floats, Rate
+from keras_lrscan.errors import InvalidCurveError, unknown_option
 from keras_lrscan.measures import format_loss, format_lr
 from keras_lrscan.results import Result, text
 from keras_lrscan.suggest import Role, Suggestion
@@ -57,8 +59,8 @@ class Candidate:
         outcome: How it ended.
     """
 
-    lr: float
-    losses: NDArray[np.float64]
+    lr: Rate
+    losses: Floats
     score: float | None
     outcome: Outcome
 
@@ -85,6 +87,7 @@ class RaceResult(Result):
     """
 
     KIND = "race"
+    NAMES_NUMBERS = True
 
     suggestion: Suggestion
     before: Suggestion | None
@@ -92,9 +95,14 @@ class RaceResult(Result):
     role: Role
     judged_by: str
     start_loss: float
-    num_steps: int
+    num_steps: Count
     interrupted: bool = False
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Checks that there are words for the way of judging."""
+        if self.judged_by not in LIMITS:
+            raise InvalidCurveError(str(unknown_option("judged_by", self.judged_by, LIMITS)))
 
     def explain(self) -> str:
         """Returns how the race went and what it means, in plain words."""
@@ -169,29 +177,6 @@ class RaceResult(Result):
             "notes": list(self.notes),
         }
 
-    @classmethod
-    def _from_parts(cls, data: Mapping[str, Any]) -> RaceResult:
-        before = data["before"]
-        return cls(
-            suggestion=_suggestion(data["suggestion"]),
-            before=None if before is None else _suggestion(before),
-            candidates=tuple(
-                Candidate(
-                    lr=item["lr"],
-                    losses=np.array([float(loss) for loss in item["losses"]]),
-                    score=None if item["score"] is None else float(item["score"]),
-                    outcome=Outcome(item["outcome"]),
-                )
-                for item in data["candidates"]
-            ),
-            role=Role(data["role"]),
-            judged_by=data["judged_by"],
-            start_loss=float(data["start_loss"]),
-            num_steps=data["num_steps"],
-            interrupted=data["interrupted"],
-            notes=tuple(data["notes"]),
-        )
-
 
 LIMITS: Mapping[str, str] = MappingProxyType(
     {
@@ -257,10 +242,6 @@ def _meaning(result: RaceResult) -> list[str]:
     if result.interrupted:
         sentences.append("The race was interrupted, so this rests on what had finished.")
     return sentences
-
-
-def _suggestion(data: Mapping[str, Any]) -> Suggestion:
-    return Suggestion(**{**data, "role": Role(data["role"])})
 
 
 def _plain(value: float) -> float | str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from keras_lrscan.errors import InvalidOptionError
+from keras_lrscan.measures import LARGEST
 
 __all__ = ["MIN_STEPS", "ExponentialRamp", "Ramp", "RateList", "checked_ramp"]
 
@@ -121,10 +122,13 @@ def checked_ramp(start_lr: float, end_lr: float, num_steps: int) -> ExponentialR
 def _positive(name: str, value: float) -> float:
     try:
         number = float(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         msg = f"Argument `{name}` must be a number. Received: {name}={value!r}."
         raise InvalidOptionError(msg) from error
     if not math.isfinite(number) or number <= 0:
         msg = f"Argument `{name}` must be a positive finite number. Received: {name}={value!r}."
+        raise InvalidOptionError(msg)
+    if not 1 / LARGEST <= number <= LARGEST:
+        msg = f"Argument `{name}` must be from {1 / LARGEST:.0e} to {LARGEST:.0e}. Received: {name}={value!r}."
         raise InvalidOptionError(msg)
     return number

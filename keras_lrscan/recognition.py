@@ -151,7 +151,7 @@ def recognise_averaging(curve: LRCurve) -> Recognition:
     """
     if curve.context.averaging is not None:
         return _declared(curve.context.averaging, curve.context.steps_per_epoch)
-    stored = _finite_start(curve.loss)
+    stored = _finite_start(curve.without_dust().loss)
     if stored.size < FEWEST_POINTS:
         return _single(f"{stored.size} points are too few to tell averages from single losses")
     remembered = [memory(stored[part])[0] for part in _parts(stored)]

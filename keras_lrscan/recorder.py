@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from keras_lrscan.context import ScanContext
 from keras_lrscan.curve import LRCurve, StopReason
 from keras_lrscan.errors import LRScanWarning
+from keras_lrscan.measures import LARGEST
 from keras_lrscan.stopping import DivergenceWatch
 
 if TYPE_CHECKING:
@@ -103,14 +104,15 @@ class Recorder:
             self.stop = reason
 
     def curve(self, context: ScanContext | None = None) -> LRCurve:
-        """Returns what is on record; a scan that is not over counts as interrupted.
+        """Returns what is on record; a scan that is not over counts as interrupted, a loss beyond 1e100 as infinite.
 
         Raises:
             CurveTooShortError: If there is no point yet.
         """
         rates = [self.ramp(step) for step in range(len(self._losses))]
+        losses = [math.copysign(math.inf, loss) if abs(loss) > LARGEST else loss for loss in self._losses]
         stop = self.stop or StopReason.INTERRUPTED
-        return LRCurve(lr=rates, loss=self._losses, stop=stop, context=context or ScanContext())
+        return LRCurve(lr=rates, loss=losses, stop=stop, context=context or ScanContext())
 
     def _add_point(self, loss: float) -> None:
         self._losses.append(loss)

@@ -10,8 +10,8 @@ import numpy as np
 
 from keras_lrscan.averaging import AVERAGES, Average, get_average, undo_losses, undo_notes
 from keras_lrscan.context import ScanContext
-from keras_lrscan.curve import LRCurve
-from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
+from keras_lrscan.curve import LRCurve, numbers
+from keras_lrscan.errors import InvalidCurveError, InvalidOptionError, shown
 from keras_lrscan.recognition import recognise_averaging
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from keras_lrscan.averaging import Array
 
 __all__ = ["build_curve", "with_notes"]
+
+NO_DIGITS = frozenset({"nan", "inf", "-inf"})
+"""How files of this package write losses that JSON has no number for."""
 
 USUAL_LAG = 49
 """Mean age, in batches, of what the usual moving average (0.98) holds."""
@@ -134,7 +137,16 @@ def with_notes(context: ScanContext | None, *notes: str) -> ScanContext:
 
 def _numbers(name: str, values: Iterable[Any]) -> Array:
     try:
-        return np.array([float(cast("SupportsFloat", value)) for value in values], dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        msg = f"Expected `{name}` to be a sequence of numbers. Received: {name}={values!r:.80}."
+        listed = [_number(value) for value in values]
+    except (TypeError, ValueError, OverflowError) as error:
+        msg = f"Expected `{name}` to be a sequence of numbers. Received: {name}={shown(values)}."
         raise InvalidCurveError(msg) from error
+    return numbers(name, listed)
+
+
+def _number(value: Any) -> float:  # noqa: ANN401
+    """Returns what a number, or a tensor of one, holds; of texts only what JSON has no number for."""
+    if isinstance(value, (bool, np.bool_, np.complexfloating)) or (isinstance(value, str) and value not in NO_DIGITS):
+        msg = "no real number"
+        raise TypeError(msg)
+    return float(cast("SupportsFloat", value))

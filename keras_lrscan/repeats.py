@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from keras_lrscan.analysis import Analysis
+from keras_lrscan.decoding import Count
+from keras_lrscan.errors import InvalidCurveError
 from keras_lrscan.measures import format_lr
 from keras_lrscan.overlay import COLOURS, axes, finish
 from keras_lrscan.results import Result, text
 from keras_lrscan.suggest import Role, Suggestion
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
@@ -80,9 +80,15 @@ class Repeats(Result):
     KIND = "repeats"
 
     analyses: tuple[Analysis, ...]
-    num_planned: int
+    num_planned: Count
     fresh_weights: bool = False
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Checks that there is something to compare."""
+        if not self.analyses:
+            msg = "Expected the reading of at least one scan. Received: analyses=()."
+            raise InvalidCurveError(msg)
 
     @property
     def shape(self) -> str:
@@ -247,15 +253,6 @@ class Repeats(Result):
             "fresh_weights": self.fresh_weights,
             "notes": list(self.notes),
         }
-
-    @classmethod
-    def _from_parts(cls, data: Mapping[str, Any]) -> Self:
-        return cls(
-            analyses=tuple(Analysis.from_dict(item) for item in data["analyses"]),
-            num_planned=data["num_planned"],
-            fresh_weights=data["fresh_weights"],
-            notes=tuple(data["notes"]),
-        )
 
 
 def _rate(analysis: Analysis, name: str) -> float | None:

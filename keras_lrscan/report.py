@@ -7,16 +7,15 @@ import dataclasses
 import hashlib
 import json
 import math
-import os
 import re
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.context import CONTEXT_MEASURES
 from keras_lrscan.curve import StopReason
-from keras_lrscan.errors import InvalidOptionError, MissingDependencyError
+from keras_lrscan.errors import MissingDependencyError
 from keras_lrscan.explain import sections, title
+from keras_lrscan.files import check_output, write_file
 from keras_lrscan.formulas import formulas
 from keras_lrscan.measures import format_lr
 from keras_lrscan.smoothing import SMOOTHERS
@@ -24,8 +23,9 @@ from keras_lrscan.suggest import SUGGESTION_METHODS, Role
 from keras_lrscan.vector import NARROW, WIDE, svg
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from os import PathLike
+    from pathlib import Path
 
     from jinja2 import Environment
     from markupsafe import Markup
@@ -108,37 +108,25 @@ def notebook_html(analysis: Analysis) -> str:
     return _render("notebook.html.j2", analysis, {"wide": WIDE})
 
 
-def write_report(analysis: Analysis, path: str | PathLike[str]) -> Path:
+def write_report(analysis: Analysis, path: str | PathLike[str], *, inputs: Iterable[str | PathLike[str]] = ()) -> Path:
     """Writes the report to a file, whole or not at all.
 
     Args:
         analysis: What was read from a curve.
         path: The file, usually with the ending `.html`. One that exists is replaced.
+        inputs: Files that must not be overwritten, since the curve was read from them.
 
     Returns:
         The path.
 
     Raises:
-        InvalidOptionError: If `path` is a folder, or lies in a folder that does not exist.
+        InvalidOptionError: If `path` is no place for an ordinary file, or is one of `inputs`.
         MissingDependencyError: If jinja2 or matplotlib is not installed.
         OSError: If the file cannot be written.
     """
-    target = Path(path)
-    if target.is_dir():
-        msg = f"Expected the path of a file. Received: path={str(path)!r}, a folder. Add a name, such as scan.html."
-        raise InvalidOptionError(msg)
-    if not target.parent.is_dir():
-        msg = f"Expected a path in a folder that exists. Received: path={str(path)!r}. Create {target.parent} first."
-        raise InvalidOptionError(msg)
+    check_output(path, inputs=inputs)
     text = report_html(analysis)
-    real = target.resolve()
-    beside = real.with_name(f".{real.name}.{os.getpid()}.part")
-    try:
-        beside.write_text(text, encoding="utf-8", errors="xmlcharrefreplace", newline="\n")
-        beside.replace(real)
-    finally:
-        beside.unlink(missing_ok=True)
-    return target
+    return write_file(path, text.encode("utf-8", "xmlcharrefreplace"), inputs=inputs)
 
 
 def _render(template: str, analysis: Analysis, sizes: Mapping[str, tuple[float, float]]) -> str:

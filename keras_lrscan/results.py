@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import textwrap
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from keras_lrscan._version import __version__
-from keras_lrscan.curve import read_json_object
-from keras_lrscan.errors import InvalidCurveError
+from keras_lrscan.decoding import checked_object, decode, read_json_object
+from keras_lrscan.errors import InvalidCurveError, shown
+from keras_lrscan.files import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,13 +27,11 @@ class Result:
     KIND: ClassVar[str]
     """Name of the experiment in files."""
 
+    NAMES_NUMBERS: ClassVar[bool] = False
+    """Whether its files name single numbers that JSON has none for, such as `"inf"`."""
+
     def _parts(self) -> dict[str, Any]:
         """Returns the fields as plain Python values that JSON can hold."""
-        raise NotImplementedError
-
-    @classmethod
-    def _from_parts(cls, data: Mapping[str, Any]) -> Self:
-        """Rebuilds what `_parts` returned."""
         raise NotImplementedError
 
     def to_dict(self) -> dict[str, Any]:
@@ -47,21 +45,24 @@ class Result:
         Raises:
             InvalidCurveError: If `data` does not hold such a result, or one of a format that this version knows.
         """
+        data = checked_object(data)
         if data.get("format") != JSON_FORMAT or data.get("kind") != cls.KIND:
             msg = (
                 f"Expected a result of kind {cls.KIND!r} and format {JSON_FORMAT}. Received: "
-                f"kind={data.get('kind')!r}, format={data.get('format')!r}."
+                f"kind={shown(data.get('kind'))}, format={shown(data.get('format'))}."
             )
             raise InvalidCurveError(msg)
-        try:
-            return cls._from_parts(data)
-        except (KeyError, TypeError) as error:
-            msg = f"Expected every part of a result. Received: keys={sorted(data)}, of which one is broken: {error}."
-            raise InvalidCurveError(msg) from error
+        again = "Run the experiment again, and save its result with `save`."
+        return decode(cls, data, again=again, named=cls.NAMES_NUMBERS)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Writes the result, with its curves, to a JSON file that `load` reads."""
-        Path(path).write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        """Writes the result, with its curves, to a JSON file that `load` reads.
+
+        Raises:
+            InvalidOptionError: If `path` is no place for an ordinary file.
+            OSError: If the file cannot be written.
+        """
+        write_file(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Self:

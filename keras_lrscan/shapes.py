@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from keras_lrscan.decoding import Share
+from keras_lrscan.errors import InvalidCurveError
 from keras_lrscan.features import StartState
 from keras_lrscan.rules import FALLS, NO_FALL, NO_RISE, RISES, Condition
 from keras_lrscan.traits import TRAIT_RULES
@@ -84,10 +86,20 @@ class ShapeVerdict:
 
     code: str
     shape: Shape
-    confidence: float
+    confidence: Share
     start_state: StartState
     traits: tuple[str, ...]
     evidence: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Checks that the code is that of the shape, and that every trait has words."""
+        if (self.code, self.shape) not in {(rule.code, rule.shape) for rule in SHAPE_RULES}:
+            msg = f"Expected the code of the shape. Received: code={self.code!r:.80}, shape={str(self.shape)!r}."
+            raise InvalidCurveError(msg)
+        unknown = sorted(set(self.traits) - {rule.name for rule in TRAIT_RULES})
+        if unknown:
+            msg = f"Expected traits that this version knows. Received: {unknown!r:.200}."
+            raise InvalidCurveError(msg)
 
 
 def classify(facts: Mapping[str, Any], *, copies: Sequence[Mapping[str, Any]] = ()) -> ShapeVerdict:

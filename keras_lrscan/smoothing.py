@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
-from keras_lrscan.errors import unknown_option
+from keras_lrscan.decoding import Floats, Indices, Number
+from keras_lrscan.errors import InvalidCurveError, unknown_option
 from keras_lrscan.linear import Bottom, Hat, identity_hat, local_hat, spline_hat
 from keras_lrscan.noise import (
     OUTLIER_SIGMA,
@@ -29,11 +30,9 @@ from keras_lrscan.noise import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from numpy.typing import NDArray
-
     from keras_lrscan.curve import LRCurve
 
-    Array = NDArray[np.float64]
+Array = Floats
 
 __all__ = ["LINEAR_SMOOTHERS", "SMOOTHERS", "Fit", "SmoothedCurve", "smooth"]
 
@@ -49,11 +48,17 @@ EXPLOSION = 3.0
 NEIGHBOURS = 7
 """The smooth line stays within the losses of this many neighbours, or of the points in as many averages."""
 
+OVERSHOOT = 20.0
+"""A spline leaves the values that it goes through by less, but at absurd scales, where asinh would have no way back."""
+
 SLACK = 1e-3
 """Where points were averaged it may leave them by this share of the fall, as it does by rounding off a valley."""
 
 SMALLEST_SCALE = 1e-200
 """Losses that differ by less are one constant: dividing by less would leave the range of a float."""
+
+MOST_DECADES = 101.0
+"""log10 of a rate is no further from zero: rates are from 1e-100 to 1e100."""
 
 EMA_KEEP = 0.98
 """Share of the average that each batch keeps in the average that fastai, Lightning and ktrain draw."""
@@ -80,13 +85,22 @@ class SmoothedCurve:
     noise: Array
     standard_error: Array
     method: str
-    window: float
-    outliers: NDArray[np.intp]
+    window: Number
+    outliers: Indices
 
     def __post_init__(self) -> None:
-        """Makes the arrays read-only."""
-        for array in (self.log10_lr, self.loss, self.slope, self.noise, self.standard_error, self.outliers):
+        """Makes the arrays read-only and checks that they belong together."""
+        lines = (self.log10_lr, self.loss, self.slope, self.noise, self.standard_error)
+        for array in (*lines, self.outliers):
             array.setflags(write=False)
+        sizes = [array.size for array in lines]
+        if len(set(sizes)) > 1 or (self.outliers >= sizes[0]).any():
+            msg = f"Expected five arrays of one length, and outliers in it. Received: lengths={sizes}."
+            raise InvalidCurveError(msg)
+        finite = all(np.isfinite(array).all() for array in lines)
+        if not (finite and (np.abs(self.log10_lr) <= MOST_DECADES).all() and (np.diff(self.log10_lr) > 0).all()):
+            msg = f"Expected finite numbers, and rates that rise within {MOST_DECADES:g} decades. Received: others."
+            raise InvalidCurveError(msg)
 
 
 def smooth(curve: LRCurve, *, method: str = "spline") -> SmoothedCurve:
@@ -169,7 +183,7 @@ class _Prepared:
     bottom: Bottom | None
     bin_width: float
     bounds: tuple[Array, Array]
-    outliers: NDArray[np.intp]
+    outliers: Indices
 
     @classmethod
     def of(cls, x: Array, y: Array) -> _Prepared:
@@ -209,7 +223,7 @@ class _Prepared:
         if self.bin_width:  # the mean over a bin is above its middle where the curve bends up
             bent = fitted - self.bin_width**2 / 24 * curve(self.knots, 2)
             curve = CubicSpline(self.knots, bent, bc_type="natural")
-        z = curve(x)
+        z = np.clip(curve(x), self.values.min() - OVERSHOOT, self.values.max() + OVERSHOOT)
         height, stretch = (np.sinh(z), np.cosh(z)) if self.exploded else (z, np.ones_like(z))
         loss = self.start + self.scale * height
         return (

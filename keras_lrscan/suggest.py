@@ -11,6 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from keras_lrscan.decoding import Rate
 from keras_lrscan.errors import unknown_option
 from keras_lrscan.methods import METHODS, Method, Reading, SuggestionMethod
 from keras_lrscan.shapes import Shape
@@ -51,9 +52,9 @@ class Suggestion:
 
     method: str
     role: Role
-    lr: float | None
-    low: float | None
-    high: float | None
+    lr: Rate | None
+    low: Rate | None
+    high: Rate | None
     reason: str
 
 

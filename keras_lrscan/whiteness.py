@@ -27,6 +27,9 @@ SCALE_WIDTH = 31
 CLIP = 4.0
 """Larger differences, in units of their usual size, count as that much: the explosion must not decide."""
 
+FARTHEST = 10.0
+"""Of first losses that are further off, in units of the noise, the likelihood is at its floor anyway."""
+
 TAIL_WEIGHT = 2.0
 """Degrees of freedom of Student's distribution that the differences are judged by: heavy tails, single odd batches."""
 
@@ -51,7 +54,7 @@ MOST_LENGTHS = 12
 CLEAR_JUMPS = 2.0
 """Log-likelihood by which the changes at the ends of epochs must stand out from those before them."""
 
-LOG_FLOOR = 1e-300
+LOG_FLOOR = 1e-200
 
 
 def memory(losses: Array) -> tuple[float, float]:
@@ -113,7 +116,7 @@ def warm_up(losses: Array) -> float:
     after = losses[WARM_UP : WARM_UP + 20]
     level = float(np.median(after))
     noise = max(NORMAL_MAD * float(np.median(np.abs(after - level))), LOG_FLOOR)
-    z = (losses[:WARM_UP] - level) / noise
+    z = np.clip((losses[:WARM_UP] - level) / noise, -FARTHEST, FARTHEST)
     return -float(np.minimum(z**2 / 2, 20.0).sum())
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 import keras_lrscan
-from keras_lrscan import Analysis, InvalidCurveError, InvalidOptionError, LRCurve, analyze, load
+from keras_lrscan import Analysis, InvalidCurveError, InvalidOptionError, LRCurve, ScanContext, analyze, load
 from keras_lrscan.shapes import Shape
 from keras_lrscan.synthetic import synthetic_curve
 from tests.strategies import any_curves
@@ -52,7 +52,10 @@ def test_the_five_figures_of_a_run_are_in_the_saved_file(tmp_path: Path) -> None
     [
         ({"format": 7, "curve": {}}, "Expected an analysis of format 1. Received: format=7"),
         ({"lr": [1], "loss": [1]}, r"Received: format=None, keys=\['loss', 'lr'\]. Analyze the curve again"),
-        ({"format": 1, "curve": {"lr": [1], "loss": [1]}}, "of which one is broken: 'smoothed'"),
+        (
+            {"format": 1, "curve": {"lr": [1], "loss": [1]}},
+            r"Expected a part 'smoothed'. Received: keys=\['format', 'curve'\]",
+        ),
     ],
 )
 def test_what_is_not_an_analysis_is_refused(tmp_path: Path, data: dict[str, object], message: str) -> None:
@@ -68,6 +71,44 @@ def test_a_curve_too_short_to_read_is_a_verdict_and_no_error(loss: list[float]) 
     assert analysis.verdict.confidence == 1.0
     assert analysis.suggestion.lr is None
     assert analysis.explain()
+
+
+SCALES = [1e100, 1e99, 1e30, 1e-30, 1e-90, 1e-99, 1e-150, 5e-324, 0.0]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("smoother", ["spline", "local", "ema"])
+def test_a_curve_of_any_scale_is_read_saved_and_loaded(tmp_path: Path, scale: float, smoother: str) -> None:
+    own = synthetic_curve("u-shaped", num_steps=60)
+    loss = own.loss / own.loss.max() * scale
+    for chance in (None, scale, 1e-300):
+        curve = LRCurve(lr=own.lr, loss=np.append(loss[:-1], np.nan), context=ScanContext(chance_loss=chance))
+        analysis = analyze(curve, smoother=smoother, num_copies=3)
+        analysis.save(tmp_path / "scan.json")
+        assert load(tmp_path / "scan.json").to_dict() == analysis.to_dict()
+        assert analysis.explain(level="expert")
+
+
+def test_the_scale_of_the_loss_does_not_change_the_shape() -> None:
+    own = synthetic_curve("u-shaped")
+    shapes = {analyze(LRCurve(lr=own.lr, loss=own.loss * scale)).verdict.shape for scale in (1e98, 1.0, 1e-90)}
+    assert shapes == {Shape.U_SHAPED}
+
+
+def test_losses_next_to_nothing_are_read_as_zero_and_kept_as_they_are() -> None:
+    curve = LRCurve(lr=np.logspace(-6, 0, 60), loss=np.full(60, 1e-120))
+    analysis = analyze(curve, num_copies=1)
+    assert analysis.curve.loss[0] == 1e-120
+    assert analysis.smoothed.loss[0] == 0.0
+
+
+@pytest.mark.parametrize("low", [-100.0, 90.0])
+def test_rates_at_the_ends_of_what_is_accepted_are_read(low: float) -> None:
+    analysis = analyze(LRCurve(lr=np.logspace(low, low + 8, 200), loss=synthetic_curve("still-falling").loss))
+    assert analysis.suggestion.lr is not None
+    assert analysis.suggestion.lr > 10.0**low
+    assert Analysis.from_dict(json.loads(json.dumps(analysis.to_dict(), allow_nan=False))).explain()
 
 
 def test_a_reading_does_not_depend_on_chance() -> None:

@@ -68,6 +68,79 @@ def test_a_bad_file_ends_with_a_sentence_and_status_two(
     assert not captured.out
 
 
+@pytest.fixture(name="tree")
+def _tree(tmp_path: Path) -> Path:
+    """A folder with a recording under every name that output may meet."""
+    synthetic_curve("u-shaped").to_csv(tmp_path / "scan.html")
+    (tmp_path / "victim").write_text("kept")
+    (tmp_path / "link.html").symlink_to(tmp_path / "victim")
+    (tmp_path / "link.png").symlink_to(tmp_path / "victim")
+    return tmp_path
+
+
+OUTPUTS = [
+    (["report", "scan.html"], "another file than the one that is read"),
+    (["report", "scan.html", "-o", "scan.html"], "another file than the one that is read"),
+    (["report", "scan.html", "-o", "link.html"], "a symbolic link"),
+    (["report", "scan.html", "-o", "/dev/null"], "a device"),
+    (["report", "scan.html", "-o", "."], "a folder"),
+    (["report", "scan.html", "-o", "a\0b.html"], "without NUL characters"),
+    (["analyze", "scan.html", "--plot", "link.png"], "Received: --plot='link.png', a symbolic link"),
+    (["analyze", "scan.html", "--plot", "nowhere/out.png"], "in a folder that exists. Received: --plot="),
+    (["analyze", "scan.html", "--plot", "out.xyz"], "'*.pdf', '*.pgf', '*.png', "),
+    (["analyze", "scan.html", "--plot", "out"], "'*.svgz', "),
+    (["analyze", "scan\0.html"], "without NUL characters"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), OUTPUTS)
+def test_output_never_takes_the_place_of_something_else(
+    tree: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    message: str,
+) -> None:
+    pytest.importorskip("jinja2", exc_type=ImportError)
+    pytest.importorskip("matplotlib", exc_type=ImportError)
+    monkeypatch.chdir(tree)
+    before = {path.name: path.read_bytes() for path in tree.iterdir()}
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in tree.iterdir()} == before
+    assert Path("/dev/null").is_char_device()
+
+
+def test_a_picture_is_not_drawn_over_the_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib", exc_type=ImportError)
+    synthetic_curve("u-shaped").to_csv(tmp_path / "scan.png")
+    before = (tmp_path / "scan.png").read_bytes()
+    assert main(["analyze", str(tmp_path / "scan.png"), "--plot", str(tmp_path / "scan.png")]) == 2
+    assert "another file than the one that is read. Received: --plot=" in capsys.readouterr().err
+    assert (tmp_path / "scan.png").read_bytes() == before
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e400", "-1e400", "1e101", "high", "9" * 5000])
+@pytest.mark.parametrize("option", ["--chance-loss", "--steps-per-epoch"])
+def test_a_number_that_is_none_is_refused(
+    csv: Path, capsys: pytest.CaptureFixture[str], option: str, value: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["analyze", str(csv), f"{option}={value}"])
+    assert ended.value.code == 2
+    assert f"argument {option}: expected a finite number, at most 1e+100 in size, received '" in capsys.readouterr().err
+
+
+def test_a_saved_result_that_was_changed_ends_with_its_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = json.loads(json.dumps(analyze(synthetic_curve("u-shaped")).to_dict()))
+    data["findings"][0]["status"] = "maybe"
+    (tmp_path / "scan.json").write_text(json.dumps(data))
+    assert main(["explain", str(tmp_path / "scan.json")]) == 2
+    assert "a value that this version knows at `findings[0].status`" in capsys.readouterr().err
+
+
 def test_a_missing_file_ends_with_a_sentence_and_status_two(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["analyze", "nowhere.csv"]) == 2
     assert "nowhere.csv" in capsys.readouterr().err

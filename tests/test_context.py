@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
+import pickle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_lrscan import LRCurve, ScanContext
+from keras_lrscan import InvalidCurveError, LRCurve, ScanContext
 from keras_lrscan.callback import LRScan
 from keras_lrscan.host import Host
 from keras_lrscan.settings import loss_settings, optimizer_settings
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
 RANDOM = np.random.default_rng(5)
 NAMES = st.text("aé_ ", max_size=5)
 SHARES = st.floats(0, 1)
-NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
+NUMBERS = st.floats(-1e100, 1e100)
 
 
 @given(
@@ -62,6 +64,31 @@ def test_json_gives_back_the_same_context(context: ScanContext) -> None:
     curve = LRCurve(lr=[1.0], loss=[2.0], context=context)
     again = LRCurve.from_dict(json.loads(json.dumps(curve.to_dict(), allow_nan=False)))
     assert again.context == context
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf, 1.1e100, -1e308])
+def test_a_number_that_cannot_be_reckoned_with_counts_as_not_known(number: float) -> None:
+    context = ScanContext(chance_loss=number, start_metrics={"accuracy": number, "auc": 0.5})
+    assert context.chance_loss is None
+    assert context.start_metrics == {"auc": 0.5}
+
+
+def test_a_number_next_to_nothing_is_zero() -> None:
+    assert ScanContext(chance_loss=1e-101).chance_loss == 0.0
+    assert ScanContext(chance_loss=1e-99).chance_loss == 1e-99
+
+
+@pytest.mark.parametrize("field", [{"num_classes": 0}, {"batch_size": -1}, {"end_lr": 0.0}, {"start_lr": -1.0}])
+def test_a_number_that_cannot_be_is_refused(field: dict[str, Any]) -> None:
+    with pytest.raises(
+        InvalidCurveError, match=rf"`{next(iter(field))}` of at least .* Received: {next(iter(field))}="
+    ):
+        ScanContext(**field)
+
+
+def test_contexts_can_be_pickled_and_copied() -> None:
+    context = ScanContext(start_metrics={"accuracy": 0.5}, notes=("a",))
+    assert pickle.loads(pickle.dumps(context)) == copy.deepcopy(context) == context  # noqa: S301 - made here
 
 
 OPTIMIZERS: dict[str, tuple[Callable[[Any], Any], dict[str, Any]]] = {

@@ -188,7 +188,7 @@ def test_the_rate_of_a_batch_that_was_not_finished_is_left_out() -> None:
     [
         (
             {"lr": [1e-3]},
-            r"one of the keys 'lr', 'lrs', 'learning_rate' .* Received: keys=\['lr'\]. Run the",
+            r"one of the keys 'lr', 'lrs', 'learning_rate', .* Received: keys=\['lr'\]. Run the",
         ),
         ({"lr": [1e-3, 1e-2], "loss": ["high", 1.0]}, r"`loss` to be a sequence of numbers. Received: loss=\['high'"),
         ({"lr": [1e-3], "loss": [1.0, 2.0]}, r"one rate a loss. Received: 1 rates, 2 losses"),

@@ -16,6 +16,9 @@ PACKAGE = Path(keras_lrscan.__file__).parent
 ORDER = [
     "_version",
     "errors",
+    "files",
+    "decoding",
+    "tables",
     "measures",
     "context",
     "curve",

@@ -85,6 +85,13 @@ def test_a_scan_that_is_not_over_reads_as_interrupted() -> None:
     assert recorder.curve().stop is StopReason.INTERRUPTED
 
 
+def test_a_loss_beyond_reckoning_reads_as_infinite() -> None:
+    recorder = Recorder(RAMP, stop_on_divergence=False)
+    for loss in (1.0, 1e101, -1e200, 1e100):
+        recorder.add(loss)
+    assert recorder.curve().loss.tolist() == [1.0, math.inf, -math.inf, 1e100]
+
+
 def test_there_is_no_curve_without_a_point() -> None:
     with pytest.raises(CurveTooShortError):
         Recorder(RAMP).curve()

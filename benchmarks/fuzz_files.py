@@ -1,0 +1,316 @@
+"""Broken files, through the functions and through the command: each must be read, or be refused in a sentence.
+
+`python -W error benchmarks/fuzz_files.py` breaks 10,000 files: curves, saved analyses and results of experiments in
+JSON, tables in CSV. Parts are taken out, exchanged, given another type or an absurd number; bytes are lost, changed or
+in another encoding; names of columns, delimiters and cells are wrong. Half of them go through the functions, half
+through `lrscan`. Printed is a table of outcomes. The exit status is 1 if one ends in anything but a reading or an error
+of this package (of the command: exit status 2 and a sentence).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import copy
+import io
+import json
+import sys
+import tempfile
+import traceback
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_lrscan import (
+    Contrast,
+    Investigation,
+    LRCurve,
+    ProbeResult,
+    RaceResult,
+    Repeats,
+    analyze,
+    describe_plot,
+    from_csv,
+    from_json,
+    load,
+)
+from keras_lrscan.averaging import AVERAGES
+from keras_lrscan.cli import main as lrscan
+from keras_lrscan.decoding import read_json_object
+from keras_lrscan.errors import LRScanError
+from keras_lrscan.groups import GroupReading, LayerGroups
+from keras_lrscan.investigation import Outcome
+from keras_lrscan.racing import Candidate
+from keras_lrscan.racing import Outcome as RaceOutcome
+from keras_lrscan.suggest import Role
+from keras_lrscan.synthetic import synthetic_curve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    Draw = np.random.Generator
+
+READERS: Mapping[str, Callable[[Path], Any]] = {
+    "curve": from_json,
+    "history": from_json,
+    "analysis": load,
+    "contrast": Contrast.load,
+    "repeats": Repeats.load,
+    "layer-groups": LayerGroups.load,
+    "race": RaceResult.load,
+    "investigation": lambda path: Investigation.from_dict(read_json_object(path)),
+    "csv": from_csv,
+    "lightning": from_csv,
+}
+"""Kind of file → the function that reads it."""
+
+ONE_SCAN = frozenset({"curve", "history", "analysis", "csv", "lightning"})
+"""Kinds that the command reads."""
+
+ODD_VALUES = (
+    *(None, True, False, 0, 1, -1, 7, 2**62, 10**400, 0.5, -0.5, 1e-320, 1e308, -1e308, 1e101),
+    *("", "x", "nan", "inf", "-inf", "u-shaped", "\ud800", "\0", "é" * 100, "{slot}", "<b>"),
+    *([], {}, [[]], [1, 2], ["a"], {"lr": 1}, [None] * 3),
+)
+ODD_TEXTS = ("NaN", "Infinity", "1e999", "-1e999", "9" * 400, "9" * 5000, "[" * 100_000, '{"a":' * 5000, "'x'", "\\u00")
+ODD_CELLS = ("", "nan", "inf", "1e999", "-3", "0", "1,5", "1.5", "x", "1_0", "9" * 5000, '"', "0x1p3", "é", "\0", "1;2")
+ODD_COLUMNS = ("lr", "loss", "learning_rate", "lrs", "losses", "lr-SGD", "lr-Adam", "train_loss", "step", "x", "")
+ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1", "cp037")
+OPTIONS = (
+    *(["--json"], ["--no-undo"], ["--chance-loss", "2.3"], ["--chance-loss", "nan"], ["--chance-loss=-1e400"]),
+    *(["--steps-per-epoch", "30"], ["--steps-per-epoch", "0"], ["--lr-column", "rate"], ["--loss-column", "lr"]),
+    *(["--averaging", name] for name in AVERAGES),
+)
+PICTURES = ("out.png", "out.xyz", "out", "no/folder.png", "link.png", "scan.json", "out\0.png")
+MOST = 1e15
+"""Whole numbers are kept whole below it."""
+SHARE_DRAWN = 0.01
+"""Pictures and reports take a second each."""
+
+
+def originals() -> dict[str, str]:
+    """Returns whole files of every kind, as this package and other tools write them."""
+    first, second = (synthetic_curve(shape, num_steps=45) for shape in ("u-shaped", "flat-at-chance"))
+    readings = [analyze(curve, num_copies=3) for curve in (first, second)]
+    group = GroupReading(name="head", holds="the head", paths=("a", "b"), num_params=3, analysis=readings[0])
+    losses = np.array([2.0, 1.0, np.inf])
+    racers = (
+        Candidate(lr=0.1, losses=losses, score=np.inf, outcome=RaceOutcome.BROKE),
+        Candidate(lr=0.01, losses=losses[:2], score=1.0, outcome=RaceOutcome.WON),
+    )
+    race = RaceResult(
+        suggestion=readings[0].suggestion,
+        before=readings[1].suggestion,
+        candidates=racers,
+        role=Role.CONSTANT,
+        judged_by="training loss",
+        start_loss=2.3,
+        num_steps=5,
+    )
+    probe = ProbeResult(name="overfit", question="Does it?", outcome=Outcome.YES, evidence="It does.", confirms=("x",))
+    made: dict[str, Any] = {
+        "curve": first,
+        "analysis": readings[0],
+        "contrast": Contrast(given=readings[0], scratch=readings[1]),
+        "repeats": Repeats(analyses=tuple(readings), num_planned=3),
+        "layer-groups": LayerGroups(together=readings[0], groups=(group,), num_planned=2, optimizer="Adam"),
+        "race": race,
+        "investigation": Investigation(analysis=readings[0], results=(probe,)),
+    }
+    texts = {kind: json.dumps(item.to_dict()) for kind, item in made.items()}
+    pairs = list(zip(first.lr.tolist(), first.loss.tolist(), strict=True))
+    texts["history"] = json.dumps({"lrs": first.lr.tolist(), "losses": first.loss.tolist(), "accuracy": [0.1]})
+    texts["csv"] = "\n".join(["lr,loss", *(f"{lr!r},{loss!r}" for lr, loss in pairs)]) + "\n"
+    steps = (f"0,{lr!r},{at},\n0,,{at},{loss!r}" for at, (lr, loss) in enumerate(pairs))
+    texts["lightning"] = "\n".join(["epoch,lr-SGD,step,train_loss", *steps]) + "\n"
+    return texts
+
+
+def change_value(rng: Draw, data: Any) -> Any:  # noqa: ANN401 - JSON holds any type
+    """Returns the data with one part, anywhere in them, taken out, exchanged or doubled."""
+    data = copy.deepcopy(data)
+    holder = data
+    while True:
+        keys = list(holder) if isinstance(holder, dict) else list(range(len(holder)))
+        if not keys:
+            return data
+        key = keys[rng.integers(len(keys))]
+        part = holder[key]
+        if isinstance(part, (dict, list)) and part and rng.random() < 0.8:  # noqa: PLR2004 - mostly go deeper
+            holder = part
+            continue
+        kind = rng.integers(8) if rng.integers(2) else 2  # as often a number that could be meant
+        odd = copy.deepcopy(ODD_VALUES[rng.integers(len(ODD_VALUES))])
+        if kind == 0:
+            del holder[key]
+        elif kind == 1 and isinstance(holder, list):
+            holder.insert(int(rng.integers(len(holder) + 1)), odd)
+        elif kind == 1:
+            holder[str(odd)] = odd
+        elif kind == 2 and type(part) in {int, float} and abs(part) < 1e300:  # noqa: PLR2004
+            factor = float(rng.choice([-1, 0, 1e3, 1e-3, 1e200, 0.5, 1.01]))
+            holder[key] = int(part * factor) if isinstance(part, int) and abs(part * factor) < MOST else part * factor
+        elif kind == 3:  # noqa: PLR2004
+            holder[key] = copy.deepcopy(holder[keys[rng.integers(len(keys))]])
+        elif kind == 4 and isinstance(part, list):  # noqa: PLR2004
+            holder[key] = part[: rng.integers(len(part) + 1)]
+        else:
+            holder[key] = odd
+        return data
+
+
+def change_table(rng: Draw, text: str) -> str:
+    """Returns a table with a name, cells, rows or delimiters changed."""
+    rows = [line.split(",") for line in text.splitlines()]
+    for _ in range(rng.integers(1, 4)):
+        kind, at = rng.integers(6), rng.integers(len(rows))
+        if kind == 0:
+            rows[0][rng.integers(len(rows[0]))] = ODD_COLUMNS[rng.integers(len(ODD_COLUMNS))]
+        elif kind == 1 and len(rows) > 1:
+            del rows[at]
+        elif kind == 2:  # noqa: PLR2004 - the kinds are counted
+            rows.insert(at, [ODD_CELLS[rng.integers(len(ODD_CELLS))] for _ in range(rng.integers(5))])
+        elif rows[at]:
+            rows[at][rng.integers(len(rows[at]))] = ODD_CELLS[rng.integers(len(ODD_CELLS))]
+    rows[0] = rows[0] or [""]
+    made = "\n".join(str(rng.choice([",", ",", ",", ";", "\t", "|"])).join(row) for row in rows[:1])
+    delimiter = next((mark for mark in ",;\t|" if mark in made), ",")
+    body = [delimiter.join(row) for row in rows[1:]]
+    if delimiter == ";" and rng.integers(2):
+        body = [line.replace(".", ",") for line in body]
+    if rng.integers(20) == 0:
+        body.append(f"{'1' * 200_000}{delimiter}2")
+    return "\n".join([made, *body])
+
+
+def change_text(rng: Draw, text: str) -> str:
+    """Returns a text that is cut, or has something strange in it."""
+    at = int(rng.integers(len(text) + 1))
+    if rng.integers(3) == 0:
+        return text[:at]
+    odd = ODD_TEXTS[rng.integers(len(ODD_TEXTS))]
+    colon = text.find(": ", at)
+    if colon >= 0 and rng.integers(2):
+        end = min((where for where in (text.find(mark, colon) for mark in ",]}") if where > 0), default=colon + 2)
+        return text[: colon + 2] + odd + text[end:]
+    return text[:at] + odd + text[at:]
+
+
+def broken(rng: Draw, kind: str, text: str) -> bytes:
+    """Returns a file of a kind, broken in one way or several, or in another encoding."""
+    if kind in {"csv", "lightning"}:
+        text = change_table(rng, text) if rng.integers(5) else change_text(rng, text)
+    elif rng.integers(5):
+        data = json.loads(text)
+        for _ in range(rng.integers(1, 3)):
+            data = change_value(rng, data)
+        text = json.dumps(data) if isinstance(data, dict) or rng.integers(2) else "[]"
+    else:
+        text = change_text(rng, text)
+    encoding = str(rng.choice(ENCODINGS)) if rng.integers(6) == 0 else "utf-8"
+    found = text.encode(encoding, errors="surrogatepass" if encoding.startswith("utf") else "replace")
+    if rng.integers(10) == 0 and found:
+        at = int(rng.integers(len(found)))
+        found = found[:at] + bytes(rng.integers(0, 256, 1, dtype=np.uint8)) + found[at + int(rng.integers(2)) :]
+    return found
+
+
+def through_functions(rng: Draw, kind: str, path: Path) -> str:
+    """Reads a file by its function and asks what was read for its words; now and then for a picture."""
+    try:
+        found = READERS[kind](path)
+    except LRScanError as error:
+        return f"function refused: {type(error).__name__}"
+    found = analyze(found, num_copies=3) if isinstance(found, LRCurve) else found
+    found.explain()
+    json.dumps(found.to_dict(), allow_nan=False).encode()
+    if kind in ONE_SCAN:
+        found.explain(level="expert")
+        found.summary()
+        describe_plot(found)
+        found.search_range()
+    if rng.random() < SHARE_DRAWN and hasattr(found, "plot"):
+        from matplotlib.figure import Figure  # noqa: PLC0415 - seldom
+
+        found.plot(ax=Figure().subplots())
+    return "function read"
+
+
+def through_command(rng: Draw, kind: str, path: Path) -> str:
+    """Gives a file to `lrscan` with some options; returns how that ended."""
+    command = str(rng.choice(["analyze", "explain"]))
+    given = [command, str(path)]
+    for _ in range(rng.integers(3)):
+        option = OPTIONS[rng.integers(len(OPTIONS))]
+        given += option if kind in {"csv", "lightning"} or option[0] != "--lr-column" else []
+    if rng.random() < SHARE_DRAWN:
+        given = ["report", str(path), "-o", str(path.parent / str(rng.choice(["out.html", path.name, "link.html"])))]
+    elif rng.random() < SHARE_DRAWN:
+        given = ["analyze", str(path), "--plot", str(path.parent / str(rng.choice(PICTURES)))]
+    if rng.integers(100) == 0:
+        given[1] += "\0"
+    before = path.read_bytes()
+    out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            status = lrscan(given)
+        except SystemExit as end:
+            status = int(end.code or 0)
+    out.flush()
+    if path.read_bytes() != before or (path.parent / "victim").exists():
+        msg = "the input, or the target of a link, was overwritten"
+        raise AssertionError(msg)
+    if status not in {0, 2} or (status == 2 and "lrscan" not in err.getvalue()):  # noqa: PLR2004 - as argparse
+        msg = f"exit status {status} without a sentence"
+        raise AssertionError(msg)
+    return "command read" if status == 0 else "command refused"
+
+
+def fuzz(count: int, *, seed: int = 0, show: int = 2) -> Counter[str]:
+    """Breaks that many files and counts how reading them ended; the first unwanted endings are told on stderr.
+
+    Args:
+        count: How many.
+        seed: Seed of the first; file `i` has the seed `(seed, i)` and can be made alone.
+        show: Tracebacks of each kind to show.
+    """
+    ends: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        folder, whole = Path(name), originals()
+        for link in ("link.html", "link.png"):
+            (folder / link).symlink_to(folder / "victim")
+        for number in range(count):
+            rng = np.random.default_rng((seed, number))
+            kind = str(rng.choice([*whole, *sorted(ONE_SCAN)]))
+            path = folder / ("scan.csv" if kind in {"csv", "lightning"} else "scan.json")
+            path.write_bytes(broken(rng, kind, whole[kind]))
+            through = through_command if kind in ONE_SCAN and rng.integers(2) else through_functions
+            try:
+                end = f"{through(rng, kind, path)}"
+            except Exception as error:  # noqa: BLE001 - whatever comes is what is looked for
+                place = traceback.extract_tb(error.__traceback__)[-1]
+                end = f"NOT HANDLED: {type(error).__name__} in {Path(place.filename).name}:{place.lineno}"
+                if ends[end] < show:
+                    sys.stderr.write(f"file {number}, {kind}: {''.join(traceback.format_exception(error)[-7:])}\n")
+            ends[end] += 1
+    return ends
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Prints the table of outcomes; returns 1 if one is unwanted."""
+    parser = argparse.ArgumentParser(description="Reads broken files.")
+    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(argv)
+    ends = fuzz(options.count, seed=options.seed)
+    for end, count in sorted(ends.items(), key=lambda item: -item[1]):
+        print(f"{count:7,d}  {end}")
+    return int(any(end.startswith("NOT HANDLED") for end in ends))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
