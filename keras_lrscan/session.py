@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.context import ScanContext
 from keras_lrscan.curve import StopReason
+from keras_lrscan.custom_steps import make_meter
 from keras_lrscan.describe import data_notes, describe, describe_labels
 from keras_lrscan.errors import ScanError
 from keras_lrscan.first_batches import FirstBatches
 from keras_lrscan.host import Host
 from keras_lrscan.interrupts import InterruptGuard
-from keras_lrscan.meters import make_meter
+from keras_lrscan.logged_loss import prove_logged_loss
 from keras_lrscan.movement import movement_facts
 from keras_lrscan.optimizers import (
     RateControl,
@@ -284,6 +285,7 @@ class Session:
         if not self._in_fit:
             model.reset_metrics()
         meter = make_meter(host, control.variables, self._monitor, keeps_mean=self._in_fit)
+        self._undo.append(meter.close)
         return _Grip(step=step, shared=not anew, meter=meter, control=control, snapshot=snapshot)
 
     def _execute(self, *args: Any) -> Any:  # noqa: ANN401 - the hosts' arguments differ
@@ -320,7 +322,13 @@ class Session:
 
     def _one_batch(self, grip: _Grip, recorder: Recorder, args: tuple[Any, ...]) -> tuple[Any, dict[str, Any]]:
         meter, rate = grip.meter, recorder.rate
-        result = grip.step(*meter.before(args, rate, grip.control.iterations + recorder.num_points))
+        plan = rate, grip.control.iterations + recorder.num_points
+        if meter.needs_proof:
+            variables = grip.snapshot.variables
+            args = prove_logged_loss(
+                self.host, grip.step, meter, args, variables=variables, place=self._place, plan=plan
+            )
+        result = grip.step(*meter.before(args, *plan))
         self._batches_of_epoch += 1
         reading = meter.after(result)
         if reading.weight is not None and self.context.batch_size is None:

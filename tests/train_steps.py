@@ -1,0 +1,152 @@
+"""A small model whose `train_step` logs as it is told, for every host, and how Keras's own step trains the same."""
+
+# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tests.hosts import BACKEND, IS_TF_KERAS, given_input
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Book = Callable[[Any, Any, Any, Any], dict[str, Any]]
+
+WEIGHT = 0.3
+
+
+def numbers(num_samples: int = 96) -> tuple[Any, Any]:
+    """A regression whose batches differ a lot."""
+    random = np.random.default_rng(3)
+    x = (random.normal(size=(num_samples, 4)) * np.linspace(0.3, 2.0, num_samples)[:, None]).astype("float32")
+    return x, (x @ np.array([[1.0], [-2.0], [0.5], [1.5]]) + 0.2 * random.normal(size=(num_samples, 1))).astype("float32")
+
+
+def stack(keras: Any, *extra: Any) -> Any:
+    """The layers; `extra` ones stand before the last."""
+    keras.utils.set_random_seed(4)
+    layers = keras.layers
+    return keras.Sequential([given_input(keras, (4,)), layers.Dense(6, activation="tanh"), *extra, layers.Dense(1)])
+
+
+def ops(keras: Any) -> Any:
+    """Operations on tensors, by the names that `keras.ops` has for them."""
+    if not IS_TF_KERAS:
+        return keras.ops
+    import tensorflow as tf  # noqa: PLC0415 - only this host has no `ops`
+
+    class Ops:
+        mean, square, cast, convert_to_tensor = tf.reduce_mean, tf.square, tf.cast, tf.convert_to_tensor
+
+    return Ops
+
+
+def parts_of_loss(keras: Any, y: Any, predicted: Any) -> tuple[Any, Any, Any]:
+    """The loss, and the two parts that it is the sum of."""
+    lib = ops(keras)
+    main = lib.mean(lib.square(predicted - y))
+    other = WEIGHT * lib.mean(lib.square(predicted))
+    return main + other, main, other
+
+
+def custom(
+    keras: Any, book: Book, prepare: Callable[[Any], None] = lambda _: None, *, extra: tuple[Any, ...] = (), **options: Any
+) -> Any:
+    """A compiled model that trains on `parts_of_loss`.
+
+    Args:
+        keras: The host's Keras.
+        book: Returns the logs of a batch, from the model, its three losses, its size.
+        prepare: Called with the model when it is made, for trackers.
+        extra: Layers besides.
+        options: For `compile`.
+    """
+
+    class Custom(keras.Model):  # type: ignore[misc]
+        def __init__(self, inner: Any) -> None:
+            super().__init__()
+            self.inner = inner
+            prepare(self)
+
+        def call(self, inputs: Any, training: Any = None) -> Any:
+            return self.inner(inputs, training=training)
+
+        def losses_of(self, x: Any, y: Any) -> tuple[Any, Any, Any]:
+            return parts_of_loss(keras, y, self(x, training=True))
+
+        train_step = STEPS[BACKEND](keras, book)
+
+    model = Custom(stack(keras, *extra))
+    model.compile(**{"optimizer": keras.optimizers.SGD(1e-3), **options})
+    model(np.zeros((1, 4), "float32"))
+    return model
+
+
+def _tensorflow_step(_keras: Any, book: Book) -> Any:
+    import tensorflow as tf  # noqa: PLC0415 - the host has loaded it
+
+    def train_step(self: Any, data: Any) -> dict[str, Any]:
+        x, y = data[:2]
+        with tf.GradientTape() as tape:
+            losses = self.losses_of(x, y)
+        gradients = tape.gradient(losses[0], self.trainable_variables)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        return book(self, losses, tf.shape(x)[0], y)
+
+    return train_step
+
+
+def _torch_step(_keras: Any, book: Book) -> Any:
+    import torch  # noqa: PLC0415 - the host has loaded it
+
+    def train_step(self: Any, data: Any) -> dict[str, Any]:
+        x, y = (torch.as_tensor(part) for part in data[:2])
+        self.zero_grad()
+        losses = self.losses_of(x, y)
+        losses[0].backward()
+        with torch.no_grad():
+            self.optimizer.apply([v.value.grad for v in self.trainable_variables], self.trainable_variables)
+        return book(self, [loss.detach() for loss in losses], x.shape[0], y)
+
+    return train_step
+
+
+def _jax_step(keras: Any, book: Book) -> Any:
+    import jax  # noqa: PLC0415 - the host has loaded it
+
+    def train_step(self: Any, state: Any, data: Any) -> tuple[dict[str, Any], Any]:
+        trainable, other, optimizer, metrics = state
+        x, y = data[:2]
+
+        def compute(trainable: Any, other: Any) -> Any:
+            predicted, other = self.stateless_call(trainable, other, x, training=True)
+            losses = parts_of_loss(keras, y, predicted)
+            return losses[0], (losses, other)
+
+        (_, (losses, other)), gradients = jax.value_and_grad(compute, has_aux=True)(trainable, other)
+        trainable, optimizer = self.optimizer.stateless_apply(optimizer, gradients, trainable)
+        ours = [*self.non_trainable_variables, *self.metrics_variables]
+        with keras.StatelessScope(state_mapping=list(zip(ours, [*other, *metrics], strict=True))) as scope:
+            logs = book(self, losses, x.shape[0], y)
+        values = [scope.get_current_value(variable) for variable in ours]
+        return logs, (trainable, values[: len(other)], optimizer, values[len(other) :])
+
+    return train_step
+
+
+STEPS = {"tensorflow": _tensorflow_step, "jax": _jax_step, "torch": _torch_step}
+
+
+def standard(keras: Any, *, extra: tuple[Any, ...] = (), **options: Any) -> Any:
+    """The same model, trained by Keras's own step."""
+    model = stack(keras, *extra)
+
+    def loss(y: Any, predicted: Any) -> Any:
+        lib = ops(keras)
+        return lib.square(predicted - y) + WEIGHT * lib.square(predicted)
+
+    model.compile(**{"optimizer": keras.optimizers.SGD(1e-3), "loss": loss, **options})
+    return model
