@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -13,9 +13,22 @@ from tests.hosts import BACKEND, IS_TF_KERAS, given_input
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Book = Callable[[Any, Any, Any, Any], dict[str, Any]]
+    Book = Callable[[Any, "Batch"], dict[str, Any]]
 
 WEIGHT = 0.3
+
+
+class Batch(NamedTuple):
+    """What a step knows of its batch: the loss, the two parts that it is the sum of, and what they come from."""
+
+    loss: Any
+    main: Any
+    other: Any
+    size: Any
+    x: Any
+    y: Any
+    predicted: Any
+
 
 
 def numbers(num_samples: int = 96) -> tuple[Any, Any]:
@@ -44,22 +57,22 @@ def ops(keras: Any) -> Any:
     return Ops
 
 
-def parts_of_loss(keras: Any, y: Any, predicted: Any) -> tuple[Any, Any, Any]:
-    """The loss, and the two parts that it is the sum of."""
+def losses(keras: Any, y: Any, predicted: Any, added: Any = ()) -> tuple[Any, Any, Any]:
+    """The loss, and the two parts that it is the sum of; `added` are the losses of layers."""
     lib = ops(keras)
-    main = lib.mean(lib.square(predicted - y))
+    main = sum(added, lib.mean(lib.square(predicted - y)))
     other = WEIGHT * lib.mean(lib.square(predicted))
     return main + other, main, other
 
 
 def custom(
-    keras: Any, book: Book, prepare: Callable[[Any], None] = lambda _: None, *, extra: tuple[Any, ...] = (), **options: Any
+    keras: Any, book: Book, prepare: Callable[[Any], None] | None = None, *, extra: tuple[Any, ...] = (), **options: Any
 ) -> Any:
-    """A compiled model that trains on `parts_of_loss`.
+    """A compiled model that trains on `losses`.
 
     Args:
         keras: The host's Keras.
-        book: Returns the logs of a batch, from the model, its three losses, its size.
+        book: Returns the logs of a batch.
         prepare: Called with the model when it is made, for trackers.
         extra: Layers besides.
         options: For `compile`.
@@ -69,47 +82,53 @@ def custom(
         def __init__(self, inner: Any) -> None:
             super().__init__()
             self.inner = inner
-            prepare(self)
+            if prepare is not None:
+                prepare(self)
 
         def call(self, inputs: Any, training: Any = None) -> Any:
             return self.inner(inputs, training=training)
 
-        def losses_of(self, x: Any, y: Any) -> tuple[Any, Any, Any]:
-            return parts_of_loss(keras, y, self(x, training=True))
+        def weighed(self, gradients: Any) -> Any:
+            """The gradients to apply now."""
+            return gradients
 
         train_step = STEPS[BACKEND](keras, book)
 
     model = Custom(stack(keras, *extra))
     model.compile(**{"optimizer": keras.optimizers.SGD(1e-3), **options})
     model(np.zeros((1, 4), "float32"))
+    model.optimizer.build(model.trainable_variables)
     return model
 
 
-def _tensorflow_step(_keras: Any, book: Book) -> Any:
+def _tensorflow_step(keras: Any, book: Book) -> Any:
     import tensorflow as tf  # noqa: PLC0415 - the host has loaded it
 
     def train_step(self: Any, data: Any) -> dict[str, Any]:
         x, y = data[:2]
         with tf.GradientTape() as tape:
-            losses = self.losses_of(x, y)
-        gradients = tape.gradient(losses[0], self.trainable_variables)
+            predicted = self(x, training=True)
+            found = losses(keras, y, predicted, self.losses)
+        gradients = self.weighed(tape.gradient(found[0], self.trainable_variables))
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
-        return book(self, losses, tf.shape(x)[0], y)
+        return book(self, Batch(*found, tf.shape(x)[0], x, y, predicted))
 
     return train_step
 
 
-def _torch_step(_keras: Any, book: Book) -> Any:
+def _torch_step(keras: Any, book: Book) -> Any:
     import torch  # noqa: PLC0415 - the host has loaded it
 
     def train_step(self: Any, data: Any) -> dict[str, Any]:
         x, y = (torch.as_tensor(part) for part in data[:2])
         self.zero_grad()
-        losses = self.losses_of(x, y)
-        losses[0].backward()
+        predicted = self(x, training=True)
+        found = losses(keras, y, predicted, self.losses)
+        found[0].backward()
         with torch.no_grad():
-            self.optimizer.apply([v.value.grad for v in self.trainable_variables], self.trainable_variables)
-        return book(self, [loss.detach() for loss in losses], x.shape[0], y)
+            gradients = self.weighed([v.value.grad for v in self.trainable_variables])
+            self.optimizer.apply(gradients, self.trainable_variables)
+        return book(self, Batch(*(loss.detach() for loss in found), x.shape[0], x, y, predicted.detach()))
 
     return train_step
 
@@ -122,16 +141,17 @@ def _jax_step(keras: Any, book: Book) -> Any:
         x, y = data[:2]
 
         def compute(trainable: Any, other: Any) -> Any:
-            predicted, other = self.stateless_call(trainable, other, x, training=True)
-            losses = parts_of_loss(keras, y, predicted)
-            return losses[0], (losses, other)
+            predicted, other, added = self.stateless_call(trainable, other, x, training=True, return_losses=True)
+            found = losses(keras, y, predicted, added)
+            return found[0], (found, other, predicted)
 
-        (_, (losses, other)), gradients = jax.value_and_grad(compute, has_aux=True)(trainable, other)
-        trainable, optimizer = self.optimizer.stateless_apply(optimizer, gradients, trainable)
+        (_, (found, other, predicted)), gradients = jax.value_and_grad(compute, has_aux=True)(trainable, other)
         ours = [*self.non_trainable_variables, *self.metrics_variables]
         with keras.StatelessScope(state_mapping=list(zip(ours, [*other, *metrics], strict=True))) as scope:
-            logs = book(self, losses, x.shape[0], y)
+            gradients = self.weighed(gradients)
+            logs = book(self, Batch(*found, x.shape[0], x, y, predicted))
         values = [scope.get_current_value(variable) for variable in ours]
+        trainable, optimizer = self.optimizer.stateless_apply(optimizer, gradients, trainable)
         return logs, (trainable, values[: len(other)], optimizer, values[len(other) :])
 
     return train_step
@@ -140,13 +160,18 @@ def _jax_step(keras: Any, book: Book) -> Any:
 STEPS = {"tensorflow": _tensorflow_step, "jax": _jax_step, "torch": _torch_step}
 
 
+def loss_function(keras: Any) -> Any:
+    """The same loss as `losses`, for `compile`."""
+    lib = ops(keras)
+
+    def loss(y: Any, predicted: Any) -> Any:
+        return lib.square(predicted - y) + WEIGHT * lib.square(predicted)
+
+    return loss
+
+
 def standard(keras: Any, *, extra: tuple[Any, ...] = (), **options: Any) -> Any:
     """The same model, trained by Keras's own step."""
     model = stack(keras, *extra)
-
-    def loss(y: Any, predicted: Any) -> Any:
-        lib = ops(keras)
-        return lib.square(predicted - y) + WEIGHT * lib.square(predicted)
-
-    model.compile(**{"optimizer": keras.optimizers.SGD(1e-3), "loss": loss, **options})
+    model.compile(**{"optimizer": keras.optimizers.SGD(1e-3), "loss": loss_function(keras), **options})
     return model
