@@ -18,7 +18,7 @@ from keras_lrscan.meters import Meter, Reading, StateMeter, VariableMeter, like
 from keras_lrscan.snapshot import Snapshot, read_value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from keras_lrscan.host import Host
     from keras_lrscan.optimizers import RateVariable

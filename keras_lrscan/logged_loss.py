@@ -20,7 +20,7 @@ from keras_lrscan.randomness import RandomStates
 from keras_lrscan.snapshot import Snapshot, read_value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -37,11 +37,13 @@ SMALLEST_ANSWER = 1e-3
 """Relative change of the value that counts as an answer."""
 SAME = 1e-6
 """Relative difference of equal values; some accelerators add up in another order each time."""
-FEWEST_NOISES = 20
-"""As many times the noise must an answer be, where each training draws other random numbers."""
-TOLERANCE, NOISY_TOLERANCE = 1e-3, 0.2
-"""Share of the answer by which equal values may differ. What earlier batches leave in a mean of n is 1/n of them, in the
-answer as in the difference, so that it is more than half of the answer."""
+NOISE_RUNS = 6
+"""Trainings that measure the noise, where each draws random numbers that cannot be put back."""
+FEWEST_NOISES = 20.0
+"""As many times the spread of the noise must an answer be."""
+SHARE, SPREADS = 1e-3, 2.0
+"""By how much equal values may differ: a share of the answer, or spreads of the noise. A mean of n values holds 1/n of
+the one before, in the answer as in the difference; what fades faster than to a tenth in one step is lost in noise."""
 MAX_SCALARS = 16
 """No more variables that hold one number are looked at one by one."""
 LARGE_RATE = 1.0
@@ -92,28 +94,34 @@ def prove_logged_loss(
 
 def _prove(stage: _Stage, meter: Meter) -> None:
     """Trains on one batch again and again; raises where the value does not tell, or holds more than the batch."""
-    values = [stage.run(), stage.run()]
-    if not all(map(math.isfinite, values)):
+    first, value = stage.run(), stage.run()
+    if not math.isfinite(first) or not math.isfinite(value):
         return  # the scan ends here, whatever the value is
-    is_noisy = _spread(values) > SAME * abs(values[0])
-    if is_noisy and isinstance(meter, CustomVariableMeter) and meter.source_of(values[-1]) is not None:
+    is_noisy = abs(first - value) > SAME * abs(value)
+    if is_noisy and isinstance(meter, CustomVariableMeter) and meter.source_of(value) is not None:
         meter.reads_metric = True
         return
-    values += [stage.run(), stage.run()] if is_noisy else []
-    value, noise = float(np.median(values)), _spread(values)
-    smallest = max(SMALLEST_ANSWER * abs(value), FEWEST_NOISES * noise)
-    for push in PUSHES:
-        answer = abs(stage.run(push=push) - value)
-        if not answer <= smallest:
-            break
-    else:
-        raise unproven(meter.monitor, "that value hardly answers when the weights change, or changes by itself")
-    answer = answer if math.isfinite(answer) else abs(value)  # what is not finite stays so in every average
-    tolerance = (NOISY_TOLERANCE if is_noisy else TOLERANCE) * answer + SAME * abs(value)
-    if not all(abs(stage.run() - value) <= tolerance for _ in range(2)) or _remembers(
+    repeated = [stage.run() for _ in range(NOISE_RUNS)] if is_noisy else [value]
+    value, noise = float(np.median(repeated)), float(np.ptp(repeated))
+    answer, push = _answer(stage, value, noise, meter.monitor)
+    tolerance = SAME * abs(value) + (SPREADS * noise if is_noisy else SHARE * answer)
+    later = [stage.run(), stage.run()]
+    if not all(abs(again - value) <= tolerance for again in (first, *later)) or _remembers(
         stage, value, tolerance, push, is_noisy=is_noisy
     ):
         raise unproven(meter.monitor, "that value also holds earlier batches")
+
+
+def _answer(stage: _Stage, value: float, noise: float, monitor: str) -> tuple[float, float]:
+    """Returns by how much the value answers when the weights are moved, and how far that is."""
+    smallest = max(SMALLEST_ANSWER * abs(value), FEWEST_NOISES * noise)
+    for push in PUSHES:
+        answer = abs(stage.run(push=push) - value)
+        if not math.isfinite(answer):  # and stays so in every average
+            return abs(value), push
+        if answer > smallest:
+            return answer, push
+    raise unproven(monitor, "that value hardly answers when the weights change, or changes by itself")
 
 
 def _remembers(stage: _Stage, value: float, tolerance: float, push: float, *, is_noisy: bool) -> bool:
@@ -201,7 +209,7 @@ class _Stage:
         return self._meter.value(result)
 
     def changed(self) -> list[int]:
-        """Returns the numbers of the variables with fractions, not trained and no metrics, that the last one changed."""
+        """Returns the numbers of the variables that the last training changed, less weights, metrics and counters."""
         raise NotImplementedError
 
     def size(self, at: int) -> int:
@@ -249,7 +257,7 @@ class _VariableStage(_Stage):
             variable.assign(_pushed(read_value(variable), push))
         return ()
 
-    def _note(self, result: Any) -> None:
+    def _note(self, result: Any) -> None:  # noqa: ANN401
         pass
 
     def changed(self) -> list[int]:
@@ -317,10 +325,6 @@ def _pushed(value: NDArray[Any], push: float) -> NDArray[Any]:
     pattern = push * np.cos(1.0 + np.arange(value.size)).reshape(value.shape)
     pushed: NDArray[Any] = (value + pattern).astype(value.dtype)
     return pushed
-
-
-def _spread(values: Iterable[float]) -> float:
-    return float(np.ptp(list(values)))
 
 
 def _python_numbers(host: Host) -> Callable[[], None]:

@@ -1,8 +1,8 @@
 """Meters: set the rate before a batch and read that batch's own loss after it, around a host's train function.
 
 Keras's own `train_step` logs the mean of the losses since the epoch began. A meter empties the sum behind that mean
-before every batch, so that the logs hold one batch only, and hands on the mean that Keras would have logged: history and
-progress bar stay right. `custom_steps` has the meters for other train steps.
+before every batch, so that the logs hold one batch only, and hands on the mean that Keras would have logged: history
+and progress bar stay right. `custom_steps` has the meters for other train steps.
 """
 
 from __future__ import annotations
@@ -139,7 +139,6 @@ class Meter:
         self._restart = self._restart or count > LARGEST_COUNT
         return Reading(loss, self._sum / self._weight if self._keeps_mean else loss, weight)
 
-
     def _alone(self, loss: float) -> Reading:
         """Returns the reading of a host's value that is the loss of one batch already."""
         self._sum += loss
@@ -187,9 +186,7 @@ class VariableMeter(Meter):
 
     def _find_means(self) -> None:
         """Finds, after the first batch of a fresh epoch, the metrics that hold the running mean."""
-        self._means = [
-            metric for metric in _means(self.host, self.monitor) if float(read_value(metric.count)) > 0
-        ]
+        self._means = [metric for metric in _means(self.host, self.monitor) if float(read_value(metric.count)) > 0]
         self._empty = [self._writer(metric.total) for metric in self._means]
         self._read_count = self._reader(self._means[0].count) if self._means else None
 

@@ -1,4 +1,4 @@
-"""However a `train_step` logs, the recorded loss is that of the batch that trains, or the scan says that it cannot be."""
+"""However a `train_step` logs, the recorded loss is that of the batch that trains, or the scan refuses it."""
 
 # ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
 
@@ -34,7 +34,7 @@ class Row:
         refused: Hosts on which a scan must say that it cannot be shown to log its own batch.
         prepare: Gives the model its trackers.
         monitor: Key of the loss.
-        extra: Makes a layer more.
+        layers: Makes layers more.
         options: For `compile`.
         is_compiled: Whether `compile` gets the loss as well.
         of_samples: Whether the logged value is the sum over the samples.
@@ -44,7 +44,7 @@ class Row:
     refused: tuple[str, ...] = ()
     prepare: Callable[[Any, Any], None] = lambda _keras, _model: None
     monitor: str = "loss"
-    extra: Callable[[Any], tuple[Any, ...]] = lambda _keras: ()
+    layers: Callable[[Any], tuple[Any, ...]] = lambda _keras: ()
     options: dict[str, Any] = field(default_factory=dict)
     is_compiled: bool = False
     of_samples: bool = False
@@ -219,9 +219,7 @@ ROWS = {
         prepare=trackers(one="loss", two="loss_again"),
     ),
     "mean not in metrics": Row(book=lambda m, b: {"loss": updated(m.tracker, b.loss)}, prepare=hidden_from_metrics),
-    "mean in a dict in a list": Row(
-        book=lambda m, b: {"loss": updated(m.several[0]["a"], b.loss)}, prepare=in_a_list
-    ),
+    "mean in a dict in a list": Row(book=lambda m, b: {"loss": updated(m.several[0]["a"], b.loss)}, prepare=in_a_list),
     "mean in a closure": Row(
         book=lambda _, b: {"loss": updated(CLOSED["mean"], b.loss)},
         prepare=closed_over,
@@ -229,14 +227,14 @@ ROWS = {
     ),
     "all metrics of the compiled loss": Row(book=guide, is_compiled=True),
     "losses of layers": Row(
-        book=lambda _, b: {"loss": b.loss}, extra=lambda keras: (keras.layers.ActivityRegularization(l2=0.1),)
+        book=lambda _, b: {"loss": b.loss}, layers=lambda keras: (keras.layers.ActivityRegularization(l2=0.1),)
     ),
     "sum over the samples": Row(
         book=lambda m, b: {"loss": updated(m.tracker, b.loss * float(SIZE))},
         prepare=trackers(tracker="sum"),
         of_samples=True,
     ),
-    "state that trains along": Row(book=lambda _, b: {"loss": b.loss}, extra=slow),
+    "state that trains along": Row(book=lambda _, b: {"loss": b.loss}, layers=slow),
     "variables for other ends": Row(book=counted_beside, prepare=held("average", "weight")),
     "average in a variable": Row(book=smoothed, prepare=held("average"), refused=EVERYWHERE),
     "corrected average in variables": Row(
@@ -253,7 +251,9 @@ ROWS = {
 def scanned(model: Any, monitor: str = "loss", **options: Any) -> LRScan:
     recorder = LRScan(start_lr=1e-4, end_lr=2e-2, num_steps=STEPS, monitor=monitor, verbose=0)
     x, y = numbers()
-    model.fit(x, y, **{"batch_size": SIZE, "epochs": 2, "shuffle": False, "verbose": 0, **options}, callbacks=[recorder])
+    model.fit(
+        x, y, **{"batch_size": SIZE, "epochs": 2, "shuffle": False, "verbose": 0, **options}, callbacks=[recorder]
+    )
     return recorder
 
 
@@ -279,7 +279,7 @@ def _plain(keras: Any) -> Callable[[LRScan], list[float]]:
 
 def made(keras: Any, row: Row) -> Any:
     options = {**({"loss": loss_function(keras)} if row.is_compiled else {}), **row.options}
-    return custom(keras, row.book, lambda model: row.prepare(keras, model), extra=row.extra(keras), **options)
+    return custom(keras, row.book, lambda model: row.prepare(keras, model), extra=row.layers(keras), **options)
 
 
 @pytest.mark.filterwarnings("ignore:Some donated buffers were not usable")
@@ -295,7 +295,7 @@ def test_a_train_step_is_recorded_exactly_or_refused(keras: Any, row: Row, plain
         return
     recorder = scanned(model, row.monitor)
     assert same_bits(before, state(model))
-    extra = row.extra(keras)
+    extra = row.layers(keras)
     expected = np.array(by_hand(recorder, standard(keras, extra=extra)) if extra else plain(recorder))
     expected = expected * SIZE if row.of_samples else expected
     assert len(recorder.curve) == STEPS

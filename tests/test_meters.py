@@ -16,7 +16,7 @@ SINGLE = np.float32
 class Mean:
     """Keras's, as far as a meter looks at it."""
 
-    def __init__(self, total: Any, count: Any) -> None:
+    def __init__(self, total: object, count: object) -> None:
         self.name, self.total, self.count = "loss", total, count
 
     def result(self) -> None:

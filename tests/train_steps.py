@@ -30,12 +30,13 @@ class Batch(NamedTuple):
     predicted: Any
 
 
-
 def numbers(num_samples: int = 96) -> tuple[Any, Any]:
     """A regression whose batches differ a lot."""
     random = np.random.default_rng(3)
     x = (random.normal(size=(num_samples, 4)) * np.linspace(0.3, 2.0, num_samples)[:, None]).astype("float32")
-    return x, (x @ np.array([[1.0], [-2.0], [0.5], [1.5]]) + 0.2 * random.normal(size=(num_samples, 1))).astype("float32")
+    return x, (x @ np.array([[1.0], [-2.0], [0.5], [1.5]]) + 0.2 * random.normal(size=(num_samples, 1))).astype(
+        "float32"
+    )
 
 
 def stack(keras: Any, *extra: Any) -> Any:
@@ -109,7 +110,8 @@ def _tensorflow_step(keras: Any, book: Book) -> Any:
         with tf.GradientTape() as tape:
             predicted = self(x, training=True)
             found = losses(keras, y, predicted, self.losses)
-        gradients = self.weighed(tape.gradient(found[0], self.trainable_variables))
+            share = found[0] / tf.distribute.get_strategy().num_replicas_in_sync
+        gradients = self.weighed(tape.gradient(share, self.trainable_variables))
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
         return book(self, Batch(*found, tf.shape(x)[0], x, y, predicted))
 
