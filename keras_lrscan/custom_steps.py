@@ -1,4 +1,4 @@
-"""Meters for a `train_step` of the user's own, which may log anything: each batch begins with all metrics empty.
+"""Meters for a `train_step` of the user's own, and for metrics: each batch begins with all metrics empty.
 
 Then a raw loss, a mean under any name and a sum of means all log the loss of one batch alone. That a value does so is
 not taken on trust: `logged_loss` shows it before the first batch counts.
@@ -43,8 +43,9 @@ def has_standard_step(host: Host) -> bool:
 
 
 def make_meter(host: Host, rates: Sequence[RateVariable], monitor: str, *, keeps_mean: bool = True) -> Meter:
-    """Returns the meter for `host`."""
-    kinds = (VariableMeter, StateMeter) if has_standard_step(host) else (CustomVariableMeter, CustomStateMeter)
+    """Returns the meter for `host`: that for Keras's own losses where they are monitored, or one for anything else."""
+    is_own = has_standard_step(host) and (monitor == "loss" or monitor.endswith("_loss"))
+    kinds = (VariableMeter, StateMeter) if is_own else (CustomVariableMeter, CustomStateMeter)
     return kinds[host.backend == "jax"](host, rates, monitor, keeps_mean=keeps_mean)
 
 

@@ -122,8 +122,9 @@ class Meter:
     def _missing_mean(self) -> ScanError:
         """Returns the error for a key of Keras's own `train_step` that no mean stands behind."""
         msg = (
-            "Expected `monitor` to be the key of a loss, or of another metric that Keras computes as a mean. "
-            f"Received: monitor={self.monitor!r}, which cannot be told for one batch alone. Pass `monitor='loss'`."
+            "Expected `monitor` to be the key of a loss that Keras averages over the batches of an epoch. "
+            f"Received: monitor={self.monitor!r}, behind which there is no such mean. Pass `monitor='loss'`, or give "
+            "the metric a name that does not end with `_loss`."
         )
         return ScanError(msg)
 
