@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["prove_logged_loss"]
 
-PUSHES = (0.03, 0.3, 3.0)
+PUSHES = (0.03, 0.3, 3.0, 30.0)
 """How far weights are moved for the training in between; as far as it takes for the value to answer."""
 SMALLEST_ANSWER = 1e-3
 """Relative change of the value that counts as an answer."""

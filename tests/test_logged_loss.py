@@ -67,8 +67,9 @@ def test_a_fading_average_is_not(loss: float, decay: float, start: float | None)
 
     def log(value: float) -> float:
         before = kept[0]
-        kept[0] = value if before is None else decay * before + (1.0 - decay) * value
-        return kept[0]
+        after = value if before is None else decay * before + (1.0 - decay) * value
+        kept[0] = after
+        return after
 
     assert not proves(loss, log)
 

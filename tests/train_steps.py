@@ -113,7 +113,7 @@ def _tensorflow_step(keras: Any, book: Book) -> Any:
             share = found[0] / tf.distribute.get_strategy().num_replicas_in_sync
         gradients = self.weighed(tape.gradient(share, self.trainable_variables))
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
-        return book(self, Batch(*found, tf.shape(x)[0], x, y, predicted))
+        return book(self, Batch(found[0], found[1], found[2], tf.shape(x)[0], x, y, predicted))
 
     return train_step
 
@@ -130,7 +130,8 @@ def _torch_step(keras: Any, book: Book) -> Any:
         with torch.no_grad():
             gradients = self.weighed([v.value.grad for v in self.trainable_variables])
             self.optimizer.apply(gradients, self.trainable_variables)
-        return book(self, Batch(*(loss.detach() for loss in found), x.shape[0], x, y, predicted.detach()))
+        loss, main, other = (part.detach() for part in found)
+        return book(self, Batch(loss, main, other, x.shape[0], x, y, predicted.detach()))
 
     return train_step
 
@@ -151,7 +152,7 @@ def _jax_step(keras: Any, book: Book) -> Any:
         ours = [*self.non_trainable_variables, *self.metrics_variables]
         with keras.StatelessScope(state_mapping=list(zip(ours, [*other, *metrics], strict=True))) as scope:
             gradients = self.weighed(gradients)
-            logs = book(self, Batch(*found, x.shape[0], x, y, predicted))
+            logs = book(self, Batch(found[0], found[1], found[2], x.shape[0], x, y, predicted))
         values = [scope.get_current_value(variable) for variable in ours]
         trainable, optimizer = self.optimizer.stateless_apply(optimizer, gradients, trainable)
         return logs, (trainable, values[: len(other)], optimizer, values[len(other) :])
