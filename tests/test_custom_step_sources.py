@@ -233,6 +233,40 @@ def test_gradients_that_are_gathered_by_hand(keras: Any) -> None:
     np.testing.assert_allclose(recorder.curve.loss, expected, rtol=1e-4)
 
 
+def test_metrics_that_keras_does_not_know_of_and_numbers_in_python_are_as_they_were(keras: Any) -> None:
+    def prepare(model: Any) -> None:
+        model.hidden, model.calls, model.shown = keras.metrics.Mean(), 0, keras.metrics.Mean(name="shown")
+        type(model).metrics = property(lambda self: [self.shown])
+
+    def counted(model: Any, batch: Batch) -> dict[str, Any]:
+        model.calls += 1
+        model.hidden.update_state(batch.loss)
+        return {"loss": model.hidden.result()}
+
+    recorder = recorder_for()
+    model = custom(keras, counted, prepare, run_eagerly=True)
+    model.hidden.update_state(5.0)
+    model.fit(*numbers(), batch_size=SIZE, epochs=2, shuffle=False, verbose=0, callbacks=[recorder])
+    check(keras, recorder)
+    assert float(model.hidden.result()) == 5.0
+    assert model.calls == STEPS
+
+
+@ONLY_TENSORFLOW
+def test_a_mean_in_a_closure_is_found_out_after_a_training_as_well(keras: Any) -> None:
+    closed = keras.metrics.Mean()
+
+    def book(_: Any, batch: Batch) -> dict[str, Any]:
+        closed.update_state(batch.loss)
+        return {"loss": closed.result()}
+
+    model = custom(keras, book)
+    data = {"batch_size": SIZE, "epochs": 2, "shuffle": False, "verbose": 0}
+    model.fit(*numbers(), **data)  # from here on the traced step tells of its variables
+    with pytest.raises(ScanError, match="also holds earlier batches"):
+        model.fit(*numbers(), **data, callbacks=[recorder_for()])
+
+
 @pytest.mark.parametrize(
     ("book", "message"),
     [
