@@ -6,9 +6,7 @@ No batch is taken away: what was looked at goes into the train function as it wo
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +15,7 @@ from keras_lrscan.arrays import array_of, even_rows, mapped, parts_of, thinned
 from keras_lrscan.chance import chance_of_labels
 from keras_lrscan.context import BATCHES_SEEN
 from keras_lrscan.data_facts import Given, array_facts
+from keras_lrscan.peeking import peek
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -110,36 +109,8 @@ class FirstBatches:
     def _peek(self, args: tuple[Any, ...]) -> tuple[Any | None, tuple[Any, ...]]:
         """Returns the next batch, or `None`, and arguments with that batch still in front."""
         *state, source = args
-        if isinstance(source, (list, tuple)):  # torch
-            return (source[0] if source else None), args
-        if not hasattr(source, "element_spec"):  # an iterator of Python
-            batch = next(source, None)
-            return (None, args) if batch is None else (batch, (*state, itertools.chain([batch], source)))
-        return self._peek_pipeline(source)
-
-    def _peek_pipeline(self, source: Any) -> tuple[Any | None, tuple[Any, ...]]:  # noqa: ANN401 - an iterator of TensorFlow
-        """Takes a batch out of a pipeline, and makes an iterator of the same kind that has it alone.
-
-        The iterator has the same element spec, so that nothing is traced anew.
-        """
-        tensorflow = sys.modules["tensorflow"]
-        specs = tensorflow.nest.flatten(source.element_spec)
-        if not isinstance(source, tensorflow.data.Iterator) or not all(map(_can_be_made_again, specs)):
-            return None, (source,)
-        try:
-            batch = source.get_next()
-        except tensorflow.errors.OutOfRangeError:
-            return None, (source,)
-        shapes = tensorflow.nest.map_structure(lambda spec: spec.shape[1:], source.element_spec)
-        size = tensorflow.nest.flatten(batch)[0].shape[0]
-        slices = tensorflow.data.Dataset.from_tensor_slices(batch)
-        again = slices.padded_batch(size, shapes, drop_remainder=specs[0].shape[0] is not None)
-        return batch, (iter(again),)
-
-
-def _can_be_made_again(spec: Any) -> bool:  # noqa: ANN401
-    shape = getattr(spec, "shape", None)
-    return type(spec).__name__ == "TensorSpec" and shape is not None and bool(shape.rank)
+        peeked = peek(source)
+        return (None, args) if peeked is None else (peeked.batch, (*state, peeked.source))
 
 
 def _kept(*parts: Any) -> tuple[Any, ...]:  # noqa: ANN401 - nested as the user nests them

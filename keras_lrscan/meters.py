@@ -1,8 +1,8 @@
 """Meters: set the rate before a batch and read that batch's own loss after it, around a host's train function.
 
-Keras logs the mean of the losses since the epoch began. A meter empties the sum behind that mean before every batch, so
-that the logs hold one batch only, and hands on the mean that Keras would have logged: history and progress bar stay
-right.
+Keras's own `train_step` logs the mean of the losses since the epoch began. A meter empties the sum behind that mean
+before every batch, so that the logs hold one batch only, and hands on the mean that Keras would have logged: history
+and progress bar stay right. `custom_steps` has the meters for other train steps.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from keras_lrscan.host import Host
     from keras_lrscan.optimizers import RateVariable
 
-__all__ = ["Meter", "Reading", "StateMeter", "VariableMeter", "make_meter"]
+__all__ = ["Meter", "Reading", "StateMeter", "VariableMeter", "like"]
 
 LARGEST_COUNT = 2.0**22
 """Samples after which the count starts again, well before float32 stops to count by ones."""
@@ -44,7 +44,7 @@ class Reading(NamedTuple):
 
 
 class Meter:
-    """Base of the two meters; holds the running mean of the epoch.
+    """Base of the meters; holds the running mean of the epoch.
 
     Args:
         host: The host.
@@ -53,6 +53,9 @@ class Meter:
         keeps_mean: Whether the host's metrics hold the mean of an epoch, which others go on to read. Otherwise every
             batch starts anew, whatever has happened to the metrics in between.
     """
+
+    needs_proof = False
+    """Whether it is still to be shown that what the step logs is the batch's own loss."""
 
     def __init__(self, host: Host, rates: Sequence[RateVariable], monitor: str, *, keeps_mean: bool = True) -> None:
         self.host = host
@@ -100,6 +103,14 @@ class Meter:
         """Returns the values of the trainable weights after the step that returned `result`, or now for `None`."""
         return [read_value(variable) for variable in self.host.model.trainable_variables]
 
+    def value(self, result: Any) -> float:  # noqa: ANN401
+        """Returns the number under the key `monitor` in what the train function returned.
+
+        Raises:
+            ScanError: If there is none.
+        """
+        return self._monitored(self.logs(result))
+
     def _forget_count(self) -> None:
         """Notes that the next batch is the first that the host counts."""
         self._count, self._restart = 0.0, not self._keeps_mean
@@ -108,7 +119,26 @@ class Meter:
         if self.monitor not in logs:
             msg = f"Expected `monitor` to be one of the logs {sorted(logs)}. Received: monitor={self.monitor!r}."
             raise ScanError(msg)
-        return _number(logs[self.monitor])
+        try:
+            return _number(logs[self.monitor])
+        except (TypeError, ValueError, RuntimeError) as error:  # each host has its own
+            value = logs[self.monitor]
+            shape = getattr(value, "shape", None)
+            kind = type(value).__name__ if shape is None else f"an array of shape {tuple(shape)}"
+            msg = (
+                f"Expected `monitor` to be the key of a single number in the logs. Received: monitor={self.monitor!r}, "
+                f"which is {kind}. Return the mean over the batch from `train_step`."
+            )
+            raise ScanError(msg) from error
+
+    def _missing_mean(self) -> ScanError:
+        """Returns the error for a key of Keras's own `train_step` that no mean stands behind."""
+        msg = (
+            "Expected `monitor` to be the key of a loss that Keras averages over the batches of an epoch. "
+            f"Received: monitor={self.monitor!r}, behind which there is no such mean. Pass `monitor='loss'`, or give "
+            "the metric a name that does not end with `_loss`."
+        )
+        return ScanError(msg)
 
     def _reading(self, mean: float, count: float | None) -> Reading:
         """Undoes the division by the `count` samples of the epoch; the sum behind `mean` is this batch's alone."""
@@ -121,6 +151,12 @@ class Meter:
         self._weight += weight
         self._restart = self._restart or count > LARGEST_COUNT
         return Reading(loss, self._sum / self._weight if self._keeps_mean else loss, weight)
+
+    def _alone(self, loss: float) -> Reading:
+        """Returns the reading of a host's value that is the loss of one batch already."""
+        self._sum += loss
+        self._weight += 1.0
+        return Reading(loss, self._sum / self._weight if self._keeps_mean else loss, None)
 
 
 class VariableMeter(Meter):
@@ -137,8 +173,7 @@ class VariableMeter(Meter):
 
     def before(self, args: tuple[Any, ...], rate: float, iterations: int) -> tuple[Any, ...]:
         """Writes the variables."""
-        for item, write in zip(self.rates, self._writers, strict=True):
-            write(item.value_for(rate, iterations))
+        self._set_rates(rate, iterations)
         for write in self._empty or ():
             write(0.0)
         if self._restart:
@@ -153,16 +188,18 @@ class VariableMeter(Meter):
             self._find_means()
         mean = self._monitored(result)
         if self._read_count is None:
-            return self._reading(mean, None)
+            raise self._missing_mean()
         if self._is_spread:
             mean = float(self._means[0].result())
         return self._reading(mean, self._read_count())
 
+    def _set_rates(self, rate: float, iterations: int) -> None:
+        for item, write in zip(self.rates, self._writers, strict=True):
+            write(item.value_for(rate, iterations))
+
     def _find_means(self) -> None:
         """Finds, after the first batch of a fresh epoch, the metrics that hold the running mean."""
-        self._means = [
-            metric for metric in _means(self.host.model, self.monitor) if float(read_value(metric.count)) > 0
-        ]
+        self._means = [metric for metric in _means(self.host, self.monitor) if float(read_value(metric.count)) > 0]
         self._empty = [self._writer(metric.total) for metric in self._means]
         self._read_count = self._reader(self._means[0].count) if self._means else None
 
@@ -198,7 +235,7 @@ class StateMeter(Meter):
         super().__init__(host, rates, monitor, keeps_mean=keeps_mean)
         variables = host.model.optimizer.variables
         self._rate_at = [_position(rate.variable, variables) for rate in rates]
-        means = _means(host.model, monitor)
+        means = _means(host, monitor)
         places = host.model.metrics_variables
         self._total_at = [_position(metric.total, places) for metric in means]
         self._count_at = [_position(metric.count, places) for metric in means]
@@ -207,14 +244,12 @@ class StateMeter(Meter):
     def before(self, args: tuple[Any, ...], rate: float, iterations: int) -> tuple[Any, ...]:
         """Returns the state with other values in it."""
         (trainable, other, optimizer, metrics), *rest = args
-        optimizer, metrics = list(optimizer), list(metrics)
-        for item, at in zip(self.rates, self._rate_at, strict=True):
-            optimizer[at] = _like(optimizer[at], item.value_for(rate, iterations))
+        optimizer, metrics = self._with_rates(optimizer, rate, iterations), list(metrics)
         for at in self._total_at:
-            metrics[at] = _like(metrics[at], 0.0)
+            metrics[at] = like(metrics[at], 0.0)
         if self._restart:
             for at in self._count_at:
-                metrics[at] = _like(metrics[at], 0.0)
+                metrics[at] = like(metrics[at], 0.0)
             self._forget_count()
         return ((trainable, other, optimizer, metrics), *rest)
 
@@ -224,7 +259,16 @@ class StateMeter(Meter):
         mean = self._monitored(logs)
         if self._used is None:
             self._used = next((at for at in self._count_at if _number(metrics[at]) > 0), -1)
-        return self._reading(mean, _number(metrics[self._used]) if self._used >= 0 else None)
+            if self._used < 0:
+                raise self._missing_mean()
+        return self._reading(mean, _number(metrics[self._used]))
+
+    def _with_rates(self, optimizer: Sequence[Any], rate: float, iterations: int) -> list[Any]:
+        """Returns the state of the optimizer with the rates in it."""
+        values = list(optimizer)
+        for item, at in zip(self.rates, self._rate_at, strict=True):
+            values[at] = like(values[at], item.value_for(rate, iterations))
+        return values
 
     def logs(self, result: Any) -> dict[str, Any]:  # noqa: ANN401
         """Returns the logs."""
@@ -248,15 +292,13 @@ class StateMeter(Meter):
         return (result[1], *args[1:])
 
 
-def make_meter(host: Host, rates: Sequence[RateVariable], monitor: str, *, keeps_mean: bool = True) -> Meter:
-    """Returns the meter for `host`."""
-    kind = StateMeter if host.backend == "jax" else VariableMeter
-    return kind(host, rates, monitor, keeps_mean=keeps_mean)
-
-
-def _means(model: Any, name: str) -> list[Any]:  # noqa: ANN401
-    """Metrics called `name` that keep a sum and a count; a custom `train_step` may have one beside Keras's own."""
-    return [m for m in model.metrics if m.name == name and hasattr(m, "total") and hasattr(m, "count")]
+def _means(host: Host, name: str) -> list[Any]:
+    """Metrics called `name` that are the mean of what they were given; those of `compile` lie in a container."""
+    metrics = host.model.metrics
+    parts = [part for metric in metrics for part in (metric, *getattr(metric, "metrics", ()))]
+    result = host.library.metrics.Mean.result  # not that of a root of a mean
+    named = [part for part in dict.fromkeys(parts) if part.name == name and hasattr(part, "count")]
+    return [metric for metric in named if getattr(type(metric), "result", None) is result]
 
 
 def _resource(variable: Any) -> Any:  # noqa: ANN401
@@ -274,7 +316,7 @@ def _position(variable: Any, variables: Sequence[Any]) -> int:  # noqa: ANN401
     return next(at for at, other in enumerate(variables) if other is variable)
 
 
-def _like(old: Any, value: float) -> Any:  # noqa: ANN401
+def like(old: Any, value: Any) -> Any:  # noqa: ANN401
     """Returns `value` with the type, and where it matters the placement, of the array `old`."""
     new = np.asarray(value, old.dtype)
     if not getattr(old, "committed", False):

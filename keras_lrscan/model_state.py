@@ -40,7 +40,8 @@ class ModelState:
 
     def __init__(self, host: Host, train_function: Any, *, place: Place) -> None:  # noqa: ANN401
         model = host.model
-        self._host = host
+        self.host = host
+        """The host and its model."""
         reached = self._reached = reachable_from(model)
         self.other_optimizers = {
             path: item for path, item in reached.optimizers.items() if item not in (host.optimizer, model.optimizer)
@@ -55,6 +56,8 @@ class ModelState:
             listed += host.other_variables(train_function, listed)
         self.snapshot = Snapshot({self._key(item): item for item in reversed(listed)}.values(), place=place)
         self._builds = [_Build(item) for item in _each_once(optimizers) if not is_built(item)]
+        self.owners = reached.owners
+        """Objects of the user's that the model reaches, by path."""
         self.restore_numbers = keep_numbers(reached.owners)
         """Puts the counters of Python back."""
 
@@ -64,7 +67,7 @@ class ModelState:
         if not self.other_optimizers:
             return ()
         others = ", ".join(f"{path} ({type(item).__name__})" for path, item in self.other_optimizers.items())
-        return (f"The scan set the rate of {type(self._host.optimizer).__name__}; others kept theirs: {others}.",)
+        return (f"The scan set the rate of {type(self.host.optimizer).__name__}; others kept theirs: {others}.",)
 
     def check_first_step(self) -> None:
         """Makes sure, after the first step, that everything it made can be put back.
@@ -72,7 +75,7 @@ class ModelState:
         Raises:
             ScanError: If the first step made a variable whose first value is not known.
         """
-        host = self._host
+        host = self.host
         if host.strategy is not None:
             return
         reached = reachable_from(host.model)
@@ -94,7 +97,7 @@ class ModelState:
 
     def _key(self, variable: Any) -> int:  # noqa: ANN401
         """Returns what tells variables apart; Keras's own and the one of TensorFlow inside of it are the same."""
-        if self._host.backend != "tensorflow" or callable(variable.value):
+        if self.host.backend != "tensorflow" or callable(variable.value):
             return id(variable)
         return id(variable.value)
 
@@ -103,8 +106,12 @@ class ModelState:
         for metric in self._reached.metrics.values():
             metric.reset_state()
         self.snapshot.restore()
+        self.renew()
+
+    def renew(self) -> None:
+        """Gives optimizers that were built meanwhile the state that they had just after that."""
         for build in self._builds:
-            build.renew(self._host)
+            build.renew(self.host)
 
     def close(self) -> None:
         """Forgets the values."""

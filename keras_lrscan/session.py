@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.context import ScanContext
 from keras_lrscan.curve import StopReason
+from keras_lrscan.custom_steps import make_meter
 from keras_lrscan.describe import data_notes, describe, describe_labels
 from keras_lrscan.errors import ScanError
 from keras_lrscan.first_batches import FirstBatches
 from keras_lrscan.interrupts import InterruptGuard
-from keras_lrscan.meters import make_meter
+from keras_lrscan.logged_loss import prove_logged_loss
 from keras_lrscan.model_state import ModelState
 from keras_lrscan.movement import movement_facts
 from keras_lrscan.optimizers import (
@@ -329,7 +330,10 @@ class Session:
 
     def _one_batch(self, grip: _Grip, recorder: Recorder, args: tuple[Any, ...]) -> tuple[Any, dict[str, Any]]:
         meter, rate = grip.meter, recorder.rate
-        result = grip.step(*meter.before(args, rate, grip.control.iterations + recorder.num_points))
+        plan = rate, grip.control.iterations + recorder.num_points
+        if meter.needs_proof:
+            args = prove_logged_loss(grip.state, grip.step, meter, args, place=self._place, plan=plan)
+        result = grip.step(*meter.before(args, *plan))
         self._batches_of_epoch += 1
         reading = meter.after(result)
         if reading.weight is not None and self.context.batch_size is None:
