@@ -1,9 +1,9 @@
 """Draws models, optimizers and states at random, and compares a training after a scan with the training without it.
 
 Every case trains twice from the same seeds: plainly, and with a scan before it. All variables of the model, of every
-optimizer it reaches, its counters in Python (where each step runs its code) and its history must then be the same to the
-last bit. A case that a scan refuses, or names beforehand in a note or warning, is counted as such; any other difference
-fails.
+optimizer it reaches, its counters in Python (where each step runs its code) and its history must then be the same to
+the last bit. A case that a scan refuses, or names beforehand in a note or warning, is counted as such; any other
+difference fails.
 
 Run with: KERAS_BACKEND=jax python benchmarks/restore_cases.py [NUMBER [SEED]]
 With TF_USE_LEGACY_KERAS=1, the cases are those of tf_keras.
