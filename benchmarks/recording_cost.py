@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from keras_lrscan.callback import LRScan
+from keras_lrscan.host import Host
 from keras_lrscan.optimizers import optimizer_variables
 from keras_lrscan.ramp import ExponentialRamp
 from keras_lrscan.recorder import Recorder
@@ -75,7 +76,7 @@ def transformer() -> tuple[Any, Any, Any]:
 def scan(model: Any, num_steps: int) -> Session:
     """Begins a scan, in the middle of a `fit`; its step is then the model's `train_function`."""
     session = Session(
-        model,
+        Host(model),
         ramp=ExponentialRamp(*RATES, num_steps),
         stop_on_divergence=True,
         place="memory",
