@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import copy
+import importlib.util
 import io
 import json
 import sys
@@ -232,7 +233,7 @@ def through_functions(rng: Draw, kind: str, path: Path) -> str:
         found.summary()
         describe_plot(found)
         found.search_range()
-    if rng.random() < SHARE_DRAWN and hasattr(found, "plot"):
+    if rng.random() < SHARE_DRAWN and hasattr(found, "plot") and importlib.util.find_spec("matplotlib"):
         from matplotlib.figure import Figure  # noqa: PLC0415 - seldom
 
         found.plot(ax=Figure().subplots())
