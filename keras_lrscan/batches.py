@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from keras_lrscan.chance import chance_of
 from keras_lrscan.describe import data_notes
 from keras_lrscan.errors import InvalidOptionError
-from keras_lrscan.siblings import Hooks, fit_frame
+from keras_lrscan.siblings import Hooks, autologging_paused, fit_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -85,7 +85,7 @@ class BatchSource:
             options.setdefault("shuffle", False)
         if options.get("validation_split"):
             options["validation_freq"] = options["epochs"] + 1
-        with keeper.in_charge(), warnings.catch_warnings():
+        with keeper.in_charge(), autologging_paused(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Your input ran out of data")  # how much there is, is known here
             self.host.model.fit(x, y, verbose=0, callbacks=[keeper], **options)
         return keeper.batches

@@ -185,7 +185,7 @@ class Bench:
         """
         found = []
         for x, y, weights in batches:
-            logs = self.model.test_on_batch(x, y, sample_weight=weights, return_dict=True)
+            logs = self.host.own("test_on_batch")(x, y, sample_weight=weights, return_dict=True)
             found.append({name: float(value) for name, value in logs.items()})
             if self._trials.interrupted:
                 raise StoppedError
@@ -193,7 +193,7 @@ class Bench:
 
     def predict(self, batch: Batch) -> Array:
         """Returns the first output for each sample of a batch, as the model is now. Shape `(n, ...)`."""
-        predicted = self.model.predict_on_batch(to_arrays(batch[0]))
+        predicted = self.host.own("predict_on_batch")(to_arrays(batch[0]))
         return np.asarray(next(leaves(predicted)), float)
 
     def guessing(self, batches: Sequence[Batch]) -> float | None:

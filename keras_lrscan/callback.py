@@ -13,7 +13,7 @@ from keras_lrscan.ramp import checked_ramp
 from keras_lrscan.recording import Recording
 from keras_lrscan.scope import watch_hooks
 from keras_lrscan.session import Session
-from keras_lrscan.siblings import Hooks, callback_list, rearrange
+from keras_lrscan.siblings import Hooks, autologging_paused, callback_list, rearrange
 from keras_lrscan.snapshot import checked_place
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ class LRScan(Recording):
     `docs/design/0004-as-if-no-scan-had-been.md` has what no callback can. Works in `fit` of Keras 3 and of tf_keras.
 
     While the scan lasts, validation data is not evaluated, and callbacks that would be harmed by a scan or would harm
-    it (`ModelCheckpoint`, `EarlyStopping`, schedulers, ...) sit out; `curve.context.notes` names them.
+    it (`ModelCheckpoint`, `EarlyStopping`, schedulers, those of MLflow, W&B and other trackers, ...) sit out. Callbacks
+    of your own run. `curve.context.notes` names both.
 
     Args:
         start_lr: Float. First learning rate.
@@ -306,7 +307,7 @@ def lr_scan(
     defaults = {"epochs": 1, "shuffle": False} if is_stream else {"epochs": num_steps}
     options = {"verbose": 0, **defaults, **fit_options}
     try:
-        with first_fit_to_come(model):
+        with autologging_paused(), first_fit_to_come(model):
             try:
                 model.fit(x, y, callbacks=callbacks, **options)
             finally:

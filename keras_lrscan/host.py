@@ -6,6 +6,7 @@ Nothing here imports a host before a model of that host is at hand; the model it
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import sys
 from typing import TYPE_CHECKING, Any
@@ -90,6 +91,14 @@ class Host:
             )
             raise ScanError(msg)
         return optimizer
+
+    def own(self, name: str) -> Callable[..., Any]:
+        """Returns a method of the host's own `Model` for this model, below what a subclass does to its arguments.
+
+        Batches that were taken out of `fit` have been through all that a subclass does to data, such as the
+        preprocessing of KerasHub's tasks; their own `train_on_batch` would do it again.
+        """
+        return functools.partial(getattr(self.library.Model, name), self.model)
 
     @property
     def framework(self) -> str:

@@ -1,11 +1,13 @@
 """The other callbacks of the same `fit`: which of them a scan sets aside, and how the scan gets the last word.
 
-A scan's losses and weights are thrown away, so callbacks that judge, keep or steer a training would be harmed by it or
-would harm it. They sit out this one `fit`, before any of their hooks has run.
+A scan's losses and weights are thrown away, so callbacks that judge, keep, steer or publish a training would be harmed
+by it or would harm it. They sit out this one `fit`, before any of their hooks has run. All others run.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import sys
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -13,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 from keras_lrscan.errors import ScanError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from types import FrameType
+    from typing import Self
 
-__all__ = ["SET_ASIDE", "Hooks", "callback_list", "fit_frame", "rearrange"]
+__all__ = ["SET_ASIDE", "TRACKERS", "Hooks", "autologging_paused", "callback_list", "fit_frame", "rearrange"]
 
 SET_ASIDE: Mapping[str, str] = MappingProxyType(
     {
@@ -31,6 +34,31 @@ SET_ASIDE: Mapping[str, str] = MappingProxyType(
     }
 )
 """Callbacks of Keras, and subclasses of them, that sit out a scan, with the reason."""
+
+LOGS = "it would log the scan as a training"
+KEEPS_RUN = f"{LOGS}; a run that autologging has opened before holds the arguments of `fit` and no result of the scan"
+
+TRACKERS: Mapping[str, str] = MappingProxyType(
+    {
+        "aim": LOGS,
+        "clearml": LOGS,
+        "codecarbon": "it would count the scan among the emissions of the training",
+        "comet_ml": KEEPS_RUN,
+        "dvclive": LOGS,
+        "mlflow": KEEPS_RUN,
+        "neptune": LOGS,
+        "neptune_tensorflow_keras": LOGS,
+        "optuna": "it would judge a trial by the losses of the scan",
+        "optuna_integration": "it would judge a trial by the losses of the scan",
+        "ray": "it would report the scan as a training",
+        "tensorboard": LOGS,
+        "transformers": "it would evaluate or publish weights that the scan has spoilt",
+        "wandb": LOGS,
+    }
+)
+"""Packages whose callbacks, and subclasses of them, sit out a scan, with the reason."""
+
+HOSTS = frozenset({"keras", "tf_keras"})
 
 FRAMES_TO_LIST = 3
 """Calls between a callback's `set_model` and the list that holds it, at most."""
@@ -48,10 +76,22 @@ vars(_skip)["_is_default"] = True  # Keras 3 looks for this mark to leave a hook
 class Hooks:
     """What Keras 3 and tf_keras ask of every callback, as a type that needs neither to be installed.
 
-    A hook that a subclass does not define does nothing, and says so in the way that each host looks for.
+    A hook that a subclass does not define does nothing, and says so in the way that each host looks for. Where a host
+    is loaded, an instance passes for one of its callbacks; `docs/design/0011-passing-for-a-callback.md` says how.
     """
 
     _supports_tf_logs = True
+
+    @property  # type: ignore[misc]  # nobody gives an instance another type
+    def __class__(self) -> type[Self]:
+        """The type as `isinstance` sees it: also a callback of each host that is loaded."""
+        own: Any = type(self)
+        passing: type[Self] = _passing(own, _host_callbacks())
+        return passing
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Makes copies of the true type."""
+        return _blank, (type(self),), self.__getstate__()
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any hook
         """Returns a hook that does nothing for every name that starts with `on_`."""
@@ -74,6 +114,27 @@ class Hooks:
 
     def _implements_predict_batch_hooks(self) -> bool:
         return False
+
+
+def _blank(cls: Any) -> Any:  # noqa: ANN401 - a class, and an instance of it
+    return object.__new__(cls)
+
+
+def _host_callbacks() -> tuple[type[Any], ...]:
+    """Returns the `Callback` of each host that is loaded; one that is loading at the moment has none yet."""
+    modules = [getattr(sys.modules.get(name), "callbacks", None) for name in sorted(HOSTS)]
+    found = [getattr(module, "Callback", None) for module in modules]
+    return tuple(dict.fromkeys(item for item in found if isinstance(item, type)))
+
+
+@functools.cache
+def _passing(cls: Any, callbacks: tuple[type[Any], ...]) -> Any:  # noqa: ANN401 - classes
+    """Returns a class for `isinstance` to look at, which is of `cls` and of `callbacks`; calling it makes a `cls`."""
+    if not callbacks:
+        return cls
+    make = lambda _, *args, **options: cls(*args, **options)  # noqa: E731
+    names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
+    return type(cls.__name__, (cls, *callbacks), {**names, "__new__": make})
 
 
 def callback_list(callback: object) -> Any | None:  # noqa: ANN401
@@ -110,7 +171,7 @@ def rearrange(owner: Any, scan: Hooks, closer: Hooks) -> list[str]:  # noqa: ANN
         closer: Gets the last word when training ends.
 
     Returns:
-        A sentence for each callback that was set aside.
+        A sentence for each callback that was set aside, and for each of the user's own that was not.
 
     Raises:
         ScanError: If there is a second scan in the list.
@@ -122,9 +183,42 @@ def rearrange(owner: Any, scan: Hooks, closer: Hooks) -> list[str]:  # noqa: ANN
     reasons = [(member, _reason(member)) for member in others]
     staying = [member for member, reason in reasons if reason is None]
     owner.callbacks = [scan, *staying, closer]  # a new list: a loop over the old one, going on now, is not disturbed
-    return [f"{type(member).__name__} sat out the scan: {reason}." for member, reason in reasons if reason is not None]
+    notes = [
+        f"{type(member).__name__} {RAN_ALONG if reason is None else f'sat out the scan: {reason}'}."
+        for member, reason in reasons
+        if reason is not None or _is_of_user(member)
+    ]
+    return list(dict.fromkeys(notes))
+
+
+RAN_ALONG = "ran along: it is not known here, and was told of the losses of the scan"
+"""Said of a callback of the user."""
 
 
 def _reason(member: object) -> str | None:
-    names = (cls.__name__ for cls in type(member).__mro__ if cls.__module__.partition(".")[0] in {"keras", "tf_keras"})
-    return next((SET_ASIDE[name] for name in names if name in SET_ASIDE), None)
+    """Returns why a callback sits out, or `None`."""
+    for cls in type(member).__mro__:
+        package = cls.__module__.partition(".")[0]
+        reason = SET_ASIDE.get(cls.__name__) if package in HOSTS else TRACKERS.get(package)
+        if reason is not None:
+            return reason
+    return None
+
+
+def _is_of_user(member: object) -> bool:
+    """Whether a callback does what a user wrote."""
+    cls = type(member)
+    package = cls.__module__.partition(".")[0]
+    return package not in {*HOSTS, "keras_lrscan"} or cls.__name__ == "LambdaCallback"
+
+
+@contextlib.contextmanager
+def autologging_paused() -> Iterator[None]:
+    """Keeps MLflow's autologging, where it is loaded, out of a `fit` that the package itself calls.
+
+    Autologging opens a run before `fit` begins, so no callback could keep it from that.
+    """
+    utilities = sys.modules.get("mlflow.utils.autologging_utils")
+    pause = getattr(utilities, "disable_autologging", contextlib.nullcontext)
+    with pause():
+        yield

@@ -293,11 +293,11 @@ class Trials:
         self, recorder: Recorder, batches: Iterable[tuple[Any, ...]], after_step: Callable[[], object] | None
     ) -> bool:
         """Goes through the batches; returns whether that came to its end."""
-        session, model = self._held, self.host.model
+        session, train_on_batch = self._held, self.host.own("train_on_batch")
         for x, y, weights in batches:
             if session.is_over:
                 break
-            model.train_on_batch(x, y, sample_weight=weights)
+            train_on_batch(x, y, sample_weight=weights)
             if after_step is not None:
                 after_step()
             self._show(recorder)

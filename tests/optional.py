@@ -1,4 +1,4 @@
-"""Modules that an extra brings."""
+"""Modules that an extra, or one of the tox environments, brings."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 
-def module(name: str) -> Any:  # noqa: ANN401 - modules without types
+def module(name: str, *, environment: str = "py") -> Any:  # noqa: ANN401 - modules without types
     """The module of that name.
 
     Where it is not installed the test is skipped, but not in the tox environment that installs it.
     """
-    if os.environ.get("TOX_ENV_NAME") == "py":
+    if os.environ.get("TOX_ENV_NAME") == environment:
         return importlib.import_module(name)
     return pytest.importorskip(name, exc_type=ImportError)

@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+import sys
+import types
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from keras_lrscan.callback import LRScan
 from keras_lrscan.errors import ScanError
+from keras_lrscan.siblings import TRACKERS, autologging_paused
 from tests.hosts import IS_TF_KERAS, compiled, digits, same_bits, weights
 
 if TYPE_CHECKING:
@@ -93,3 +96,39 @@ def test_a_scan_need_not_be_in_a_list(keras: Any) -> None:
     recorder = LRScan(num_steps=14, verbose=0)
     compiled(keras).fit(*digits(), epochs=2, verbose=0, callbacks=recorder)
     assert len(recorder.curve) == 14
+
+
+def test_callbacks_of_the_user_run_and_are_named(keras: Any) -> None:
+    class Spy(keras.callbacks.Callback):  # type: ignore[misc]
+        pass
+
+    recorder, quiet = LRScan(num_steps=14, verbose=0), keras.callbacks.TerminateOnNaN()
+    others = [Spy(), Spy(), keras.callbacks.LambdaCallback(), quiet]
+    compiled(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[recorder, *others])
+    told = "ran along: it is not known here, and was told of the losses of the scan."
+    assert recorder.curve.context.notes == (f"Spy {told}", f"LambdaCallback {told}")
+
+
+def of_package(keras: Any, package: str) -> Any:
+    """A callback of the user that is derived from one of a tracker."""
+
+    def unwanted(*_: Any, **__: Any) -> None:
+        msg = f"{package} was told of the scan"
+        raise AssertionError(msg)
+
+    base = type("Tracker", (keras.callbacks.Callback,), {"__module__": f"{package}.keras", "on_train_begin": unwanted})
+    return type("Own", (base,), {"on_epoch_end": unwanted, "on_train_batch_end": unwanted})()
+
+
+def test_callbacks_of_trackers_sit_out_also_where_the_user_has_derived_from_them(keras: Any) -> None:
+    others = [of_package(keras, package) for package in TRACKERS]
+    recorder = LRScan(num_steps=14, verbose=0)
+    compiled(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[recorder, *others])
+    reasons = dict.fromkeys(TRACKERS.values())
+    assert recorder.curve.context.notes == tuple(f"Own sat out the scan: {reason}." for reason in reasons)
+
+
+def test_without_the_way_to_pause_autologging_nothing_is_paused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mlflow.utils.autologging_utils", types.ModuleType("old"))
+    with autologging_paused():
+        pass
