@@ -13,7 +13,7 @@ TENSORFLOW_CPU = [
     'tensorflow>=2.18; sys_platform != "linux" or platform_machine != "x86_64"',
 ]
 # textstat from 0.7.9 on downloads a dictionary at run time.
-TEST = ["hypothesis>=6.120", "pytest>=8", "textstat==0.7.8"]
+TEST = ["hypothesis>=6.120", "pytest>=8.2", "textstat==0.7.8"]
 
 setup(
     name="keras_lrscan",

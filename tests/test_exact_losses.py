@@ -38,6 +38,7 @@ def check(model: Any, again: Any, batches: Any, *data: Any, **options: Any) -> N
     np.testing.assert_allclose(recorder.curve.loss, expected, rtol=1e-4)
 
 
+@pytest.mark.minors
 def test_over_epoch_boundaries_and_an_uneven_last_batch(keras: Any) -> None:
     x, y = digits(200)
     check(compiled(keras), compiled(keras), batches_of(x, y, size=32, epochs=3), x, y)
@@ -71,6 +72,7 @@ def regularized(keras: Any) -> Any:
     )
 
 
+@pytest.mark.minors
 def test_with_regularization_which_is_recorded_apart(keras: Any) -> None:
     x, y = digits(200)
     model = regularized(keras)
@@ -98,6 +100,7 @@ def two_headed(keras: Any) -> Any:
     )
 
 
+@pytest.mark.minors
 def test_with_several_outputs_and_loss_weights(keras: Any) -> None:
     x, y = digits(200)
     recorder, _ = scan(two_headed(keras), x, {"a": y, "b": x[:, :1]})

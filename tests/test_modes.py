@@ -50,6 +50,7 @@ MODES: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.minors
 @pytest.mark.parametrize("mode", MODES)
 def test_losses_are_exact_and_training_goes_on_as_without_a_scan(keras: Any, mode: str) -> None:
     options = MODES[mode]

@@ -76,7 +76,13 @@ def train(keras: Any, model: Any, *, seed: int | None = None) -> dict[str, list[
     return dict(model.fit(x, y, batch_size=32, epochs=2, verbose=0).history)
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+IN_MINORS = {"adam", "schedule", "several"}
+"""Optimizers that are tried under older versions of Keras too."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.minors if name in IN_MINORS else ()) for name in OPTIMIZERS]
+)
 def test_training_after_a_scan_equals_training_without_one(keras: Any, name: str) -> None:
     """Every other optimizer has made updates already."""
     used = list(OPTIMIZERS).index(name) % 2 == 1
@@ -93,6 +99,7 @@ def test_training_after_a_scan_equals_training_without_one(keras: Any, name: str
     assert ends[0][1] == ends[1][1]
 
 
+@pytest.mark.minors
 @pytest.mark.parametrize("place", ["memory", "disk"])
 @pytest.mark.parametrize("given_input", [True, False], ids=["built", "unbuilt"])
 def test_training_is_the_same_for_either_snapshot_and_models_not_yet_built(
@@ -141,6 +148,7 @@ def noisy(keras: Any) -> Any:
     return keras.Sequential([given, Noise(), keras.layers.Dropout(0.2), keras.layers.Dense(10, "softmax")])
 
 
+@pytest.mark.minors
 @pytest.mark.parametrize("eager", [False, True], ids=["graph", "eager"])
 def test_every_random_generator_comes_back(keras: Any, eager: bool) -> None:
     """In eager mode, tf_keras's Nadam counts in Python; the kernels that tf_keras draws from are out of reach there."""
