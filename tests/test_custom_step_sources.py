@@ -227,7 +227,7 @@ def test_gradients_that_are_gathered_by_hand(keras: Any) -> None:
     rates = rates_of(recorder)
     for at in range(0, STEPS, 2):
         pair = all_batches[at : at + 2]
-        expected += [float(again.test_on_batch(*batch)) for batch in pair]
+        expected += [float(again.evaluate(*batch, batch_size=SIZE, verbose=0)) for batch in pair]
         again.optimizer.learning_rate = rates[at + 1]
         again.train_on_batch(*(np.concatenate(parts) for parts in zip(*pair, strict=True)))
     np.testing.assert_allclose(recorder.curve.loss, expected, rtol=1e-4)
@@ -311,8 +311,7 @@ def test_the_loss_of_one_output_and_metrics_are_recorded_exactly(keras: Any) -> 
         )
     again = two_headed(keras)
     for batch, rate in zip(fed, rates_of(recorders["cls_loss"]), strict=False):
-        again.reset_metrics()
-        expected.append(again.test_on_batch(*batch, return_dict=True))
+        expected.append(again.evaluate(*batch, batch_size=SIZE, verbose=0, return_dict=True))
         again.optimizer.learning_rate = rate
         again.train_on_batch(*batch)
     for monitor, recorder in recorders.items():
