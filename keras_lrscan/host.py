@@ -164,7 +164,7 @@ class Host:
         There, the slots begin with what their initializers say, and not with what `build` assigns to them after that.
         """
         if self.backend == "tensorflow" and not self.runs_python:
-            sys.modules["tensorflow"].function(lambda: build_optimizer(optimizer, variables))()
+            sys.modules["tensorflow"].function(lambda: build_optimizer(optimizer, variables)).get_concrete_function()
         else:
             build_optimizer(optimizer, variables)
 
