@@ -14,7 +14,7 @@ from keras_lrscan.callback import LRScan
 from keras_lrscan.curve import StopReason
 from tests.hosts import BACKEND, IS_TF_KERAS, array_of, batches_of, classifier, compiled, digits, replayed_losses
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.optimized]
 
 STEPS = 21
 

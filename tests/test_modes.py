@@ -23,7 +23,7 @@ from tests.hosts import (
     weights,
 )
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.optimized]
 
 STEPS = 20
 

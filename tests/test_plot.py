@@ -37,6 +37,16 @@ def read(shape: str) -> Analysis:
     return analyze(synthetic_curve(shape))
 
 
+@cache
+def read_pair(code: str) -> Analysis:
+    return analyze(PAIRS[code][0])
+
+
+@cache
+def read_record(name: str) -> Analysis:
+    return analyze(LRCurve.from_json(RECORDED / f"{name}.json"))
+
+
 def axes() -> Axes:
     ax: Axes = figure.Figure().subplots()
     return ax
@@ -74,7 +84,7 @@ def test_the_level_of_guessing_is_drawn_where_it_is_known() -> None:
 
 
 def test_lines_take_their_style_from_the_caller() -> None:
-    ax = plot_curve(analyze(synthetic_curve("flat")), ax=axes(), line_kw={"color": "red"}, raw_kw={"lw": 3})
+    ax = plot_curve(read("flat"), ax=axes(), line_kw={"color": "red"}, raw_kw={"lw": 3})
     assert ax.lines[0].get_linewidth() == 3
     assert ax.lines[1].get_color() == "red"
 
@@ -95,7 +105,7 @@ def test_any_curve_can_be_drawn_and_described(curve: LRCurve) -> None:
 
 
 def test_each_shape_has_its_own_title() -> None:
-    titles = {plot_curve(analyze(PAIRS[code][0]), ax=axes()).get_title(loc="left") for code in PAIRS if code < "LRS2"}
+    titles = {plot_curve(read_pair(code), ax=axes()).get_title(loc="left") for code in PAIRS if code < "LRS2"}
     assert len(titles) == 12
 
 
@@ -117,9 +127,9 @@ ONE_OF_EACH_SHAPE = (
 WIDTHS = pytest.mark.parametrize("size", [FIGURE_SIZE, (3.75, 5.0)], ids=["desktop", "phone"])
 
 
-def drawn(curve: LRCurve, size: tuple[float, float], *, compare: bool = False) -> Axes:
+def drawn(analysis: Analysis, size: tuple[float, float], *, compare: bool = False) -> Axes:
     ax: Axes = figure.Figure(figsize=size, layout="constrained").subplots()
-    plot_curve(analyze(curve), ax=ax, compare=compare)
+    plot_curve(analysis, ax=ax, compare=compare)
     ax.figure.canvas.figure.draw_without_rendering()
     return ax
 
@@ -150,7 +160,7 @@ def overlapping(ax: Axes) -> list[tuple[str, str]]:
 @WIDTHS
 @pytest.mark.parametrize("code", [code for code in PAIRS if code < "LRS2"])
 def test_no_text_covers_another_or_leaves_the_figure(code: str, size: tuple[float, float]) -> None:
-    ax = drawn(PAIRS[code][0], size)
+    ax = drawn(read_pair(code), size)
     assert overlapping(ax) == []
     whole = ax.figure.bbox
     for name, box in boxes(ax).items():
@@ -160,11 +170,11 @@ def test_no_text_covers_another_or_leaves_the_figure(code: str, size: tuple[floa
 
 @pytest.mark.parametrize("name", ONE_OF_EACH_SHAPE)
 def test_no_text_covers_another_on_recorded_scans(name: str) -> None:
-    assert overlapping(drawn(LRCurve.from_json(RECORDED / f"{name}.json"), FIGURE_SIZE, compare=True)) == []
+    assert overlapping(drawn(read_record(name), FIGURE_SIZE, compare=True)) == []
 
 
 def test_the_test_for_overlaps_can_fail() -> None:
-    ax = drawn(synthetic_curve("u-shaped"), FIGURE_SIZE)
+    ax = drawn(read("u-shaped"), FIGURE_SIZE)
     ax.annotate("in the way", ax.texts[-1].xy, textcoords="offset points", xytext=ax.texts[-1].xyann)  # type: ignore[attr-defined]
     assert overlapping(ax)
 
@@ -191,7 +201,7 @@ def test_stretches_are_named_and_adjoin(shape: str, names: list[str]) -> None:
 
 @pytest.mark.parametrize("code", ["LRS103", "LRS111", "LRS112"])
 def test_no_stretch_is_named_on_a_curve_that_cannot_be_read(code: str) -> None:
-    assert regions(analyze(PAIRS[code][0])) == ()
+    assert regions(read_pair(code)) == ()
 
 
 def test_kinds_of_stretches_can_be_told_apart_without_colour() -> None:
@@ -220,8 +230,7 @@ def test_an_unknown_rule_is_an_error_that_lists_the_known_ones() -> None:
 
 
 def test_a_rule_that_points_outside_the_scan_says_to_which_side() -> None:
-    recorded = LRCurve.from_json(RECORDED / "breaking-start.json")
-    named = texts(plot_curve(analyze(recorded), ax=axes(), compare=["elbow/10"]))
+    named = texts(plot_curve(read_record("breaking-start"), ax=axes(), compare=["elbow/10"]))
     assert "\N{LEFTWARDS ARROW} " in named
 
 

@@ -16,6 +16,7 @@ from tests.hosts import BACKEND, IS_TF_KERAS, array_of, classifier, compiled, di
 
 pytestmark = [
     pytest.mark.keras,
+    pytest.mark.optimized,
     # Keras's own code for torch, in schedules and Nadam, is behind NumPy's
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),
 ]
