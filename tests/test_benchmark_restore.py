@@ -1,0 +1,51 @@
+"""The benchmark of restoring: a few of its drawn cases, of which none may differ."""
+
+# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.hosts import BACKEND
+
+pytestmark = [
+    pytest.mark.keras,
+    pytest.mark.optimized,
+    # Keras's own code, in schedules and Nadam, is behind NumPy's
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),
+]
+
+SCRIPT = Path(__file__).parents[1] / "benchmarks" / "restore_cases.py"
+
+
+@pytest.fixture(scope="module", name="cases")
+def _cases() -> Any:
+    specification = importlib.util.spec_from_file_location(SCRIPT.stem, SCRIPT)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[SCRIPT.stem] = module
+    specification.loader.exec_module(module)
+    yield module
+    del sys.modules[SCRIPT.stem]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_drawn_case_is_the_same_or_refused(keras: Any, cases: Any, seed: int) -> None:
+    case = cases.draw(keras, np.random.default_rng(seed), BACKEND)
+    result = cases.outcome(keras, case)
+    assert result.partition(" ")[0] in {"same", "refused", "named", "host"}, case
+
+
+def test_a_scan_that_is_not_put_back_would_be_seen(keras: Any, cases: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = cases.Case(
+        model="dense", optimizer="SGD", used=True, eager=False, place="memory", steps_per_execution=1, seed=1
+    )
+    monkeypatch.setattr("keras_lrscan.model_state.ModelState.restore", lambda _: None)
+    assert cases.outcome(keras, case) == "DIFFERENT"
