@@ -137,12 +137,15 @@ def geometric_mean(reading: Reading) -> float | None:
 
 
 def momentum_lag(reading: Reading) -> float:
-    """Returns the factor by which momentum moves a curve to the right: what the ramp climbs in `MOMENTUM_STEPS`."""
+    """Returns the factor by which momentum moves a curve to the right: what the ramp climbs in `MOMENTUM_STEPS`.
+
+    A record of fewer points moves by its own width at most.
+    """
     context, density = reading.curve.context, reading.features.points_per_decade
     share = MOMENTUM.get(context.optimizer or "", 1.0)
     if share < 1.0 and context.momentum is not None:
         share = float(context.momentum > 0)
-    return 10.0 ** (share * MOMENTUM_STEPS / density) if density else 1.0
+    return 10.0 ** min(share * MOMENTUM_STEPS / density, reading.features.decades) if density else 1.0
 
 
 def open_valley(reading: Reading) -> float | None:

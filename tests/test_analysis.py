@@ -111,6 +111,16 @@ def test_rates_at_the_ends_of_what_is_accepted_are_read(low: float) -> None:
     assert Analysis.from_dict(json.loads(json.dumps(analysis.to_dict(), allow_nan=False))).explain()
 
 
+@pytest.mark.parametrize("rates", [[1e-100, 1e90, 1e100], [2e-89, 3e-79, 3e-69, 3e62, 3e82], [1e-8, 1.0, 10.0]])
+def test_few_points_over_many_decades_are_read_saved_and_loaded(tmp_path: Path, rates: list[float]) -> None:
+    analysis = analyze(LRCurve(lr=rates, loss=[1.0] * (len(rates) - 1) + [np.nan]), num_copies=1)
+    wall = analysis.suggest(method="wall").lr
+    assert wall is not None
+    assert wall > 0.01 * rates[0] * (rates[0] / rates[-2])
+    analysis.save(tmp_path / "scan.json")
+    assert load(tmp_path / "scan.json").to_dict() == analysis.to_dict()
+
+
 def test_a_reading_does_not_depend_on_chance() -> None:
     curve = synthetic_curve("u-shaped", noise=0.1)
     assert analyze(curve).to_dict() == analyze(curve).to_dict()
