@@ -205,7 +205,9 @@ class Session:
         """
         if values is None and self._random is not None:
             self._random.restore()
-        (self._held().state if values is None else values).restore()
+        grip = self._held()
+        (grip.state if values is None else values).restore()
+        grip.watch.restart(expects_finite=stop_on_divergence)
         self.host.model.reset_metrics()
         self.context = dataclasses.replace(self.context, num_steps=ramp.num_steps)
         self.recorder = self._recorder_for(ramp, stop_on_divergence=stop_on_divergence)

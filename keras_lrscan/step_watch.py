@@ -37,10 +37,10 @@ class StepWatch:
     def __init__(self, host: Host, state: ModelState, meter: Meter, num_steps: int) -> None:
         self._host, self._state, self._meter = host, state, meter
         self._every = max(1, num_steps // CHECKS_PER_SCAN)
-        self._steps = 0
-        self._last_finite = 0
+        self._steps_in_all = 0
+        self._steps = self._last_finite = 0
         self._counts = {path: batches_seen(item) for path, item in self._optimizers.items()}
-        self._expects_finite = not self._broken_weights(None)
+        self._began_finite = self._expects_finite = not self._broken_weights(None)
         self.broken: tuple[str, ...] = ()
         """Names of weights that became NaN or infinite."""
 
@@ -49,16 +49,27 @@ class StepWatch:
         """Losses, from the first on, of weights that were seen to be finite."""
         return self._last_finite + 1
 
+    def restart(self, *, expects_finite: bool) -> None:
+        """Begins with another scan of the same model.
+
+        Args:
+            expects_finite: Whether weights that are not finite end it.
+        """
+        self._steps = self._last_finite = 0
+        self._expects_finite = self._began_finite and expects_finite
+        self.broken = ()
+
     def after(self, result: Any) -> None:  # noqa: ANN401 - what the host's train function returned
         """Looks, after one step.
 
         Raises:
             ScanError: If the step made variables that cannot be put back, or if another optimizer trains the model.
         """
+        self._steps_in_all += 1
         self._steps += 1
-        if self._steps == 1:
+        if self._steps_in_all == 1:
             self._state.check_first_step()
-        if self._steps == STEPS_TO_JUDGE:
+        if self._steps_in_all == STEPS_TO_JUDGE:
             self._check_optimizer(result)
         if self._expects_finite and self._steps % self._every == 0:
             self.broken = self._broken_weights(result)

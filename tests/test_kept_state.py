@@ -15,6 +15,7 @@ from keras_lrscan.errors import ScanError
 from keras_lrscan.host import Host
 from keras_lrscan.layer_tree import layers_in
 from keras_lrscan.reachable import reachable_from
+from keras_lrscan.trials import Trials
 from tests.hosts import BACKEND, IS_TF_KERAS, array_of, compiled, digits, given_input, same_bits, state, weights
 
 pytestmark = pytest.mark.keras
@@ -277,8 +278,7 @@ def test_an_optimizer_that_begins_its_averages_with_the_weights_comes_back(keras
     assert same_bits(*ends)
 
 
-@on_tensorflow
-def test_weights_that_stop_being_numbers_end_the_scan_and_are_named(keras: Any) -> None:
+def with_a_weight_that_breaks(keras: Any) -> Any:
     import tensorflow as tf  # noqa: PLC0415 - only one host comes here
 
     class Half(keras.layers.Layer):  # type: ignore[misc]
@@ -295,11 +295,16 @@ def test_weights_that_stop_being_numbers_end_the_scan_and_are_named(keras: Any) 
 
             return inputs + ignored(tf.convert_to_tensor(self.unused))
 
-    model = compiled(
+    return compiled(
         keras,
         keras.optimizers.SGD(1e-3),
         model=keras.Sequential([given_input(keras, (8,)), Half(), keras.layers.Dense(10)]),
     )
+
+
+@on_tensorflow
+def test_weights_that_stop_being_numbers_end_the_scan_and_are_named(keras: Any) -> None:
+    model = with_a_weight_that_breaks(keras)
     before = weights(model)
     scan = LRScan(num_steps=40, verbose=0)
     fit(model, *digits(96), scan, epochs=14)
@@ -308,6 +313,18 @@ def test_weights_that_stop_being_numbers_end_the_scan_and_are_named(keras: Any) 
     assert len(scan.curve) < 4
     assert any("unused" in note for note in scan.curve.context.notes)
     assert same_bits(before, weights(model))
+
+
+@on_tensorflow
+def test_one_of_several_scans_in_which_weights_break_does_not_end_the_next(keras: Any) -> None:
+    model = with_a_weight_that_breaks(keras)
+    with Trials(model, *digits(128), num_steps=8, verbose=0, fit_options={"batch_size": 16}) as trials:
+        curves = [trials.scan() for _ in range(2)]
+        losses = trials.train([1e-3] * 8)
+    assert [curve.stop for curve in curves if curve is not None] == [StopReason.NON_FINITE_WEIGHTS] * 2
+    assert losses is not None
+    assert np.isfinite(losses).all()
+    assert len(losses) == 8
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="a module of torch")
