@@ -11,14 +11,15 @@ from keras_lrscan import demo
 from keras_lrscan.cli import main
 from keras_lrscan.curve import LRCurve
 from keras_lrscan.shapes import Shape
-from tests.hosts import array_of, same_bits, weights
+from tests.hosts import BACKEND, IS_TF_KERAS, array_of, same_bits, weights
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
 pytestmark = pytest.mark.keras
-SEEDS = [0, 1, 2]
+SEEDS = [0, 1, 2] if BACKEND == "tensorflow" and not IS_TF_KERAS else [0]
+"""Luck moves the curve, and a curve is read alike whichever host recorded it."""
 
 
 @pytest.fixture

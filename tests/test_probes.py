@@ -116,10 +116,17 @@ def scanned(model: Any, x: Any, y: Any, **options: Any) -> Analysis:
     return lr_scan(model, x, y, num_steps=STEPS, verbose=0, **options)
 
 
-def asked(name: str, model: Any, x: Any, y: Any, **options: Any) -> ProbeResult:
+@pytest.fixture(scope="module", name="healthy")
+def _healthy(keras: Any) -> tuple[Any, Analysis]:
+    """A fresh model and the scan of it; who asks it leaves it as it was."""
+    model = fresh(keras)
+    return model, scanned(model, *plain())
+
+
+def asked(name: str, model: Any, x: Any, y: Any, *, analysis: Analysis | None = None, **options: Any) -> ProbeResult:
     """The answer of one probe, from a model that is the same to the last bit before and after."""
     ramp = {key: options.pop(key) for key in ("start_lr", "end_lr", "stop_on_divergence") if key in options}
-    analysis = scanned(model, x, y, **ramp, **options)
+    analysis = analysis or scanned(model, x, y, **ramp, **options)
     before = state(model)
     found = investigate(model, x, y, analysis=analysis, probes=[name], verbose=0, **options)
     assert same_bits(before, state(model))
@@ -129,36 +136,37 @@ def asked(name: str, model: Any, x: Any, y: Any, **options: Any) -> ProbeResult:
     return result
 
 
-CASES: dict[str, tuple[tuple[Any, Any, str], tuple[Any, Any, str]]] = {
-    "look-at-data": ((fresh, with_a_nan, "nan-in-data"), (fresh, plain, "nan-in-data")),
-    "start-against-guessing": ((trained, plain, "already-good"), (fresh, plain, "already-good")),
-    "loss-fits-outputs": ((of_logits, plain, "wrong-from-logits"), (fresh, plain, "wrong-from-logits")),
-    "half-a-batch": ((of_sums, plain, "sum-loss"), (fresh, plain, "sum-loss")),
-    "gradients": ((dead, plain, "zero-gradients"), (fresh, plain, "zero-gradients")),
-    "penalties": ((penalised, plain, "regularization"), (fresh, plain, "regularization")),
-    "scale-inputs": ((fresh, of_large_numbers, "unscaled-inputs"), (fresh, plain, "unscaled-inputs")),
-    "one-step": ((frozen, plain, "frozen-model"), (fresh, plain, "frozen-model")),
-    "overfit-one-batch": ((fresh, constant_inputs, "labels-not-reaching-loss"), (fresh, plain, "zero-gradients")),
+CASES: dict[str, tuple[tuple[Any, Any, str], str]] = {
+    "look-at-data": ((fresh, with_a_nan, "nan-in-data"), "nan-in-data"),
+    "start-against-guessing": ((trained, plain, "already-good"), "already-good"),
+    "loss-fits-outputs": ((of_logits, plain, "wrong-from-logits"), "wrong-from-logits"),
+    "half-a-batch": ((of_sums, plain, "sum-loss"), "sum-loss"),
+    "gradients": ((dead, plain, "zero-gradients"), "zero-gradients"),
+    "penalties": ((penalised, plain, "regularization"), "regularization"),
+    "scale-inputs": ((fresh, of_large_numbers, "unscaled-inputs"), "unscaled-inputs"),
+    "one-step": ((frozen, plain, "frozen-model"), "frozen-model"),
+    "overfit-one-batch": ((fresh, constant_inputs, "labels-not-reaching-loss"), "zero-gradients"),
     "labels-from-inputs": (
         (fresh, shuffled_labels, "labels-not-reaching-loss"),
-        (fresh, plain, "labels-not-reaching-loss"),
+        "labels-not-reaching-loss",
     ),
 }
-"""Probe → a model, data and the cause that it confirms; the same for one that it rules out."""
+"""Probe → a model, data and the cause that it confirms; the cause that it rules out of a fresh model."""
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_probe_confirms_a_cause_where_it_is_so(keras: Any, name: str) -> None:
-    build, data, cause = CASES[name][0]
+    (build, data, cause), _ = CASES[name]
     result = asked(name, build(keras), *data())
     assert cause in result.confirms, result.evidence
     assert result.outcome in {Outcome.YES, Outcome.NO}
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_probe_rules_a_cause_out_where_it_is_not_so(keras: Any, name: str) -> None:
-    build, data, cause = CASES[name][1]
-    result = asked(name, build(keras), *data())
+def test_a_probe_rules_a_cause_out_where_it_is_not_so(healthy: tuple[Any, Analysis], name: str) -> None:
+    model, analysis = healthy
+    _, cause = CASES[name]
+    result = asked(name, model, *plain(), analysis=analysis)
     assert cause in result.rules_out, result.evidence
 
 
@@ -188,8 +196,8 @@ def test_a_collapsed_model_says_the_same_to_everything(keras: Any) -> None:
     assert alive.rules_out == ("collapse",)
 
 
-def test_another_scan_of_a_healthy_model_has_the_same_shape(keras: Any) -> None:
-    result = asked("scan-again", fresh(keras), *plain(), start_lr=1e-5)
+def test_another_scan_of_a_healthy_model_has_the_same_shape(healthy: tuple[Any, Analysis]) -> None:
+    result = asked("scan-again", healthy[0], *plain(), start_lr=1e-5)
     assert result.outcome is Outcome.YES, result.evidence
     assert "small-batches" in result.rules_out
 
@@ -202,9 +210,10 @@ def test_another_scan_of_batches_of_two_shows_how_much_was_luck(keras: Any) -> N
 
 
 def test_a_wider_scan_tells_a_range_that_ends_too_early(keras: Any) -> None:
-    cut = asked("scan-wider", fresh(keras), *plain(), start_lr=1e-7, end_lr=1e-4)
+    model = fresh(keras)
+    cut = asked("scan-wider", model, *plain(), start_lr=1e-7, end_lr=1e-4)
     assert {"range-too-low", "range-too-short"} <= set(cut.confirms), cut.evidence
-    whole = asked("scan-wider", fresh(keras), *plain(), start_lr=1e-6)
+    whole = asked("scan-wider", model, *plain(), start_lr=1e-6)
     assert "range-too-low" in whole.rules_out
 
 

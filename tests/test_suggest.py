@@ -51,8 +51,9 @@ def test_scaling_the_rates_scales_the_suggestion(curve: LRCurve, factor: float) 
 def test_a_non_finite_tail_changes_nothing_left_of_it(curve: LRCurve, tail: list[float]) -> None:
     lr = [*curve.lr, *(curve.lr[-1] * 1.1 ** (i + 1) for i in range(len(tail)))]
     longer = LRCurve(lr=lr, loss=[*curve.loss, *tail])
-    assert analyze(longer).landmarks == analyze(curve).landmarks
-    assert analyze(longer).suggestion == analyze(curve).suggestion
+    before, after = analyze(curve), analyze(longer)
+    assert after.landmarks == before.landmarks
+    assert after.suggestion == before.suggestion
 
 
 def test_every_shape_that_may_go_without_a_suggestion_has_a_reason() -> None:

@@ -44,6 +44,12 @@ def built(keras: Any, *, rich: bool = False) -> Any:
     return model
 
 
+@pytest.fixture(scope="module", name="same")
+def _same(keras: Any) -> Any:
+    """A model that every trial leaves as it was."""
+    return built(keras)
+
+
 def generated(log: list[int], number: int) -> Iterator[Any]:
     x, y = digits(32 * number)
     for at in range(number):
@@ -105,8 +111,8 @@ def test_the_losses_of_a_training_are_those_of_a_training_by_hand(keras: Any) ->
     np.testing.assert_allclose(losses, replayed_losses(built(keras), batches, rates), rtol=1e-4)
 
 
-def test_other_batches_are_other_batches(keras: Any) -> None:
-    with Trials(built(keras), *digits(), **RANGE, fit_options={"shuffle": False, "batch_size": 10}) as trials:
+def test_other_batches_are_other_batches(same: Any) -> None:
+    with Trials(same, *digits(), **RANGE, fit_options={"shuffle": False, "batch_size": 10}) as trials:
         before = [np.asarray(y) for _, y, _ in trials.batches]
         trials.new_batches()
         after = [np.asarray(y) for _, y, _ in trials.batches]
@@ -115,10 +121,10 @@ def test_other_batches_are_other_batches(keras: Any) -> None:
     np.testing.assert_array_equal(np.concatenate(after).ravel(), [*labels[120:], *labels[:40]])
 
 
-def test_a_generator_loses_the_batches_that_were_used_and_no_more(keras: Any) -> None:
+def test_a_generator_loses_the_batches_that_were_used_and_no_more(same: Any) -> None:
     log: list[int] = []
     source = generated(log, 40)
-    with Trials(built(keras), source, **RANGE) as trials:
+    with Trials(same, source, **RANGE) as trials:
         curve = trials.scan()
         assert len(log) == STEPS
         trials.new_batches()
@@ -128,31 +134,31 @@ def test_a_generator_loses_the_batches_that_were_used_and_no_more(keras: Any) ->
     assert "generator are gone" in curve.context.notes[0]
 
 
-def test_data_of_fewer_batches_makes_a_shorter_scan(keras: Any) -> None:
-    with Trials(built(keras), generated([], 9), **RANGE) as trials:
+def test_data_of_fewer_batches_makes_a_shorter_scan(same: Any) -> None:
+    with Trials(same, generated([], 9), **RANGE) as trials:
         curve = trials.scan()
     assert curve is not None
     assert (len(curve), curve.stop, trials.num_steps) == (9, StopReason.END_LR, 9)
     assert curve.lr[-1] == pytest.approx(1e-1)
 
 
-def test_data_without_a_batch_is_refused(keras: Any) -> None:
-    with pytest.raises(ScanError, match="at least one batch"), Trials(built(keras), generated([], 0), **RANGE):
+def test_data_without_a_batch_is_refused(same: Any) -> None:
+    with pytest.raises(ScanError, match="at least one batch"), Trials(same, generated([], 0), **RANGE):
         pytest.fail("the block must not run")
 
 
 @pytest.mark.parametrize("option", ["callbacks", "epochs", "validation_data"])
-def test_options_that_are_for_a_training_are_refused(keras: Any, option: str) -> None:
+def test_options_that_are_for_a_training_are_refused(same: Any, option: str) -> None:
     with pytest.raises(InvalidOptionError, match=option):
-        Trials(built(keras), *digits(), fit_options={option: None})
+        Trials(same, *digits(), fit_options={option: None})
 
 
-def test_weights_of_samples_and_classes_reach_the_loss(keras: Any) -> None:
+def test_weights_of_samples_and_classes_reach_the_loss(same: Any) -> None:
     x, y = digits()
     by_class = dict.fromkeys(range(10), 2.0)
     losses = []
     for options in ({}, {"class_weight": by_class}, {"sample_weight": np.full(200, 2.0, "float32")}):
-        with Trials(built(keras), x, y, **RANGE, fit_options={"shuffle": False, **options}) as trials:
+        with Trials(same, x, y, **RANGE, fit_options={"shuffle": False, **options}) as trials:
             trained = trials.train([1e-9])
             assert trained is not None
             losses.append(float(trained[0]))
@@ -160,13 +166,12 @@ def test_weights_of_samples_and_classes_reach_the_loss(keras: Any) -> None:
 
 
 @pytest.mark.parametrize("trial", [0, 1])
-def test_ctrl_c_leaves_the_model_whole_and_keeps_what_was_finished(keras: Any, trial: int) -> None:
-    model = built(keras)
-    before = state(model)
+def test_ctrl_c_leaves_the_model_whole_and_keeps_what_was_finished(same: Any, trial: int) -> None:
+    before = state(same)
     finished: list[bool] = []
 
     def run() -> None:
-        with Trials(model, *digits(), **RANGE) as trials:
+        with Trials(same, *digits(), **RANGE) as trials:
             for number in range(3):
                 ctrl_c = functools.partial(signal.raise_signal, signal.SIGINT) if number == trial else None
                 curve = trials.scan(after_step=ctrl_c)
@@ -180,19 +185,18 @@ def test_ctrl_c_leaves_the_model_whole_and_keeps_what_was_finished(keras: Any, t
         with pytest.raises(KeyboardInterrupt):
             run()
     assert finished == [True] * trial + [False]
-    assert same_bits(before, state(model))
+    assert same_bits(before, state(same))
 
 
-def test_an_exception_in_a_trial_puts_the_model_back(keras: Any) -> None:
-    model = built(keras)
-    before = state(model)
-    with pytest.raises(ZeroDivisionError), Trials(model, *digits(), **RANGE) as trials:
+def test_an_exception_in_a_trial_puts_the_model_back(same: Any) -> None:
+    before = state(same)
+    with pytest.raises(ZeroDivisionError), Trials(same, *digits(), **RANGE) as trials:
         trials.scan(after_step=lambda: 1 // 0)
-    assert same_bits(before, state(model))
+    assert same_bits(before, state(same))
 
 
-def test_one_progress_bar_covers_all_trials(keras: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    with Trials(built(keras), *digits(), **{**RANGE, "verbose": 1}, planned_steps=2 * STEPS) as trials:
+def test_one_progress_bar_covers_all_trials(same: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    with Trials(same, *digits(), **{**RANGE, "verbose": 1}, planned_steps=2 * STEPS) as trials:
         trials.scan()
         trials.train([1e-3] * STEPS)
     assert f"{2 * STEPS}/{2 * STEPS}" in capsys.readouterr().out
