@@ -15,6 +15,7 @@ from tests import hosts
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+gc.set_threshold(50_000, 20, 50)  # tracing makes so many objects that looking for garbage takes a fifth of its time
 
 
 settings.register_profile("suite", max_examples=25, deadline=None, derandomize=True, database=None)
@@ -24,18 +25,6 @@ settings.load_profile("suite")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds the switch that renews the golden texts."""
     parser.addoption("--update-golden", action="store_true", help="write the golden texts anew")
-
-
-def _settle_garbage() -> None:
-    """Leaves alone what was imported and collected; to look through it again and again takes a fifth of a run."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
-
-
-def pytest_collection_finish() -> None:
-    """Begins the run with little garbage to look for."""
-    _settle_garbage()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -58,6 +47,4 @@ def _keras() -> Any:
     name, reason = (
         ("tf_keras", "tf_keras is not installed") if hosts.IS_TF_KERAS else ("keras", "no Keras is installed")
     )
-    module = pytest.importorskip(name, reason=reason, exc_type=ImportError)
-    _settle_garbage()
-    return module
+    return pytest.importorskip(name, reason=reason, exc_type=ImportError)

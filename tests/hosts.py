@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -104,6 +105,14 @@ def batches_of(*arrays: NDArray[Any], size: int, epochs: int) -> list[tuple[NDAr
     return [tuple(array[start : start + size] for array in arrays) for _ in range(epochs) for start in starts]
 
 
+def _finish(model: Any, batch: Sequence[Any]) -> None:
+    """Makes metrics and slots where the Keras is so old that the first `test_on_batch` would fail over them."""
+    version = "" if IS_TF_KERAS else sys.modules["keras"].__version__
+    if BACKEND == "tensorflow" and version.startswith(("3.6.", "3.7.")):
+        model.evaluate(**dict(zip(("x", "y", "sample_weight"), batch, strict=False)), verbose=0)
+        model.optimizer.build(model.trainable_variables)
+
+
 def replayed_losses(
     model: Any,
     batches: Iterable[Sequence[Any]],
@@ -112,6 +121,8 @@ def replayed_losses(
     """Losses of a plain training by hand: each batch is evaluated alone, then trained on at its own rate."""
     losses = []
     for batch, rate in zip(batches, update_rates, strict=False):
+        if not losses:
+            _finish(model, batch)
         model.reset_metrics()
         losses.append(float(model.test_on_batch(*batch, return_dict=True)["loss"]))
         model.optimizer.learning_rate = rate

@@ -72,7 +72,6 @@ def regularized(keras: Any) -> Any:
     )
 
 
-@pytest.mark.minors
 def test_with_regularization_which_is_recorded_apart(keras: Any) -> None:
     x, y = digits(200)
     model = regularized(keras)

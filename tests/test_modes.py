@@ -50,8 +50,13 @@ MODES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.minors
-@pytest.mark.parametrize("mode", MODES)
+IN_MINORS = {"compiled", "five steps at once"}
+"""Modes that are tried under older versions of Keras too."""
+
+
+@pytest.mark.parametrize(
+    "mode", [pytest.param(mode, marks=pytest.mark.minors if mode in IN_MINORS else ()) for mode in MODES]
+)
 def test_losses_are_exact_and_training_goes_on_as_without_a_scan(keras: Any, mode: str) -> None:
     options = MODES[mode]
     if BACKEND == "torch" and ("steps_per_execution" in options or options.get("jit_compile")):

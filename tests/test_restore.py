@@ -77,7 +77,7 @@ def train(keras: Any, model: Any, *, seed: int | None = None) -> dict[str, list[
     return dict(model.fit(x, y, batch_size=32, epochs=2, verbose=0).history)
 
 
-IN_MINORS = {"adam", "schedule", "several"}
+IN_MINORS = {"schedule", "several"}
 """Optimizers that are tried under older versions of Keras too."""
 
 
@@ -100,8 +100,7 @@ def test_training_after_a_scan_equals_training_without_one(keras: Any, name: str
     assert ends[0][1] == ends[1][1]
 
 
-@pytest.mark.minors
-@pytest.mark.parametrize("place", ["memory", "disk"])
+@pytest.mark.parametrize("place", [pytest.param("memory", marks=pytest.mark.minors), "disk"])
 @pytest.mark.parametrize("given_input", [True, False], ids=["built", "unbuilt"])
 def test_training_is_the_same_for_either_snapshot_and_models_not_yet_built(
     keras: Any,
