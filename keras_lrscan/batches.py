@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from keras_lrscan.chance import chance_of
 from keras_lrscan.describe import data_notes
 from keras_lrscan.errors import InvalidOptionError
-from keras_lrscan.siblings import Hooks, autologging_paused, fit_frame
+from keras_lrscan.feeding import feeding_of
+from keras_lrscan.siblings import Hooks, autologging_paused, fit_calls, fit_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -83,6 +84,7 @@ class BatchSource:
         options = {**self._options, "epochs": 1 if self._is_stream else max(1, number + skip)}
         if self._is_stream:
             options.setdefault("shuffle", False)
+            options.pop("steps_per_epoch", None)  # there is one epoch, as long as it takes
         if options.get("validation_split"):
             options["validation_freq"] = options["epochs"] + 1
         with keeper.in_charge(), autologging_paused(), warnings.catch_warnings():
@@ -145,6 +147,7 @@ class _Keeper(Hooks):
         chance = chance_of(self._host, frame)
         source.known = {
             **chance.facts,
+            "feeding": feeding_of(fit_calls(self._host.model)),
             "steps_per_epoch": getattr(self, "params", {}).get("steps"),
         }
         source.notes = (*data_notes(frame), *([chance.note] if chance.note is not None else []))

@@ -23,6 +23,18 @@ ARRAYS_SEEN, BATCHES_SEEN = "arrays", "first batches"
 LEAST: Mapping[str, float] = MappingProxyType({"start_lr": 1 / LARGEST, "end_lr": 1 / LARGEST, "num_classes": 1})
 """Field → the least that it can be; other whole numbers are at least 0."""
 
+FEEDING: Mapping[str, type | tuple[type, ...]] = MappingProxyType(
+    {
+        "batch_size": int,
+        "class_weight": dict,
+        "sample_weight": bool,
+        "shuffle": (bool, str),
+        "steps_per_epoch": int,
+        "validation_split": float,
+    }
+)
+"""Arguments of `fit` that say which batches it trains on → their types."""
+
 COUNT = "{:,d}"
 SHARE = "{:.0%}"
 
@@ -69,6 +81,9 @@ class ScanContext:
         start_metrics: Metric → its value on the first batch.
         num_samples: Samples in the data that `fit` was given.
         shuffled: Whether `fit` shuffles them.
+        feeding: Arguments of `fit` that say which batches it trained on, as they were given: `batch_size`,
+            `class_weight`, `shuffle`, `steps_per_epoch`, `validation_split`; `sample_weight` says only that there were
+            some. Experiments that are given an analysis of this scan feed their batches likewise.
         data_seen: What the following was taken from: `"arrays"`, or the `"first batches"` in their order.
         num_looked_at: Samples that were compared with each other.
         num_distinct_inputs: Of these, samples whose inputs differ from those of all others.
@@ -142,6 +157,7 @@ class ScanContext:
     start_metrics: Mapping[str, float] = field(default_factory=dict)
     num_samples: int | None = measured("samples", COUNT)
     shuffled: bool | None = measured("whether the data are shuffled", "{}")
+    feeding: Mapping[str, Any] = field(default_factory=dict)
     data_seen: str | None = measured("what was seen of the data", "{}")
     num_looked_at: int | None = measured("samples compared", COUNT)
     num_distinct_inputs: int | None = measured("different samples among them", COUNT)
@@ -195,11 +211,15 @@ class ScanContext:
                     raise InvalidCurveError(msg)
         metrics = {name: value for name, value in self.start_metrics.items() if abs(value) <= LARGEST}
         object.__setattr__(self, "start_metrics", metrics)
+        object.__setattr__(self, "feeding", _checked_feeding(self.feeding))
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the known fields only, as plain Python values."""
         known = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
-        plain = {**known, "start_metrics": dict(self.start_metrics)}
+        feeding = dict(self.feeding)
+        if "class_weight" in feeding:
+            feeding["class_weight"] = {str(label): weight for label, weight in feeding["class_weight"].items()}
+        plain = {**known, "start_metrics": dict(self.start_metrics), "feeding": feeding}
         return {key: value for key, value in plain.items() if value not in (None, (), {})}
 
     @classmethod
@@ -215,6 +235,22 @@ class ScanContext:
             msg = f"Expected only fields of `ScanContext`. Received: {unknown}. The file may come from a newer version."
             raise InvalidCurveError(msg)
         return decode(cls, data, again="Leave the field out if it is not known.")
+
+
+def _checked_feeding(feeding: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns arguments of `fit` with classes as numbers; JSON knows only names."""
+    for name, value in feeding.items():
+        if not isinstance(value, FEEDING.get(name, ())):
+            msg = f"Expected `feeding` of {', '.join(FEEDING)}, as for `fit`. Received: {name}={value!r:.80}."
+            raise InvalidCurveError(msg)
+    checked = dict(feeding)
+    if "class_weight" in checked:
+        try:
+            checked["class_weight"] = {int(label): float(weight) for label, weight in feeding["class_weight"].items()}
+        except (TypeError, ValueError) as error:
+            msg = f"Expected `class_weight` from classes to numbers. Received: {feeding['class_weight']!r:.80}."
+            raise InvalidCurveError(msg) from error
+    return checked
 
 
 CONTEXT_MEASURES: Mapping[str, Measure] = MappingProxyType(measures_of(ScanContext))

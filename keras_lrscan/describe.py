@@ -11,10 +11,11 @@ import numpy as np
 from keras_lrscan.chance import chance_of
 from keras_lrscan.context import ARRAYS_SEEN
 from keras_lrscan.data_facts import array_facts, given_to_fit, label_ties
+from keras_lrscan.feeding import feeding_of
 from keras_lrscan.layer_facts import layer_facts
 from keras_lrscan.layer_tree import layers_in
 from keras_lrscan.settings import loss_name, loss_settings, optimizer_settings
-from keras_lrscan.siblings import fit_frame
+from keras_lrscan.siblings import fit_calls, fit_frame
 from keras_lrscan.sources import shuffles_anew, source_facts
 from keras_lrscan.targets import loss_weights
 from keras_lrscan.topology import num_outputs, output_activation, squashed_twice
@@ -73,6 +74,7 @@ def describe(host: Host, control: RateControl, planned: ScanContext) -> ScanCont
         num_classes=_num_classes(model, name),
         **chance.facts,
         **source_facts(local),
+        feeding=feeding_of(fit_calls(model)),
         **({"data_seen": ARRAYS_SEEN, **array_facts(host, given)} if given is not None else {}),
         regularization_loss=host.regularization_loss(),
         **layer_facts(host, control.iterations),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.bench import Answer, Bench, CannotAskError, StoppedError
 from keras_lrscan.errors import InvalidOptionError, LRScanWarning, ScanError
+from keras_lrscan.feeding import fed_alike
 from keras_lrscan.investigation import Investigation, Outcome, ProbeResult, settle
 from keras_lrscan.nests import NoArrayError
 from keras_lrscan.optimizers import update_phase
@@ -55,13 +56,15 @@ def investigate(
         snapshot: String. Where the state to put back is kept, one of `"memory"` and `"disk"`.
         monitor: String. Key of the loss in the logs.
         verbose: 0 or 1. With 1, one line is printed for each probe.
-        **fit_options: Arguments of `fit` that say which batches it trains on, such as `batch_size`.
+        **fit_options: Arguments of `fit` that say which batches it trains on, such as `batch_size`. What is left out is
+            as in the `fit` that was scanned.
 
     Returns:
         An `Investigation`. Ctrl-C ends it early, with what had been found until then.
 
     Raises:
-        InvalidOptionError: If a probe is unknown, or an option has a value that it cannot have.
+        InvalidOptionError: If a probe is unknown, or an option has a value that it cannot have, or if the `fit` that
+            was scanned had weights of samples and there are none now.
         ScanError: If a probe needs a model and there is none, or it cannot be trained.
         KeyboardInterrupt: If Ctrl-C came before the first probe had finished.
 
@@ -82,7 +85,8 @@ def investigate(
     interrupted = False
     if others:
         _check_model(model, others, analysis)
-        trials = _trials(model, x, y, analysis, snapshot=snapshot, monitor=monitor, fit_options=fit_options)
+        options = fed_alike(analysis.curve.context, x, fit_options)
+        trials = _trials(model, x, y, analysis, snapshot=snapshot, monitor=monitor, fit_options=options)
         with _compiled_functions_kept(model), trials:
             bench = Bench(analysis, trials, seed=seed)
             with contextlib.suppress(StoppedError):

@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_lrscan.analysis import Analysis, analyze
 from keras_lrscan.errors import InvalidOptionError, unknown_option
+from keras_lrscan.feeding import fed_alike
 from keras_lrscan.racing import Candidate, Outcome, RaceResult
 from keras_lrscan.standings import (
     STEPS,
@@ -95,7 +96,8 @@ def race(
         snapshot: String. Where states are kept, one of `"memory"` and `"disk"`; there is one for each candidate.
         monitor: String. Key of the loss in the logs.
         verbose: 0 or 1. With 1, a progress bar is shown.
-        **fit_options: Arguments of `fit` that say which batches it trains on, such as `batch_size`.
+        **fit_options: Arguments of `fit` that say which batches it trains on, such as `batch_size`. With `analysis`,
+            what is left out is as in the `fit` that was scanned.
 
     Returns:
         A `RaceResult`, whose `suggestion` takes the place of the scan's.
@@ -119,6 +121,8 @@ def race(
     rates = None if candidates is None else _checked_rates(candidates)
     scans = rates is None and analysis is None
     number = 4 if rates is None else len(rates)
+    if analysis is not None:
+        fit_options = fed_alike(analysis.curve.context, x, fit_options)
     plan = SCAN_STEPS * scans + sum(left * span for left, span in _spans(rounds(longest, chosen, number), number))
     with Trials(
         model,

@@ -98,13 +98,15 @@ class Recording(Hooks):
             y: Target data, as for `fit`.
             probes: Names of `keras_lrscan.PROBES` to run; those that could settle a finding when left out.
             verbose: 0 or 1. With 1, one line is printed for each probe.
-            **options: Passed on to `keras_lrscan.investigate`, such as `batch_size`.
+            **options: Passed on to `keras_lrscan.investigate`, such as `batch_size`. `batch_size`, `shuffle`,
+                `class_weight`, `steps_per_epoch` and `validation_split` are those of the `fit` that was scanned when
+                left out; `sample_weight` must be passed again where it had some.
 
         Returns:
             An `Investigation`: what each probe found, and the analysis with its causes confirmed or ruled out.
 
         Raises:
-            InvalidOptionError: If a probe is unknown.
+            InvalidOptionError: If a probe is unknown, or `sample_weight` is missing.
             ScanError: If nothing has been recorded, or the model that was scanned is no longer there.
 
         Example:

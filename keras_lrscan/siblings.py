@@ -19,7 +19,16 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Self
 
-__all__ = ["SET_ASIDE", "TRACKERS", "Hooks", "autologging_paused", "callback_list", "fit_frame", "rearrange"]
+__all__ = [
+    "SET_ASIDE",
+    "TRACKERS",
+    "Hooks",
+    "autologging_paused",
+    "callback_list",
+    "fit_calls",
+    "fit_frame",
+    "rearrange",
+]
 
 SET_ASIDE: Mapping[str, str] = MappingProxyType(
     {
@@ -160,6 +169,23 @@ def fit_frame() -> FrameType | None:
         if frame is None or (frame.f_code.co_name == "fit" and "self" in frame.f_locals):
             return frame
     return None
+
+
+def fit_calls(model: object) -> list[Mapping[str, Any]]:
+    """Returns the local variables of each `fit` of `model` that is running, innermost first.
+
+    A subclass may have a `fit` around that of its host.
+    """
+    frame: FrameType | None = fit_frame()
+    found: list[Mapping[str, Any]] = []
+    far = 0
+    while frame is not None and far < FRAMES_TO_FIT:
+        is_call = frame.f_code.co_name == "fit" and frame.f_locals.get("self") is model
+        if is_call:
+            found.append(frame.f_locals)
+        far = 0 if is_call else far + 1
+        frame = frame.f_back
+    return found
 
 
 def rearrange(owner: Any, scan: Hooks, closer: Hooks) -> list[str]:  # noqa: ANN401

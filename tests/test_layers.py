@@ -100,6 +100,7 @@ ORDER = [
     "data_facts",
     "first_batches",
     "sources",
+    "feeding",
     "describe",
     "session",
     "batches",

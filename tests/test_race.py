@@ -128,7 +128,7 @@ def test_an_analysis_spares_the_scan_and_one_without_a_suggestion_leaves_the_opt
 def test_ctrl_c_ends_the_race_and_leaves_the_model_as_it_was(keras: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model = compiled(keras)
     model.train_on_batch(*digits(32))
-    before, calls, step = state(model), [0], model.train_on_batch
+    before, calls, step = state(model), [0], keras.Model.train_on_batch
 
     def interrupting(*args: Any, **options: Any) -> Any:
         calls[0] += 1
@@ -136,7 +136,7 @@ def test_ctrl_c_ends_the_race_and_leaves_the_model_as_it_was(keras: Any, monkeyp
             os.kill(os.getpid(), signal.SIGINT)
         return step(*args, **options)
 
-    monkeypatch.setattr(model, "train_on_batch", interrupting)
+    monkeypatch.setattr(keras.Model, "train_on_batch", interrupting)
     result = race(model, *digits(), candidates=RATES, steps=24, verbose=0)
     assert result.interrupted
     assert result.suggestion.lr is None
