@@ -30,9 +30,9 @@ RANGE: dict[str, Any] = {"num_steps": 14, "verbose": 0}
 def _mlflow(keras: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:  # noqa: ARG001 - loaded first
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-    mlflow = optional.module("mlflow", environment="trackers")
+    mlflow = optional.module("mlflow", environment="ecosystem")
     for name in ("mlflow.keras", "mlflow.tensorflow"):
-        optional.module(name, environment="trackers")
+        optional.module(name, environment="ecosystem")
     mlflow.set_tracking_uri((tmp_path / "runs").as_uri())  # makes the folder itself
     yield mlflow
     mlflow.keras.autolog(disable=True)
@@ -85,8 +85,8 @@ def test_the_callback_of_mlflow_logs_nothing_of_a_scan(keras: Any, mlflow: Any, 
 
 
 def test_the_callbacks_of_wandb_log_nothing_of_a_scan(keras: Any, tmp_path: Path) -> None:
-    wandb = optional.module("wandb", environment="trackers")
-    callbacks = optional.module("wandb.integration.keras", environment="trackers")
+    wandb = optional.module("wandb", environment="ecosystem")
+    callbacks = optional.module("wandb.integration.keras", environment="ecosystem")
     settings = wandb.Settings(silent=True, disable_git=True, x_disable_stats=True)
     model, scan = compiled(keras), LRScan(**RANGE)
     with wandb.init(mode="offline", project="scan", dir=str(tmp_path), settings=settings) as run:
