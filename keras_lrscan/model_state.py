@@ -49,6 +49,7 @@ class ModelState:
         """Optimizers besides the one whose rate the scan sets, by path."""
         if not self.other_optimizers and is_built_alike(host.optimizer):
             host.build_optimizer()
+            reached = self._reached = reachable_from(model)  # some optimizers keep their slots in lists
         optimizers = [host.optimizer, model.optimizer, *self.other_optimizers.values()]
         listed = [*model.variables, *(variable for item in optimizers for variable in optimizer_variables(item))]
         if host.strategy is None:

@@ -84,6 +84,9 @@ def build_optimizer(optimizer: Any, variables: list[Any]) -> None:  # noqa: ANN4
 
 def is_built(optimizer: Any) -> bool:  # noqa: ANN401
     """Whether the slots of `optimizer` exist, or are none of the kind that a first update makes."""
+    inner = getattr(optimizer, "inner_optimizer", None)
+    if inner is not None and not hasattr(optimizer, "built"):  # tf_keras's loss scaling
+        return is_built(inner)
     if not hasattr(optimizer, "build"):
         return True
     return bool(getattr(optimizer, "built", getattr(optimizer, "_built", False)))
@@ -92,10 +95,10 @@ def is_built(optimizer: Any) -> bool:  # noqa: ANN401
 def is_built_alike(optimizer: Any) -> bool:  # noqa: ANN401
     """Whether slots made ahead of the first update are sure to equal those that the first update would make.
 
-    They are for the optimizers of the hosts, less those that begin their averages with the weights. Of others this is
-    not known.
+    They are for the optimizers of the hosts, less those that begin their averages with the weights, and for all that
+    make them by another way than `build`. Of others this is not known.
     """
-    return all(
+    return not hasattr(optimizer, "build") or all(
         type(leaf).__module__.partition(".")[0] in {"keras", "tf_keras"} and not type(leaf).__name__.startswith(COPYING)
         for leaf in innermost(optimizer)
     )
