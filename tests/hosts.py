@@ -119,7 +119,7 @@ def replayed_losses(
     update_rates: Iterable[float],
 ) -> list[float]:
     """Losses of a plain training by hand: each batch is evaluated alone, then trained on at its own rate."""
-    losses = []
+    losses: list[float] = []
     for batch, rate in zip(batches, update_rates, strict=False):
         if not losses:
             _finish(model, batch)
