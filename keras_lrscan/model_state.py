@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.errors import ScanError
 from keras_lrscan.optimizers import (
+    copy_of,
     initial_state,
     is_built,
     is_built_alike,
@@ -56,7 +57,10 @@ class ModelState:
             listed += [*reached.variables.values(), *host.buffers()]
             listed += host.other_variables(train_function, listed)
         self.snapshot = Snapshot({self._key(item): item for item in reversed(listed)}.values(), place=place)
-        self._builds = [_Build(item) for item in _each_once(optimizers) if not is_built(item)]
+        unbuilt = [item for item in _each_once(optimizers) if not is_built(item)]
+        for item in unbuilt:
+            _check_copy(item)
+        self._builds = [_Build(item) for item in unbuilt]
         self.owners = reached.owners
         """Objects of the user's that the model reaches, by path."""
         self.restore_numbers = keep_numbers(reached.owners)
@@ -153,6 +157,22 @@ class _Build:
         if self._is_watching:
             self._is_watching = False
             del self._optimizer.build
+
+
+def _check_copy(optimizer: Any) -> None:  # noqa: ANN401
+    """Makes sure that an optimizer can be as new again after the scan.
+
+    Raises:
+        ScanError: If it cannot be made again from its config.
+    """
+    try:
+        copy_of(optimizer)
+    except (TypeError, ValueError, AttributeError, KeyError, NotImplementedError) as error:
+        msg = (
+            "Expected an optimizer that is built, or that can be made again from its config. Received: "
+            f"optimizer={type(optimizer).__name__}: {error}. Call its `build` with the weights that it updates first."
+        )
+        raise ScanError(msg) from error
 
 
 def _each_once(items: list[Any]) -> list[Any]:

@@ -255,6 +255,22 @@ def test_an_optimizer_that_is_none_is_refused(keras: Any, wrong: Any) -> None:
         lr_scan(compiled(keras), *digits(64), optimizer=wrong, verbose=0)
 
 
+@on_tensorflow
+def test_an_unbuilt_optimizer_that_cannot_be_made_again_is_refused_before_the_first_step(keras: Any) -> None:
+    class Odd(keras.optimizers.SGD):  # type: ignore[misc]
+        def __init__(self, *, needed: int) -> None:
+            super().__init__(0.1)
+            self.needed = needed
+
+    model = compiled(keras, Odd(needed=1))
+    before = weights(model)
+    with pytest.raises(ScanError, match="is built, or that can be made again from its config"):
+        scan_of(model, *digits(96))
+    assert same_bits(before, weights(model))
+    model.optimizer.build(model.trainable_variables)
+    assert len(scan_of(model, *digits(96)).curve) == 8
+
+
 @pytest.mark.skipif(BACKEND != "jax", reason="JAX hands the state of one optimizer to the step")
 def test_another_optimizer_is_refused_on_jax(keras: Any) -> None:
     with pytest.raises(ScanError, match="on JAX, Keras hands no other"):
