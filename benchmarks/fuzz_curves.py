@@ -8,17 +8,17 @@ The exit status is 1 if one ends in anything but an error of this package, or is
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
+import functools
 import sys
 import tempfile
-import traceback
 import warnings
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from fuzzing import attempt, run
 
 from keras_lrscan import Analysis, LRCurve, ScanContext, StopReason, analyze, describe_plot, load
 from keras_lrscan.context import CONTEXT_MEASURES
@@ -165,27 +165,14 @@ def fuzz(count: int, *, seed: int = 0, show: int = 3) -> Counter[str]:
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("error")
         for number in range(count):
-            try:
-                end = read(np.random.default_rng((seed, number)), Path(folder))
-            except Exception as error:  # noqa: BLE001 - whatever comes is what is looked for
-                place = traceback.extract_tb(error.__traceback__)[-1]
-                end = f"NOT HANDLED: {type(error).__name__} in {Path(place.filename).name}:{place.lineno}"
-                if ends[end] < show:
-                    sys.stderr.write(f"curve {number}: {end}\n{''.join(traceback.format_exception(error)[-9:])}\n")
-            ends[end] += 1
+            rng = np.random.default_rng((seed, number))
+            attempt(ends, f"curve {number}", functools.partial(read, rng, Path(folder)), show=show)
     return ends
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints the table of outcomes; returns 1 if one is unwanted."""
-    parser = argparse.ArgumentParser(description="Reads odd curves.")
-    parser.add_argument("--count", type=int, default=20_000)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args(argv)
-    ends = fuzz(options.count, seed=options.seed)
-    for end, count in sorted(ends.items(), key=lambda item: -item[1]):
-        print(f"{count:7,d}  {end}")
-    return int(any(end.startswith("NOT HANDLED") for end in ends))
+    return run(fuzz, "Reads odd curves.", 20_000, argv)
 
 
 if __name__ == "__main__":

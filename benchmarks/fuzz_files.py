@@ -9,21 +9,21 @@ of this package (of the command: exit status 2 and a sentence).
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import copy
+import functools
 import importlib.util
 import io
 import json
 import sys
 import tempfile
-import traceback
 import warnings
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from fuzzing import attempt, run
 
 from keras_lrscan import (
     Contrast,
@@ -290,27 +290,13 @@ def fuzz(count: int, *, seed: int = 0, show: int = 2) -> Counter[str]:
             path = folder / ("scan.csv" if kind in {"csv", "lightning"} else "scan.json")
             path.write_bytes(broken(rng, kind, whole[kind]))
             through = through_command if kind in ONE_SCAN and rng.integers(2) else through_functions
-            try:
-                end = f"{through(rng, kind, path)}"
-            except Exception as error:  # noqa: BLE001 - whatever comes is what is looked for
-                place = traceback.extract_tb(error.__traceback__)[-1]
-                end = f"NOT HANDLED: {type(error).__name__} in {Path(place.filename).name}:{place.lineno}"
-                if ends[end] < show:
-                    sys.stderr.write(f"file {number}, {kind}: {''.join(traceback.format_exception(error)[-7:])}\n")
-            ends[end] += 1
+            attempt(ends, f"file {number}, {kind}", functools.partial(through, rng, kind, path), show=show)
     return ends
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints the table of outcomes; returns 1 if one is unwanted."""
-    parser = argparse.ArgumentParser(description="Reads broken files.")
-    parser.add_argument("--count", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args(argv)
-    ends = fuzz(options.count, seed=options.seed)
-    for end, count in sorted(ends.items(), key=lambda item: -item[1]):
-        print(f"{count:7,d}  {end}")
-    return int(any(end.startswith("NOT HANDLED") for end in ends))
+    return run(fuzz, "Reads broken files.", 10_000, argv)
 
 
 if __name__ == "__main__":

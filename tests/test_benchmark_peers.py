@@ -5,9 +5,6 @@
 from __future__ import annotations
 
 import doctest
-import importlib.util
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-FOLDER = Path(__file__).parents[1] / "benchmarks" / "suggestions"
+from tests.benchmark_scripts import load
 
 RATES = np.logspace(-7, 1, 101)[1:]
 """Rates of the updates of 100 batches."""
@@ -24,18 +21,8 @@ RATES = np.logspace(-7, 1, 101)[1:]
 DECADES = np.log10(RATES)
 
 
-def load(name: str) -> Any:
-    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", FOLDER / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-peers = load("peers")
-regret = load("regret")
+peers = load("suggestions/peers")
+regret = load("suggestions/regret")
 
 
 def curve(*, noise: float = 0.0, seed: int = 0) -> Any:

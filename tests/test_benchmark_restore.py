@@ -4,14 +4,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.benchmark_scripts import load
 from tests.hosts import BACKEND
 
 pytestmark = [
@@ -21,19 +19,10 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),
 ]
 
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "restore_cases.py"
-
 
 @pytest.fixture(scope="module", name="cases")
 def _cases() -> Any:
-    specification = importlib.util.spec_from_file_location(SCRIPT.stem, SCRIPT)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[SCRIPT.stem] = module
-    specification.loader.exec_module(module)
-    yield module
-    del sys.modules[SCRIPT.stem]
+    return load("restore_cases")
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-from typing import Any
-
 import pytest
 
-FOLDER = Path(__file__).parents[1] / "benchmarks"
-
-
-def script(name: str) -> Any:  # noqa: ANN401 - a script that is loaded by its path
-    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", FOLDER / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+from tests.benchmark_scripts import load
 
 
 @pytest.mark.parametrize(("name", "count"), [("fuzz_curves", 150), ("fuzz_files", 300)])
 def test_nothing_but_readings_and_errors_of_this_package_comes_out(name: str, count: int) -> None:
-    ends = script(name).fuzz(count, seed=7)
+    ends = load(name).fuzz(count, seed=7)
     assert sum(ends.values()) == count
     assert not [end for end in ends if end.startswith("NOT HANDLED")]
     wanted = {"read:", "refused:"} if name == "fuzz_curves" else {"function", "command"}
@@ -39,7 +24,7 @@ def test_what_is_not_handled_is_counted_and_is_the_exit_status(
         message = "seven"
         raise KeyError(message)
 
-    module = script(name)
+    module = load(name)
     monkeypatch.setattr(module, inner, fail)
     assert module.main(["--count", "20"]) == 1
     assert "NOT HANDLED: KeyError in test_fuzz.py:" in capsys.readouterr().out

@@ -33,7 +33,8 @@ def test_without_a_host_a_scan_is_what_it_is() -> None:
 
 
 @pytest.mark.keras
-def test_a_scan_made_before_the_host_was_loaded_passes_too() -> None:
+def test_a_scan_made_before_the_host_was_loaded_passes_too(keras: Any) -> None:
+    assert keras.__name__ == HOST
     code = (
         f"from keras_lrscan import LRScan\nscan = LRScan()\nimport {HOST} as keras\n"
         "assert isinstance(scan, keras.callbacks.Callback)"
