@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from keras_lrscan.cause import CauseStatus
 from keras_lrscan.causes_of_range import CAUSES_OF_RANGE
 from keras_lrscan.errors import unknown_option
-from keras_lrscan.facts import facts
 from keras_lrscan.features import StartState, chance_loss, is_classifier
 from keras_lrscan.formulas import formulas
 from keras_lrscan.measures import format_loss, format_lr, slots_of
@@ -26,8 +25,8 @@ from keras_lrscan.words import with_terms_explained
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from keras_lrscan.analysis import Analysis
     from keras_lrscan.cause import Finding
+    from keras_lrscan.pure_analysis import PureAnalysis
 
 __all__ = ["LEVELS", "Section", "explain", "sections", "summarize", "title"]
 
@@ -105,13 +104,13 @@ class Section:
     sentences: tuple[str, ...]
 
 
-def title(analysis: Analysis) -> str:
+def title(analysis: PureAnalysis) -> str:
     """Returns the headline: the shape in words, and its code."""
     rule = RULES[analysis.verdict.code]
     return f"{rule.title[0].upper()}{rule.title[1:]} ({analysis.verdict.shape}, {rule.code})"
 
 
-def sections(analysis: Analysis, *, level: str = "beginner") -> tuple[Section, ...]:
+def sections(analysis: PureAnalysis, *, level: str = "beginner") -> tuple[Section, ...]:
     """Returns the explanation in parts, in the order of reading.
 
     Args:
@@ -136,7 +135,7 @@ def sections(analysis: Analysis, *, level: str = "beginner") -> tuple[Section, .
     )
 
 
-def explain(analysis: Analysis, *, level: str = "beginner") -> str:
+def explain(analysis: PureAnalysis, *, level: str = "beginner") -> str:
     """Explains an analysis in words, under fixed headings.
 
     Args:
@@ -151,7 +150,7 @@ def explain(analysis: Analysis, *, level: str = "beginner") -> str:
     return text(title(analysis), ((section.heading, section.sentences) for section in parts))
 
 
-def summarize(analysis: Analysis) -> str:
+def summarize(analysis: PureAnalysis) -> str:
     """Returns the verdict in three lines."""
     verdict, suggestion = analysis.verdict, analysis.suggestion
     shape = RULES[verdict.code].title
@@ -162,7 +161,7 @@ def summarize(analysis: Analysis) -> str:
     return "\n".join([first.format(state=str(verdict.start_state).replace("-", " ")), second, third])
 
 
-def _parts(analysis: Analysis) -> Iterable[tuple[str, Iterable[str]]]:
+def _parts(analysis: PureAnalysis) -> Iterable[tuple[str, Iterable[str]]]:
     """Yields headings and sentences, with their slots open."""
     rule, verdict = RULES[analysis.verdict.code], analysis.verdict
     likely = [finding for finding in analysis.findings if finding.status in SURE][:MOST_LIKELY]
@@ -204,13 +203,13 @@ def _evidence(finding: Finding, told: set[str]) -> str:
     return " ".join([f"{finding.title.rstrip('.')} ({finding.code}, {sure}).", finding.means, *seen])
 
 
-def _ruled_out(analysis: Analysis) -> list[str]:
+def _ruled_out(analysis: PureAnalysis) -> list[str]:
     names = [item.name for item in analysis.excluded if item.alarm and item.status == CauseStatus.RULED_OUT]
     listed = ", ".join(name.replace("-", " ") for name in names)
     return [f"Ruled out by numbers: {listed}. The expert's text has the numbers."] if names else []
 
 
-def _further(analysis: Analysis, likely: list[Finding]) -> list[str]:
+def _further(analysis: PureAnalysis, likely: list[Finding]) -> list[str]:
     codes = ", ".join(f"`lrscan explain {code}`" for code in (analysis.verdict.code, *(item.code for item in likely)))
     sources = dict.fromkeys(source for finding in likely[:1] for source in finding.sources)
     return [
@@ -220,15 +219,15 @@ def _further(analysis: Analysis, likely: list[Finding]) -> list[str]:
     ]
 
 
-def _answers(analysis: Analysis, slots: Mapping[str, str]) -> Iterable[str]:
-    known = facts(analysis.features, analysis.curve.context, shape=analysis.verdict.shape)
+def _answers(analysis: PureAnalysis, slots: Mapping[str, str]) -> Iterable[str]:
+    known = analysis.facts
     for question in QUESTIONS:
         said = answer(question, known, slots)
         if said is not None:
             yield f"{question.asks} {said}"
 
 
-def _slots(analysis: Analysis) -> dict[str, str]:
+def _slots(analysis: PureAnalysis) -> dict[str, str]:
     """Returns every slot whose value is known."""
     marks, suggestion = analysis.landmarks, analysis.suggestion
     slots = {"start_lr": format_lr(analysis.curve.lr[0]), "last_lr": format_lr(analysis.curve.lr[-1])}

@@ -12,8 +12,8 @@ from keras_lrscan.suggest import SUGGESTION_METHODS, Role
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from keras_lrscan.analysis import Analysis
     from keras_lrscan.cause import Finding
+    from keras_lrscan.pure_analysis import PureAnalysis
     from keras_lrscan.suggest import Suggestion
 
 __all__ = ["formulas"]
@@ -21,7 +21,7 @@ __all__ = ["formulas"]
 LANDMARKS = ("descent_start", "steepest", "minimum", "elbow")
 
 
-def formulas(analysis: Analysis) -> tuple[str, ...]:
+def formulas(analysis: PureAnalysis) -> tuple[str, ...]:
     """Returns what an expert asks for, a point each: rules met, start state, noise, landmarks, odds, suggestions.
 
     Args:
@@ -30,7 +30,7 @@ def formulas(analysis: Analysis) -> tuple[str, ...]:
     return (*_verdict(analysis), *_landmarks(analysis), *_causes(analysis), *_suggestions(analysis))
 
 
-def _verdict(analysis: Analysis) -> Iterable[str]:
+def _verdict(analysis: PureAnalysis) -> Iterable[str]:
     verdict, smoothed = analysis.verdict, analysis.smoothed
     yield f"Shape {verdict.shape}: {'; '.join(verdict.evidence)}."
     yield f"Confidence {verdict.confidence:.2f}: the share of noise-resampled copies with that shape."
@@ -47,7 +47,7 @@ def _verdict(analysis: Analysis) -> Iterable[str]:
     yield f"Smooth line: {smoothed.method}, window {smoothed.window:.3g} steps; slope is d loss / d log10(rate)."
 
 
-def _landmarks(analysis: Analysis) -> Iterable[str]:
+def _landmarks(analysis: PureAnalysis) -> Iterable[str]:
     for name in LANDMARKS:
         mark = getattr(analysis.landmarks, name)
         if mark is not None:
@@ -55,7 +55,7 @@ def _landmarks(analysis: Analysis) -> Iterable[str]:
             yield f"{name.replace('_', ' ').capitalize()}: rate {mark.lr:.2e}, loss {mark.loss:.4g}{spread}."
 
 
-def _causes(analysis: Analysis) -> Iterable[str]:
+def _causes(analysis: PureAnalysis) -> Iterable[str]:
     yield (
         "Likelihood of a cause: 1 / (1 + exp(-s)), where s is its start plus the weight of each clue that holds; "
         f"likely from {LIKELY}, told from {LEAST}."
@@ -71,7 +71,7 @@ def _sum_of(finding: Finding) -> str:
     return f"s = {terms} = {sum(finding.log_odds):+.1f}, {finding.likelihood:.2f}"
 
 
-def _suggestions(analysis: Analysis) -> Iterable[str]:
+def _suggestions(analysis: PureAnalysis) -> Iterable[str]:
     by_method: dict[str, dict[Role, Suggestion]] = {}
     for suggestion in analysis.suggestions:
         by_method.setdefault(suggestion.method, {})[suggestion.role] = suggestion

@@ -12,20 +12,13 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_lrscan.features import StartState
+from keras_lrscan.reading import Reading
 
-if TYPE_CHECKING:
-    from keras_lrscan.curve import LRCurve
-    from keras_lrscan.features import CurveFeatures
-    from keras_lrscan.landmarks import Landmarks
-    from keras_lrscan.shapes import ShapeVerdict
-    from keras_lrscan.smoothing import SmoothedCurve
-
-__all__ = ["METHODS", "Method", "Reading", "SuggestionMethod"]
+__all__ = ["METHODS", "Method", "SuggestionMethod"]
 
 MINIMUM_MARGIN = 10.0
 """Gugger's margin below the minimum: half a decade to a decade of it makes up for the lag of a moving average."""
@@ -78,17 +71,6 @@ The published bound is 0.005 of loss a step, which hangs on the unit of the loss
 
 SQUARE_COEFFICIENT = 0.5
 """How far left of the minimum, in distances from the minimum to the right wall, the biggest-square rule goes."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Reading:
-    """What a suggestion method may look at."""
-
-    curve: LRCurve
-    smoothed: SmoothedCurve
-    landmarks: Landmarks
-    features: CurveFeatures
-    verdict: ShapeVerdict
 
 
 SuggestionMethod = Callable[[Reading], float | None]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from keras_lrscan.analysis import Analysis
+    from keras_lrscan.pure_analysis import PureAnalysis
 
 __all__ = ["COLOURS", "axes", "draw_curve", "draw_rate", "finish", "view"]
 
@@ -34,7 +34,7 @@ def axes(ax: Axes | None) -> Axes:
     return plt.subplots(figsize=(8, 4.5), layout="constrained")[1]
 
 
-def draw_curve(ax: Axes, analysis: Analysis, label: str, colour: str, *, elbow: bool = True) -> None:
+def draw_curve(ax: Axes, analysis: PureAnalysis, label: str, colour: str, *, elbow: bool = True) -> None:
     """Draws one curve: batches faint, smoothed line thick, and a ring where it starts to rise."""
     curve, smoothed, marks = analysis.curve, analysis.smoothed, analysis.landmarks
     finite = np.isfinite(curve.loss)
@@ -44,14 +44,14 @@ def draw_curve(ax: Axes, analysis: Analysis, label: str, colour: str, *, elbow: 
         ax.plot([marks.elbow.lr], [marks.elbow.loss], "o", mfc="white", mec=colour, mew=1.8, ms=7, zorder=5)
 
 
-def draw_rate(ax: Axes, analysis: Analysis, colour: str) -> None:
+def draw_rate(ax: Axes, analysis: PureAnalysis, colour: str) -> None:
     """Draws the suggested rate as a dashed line."""
     lr = analysis.suggestion.lr
     if lr is not None:
         ax.axvline(lr, color=colour, lw=1.2, ls="--", label=f"suggested: about {format_lr(lr)}")
 
 
-def view(analyses: Sequence[Analysis]) -> tuple[float, float]:
+def view(analyses: Sequence[PureAnalysis]) -> tuple[float, float]:
     """Returns the range of losses that shows every start, every valley, and the beginning of every rise."""
     lows, highs = [], []
     for analysis in analyses:
@@ -72,7 +72,7 @@ def view(analyses: Sequence[Analysis]) -> tuple[float, float]:
     return bottom, high + HEADROOM * height
 
 
-def finish(ax: Axes, analyses: Sequence[Analysis], title: str, *, columns: int = 3) -> Axes:
+def finish(ax: Axes, analyses: Sequence[PureAnalysis], title: str, *, columns: int = 3) -> Axes:
     """Sets scale, range, labels, legend and the level of guessing."""
     ax.set_xscale("log")
     ax.set_xlabel("learning rate (log scale)")

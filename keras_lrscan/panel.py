@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from keras_lrscan.analysis import Analysis
+    from keras_lrscan.pure_analysis import PureAnalysis
     from keras_lrscan.suggest import Suggestion
 
     Array = NDArray[np.float64]
@@ -50,7 +50,7 @@ LEFT, RIGHT = "\N{LEFTWARDS ARROW} ", "\N{RIGHTWARDS ARROW} "
 """Before the name of a rate that the scan did not reach."""
 
 
-def rates_to_show(analysis: Analysis, compare: bool | Sequence[str]) -> tuple[Suggestion, ...]:  # noqa: FBT001 - as in `plot_curve`
+def rates_to_show(analysis: PureAnalysis, compare: bool | Sequence[str]) -> tuple[Suggestion, ...]:  # noqa: FBT001 - as in `plot_curve`
     """Returns the suggestion and, with `compare`, those of other rules; none that has no rate.
 
     Args:

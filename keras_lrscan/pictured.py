@@ -15,7 +15,7 @@ from keras_lrscan.shapes import SHAPE_RULES, Shape
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from keras_lrscan.analysis import Analysis
+    from keras_lrscan.pure_analysis import PureAnalysis
 
 __all__ = ["GUESSING_WITH", "caption", "count_off_top", "describe_plot", "guessing_level", "title", "view"]
 
@@ -45,7 +45,7 @@ GUESSING_WITH = MappingProxyType({False: "guessing: {level}", True: "guessing, w
 """Whether a regularisation term lifts the level of guessing → the name of its line."""
 
 
-def title(analysis: Analysis) -> str:
+def title(analysis: PureAnalysis) -> str:
     """Returns the shape in a few words.
 
     Example:
@@ -58,7 +58,7 @@ def title(analysis: Analysis) -> str:
     return f"{words[0].upper()}{words[1:]}"
 
 
-def caption(analysis: Analysis) -> str:
+def caption(analysis: PureAnalysis) -> str:
     """Returns the verdict, the start state and the suggestion in one sentence.
 
     Example:
@@ -76,7 +76,7 @@ def caption(analysis: Analysis) -> str:
     return f"Verdict {verdict.shape}{sure}: {STARTS[verdict.start_state]}; {advice}."
 
 
-def guessing_level(analysis: Analysis, *, regularized: bool = True) -> float | None:
+def guessing_level(analysis: PureAnalysis, *, regularized: bool = True) -> float | None:
     """Returns what guessing would cost on this curve, or `None` where that is not known.
 
     Args:
@@ -90,7 +90,7 @@ def guessing_level(analysis: Analysis, *, regularized: bool = True) -> float | N
     return chance + (context.regularization_loss or 0.0)
 
 
-def view(analysis: Analysis) -> tuple[float, float]:
+def view(analysis: PureAnalysis) -> tuple[float, float]:
     """Returns the range of losses to show: from the lowest to a little above what the model started with."""
     finite = analysis.curve.loss[np.isfinite(analysis.curve.loss)]
     marks, smooth = analysis.landmarks, analysis.smoothed.loss
@@ -114,12 +114,12 @@ def view(analysis: Analysis) -> tuple[float, float]:
     return bottom, max(top, high + 0.2 * height)
 
 
-def count_off_top(analysis: Analysis, top: float) -> int:
+def count_off_top(analysis: PureAnalysis, top: float) -> int:
     """Returns how many batches have a loss above `top`, or one that is not a number."""
     return int((~(analysis.curve.loss <= top)).sum())
 
 
-def describe_plot(analysis: Analysis) -> str:
+def describe_plot(analysis: PureAnalysis) -> str:
     """Describes the picture of an analysis for a reader who cannot see it, with all its numbers.
 
     Args:
@@ -138,7 +138,7 @@ def describe_plot(analysis: Analysis) -> str:
     return " ".join(_sentences(analysis))
 
 
-def _sentences(analysis: Analysis) -> Iterator[str]:
+def _sentences(analysis: PureAnalysis) -> Iterator[str]:
     curve, smooth = analysis.curve, analysis.smoothed.loss
     low, high = format_lr(curve.lr[0]), format_lr(curve.lr[-1])
     yield (
@@ -167,7 +167,7 @@ def _sentences(analysis: Analysis) -> Iterator[str]:
     yield caption(analysis)
 
 
-def _landmarks(analysis: Analysis) -> Iterator[str]:
+def _landmarks(analysis: PureAnalysis) -> Iterator[str]:
     names = {
         "steepest": "It falls fastest",
         "minimum": "The bottom of the first valley is",

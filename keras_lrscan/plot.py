@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from keras_lrscan.analysis import Analysis
     from keras_lrscan.landmarks import Landmark
+    from keras_lrscan.pure_analysis import PureAnalysis
 
     Array = NDArray[np.float64]
 
@@ -62,7 +62,7 @@ LABELS: Mapping[str, tuple[str, float]] = MappingProxyType(
 
 
 def plot_curve(
-    analysis: Analysis,
+    analysis: PureAnalysis,
     *,
     ax: Axes | None = None,
     compare: bool | Sequence[str] = False,
@@ -119,7 +119,7 @@ def plot_curve(
     return ax
 
 
-def _draw_lines(ax: Axes, analysis: Analysis, raw_kw: Mapping[str, Any], line_kw: Mapping[str, Any]) -> None:
+def _draw_lines(ax: Axes, analysis: PureAnalysis, raw_kw: Mapping[str, Any], line_kw: Mapping[str, Any]) -> None:
     curve, smoothed = analysis.curve, analysis.smoothed
     finite = np.isfinite(curve.loss)
     raw = {"color": RAW, "lw": 0.9, "alpha": 0.8, "label": "loss of each batch"}
@@ -128,7 +128,7 @@ def _draw_lines(ax: Axes, analysis: Analysis, raw_kw: Mapping[str, Any], line_kw
     ax.plot(10.0**smoothed.log10_lr, smoothed.loss, **{**line, **line_kw})
 
 
-def _dress(ax: Axes, analysis: Analysis) -> None:
+def _dress(ax: Axes, analysis: PureAnalysis) -> None:
     """Names title and axes, with rates written as they are everywhere else in the text."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: PLC0415 - as above
 
@@ -171,7 +171,7 @@ def _dress(ax: Axes, analysis: Analysis) -> None:
     )
 
 
-def _draw_landmarks(ax: Axes, analysis: Analysis) -> dict[str, Label]:
+def _draw_landmarks(ax: Axes, analysis: PureAnalysis) -> dict[str, Label]:
     """Draws the marks with their ranges and returns what is to be written beside them."""
     marked: dict[str, Label] = {}
     ink = _ink()
@@ -186,7 +186,7 @@ def _draw_landmarks(ax: Axes, analysis: Analysis) -> dict[str, Label]:
     return marked
 
 
-def _marks(analysis: Analysis) -> dict[str, Landmark]:
+def _marks(analysis: PureAnalysis) -> dict[str, Landmark]:
     """Returns the landmarks to draw, the most important first."""
     found = {name: getattr(analysis.landmarks, name) for name in LABELS}
     if not analysis.landmarks.valleys:
@@ -194,7 +194,7 @@ def _marks(analysis: Analysis) -> dict[str, Landmark]:
     return {name: mark for name, mark in found.items() if mark is not None}
 
 
-def _draw_regions(ax: Axes, analysis: Analysis) -> None:
+def _draw_regions(ax: Axes, analysis: PureAnalysis) -> None:
     found = regions(analysis)
     for region in found:
         colour, strength, hatch = FILLS[region.kind]
@@ -207,7 +207,7 @@ def _draw_regions(ax: Axes, analysis: Analysis) -> None:
         ax.axvline(region.low, color=_ink(), lw=0.8, ls=(0, (2, 3)), zorder=1)
 
 
-def _name_regions(ax: Axes, analysis: Analysis) -> None:
+def _name_regions(ax: Axes, analysis: PureAnalysis) -> None:
     """Writes the names of the stretches above the axes, each as near its stretch as there is room."""
     found = regions(analysis)
     unit = ax.figure.dpi / 72
@@ -253,7 +253,7 @@ def _settle(ax: Axes) -> None:
         engine.execute(figure)
 
 
-def _note_off_top(ax: Axes, analysis: Analysis, top: float) -> Iterable[Array]:
+def _note_off_top(ax: Axes, analysis: PureAnalysis, top: float) -> Iterable[Array]:
     cut = count_off_top(analysis, top)
     if not cut:
         return ()
@@ -272,7 +272,7 @@ def _note_off_top(ax: Axes, analysis: Analysis, top: float) -> Iterable[Array]:
     return (np.asarray(text.get_window_extent().extents),)
 
 
-def _draw_guessing(ax: Axes, analysis: Analysis) -> Iterable[Array]:
+def _draw_guessing(ax: Axes, analysis: PureAnalysis) -> Iterable[Array]:
     """Draws the loss of guessing as a line with its name, or says that it is off the view."""
     level = guessing_level(analysis)
     if level is None:
@@ -298,7 +298,7 @@ def _draw_guessing(ax: Axes, analysis: Analysis) -> Iterable[Array]:
     return (np.asarray(text.get_window_extent().extents),)
 
 
-def _label(ax: Axes, analysis: Analysis, marked: Mapping[str, Label], taken: Array) -> None:
+def _label(ax: Axes, analysis: PureAnalysis, marked: Mapping[str, Label], taken: Array) -> None:
     """Writes the names of the landmarks where they hide least."""
     curve = ax.transData.transform(np.column_stack([10.0**analysis.smoothed.log10_lr, analysis.smoothed.loss]))
     box = ax.get_window_extent()

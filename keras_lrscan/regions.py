@@ -15,7 +15,7 @@ from keras_lrscan.shapes import Shape
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from keras_lrscan.analysis import Analysis
+    from keras_lrscan.pure_analysis import PureAnalysis
 
 __all__ = ["Region", "RegionKind", "regions"]
 
@@ -61,7 +61,7 @@ class Region:
     high: float
 
 
-def regions(analysis: Analysis) -> tuple[Region, ...]:
+def regions(analysis: PureAnalysis) -> tuple[Region, ...]:
     """Returns the stretches of a scan from left to right, each beginning where the one before it ends.
 
     Example:
@@ -84,13 +84,13 @@ def regions(analysis: Analysis) -> tuple[Region, ...]:
     )
 
 
-def _first_kind(analysis: Analysis) -> RegionKind:
+def _first_kind(analysis: PureAnalysis) -> RegionKind:
     if analysis.landmarks.descent_start is not None:
         return RegionKind.SMALL
     return THROUGHOUT.get(analysis.verdict.shape, RegionKind.LEVEL)
 
 
-def _later(analysis: Analysis) -> Iterable[tuple[float, RegionKind]]:
+def _later(analysis: PureAnalysis) -> Iterable[tuple[float, RegionKind]]:
     marks, features = analysis.landmarks, analysis.features
     if marks.descent_start is not None:
         yield marks.descent_start.lr, RegionKind.LEARNING

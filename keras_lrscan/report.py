@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
-    from keras_lrscan.analysis import Analysis
+    from keras_lrscan.pure_analysis import PureAnalysis
     from keras_lrscan.suggest import Suggestion
 
 __all__ = ["notebook_html", "report_html", "write_report"]
@@ -78,7 +78,7 @@ analyze(curve{how}).report("scan.html")"""
 CODE_OR_LINK = re.compile(r"`([^`]+)`|(https?://[^\s<>\"']+[^\s<>\"'.,;:)])")
 
 
-def report_html(analysis: Analysis) -> str:
+def report_html(analysis: PureAnalysis) -> str:
     """Returns the report as one HTML document that loads nothing.
 
     Args:
@@ -96,7 +96,7 @@ def report_html(analysis: Analysis) -> str:
     return _render("report.html.j2", analysis, {"wide": WIDE, "narrow": NARROW})
 
 
-def notebook_html(analysis: Analysis) -> str:
+def notebook_html(analysis: PureAnalysis) -> str:
     """Returns the report in a compact form, for the output of a notebook's cell.
 
     Args:
@@ -108,7 +108,9 @@ def notebook_html(analysis: Analysis) -> str:
     return _render("notebook.html.j2", analysis, {"wide": WIDE})
 
 
-def write_report(analysis: Analysis, path: str | PathLike[str], *, inputs: Iterable[str | PathLike[str]] = ()) -> Path:
+def write_report(
+    analysis: PureAnalysis, path: str | PathLike[str], *, inputs: Iterable[str | PathLike[str]] = ()
+) -> Path:
     """Writes the report to a file, whole or not at all.
 
     Args:
@@ -129,7 +131,7 @@ def write_report(analysis: Analysis, path: str | PathLike[str], *, inputs: Itera
     return write_file(path, text.encode("utf-8", "xmlcharrefreplace"), inputs=inputs)
 
 
-def _render(template: str, analysis: Analysis, sizes: Mapping[str, tuple[float, float]]) -> str:
+def _render(template: str, analysis: PureAnalysis, sizes: Mapping[str, tuple[float, float]]) -> str:
     environment, markup = _environment()
     said = sections(analysis)
     name = hashlib.sha256(json.dumps(analysis.curve.to_dict()).encode()).hexdigest()[:8]
@@ -186,7 +188,7 @@ def _environment() -> tuple[Environment, Callable[[str], Markup]]:
     return environment, Markup
 
 
-def _suggestions(analysis: Analysis) -> Iterator[dict[str, Any]]:
+def _suggestions(analysis: PureAnalysis) -> Iterator[dict[str, Any]]:
     """Yields a row a method, with what it suggests for each role."""
     for method in dict.fromkeys(item.method for item in analysis.suggestions):
         by_role = {item.role: item for item in analysis.suggestions if item.method == method}
@@ -206,7 +208,7 @@ def _rate(item: Suggestion) -> dict[str, str]:
     return {"lr": format_lr(item.lr), "range": f"{format_lr(item.low)} to {format_lr(item.high)}"}
 
 
-def _record(analysis: Analysis) -> Iterator[tuple[str, str]]:
+def _record(analysis: PureAnalysis) -> Iterator[tuple[str, str]]:
     curve = analysis.curve
     yield "recorded batches", f"{len(curve):,d}"
     yield "first and last rate", f"{format_lr(curve.lr[0])} to {format_lr(curve.lr[-1])}"
@@ -215,7 +217,7 @@ def _record(analysis: Analysis) -> Iterator[tuple[str, str]]:
     yield "read by", f"keras_lrscan {analysis.version}"
 
 
-def _context(analysis: Analysis) -> Iterator[tuple[str, str]]:
+def _context(analysis: PureAnalysis) -> Iterator[tuple[str, str]]:
     """Yields what was known of model, data and run, each with its name in words."""
     context = analysis.curve.context
     for item in dataclasses.fields(context):
@@ -236,7 +238,7 @@ def _context(analysis: Analysis) -> Iterator[tuple[str, str]]:
 YES_NO = MappingProxyType({True: "yes", False: "no"})
 
 
-def _snippets(analysis: Analysis) -> Iterator[tuple[str, str]]:
+def _snippets(analysis: PureAnalysis) -> Iterator[tuple[str, str]]:
     """Yields what each piece of code is for, and the code."""
     context, method = analysis.curve.context, analysis.smoothed.method
     how = "" if method not in SMOOTHERS[1:] else f', smoother="{method}"'
@@ -252,7 +254,7 @@ def _snippets(analysis: Analysis) -> Iterator[tuple[str, str]]:
     yield "Read this recording again:", READ_AGAIN.format(how=how)
 
 
-def _download(analysis: Analysis) -> str | None:
+def _download(analysis: PureAnalysis) -> str | None:
     """Returns the recording as an address that holds it, or `None` where it is too long for that."""
     if len(analysis.curve) > MOST_POINTS:
         return None

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from keras_lrscan.decoding import Rate
 from keras_lrscan.errors import unknown_option
-from keras_lrscan.methods import METHODS, Method, Reading, SuggestionMethod
+from keras_lrscan.methods import METHODS, Method, SuggestionMethod
+from keras_lrscan.reading import Reading
 from keras_lrscan.shapes import Shape
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from keras_lrscan.plot import FIGURE_SIZE, plot_curve
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from keras_lrscan.analysis import Analysis
+    from keras_lrscan.pure_analysis import PureAnalysis
 
 __all__ = ["COLOURS", "NARROW", "WIDE", "svg"]
 
@@ -49,7 +49,7 @@ SIZE = re.compile(r'(<svg\b[^>]*?) width="[^"]*"', re.DOTALL)
 HEIGHT = re.compile(r'(<svg\b[^>]*?) height="[^"]*"', re.DOTALL)
 
 
-def svg(analysis: Analysis, *, size: tuple[float, float] = WIDE, prefix: str = "lrscan") -> str:
+def svg(analysis: PureAnalysis, *, size: tuple[float, float] = WIDE, prefix: str = "lrscan") -> str:
     """Draws an analysis as an `svg` element.
 
     Args:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -9,9 +10,12 @@ from hypothesis import strategies as st
 
 from keras_lrscan import InvalidOptionError, LRCurve, ScanContext, analyze
 from keras_lrscan.shapes import Shape
-from keras_lrscan.suggest import DEFAULT_METHODS, NEVER, SUGGESTION_METHODS, WHY_NONE, Reading, Role
+from keras_lrscan.suggest import DEFAULT_METHODS, NEVER, SUGGESTION_METHODS, WHY_NONE, Role
 from keras_lrscan.synthetic import SYNTHETIC_LOSSES, synthetic_curve
 from tests.strategies import any_curves, valley_curves
+
+if TYPE_CHECKING:
+    from keras_lrscan.reading import Reading
 
 
 @given(any_curves())

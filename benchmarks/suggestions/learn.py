@@ -81,7 +81,7 @@ def read(item: tuple[int, Mapping[str, Any], Array, Array]) -> Scan | None:
     falls = marks.steepest is not None
     kind = "open" if marks.elbow is None else "valley" if falls else str(analysis.verdict.start_state)
     anchor = {"valley": (low + elbow) / 2, "open": low}.get(kind, elbow)
-    lag = float(np.log10(momentum_lag(analysis.reading))) / MOMENTUM_STEPS
+    lag = float(np.log10(momentum_lag(analysis))) / MOMENTUM_STEPS
     described = [
         1.0,
         *(float(kind == name) for name in KINDS),
