@@ -1,7 +1,7 @@
 """`PureAnalysis`: everything that was read from one curve, as a value that computes and draws nothing.
 
-`pathlib` has `PurePath`, the value, and `Path`, which adds the methods that touch the world. Likewise explanations and plots
-take a `PureAnalysis`, and `keras_lrscan.analysis.Analysis` adds the methods that make them.
+`pathlib` has `PurePath`, the value, and `Path`, which adds the methods that touch the world. Likewise explanations and
+plots take a `PureAnalysis`, and `keras_lrscan.analysis.Analysis` adds the methods that make them.
 """
 
 from __future__ import annotations
