@@ -21,7 +21,7 @@ import numpy as np
 from fuzzing import attempt, run
 
 from keras_lrscan import Analysis, LRCurve, ScanContext, StopReason, analyze, describe_plot, load
-from keras_lrscan.context import CONTEXT_MEASURES
+from keras_lrscan.curves.context import CONTEXT_MEASURES
 from keras_lrscan.errors import LRScanError
 from keras_lrscan.ranges import RangeKind
 from keras_lrscan.smoothing import SMOOTHERS

@@ -38,10 +38,10 @@ from keras_lrscan import (
     from_json,
     load,
 )
-from keras_lrscan.averaging import AVERAGES
 from keras_lrscan.cli import main as lrscan
-from keras_lrscan.decoding import read_json_object
+from keras_lrscan.curves.averaging import AVERAGES
 from keras_lrscan.errors import LRScanError
+from keras_lrscan.files.decoding import read_json_object
 from keras_lrscan.groups import GroupReading, LayerGroups
 from keras_lrscan.investigation import Outcome
 from keras_lrscan.racing import Candidate

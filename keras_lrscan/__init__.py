@@ -2,11 +2,22 @@
 
 from keras_lrscan._version import __version__
 from keras_lrscan.analysis import Analysis, analyze, load
-from keras_lrscan.averaging import AVERAGES, Average, undo_averaging
 from keras_lrscan.callback import LRScan, last_scan, lr_scan
-from keras_lrscan.context import ScanContext
 from keras_lrscan.contrast import Contrast
-from keras_lrscan.curve import LRCurve, StopReason
+from keras_lrscan.curves.averaging import AVERAGES, Average, undo_averaging
+from keras_lrscan.curves.context import ScanContext
+from keras_lrscan.curves.curve import LRCurve, StopReason
+from keras_lrscan.curves.detect_averaging import Recognition, recognise_averaging
+from keras_lrscan.curves.importers import (
+    IMPORTERS,
+    from_csv,
+    from_fastai,
+    from_json,
+    from_keras_history,
+    from_ktrain,
+    from_lightning,
+    from_torch_lr_finder,
+)
 from keras_lrscan.errors import (
     CurveTooShortError,
     InvalidCurveError,
@@ -18,16 +29,6 @@ from keras_lrscan.errors import (
 )
 from keras_lrscan.experiments import contrast_with_scratch, repeat_scans, scan_groups
 from keras_lrscan.groups import LayerGroups
-from keras_lrscan.importers import (
-    IMPORTERS,
-    from_csv,
-    from_fastai,
-    from_json,
-    from_keras_history,
-    from_ktrain,
-    from_lightning,
-    from_torch_lr_finder,
-)
 from keras_lrscan.investigation import Investigation, ProbeResult
 from keras_lrscan.pictured import describe_plot
 from keras_lrscan.plot import plot_curve
@@ -36,7 +37,6 @@ from keras_lrscan.probing import investigate
 from keras_lrscan.race import race
 from keras_lrscan.racing import RaceResult
 from keras_lrscan.ranges import SearchRange
-from keras_lrscan.recognition import Recognition, recognise_averaging
 from keras_lrscan.repeats import Repeats
 from keras_lrscan.tuning import hp_float, suggest_float
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from keras_lrscan.causes import find_causes
-from keras_lrscan.decoding import read_json_object
+from keras_lrscan.curves.detect_averaging import recognise_averaging
 from keras_lrscan.errors import InvalidOptionError
 from keras_lrscan.explain import explain, summarize
 from keras_lrscan.facts import facts
@@ -19,11 +19,11 @@ from keras_lrscan.features import (
     reference_loss,
     start_reference,
 )
+from keras_lrscan.files.decoding import read_json_object
 from keras_lrscan.landmarks import Landmarks, find_landmarks, with_ranges
 from keras_lrscan.plot import plot_curve
 from keras_lrscan.pure_analysis import PureAnalysis
 from keras_lrscan.reading import Reading
-from keras_lrscan.recognition import recognise_averaging
 from keras_lrscan.report import notebook_html, write_report
 from keras_lrscan.shapes import classify
 from keras_lrscan.smoothing import Fit, SmoothedCurve, smooth
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from keras_lrscan.curve import LRCurve
+    from keras_lrscan.curves.curve import LRCurve
 
 __all__ = ["Analysis", "analyze", "load"]
 

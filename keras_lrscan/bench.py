@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from keras_lrscan.analysis import Analysis
-    from keras_lrscan.curve import LRCurve
+    from keras_lrscan.curves.curve import LRCurve
     from keras_lrscan.host import Host
     from keras_lrscan.investigation import Outcome
     from keras_lrscan.ramp import ExponentialRamp

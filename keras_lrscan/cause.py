@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from keras_lrscan.decoding import Number, Share
 from keras_lrscan.facts import MEASURES
+from keras_lrscan.files.decoding import Number, Share
 from keras_lrscan.measures import slots_of
 
 if TYPE_CHECKING:

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 from keras_lrscan._version import __version__
 from keras_lrscan.analysis import Analysis, analyze
-from keras_lrscan.averaging import AVERAGES
-from keras_lrscan.context import ScanContext
-from keras_lrscan.decoding import read_json_object
+from keras_lrscan.curves.averaging import AVERAGES
+from keras_lrscan.curves.context import ScanContext
+from keras_lrscan.curves.importers import from_csv, read_curve
 from keras_lrscan.errors import LRScanError, MissingDependencyError, unknown_option
 from keras_lrscan.explain import LEVELS, sections, title
-from keras_lrscan.files import check_output, write_file
+from keras_lrscan.files.csv_tables import LOSS_COLUMN, RATE_COLUMN
+from keras_lrscan.files.decoding import read_json_object
+from keras_lrscan.files.text import check_output, write_file
 from keras_lrscan.handbook import page
-from keras_lrscan.importers import from_csv, read_curve
 from keras_lrscan.measures import LARGEST
 from keras_lrscan.plot import FIGURE_SIZE
 from keras_lrscan.report import write_report
-from keras_lrscan.tables import LOSS_COLUMN, RATE_COLUMN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

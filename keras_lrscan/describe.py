@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_lrscan.chance import chance_of
-from keras_lrscan.context import ARRAYS_SEEN
+from keras_lrscan.curves.context import ARRAYS_SEEN
 from keras_lrscan.data_facts import array_facts, given_to_fit, label_ties
 from keras_lrscan.feeding import feeding_of
 from keras_lrscan.layer_facts import layer_facts
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from keras_lrscan.context import ScanContext
+    from keras_lrscan.curves.context import ScanContext
     from keras_lrscan.data_facts import Given
     from keras_lrscan.host import Host
     from keras_lrscan.optimizers import RateControl

@@ -17,7 +17,7 @@ from keras_lrscan.trials import Trials
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from keras_lrscan.curve import LRCurve
+    from keras_lrscan.curves.curve import LRCurve
     from keras_lrscan.layer_groups import WeightGroup
 
 __all__ = ["MIN_SCANS", "contrast_with_scratch", "repeat_scans", "scan_groups"]

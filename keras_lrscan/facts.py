@@ -7,14 +7,14 @@ import math
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from keras_lrscan.context import BATCHES_SEEN, CONTEXT_MEASURES
+from keras_lrscan.curves.context import BATCHES_SEEN, CONTEXT_MEASURES
 from keras_lrscan.features import CurveFeatures
 from keras_lrscan.measures import RATIO, Measure, measured, measures_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from keras_lrscan.context import ScanContext
+    from keras_lrscan.curves.context import ScanContext
 
 __all__ = ["IN_ORDER", "MEASURES", "facts"]
 

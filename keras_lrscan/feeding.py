@@ -11,7 +11,7 @@ from keras_lrscan.errors import InvalidOptionError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from keras_lrscan.context import ScanContext
+    from keras_lrscan.curves.context import ScanContext
 
 __all__ = ["fed_alike", "feeding_of"]
 

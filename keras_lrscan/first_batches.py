@@ -13,7 +13,7 @@ import numpy as np
 
 from keras_lrscan.arrays import array_of, even_rows, mapped, parts_of, thinned
 from keras_lrscan.chance import chance_of_labels
-from keras_lrscan.context import BATCHES_SEEN
+from keras_lrscan.curves.context import BATCHES_SEEN
 from keras_lrscan.data_facts import Given, array_facts
 from keras_lrscan.peeking import peek
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from keras_lrscan.context import ScanContext
+    from keras_lrscan.curves.context import ScanContext
     from keras_lrscan.host import Host
 
 __all__ = ["FirstBatches"]

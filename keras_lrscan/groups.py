@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.analysis import Analysis
-from keras_lrscan.decoding import Count
 from keras_lrscan.errors import ScanError
+from keras_lrscan.files.decoding import Count
 from keras_lrscan.host import Host
 from keras_lrscan.measures import format_loss, format_lr
 from keras_lrscan.optimizers import copy_of, innermost

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from keras_lrscan.analysis import Analysis
 from keras_lrscan.cause import CauseStatus, Finding
 from keras_lrscan.causes import CAUSES
-from keras_lrscan.decoding import checked_object, decode
 from keras_lrscan.errors import InvalidCurveError, shown
+from keras_lrscan.files.decoding import checked_object, decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -25,10 +25,10 @@ import numpy as np
 
 from keras_lrscan.analysis import Analysis, analyze
 from keras_lrscan.callback import LRScan
-from keras_lrscan.curve import StopReason
+from keras_lrscan.curves.curve import StopReason
+from keras_lrscan.curves.importers import from_ktrain
 from keras_lrscan.errors import InvalidCurveError, LRScanWarning, MissingDependencyError, ScanError
 from keras_lrscan.host import Host, first_fit_to_come
-from keras_lrscan.importers import from_ktrain
 from keras_lrscan.ktrain_finder import KTRAIN_SKIPS, KtrainReading, ScanFinder, ktrain_estimate
 from keras_lrscan.ktrain_learner import (
     LearnerData,

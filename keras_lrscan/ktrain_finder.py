@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_lrscan.averaging import AVERAGES
+from keras_lrscan.curves.averaging import AVERAGES
 from keras_lrscan.errors import InvalidOptionError, ScanError
 from keras_lrscan.measures import format_loss, format_lr
 from keras_lrscan.plot import FIGURE_SIZE, plot_curve

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from keras_lrscan.chance import chance_of_labels
-from keras_lrscan.context import ScanContext
+from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.describe import data_notes, describe
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError, ScanError
 from keras_lrscan.host import Host

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
-from keras_lrscan.decoding import Count, Floats, Number, Rate
+from keras_lrscan.curves.noise import NORMAL_MAD
 from keras_lrscan.errors import InvalidCurveError
-from keras_lrscan.noise import NORMAL_MAD
+from keras_lrscan.files.decoding import Count, Floats, Number, Rate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.linalg import eigh, solve
 from scipy.ndimage import median_filter
 
-from keras_lrscan.noise import NORMAL_MAD, difference_noise
+from keras_lrscan.curves.noise import NORMAL_MAD, difference_noise
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,21 +10,21 @@ import numpy as np
 
 from keras_lrscan.analysis import analyze
 from keras_lrscan.arrays import run_share
-from keras_lrscan.averaging import AVERAGES
 from keras_lrscan.bench import Answer, Bench, CannotAskError
+from keras_lrscan.curves.averaging import AVERAGES
+from keras_lrscan.curves.detect_averaging import recognise_averaging
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
 from keras_lrscan.features import reference_loss
 from keras_lrscan.investigation import Outcome
 from keras_lrscan.measures import format_loss, format_lr
 from keras_lrscan.nests import joined, leaves, standardized, to_arrays
-from keras_lrscan.recognition import recognise_averaging
 from keras_lrscan.rules import RISES
 from keras_lrscan.shapes import Shape
 
 if TYPE_CHECKING:
     from keras_lrscan.analysis import Analysis
     from keras_lrscan.bench import Array
-    from keras_lrscan.curve import LRCurve
+    from keras_lrscan.curves.curve import LRCurve
 
 __all__ = [
     "hold_rate",
@@ -270,7 +270,7 @@ def _no_average(analysis: Analysis) -> Answer:
 
 
 def _undone(curve: LRCurve, average: str) -> LRCurve:
-    from keras_lrscan.averaging import undo_averaging  # noqa: PLC0415
+    from keras_lrscan.curves.averaging import undo_averaging  # noqa: PLC0415
 
     steps = curve.context.steps_per_epoch or recognise_averaging(curve).steps_per_epoch
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from keras_lrscan.curve import LRCurve
+from keras_lrscan.curves.curve import LRCurve
 from keras_lrscan.features import CurveFeatures
 from keras_lrscan.landmarks import Landmarks
 from keras_lrscan.shapes import ShapeVerdict

@@ -6,8 +6,8 @@ import math
 import warnings
 from typing import TYPE_CHECKING
 
-from keras_lrscan.context import ScanContext
-from keras_lrscan.curve import LRCurve, StopReason
+from keras_lrscan.curves.context import ScanContext
+from keras_lrscan.curves.curve import LRCurve, StopReason
 from keras_lrscan.errors import LRScanWarning
 from keras_lrscan.measures import LARGEST
 from keras_lrscan.stopping import DivergenceWatch

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from keras_lrscan.curve import LRCurve
+    from keras_lrscan.curves.curve import LRCurve
     from keras_lrscan.investigation import Investigation
     from keras_lrscan.session import Session
 

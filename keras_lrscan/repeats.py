@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from keras_lrscan.analysis import Analysis
-from keras_lrscan.decoding import Count
 from keras_lrscan.errors import InvalidCurveError
+from keras_lrscan.files.decoding import Count
 from keras_lrscan.measures import format_lr
 from keras_lrscan.overlay import COLOURS, axes, finish
 from keras_lrscan.results import Result, text

@@ -11,11 +11,11 @@ import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from keras_lrscan.context import CONTEXT_MEASURES
-from keras_lrscan.curve import StopReason
+from keras_lrscan.curves.context import CONTEXT_MEASURES
+from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.errors import MissingDependencyError
 from keras_lrscan.explain import sections, title
-from keras_lrscan.files import check_output, write_file
+from keras_lrscan.files.text import check_output, write_file
 from keras_lrscan.formulas import formulas
 from keras_lrscan.measures import format_lr
 from keras_lrscan.smoothing import SMOOTHERS

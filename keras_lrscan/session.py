@@ -6,8 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from keras_lrscan.context import ScanContext
-from keras_lrscan.curve import StopReason
+from keras_lrscan.curves.context import ScanContext
+from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.custom_steps import make_meter
 from keras_lrscan.describe import data_notes, describe, describe_labels
 from keras_lrscan.errors import ScanError
@@ -33,7 +33,7 @@ from keras_lrscan.step_watch import StepWatch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from keras_lrscan.curve import LRCurve
+    from keras_lrscan.curves.curve import LRCurve
     from keras_lrscan.host import Host
     from keras_lrscan.meters import Meter
     from keras_lrscan.ramp import ExponentialRamp, Ramp

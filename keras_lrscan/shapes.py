@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from keras_lrscan.decoding import Share
 from keras_lrscan.errors import InvalidCurveError
 from keras_lrscan.features import StartState
+from keras_lrscan.files.decoding import Share
 from keras_lrscan.rules import FALLS, NO_FALL, NO_RISE, RISES, Condition
 from keras_lrscan.traits import TRAIT_RULES
 

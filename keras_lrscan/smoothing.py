@@ -15,10 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
-from keras_lrscan.decoding import Floats, Indices, Number
-from keras_lrscan.errors import InvalidCurveError, unknown_option
-from keras_lrscan.linear import Bottom, Hat, identity_hat, local_hat, spline_hat
-from keras_lrscan.noise import (
+from keras_lrscan.curves.noise import (
     OUTLIER_SIGMA,
     difference_noise,
     local_noise,
@@ -26,11 +23,14 @@ from keras_lrscan.noise import (
     precision,
     pull_back_outliers,
 )
+from keras_lrscan.errors import InvalidCurveError, unknown_option
+from keras_lrscan.files.decoding import Floats, Indices, Number
+from keras_lrscan.linear import Bottom, Hat, identity_hat, local_hat, spline_hat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from keras_lrscan.curve import LRCurve
+    from keras_lrscan.curves.curve import LRCurve
 
 Array = Floats
 

@@ -11,8 +11,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from keras_lrscan.decoding import Rate
 from keras_lrscan.errors import unknown_option
+from keras_lrscan.files.decoding import Rate
 from keras_lrscan.methods import METHODS, Method, SuggestionMethod
 from keras_lrscan.reading import Reading
 from keras_lrscan.shapes import Shape

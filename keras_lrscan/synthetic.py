@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_lrscan.context import ScanContext
-from keras_lrscan.curve import LRCurve, StopReason
+from keras_lrscan.curves.context import ScanContext
+from keras_lrscan.curves.curve import LRCurve, StopReason
 from keras_lrscan.errors import InvalidOptionError, unknown_option
 from keras_lrscan.shapes import Shape
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from keras_lrscan.batches import BatchSource
-from keras_lrscan.curve import StopReason
+from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.errors import InvalidOptionError, ScanError
 from keras_lrscan.host import Host, first_fit_to_come
 from keras_lrscan.optimizers import update_phase
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from keras_lrscan.curve import LRCurve
+    from keras_lrscan.curves.curve import LRCurve
     from keras_lrscan.recorder import Recorder
     from keras_lrscan.snapshot import Snapshot
 

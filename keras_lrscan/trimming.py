@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import median_filter, minimum_filter1d
 
-from keras_lrscan.noise import difference_noise
+from keras_lrscan.curves.noise import difference_noise
 
 if TYPE_CHECKING:
-    from keras_lrscan.curve import LRCurve
+    from keras_lrscan.curves.curve import LRCurve
 
 __all__ = ["trim"]
 

@@ -15,7 +15,7 @@ import pytest
 
 from keras_lrscan.analysis import Analysis
 from keras_lrscan.callback import LRScan, last_scan, lr_scan
-from keras_lrscan.curve import StopReason
+from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.errors import InvalidOptionError, LRScanWarning, ScanError
 from tests.hosts import BACKEND, IS_TF_KERAS, classifier, compiled, digits, same_bits, state, weights
 

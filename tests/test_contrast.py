@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from keras_lrscan.analysis import Analysis, analyze
-from keras_lrscan.context import ScanContext
 from keras_lrscan.contrast import MEANINGS, Contrast
-from keras_lrscan.curve import LRCurve
+from keras_lrscan.curves.context import ScanContext
+from keras_lrscan.curves.curve import LRCurve
 from keras_lrscan.errors import InvalidCurveError, ScanError
 from keras_lrscan.experiments import contrast_with_scratch
 from keras_lrscan.fresh import FreshWeights, renew_optimizer

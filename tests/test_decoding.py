@@ -21,7 +21,7 @@ from keras_lrscan import (
     from_json,
     load,
 )
-from keras_lrscan.decoding import decode
+from keras_lrscan.files.decoding import decode
 from keras_lrscan.synthetic import synthetic_curve
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 import keras_lrscan
 from keras_lrscan import demo
 from keras_lrscan.cli import main
-from keras_lrscan.curve import LRCurve
+from keras_lrscan.curves.curve import LRCurve
 from keras_lrscan.shapes import Shape
 from tests.hosts import BACKEND, IS_TF_KERAS, array_of, same_bits, weights
 

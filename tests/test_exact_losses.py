@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from keras_lrscan.callback import LRScan
-from keras_lrscan.curve import StopReason
+from keras_lrscan.curves.curve import StopReason
 from tests.hosts import BACKEND, IS_TF_KERAS, array_of, batches_of, classifier, compiled, digits, replayed_losses
 
 pytestmark = pytest.mark.keras

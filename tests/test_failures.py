@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from keras_lrscan.callback import LRScan, last_scan, lr_scan
-from keras_lrscan.curve import StopReason
+from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.errors import ScanError
 from tests.hosts import BACKEND, compiled, digits, same_bits, state
 

@@ -13,7 +13,7 @@ import pytest
 from keras_lrscan import investigate, race
 from keras_lrscan.batches import BatchSource
 from keras_lrscan.callback import LRScan, lr_scan
-from keras_lrscan.context import ScanContext
+from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
 from keras_lrscan.feeding import fed_alike, feeding_of
 from tests.hosts import compiled, digits

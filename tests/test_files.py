@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from keras_lrscan import InvalidCurveError, InvalidOptionError, LRCurve, analyze, from_json
-from keras_lrscan.files import read_text, write_file
+from keras_lrscan.files.text import read_text, write_file
 from keras_lrscan.synthetic import synthetic_curve
 
 if TYPE_CHECKING:

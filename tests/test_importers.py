@@ -24,7 +24,7 @@ from keras_lrscan import (
     from_lightning,
     from_torch_lr_finder,
 )
-from keras_lrscan.averaging import seeded_moving_average
+from keras_lrscan.curves.averaging import seeded_moving_average
 from keras_lrscan.ktrain_finder import ScanFinder
 from keras_lrscan.synthetic import synthetic_curve
 from tests.recorded import DATA, KTRAIN_RUNS, ktrain_run, peer

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from keras_lrscan.analysis import Analysis, analyze
-from keras_lrscan.averaging import AVERAGES
 from keras_lrscan.cause import CauseStatus
 from keras_lrscan.causes import CAUSES
-from keras_lrscan.context import ScanContext
-from keras_lrscan.curve import LRCurve
+from keras_lrscan.curves.averaging import AVERAGES
+from keras_lrscan.curves.context import ScanContext
+from keras_lrscan.curves.curve import LRCurve
 from keras_lrscan.dependence import measure_dependence
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError, ScanError
 from keras_lrscan.investigation import Investigation, Outcome, ProbeResult, settle

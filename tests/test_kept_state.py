@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from keras_lrscan.callback import LRScan, lr_scan
-from keras_lrscan.curve import StopReason
+from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.errors import ScanError
 from keras_lrscan.host import Host
 from keras_lrscan.layer_tree import layers_in

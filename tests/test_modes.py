@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from keras_lrscan.callback import LRScan
-from keras_lrscan.curve import StopReason
+from keras_lrscan.curves.curve import StopReason
 from tests.hosts import (
     BACKEND,
     IS_TF_KERAS,

@@ -72,7 +72,7 @@ def test_a_record_too_long_to_be_read_whole_leaves_the_length_of_its_epochs_open
 ) -> None:
     curve = curve_of(AVERAGES["ktrain"].apply(losses(300), 9000))
     assert recognise_averaging(curve).steps_per_epoch == 301
-    monkeypatch.setattr("keras_lrscan.recognition.MOST_POINTS", 250)
+    monkeypatch.setattr("keras_lrscan.curves.detect_averaging.MOST_POINTS", 250)
     seen = recognise_averaging(curve)
     assert (seen.averaging, seen.steps_per_epoch) == ("ktrain", None)
 

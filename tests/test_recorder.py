@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from keras_lrscan.curve import StopReason
+from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.errors import CurveTooShortError
 from keras_lrscan.ramp import ExponentialRamp
 from keras_lrscan.recorder import Recorder

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from keras_lrscan.analysis import Analysis, analyze
-from keras_lrscan.context import ScanContext
-from keras_lrscan.curve import LRCurve
+from keras_lrscan.curves.context import ScanContext
+from keras_lrscan.curves.curve import LRCurve
 from keras_lrscan.errors import InvalidOptionError
 from keras_lrscan.experiments import repeat_scans
 from keras_lrscan.repeats import Repeats

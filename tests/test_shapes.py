@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from keras_lrscan import analyze
-from keras_lrscan.context import ScanContext
+from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.facts import facts
 from keras_lrscan.features import CurveFeatures
 from keras_lrscan.shapes import SHAPE_RULES, Shape, classify

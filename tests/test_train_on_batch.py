@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from keras_lrscan.callback import LRScan, last_scan
-from keras_lrscan.curve import StopReason
+from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.errors import ScanError
 from tests.hosts import batches_of, classifier, compiled, digits, replayed_losses, same_bits, state
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from keras_lrscan.callback import lr_scan
-from keras_lrscan.curve import StopReason
+from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.errors import InvalidOptionError, ScanError
 from keras_lrscan.trials import Trials
 from tests.hosts import (

@@ -16,7 +16,7 @@ from feeds import FEEDS, STEPS
 from twists import BATCH_SIZE, LOSSES, TWISTS
 
 from keras_lrscan import LRCurve, LRScan, ScanContext
-from keras_lrscan.averaging import AVERAGES
+from keras_lrscan.curves.averaging import AVERAGES
 from keras_lrscan.ramp import ExponentialRamp
 
 if TYPE_CHECKING:

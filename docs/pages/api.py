@@ -37,11 +37,11 @@ HEADINGS: Mapping[str, str] = {
     "keras_lrscan.plot": "Read a curve",
     "keras_lrscan.ranges": "Ranges for a search",
     "keras_lrscan.tuning": "Ranges for a search",
-    "keras_lrscan.curve": "A curve and what was known of it",
-    "keras_lrscan.context": "A curve and what was known of it",
-    "keras_lrscan.importers": "Records of other tools",
-    "keras_lrscan.averaging": "Records of other tools",
-    "keras_lrscan.recognition": "Records of other tools",
+    "keras_lrscan.curves.curve": "A curve and what was known of it",
+    "keras_lrscan.curves.context": "A curve and what was known of it",
+    "keras_lrscan.curves.importers": "Records of other tools",
+    "keras_lrscan.curves.averaging": "Records of other tools",
+    "keras_lrscan.curves.detect_averaging": "Records of other tools",
     "keras_lrscan.errors": "Errors and warnings",
 }
 """Module → the part of the page where its names stand."""

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_lrscan.context import ScanContext
-from keras_lrscan.decoding import Floats, checked_object, decode, read_json_object
+from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.errors import CurveTooShortError, InvalidCurveError, shown
-from keras_lrscan.files import write_file
+from keras_lrscan.files.csv_tables import LOSS_COLUMN, RATE_COLUMN, read_columns
+from keras_lrscan.files.decoding import Floats, checked_object, decode, read_json_object
+from keras_lrscan.files.text import write_file
 from keras_lrscan.measures import LARGEST
-from keras_lrscan.tables import LOSS_COLUMN, RATE_COLUMN, read_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_lrscan.curve import LRCurve
+from keras_lrscan.curves.curve import LRCurve
+from keras_lrscan.curves.noise import neighbour_noise
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError, unknown_option
-from keras_lrscan.noise import neighbour_noise
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_lrscan.errors import InvalidCurveError, LRScanError, shown
-from keras_lrscan.files import read_text
+from keras_lrscan.files.text import read_text
 
 if TYPE_CHECKING:
     from os import PathLike

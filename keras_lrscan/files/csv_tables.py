@@ -8,7 +8,7 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from keras_lrscan.errors import InvalidCurveError
-from keras_lrscan.files import read_text
+from keras_lrscan.files.text import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
