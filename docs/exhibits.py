@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from keras_lrscan import LRCurve
-from keras_lrscan.shapes import Shape
+from keras_lrscan.reading.shapes import Shape
 
 __all__ = ["EXHIBITS", "Exhibit", "Room"]
 

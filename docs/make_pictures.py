@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from keras_lrscan import LRCurve, LRScan, undo_averaging
 from keras_lrscan.measures import format_lr
 from keras_lrscan.plot import FIGURE_SIZE
-from keras_lrscan.smoothing import smooth
+from keras_lrscan.reading.smoothing import smooth
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,8 +10,12 @@ from keras_lrscan.causes import find_causes
 from keras_lrscan.curves.detect_averaging import recognise_averaging
 from keras_lrscan.errors import InvalidOptionError
 from keras_lrscan.explain import explain, summarize
-from keras_lrscan.facts import facts
-from keras_lrscan.features import (
+from keras_lrscan.files.decoding import read_json_object
+from keras_lrscan.plot import plot_curve
+from keras_lrscan.pure_analysis import PureAnalysis
+from keras_lrscan.reading.divergence import trim
+from keras_lrscan.reading.facts import facts
+from keras_lrscan.reading.features import (
     CurveFeatures,
     breaks,
     chance_loss,
@@ -19,16 +23,12 @@ from keras_lrscan.features import (
     reference_loss,
     start_reference,
 )
-from keras_lrscan.files.decoding import read_json_object
-from keras_lrscan.landmarks import Landmarks, find_landmarks, with_ranges
-from keras_lrscan.plot import plot_curve
-from keras_lrscan.pure_analysis import PureAnalysis
-from keras_lrscan.reading import Reading
+from keras_lrscan.reading.landmarks import Landmarks, find_landmarks, with_ranges
+from keras_lrscan.reading.reading import Reading
+from keras_lrscan.reading.shapes import classify
+from keras_lrscan.reading.smoothing import Fit, SmoothedCurve, smooth
 from keras_lrscan.report import notebook_html, write_report
-from keras_lrscan.shapes import classify
-from keras_lrscan.smoothing import Fit, SmoothedCurve, smooth
 from keras_lrscan.suggest import SUGGESTION_METHODS, Role, suggest
-from keras_lrscan.trimming import trim
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from keras_lrscan.facts import MEASURES
 from keras_lrscan.files.decoding import Number, Share
 from keras_lrscan.measures import slots_of
+from keras_lrscan.reading.facts import MEASURES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from keras_lrscan.rules import Condition
+    from keras_lrscan.reading.facts import Condition
 
 __all__ = ["Cause", "CauseStatus", "Clue", "Finding", "judge"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from keras_lrscan.cause import Cause, Clue
 from keras_lrscan.causes_of_start import AT_CHANCE, BETTER, STARTS_BETTER, UNKNOWN, WORSE
-from keras_lrscan.rules import RISES, Condition
+from keras_lrscan.reading.facts import RISES, Condition
 
 __all__ = ["CAUSES_OF_DATA"]
 

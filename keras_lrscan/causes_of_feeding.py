@@ -5,8 +5,7 @@ from __future__ import annotations
 from keras_lrscan.cause import Cause, Clue
 from keras_lrscan.causes_of_start import NEVER_FALLS
 from keras_lrscan.curves.context import BATCHES_SEEN
-from keras_lrscan.facts import IN_ORDER
-from keras_lrscan.rules import FALLS, NO_FALL, Condition
+from keras_lrscan.reading.facts import FALLS, IN_ORDER, NO_FALL, Condition
 
 __all__ = ["CAUSES_OF_FEEDING"]
 

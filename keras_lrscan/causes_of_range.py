@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from keras_lrscan.cause import Cause, Clue
 from keras_lrscan.causes_of_start import AT_CHANCE, LOSS_FALLS, NEVER_FALLS, STARTS_AT_CHANCE, STARTS_BETTER
-from keras_lrscan.rules import FALLS, NO_FALL, NO_RISE, RISES, Condition
+from keras_lrscan.reading.facts import FALLS, NO_FALL, NO_RISE, RISES, Condition
 
 __all__ = ["CAUSES_OF_RANGE"]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from keras_lrscan.cause import Cause, Clue
-from keras_lrscan.features import StartState
-from keras_lrscan.rules import FALLS, NO_FALL, RISES, Condition
+from keras_lrscan.reading.facts import FALLS, NO_FALL, RISES, Condition
+from keras_lrscan.reading.features import StartState
 
 __all__ = ["CAUSES_OF_START"]
 

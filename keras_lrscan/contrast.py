@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from keras_lrscan.analysis import Analysis
-from keras_lrscan.features import chance_loss
 from keras_lrscan.measures import format_loss, format_lr
 from keras_lrscan.overlay import COLOURS, axes, draw_curve, draw_rate, finish
+from keras_lrscan.reading.features import chance_loss
 from keras_lrscan.results import Result, factor, text
 
 if TYPE_CHECKING:

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 from keras_lrscan.cause import CauseStatus
 from keras_lrscan.causes_of_range import CAUSES_OF_RANGE
 from keras_lrscan.errors import unknown_option
-from keras_lrscan.features import StartState, chance_loss, is_classifier
 from keras_lrscan.formulas import formulas
 from keras_lrscan.measures import format_loss, format_lr, slots_of
 from keras_lrscan.questions import QUESTIONS, answer
+from keras_lrscan.reading.features import StartState, chance_loss, is_classifier
+from keras_lrscan.reading.shapes import SHAPE_RULES, TRAIT_RULES, Shape
 from keras_lrscan.results import text
-from keras_lrscan.shapes import SHAPE_RULES, Shape
-from keras_lrscan.traits import TRAIT_RULES
 from keras_lrscan.words import with_terms_explained
 
 if TYPE_CHECKING:

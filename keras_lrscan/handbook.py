@@ -10,18 +10,16 @@ from typing import TYPE_CHECKING
 
 from keras_lrscan.causes import CAUSES
 from keras_lrscan.errors import InvalidOptionError
-from keras_lrscan.facts import MEASURES
 from keras_lrscan.measures import slots_of
-from keras_lrscan.shapes import SHAPE_RULES
-from keras_lrscan.traits import TRAIT_RULES
+from keras_lrscan.reading.facts import MEASURES
+from keras_lrscan.reading.shapes import SHAPE_RULES, TRAIT_RULES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from keras_lrscan.cause import Cause, Clue
-    from keras_lrscan.rules import Condition
-    from keras_lrscan.shapes import ShapeRule
-    from keras_lrscan.traits import TraitRule
+    from keras_lrscan.reading.facts import Condition
+    from keras_lrscan.reading.shapes import ShapeRule, TraitRule
 
 __all__ = ["CODES", "page"]
 

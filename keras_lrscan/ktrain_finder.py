@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from keras_lrscan.analysis import Analysis
-    from keras_lrscan.landmarks import Landmark
+    from keras_lrscan.reading.landmarks import Landmark
 
     Array = NDArray[np.float64]
 

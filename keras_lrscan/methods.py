@@ -15,8 +15,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from keras_lrscan.features import StartState
-from keras_lrscan.reading import Reading
+from keras_lrscan.reading.features import StartState
+from keras_lrscan.reading.reading import Reading
 
 __all__ = ["METHODS", "Method", "SuggestionMethod"]
 

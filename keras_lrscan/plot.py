@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from keras_lrscan.landmarks import Landmark
     from keras_lrscan.pure_analysis import PureAnalysis
+    from keras_lrscan.reading.landmarks import Landmark
 
     Array = NDArray[np.float64]
 

@@ -16,11 +16,11 @@ import numpy as np
 from keras_lrscan._version import __version__
 from keras_lrscan.cause import Finding
 from keras_lrscan.errors import InvalidCurveError, shown
-from keras_lrscan.facts import facts
 from keras_lrscan.files.decoding import checked_object, decode
 from keras_lrscan.files.text import write_file
 from keras_lrscan.ranges import RangeKind, SearchRange, search_range
-from keras_lrscan.reading import Reading
+from keras_lrscan.reading.facts import facts
+from keras_lrscan.reading.reading import Reading
 from keras_lrscan.suggest import Role, Suggestion, SuggestionMethod, suggest
 
 if TYPE_CHECKING:

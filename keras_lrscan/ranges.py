@@ -14,7 +14,7 @@ from keras_lrscan.suggest import NEVER, WHY_NONE
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from keras_lrscan.reading import Reading
+    from keras_lrscan.reading.reading import Reading
 
 __all__ = ["RangeKind", "SearchRange", "search_range"]
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from keras_lrscan.shapes import Shape
+from keras_lrscan.reading.shapes import Shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -18,7 +18,7 @@ from keras_lrscan.explain import sections, title
 from keras_lrscan.files.text import check_output, write_file
 from keras_lrscan.formulas import formulas
 from keras_lrscan.measures import format_lr
-from keras_lrscan.smoothing import SMOOTHERS
+from keras_lrscan.reading.smoothing import SMOOTHERS
 from keras_lrscan.suggest import SUGGESTION_METHODS, Role
 from keras_lrscan.vector import NARROW, WIDE, svg
 

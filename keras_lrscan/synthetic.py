@@ -15,7 +15,7 @@ import numpy as np
 from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.curves.curve import LRCurve, StopReason
 from keras_lrscan.errors import InvalidOptionError, unknown_option
-from keras_lrscan.shapes import Shape
+from keras_lrscan.reading.shapes import Shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -9,7 +9,7 @@ from hypothesis import given
 
 import keras_lrscan
 from keras_lrscan import Analysis, InvalidCurveError, InvalidOptionError, LRCurve, ScanContext, analyze, load
-from keras_lrscan.shapes import Shape
+from keras_lrscan.reading.shapes import Shape
 from keras_lrscan.synthetic import synthetic_curve
 from tests.strategies import any_curves
 

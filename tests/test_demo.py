@@ -10,7 +10,7 @@ import keras_lrscan
 from keras_lrscan import demo
 from keras_lrscan.cli import main
 from keras_lrscan.curves.curve import LRCurve
-from keras_lrscan.shapes import Shape
+from keras_lrscan.reading.shapes import Shape
 from tests.hosts import BACKEND, IS_TF_KERAS, array_of, same_bits, weights
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ import pytest
 from keras_lrscan import InvalidOptionError
 from keras_lrscan.causes import CAUSES
 from keras_lrscan.handbook import CODES, page
-from keras_lrscan.shapes import SHAPE_RULES
-from keras_lrscan.traits import TRAIT_RULES
+from keras_lrscan.reading.shapes import SHAPE_RULES, TRAIT_RULES
 
 if TYPE_CHECKING:
     from keras_lrscan.cause import Cause

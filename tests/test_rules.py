@@ -5,10 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from keras_lrscan.causes import CAUSES
-from keras_lrscan.facts import MEASURES
-from keras_lrscan.rules import Condition
-from keras_lrscan.shapes import SHAPE_RULES
-from keras_lrscan.traits import TRAIT_RULES
+from keras_lrscan.reading.facts import MEASURES, Condition
+from keras_lrscan.reading.shapes import SHAPE_RULES, TRAIT_RULES
 
 if TYPE_CHECKING:
     from keras_lrscan.cause import Clue

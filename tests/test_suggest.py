@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_lrscan import InvalidOptionError, LRCurve, ScanContext, analyze
-from keras_lrscan.shapes import Shape
+from keras_lrscan.reading.shapes import Shape
 from keras_lrscan.suggest import DEFAULT_METHODS, NEVER, SUGGESTION_METHODS, WHY_NONE, Role
 from keras_lrscan.synthetic import SYNTHETIC_LOSSES, synthetic_curve
 from tests.strategies import any_curves, valley_curves
 
 if TYPE_CHECKING:
-    from keras_lrscan.reading import Reading
+    from keras_lrscan.reading.reading import Reading
 
 
 @given(any_curves())

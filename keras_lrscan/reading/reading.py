@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from keras_lrscan.curves.curve import LRCurve
-from keras_lrscan.features import CurveFeatures
-from keras_lrscan.landmarks import Landmarks
-from keras_lrscan.shapes import ShapeVerdict
-from keras_lrscan.smoothing import SmoothedCurve
+from keras_lrscan.reading.features import CurveFeatures
+from keras_lrscan.reading.landmarks import Landmarks
+from keras_lrscan.reading.shapes import ShapeVerdict
+from keras_lrscan.reading.smoothing import SmoothedCurve
 
 __all__ = ["Reading"]
 

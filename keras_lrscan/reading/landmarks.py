@@ -23,7 +23,7 @@ from keras_lrscan.files.decoding import Count, Floats, Number, Rate
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from keras_lrscan.smoothing import SmoothedCurve
+    from keras_lrscan.reading.smoothing import SmoothedCurve
 
     Array = Floats
 
@@ -161,7 +161,7 @@ def find_landmarks(
     Example:
     >>> import numpy as np
     >>> from keras_lrscan import LRCurve
-    >>> from keras_lrscan.smoothing import smooth
+    >>> from keras_lrscan.reading.smoothing import smooth
     >>> x = np.linspace(-6, 0, 121)
     >>> curve = LRCurve(lr=10.0**x, loss=2 - np.exp(-((x + 2) ** 2)))
     >>> marks = find_landmarks(smooth(curve), chance=2.0)

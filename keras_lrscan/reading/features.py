@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_lrscan.breaking import num_recoveries, plateau_start, share_near
 from keras_lrscan.curves.detect_averaging import FEWEST_POINTS, memory
 from keras_lrscan.curves.noise import correlation, rank_correlation, trend_of
 from keras_lrscan.measures import RATIO, measured
+from keras_lrscan.reading.divergence import num_recoveries, plateau_start, share_near
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from keras_lrscan.curves.context import ScanContext
     from keras_lrscan.curves.curve import LRCurve
-    from keras_lrscan.landmarks import Landmark, Landmarks
-    from keras_lrscan.smoothing import SmoothedCurve
+    from keras_lrscan.reading.landmarks import Landmark, Landmarks
+    from keras_lrscan.reading.smoothing import SmoothedCurve
 
     Array = NDArray[np.float64]
 

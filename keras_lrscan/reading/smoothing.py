@@ -25,7 +25,7 @@ from keras_lrscan.curves.noise import (
 )
 from keras_lrscan.errors import InvalidCurveError, unknown_option
 from keras_lrscan.files.decoding import Floats, Indices, Number
-from keras_lrscan.linear import Bottom, Hat, identity_hat, local_hat, spline_hat
+from keras_lrscan.reading.linear_smoothers import Bottom, Hat, identity_hat, local_hat, spline_hat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
