@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from keras_lrscan.causes import find_causes
+from keras_lrscan.causes.ranking import find_causes
 from keras_lrscan.curves.detect_averaging import recognise_averaging
 from keras_lrscan.errors import InvalidOptionError
 from keras_lrscan.explain import explain, summarize

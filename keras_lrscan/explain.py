@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from keras_lrscan.cause import CauseStatus
-from keras_lrscan.causes_of_range import CAUSES_OF_RANGE
+from keras_lrscan.causes.cause import CauseStatus
+from keras_lrscan.causes.scan_settings import CAUSES_OF_RANGE
 from keras_lrscan.errors import unknown_option
 from keras_lrscan.formulas import formulas
 from keras_lrscan.measures import format_loss, format_lr, slots_of
@@ -24,7 +24,7 @@ from keras_lrscan.words import with_terms_explained
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from keras_lrscan.cause import Finding
+    from keras_lrscan.causes.cause import Finding
     from keras_lrscan.pure_analysis import PureAnalysis
 
 __all__ = ["LEVELS", "Section", "explain", "sections", "summarize", "title"]

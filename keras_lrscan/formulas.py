@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from keras_lrscan.cause import LEAST, LIKELY
+from keras_lrscan.causes.cause import LEAST, LIKELY
 from keras_lrscan.measures import format_loss, format_lr
 from keras_lrscan.reading.features import BETTER_THAN_CHANCE, WORSE_THAN_CHANCE, chance_loss
 from keras_lrscan.suggest import SUGGESTION_METHODS, Role
@@ -12,7 +12,7 @@ from keras_lrscan.suggest import SUGGESTION_METHODS, Role
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from keras_lrscan.cause import Finding
+    from keras_lrscan.causes.cause import Finding
     from keras_lrscan.pure_analysis import PureAnalysis
     from keras_lrscan.suggest import Suggestion
 

@@ -8,7 +8,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from keras_lrscan.causes import CAUSES
+from keras_lrscan.causes.ranking import CAUSES
 from keras_lrscan.errors import InvalidOptionError
 from keras_lrscan.measures import slots_of
 from keras_lrscan.reading.facts import MEASURES
@@ -17,7 +17,7 @@ from keras_lrscan.reading.shapes import SHAPE_RULES, TRAIT_RULES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from keras_lrscan.cause import Cause, Clue
+    from keras_lrscan.causes.cause import Cause, Clue
     from keras_lrscan.reading.facts import Condition
     from keras_lrscan.reading.shapes import ShapeRule, TraitRule
 

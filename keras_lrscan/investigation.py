@@ -9,15 +9,15 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.analysis import Analysis
-from keras_lrscan.cause import CauseStatus, Finding
-from keras_lrscan.causes import CAUSES
+from keras_lrscan.causes.cause import CauseStatus, Finding
+from keras_lrscan.causes.ranking import CAUSES
 from keras_lrscan.errors import InvalidCurveError, shown
 from keras_lrscan.files.decoding import checked_object, decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from keras_lrscan.cause import Cause
+    from keras_lrscan.causes.cause import Cause
 
 __all__ = ["Investigation", "Outcome", "ProbeResult", "settle"]
 

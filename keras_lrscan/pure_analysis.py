@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from keras_lrscan._version import __version__
-from keras_lrscan.cause import Finding
+from keras_lrscan.causes.cause import Finding
 from keras_lrscan.errors import InvalidCurveError, shown
 from keras_lrscan.files.decoding import checked_object, decode
 from keras_lrscan.files.text import write_file

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from keras_lrscan.causes import CAUSES
+from keras_lrscan.causes.ranking import CAUSES
 from tests import hosts
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from keras_lrscan import LRCurve, analyze
-from keras_lrscan.causes import CAUSES
+from keras_lrscan.causes.ranking import CAUSES
 from keras_lrscan.reading.shapes import SHAPE_RULES, TRAIT_RULES
 from tests.catalog import PAIRS
 

@@ -12,7 +12,7 @@ import textstat
 from hypothesis import given
 
 from keras_lrscan import Analysis, InvalidOptionError, LRCurve, ScanContext, analyze
-from keras_lrscan.causes import CAUSES
+from keras_lrscan.causes.ranking import CAUSES
 from keras_lrscan.explain import sections
 from keras_lrscan.reading.shapes import SHAPE_RULES
 from keras_lrscan.synthetic import synthetic_curve

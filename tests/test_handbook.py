@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from keras_lrscan import InvalidOptionError
-from keras_lrscan.causes import CAUSES
+from keras_lrscan.causes.ranking import CAUSES
 from keras_lrscan.handbook import CODES, page
 from keras_lrscan.reading.shapes import SHAPE_RULES, TRAIT_RULES
 
 if TYPE_CHECKING:
-    from keras_lrscan.cause import Cause
+    from keras_lrscan.causes.cause import Cause
 
 HEADINGS = [
     "## What you see",

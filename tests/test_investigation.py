@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from keras_lrscan.analysis import Analysis, analyze
-from keras_lrscan.cause import CauseStatus
-from keras_lrscan.causes import CAUSES
+from keras_lrscan.causes.cause import CauseStatus
+from keras_lrscan.causes.ranking import CAUSES
 from keras_lrscan.curves.averaging import AVERAGES
 from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.curves.curve import LRCurve

@@ -13,7 +13,7 @@ import pytest
 
 from keras_lrscan.analysis import Analysis, analyze
 from keras_lrscan.callback import LRScan, lr_scan
-from keras_lrscan.cause import CauseStatus
+from keras_lrscan.causes.cause import CauseStatus
 from keras_lrscan.errors import LRScanWarning, ScanError
 from keras_lrscan.investigation import Outcome
 from keras_lrscan.probes import PROBES

@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from keras_lrscan.causes import CAUSES
+from keras_lrscan.causes.ranking import CAUSES
 from keras_lrscan.reading.facts import MEASURES, Condition
 from keras_lrscan.reading.shapes import SHAPE_RULES, TRAIT_RULES
 
 if TYPE_CHECKING:
-    from keras_lrscan.cause import Clue
+    from keras_lrscan.causes.cause import Clue
 
 EVERY_CLUE = [clue for cause in CAUSES for clue in (*cause.when, *cause.clues, *cause.not_for, *cause.rules_out)]
 EVERY_CONDITION = sorted(

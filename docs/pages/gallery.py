@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exhibits import EXHIBITS, Room
-from keras_lrscan.causes import CAUSES
+from keras_lrscan.causes.ranking import CAUSES
 from pages.markdown import cards, linked, picture, table, told
 from pages.pictures import alt_text, reading
 from pages.sources import recipe_source

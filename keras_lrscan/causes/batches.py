@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from keras_lrscan.cause import Cause, Clue
-from keras_lrscan.causes_of_start import NEVER_FALLS
+from keras_lrscan.causes.cause import Cause, Clue
+from keras_lrscan.causes.start import NEVER_FALLS
 from keras_lrscan.curves.context import BATCHES_SEEN
 from keras_lrscan.reading.facts import FALLS, IN_ORDER, NO_FALL, Condition
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from keras_lrscan.cause import Cause, CauseStatus, Finding, judge
-from keras_lrscan.causes_of_data import CAUSES_OF_DATA
-from keras_lrscan.causes_of_feeding import CAUSES_OF_FEEDING
-from keras_lrscan.causes_of_model import CAUSES_OF_MODEL
-from keras_lrscan.causes_of_range import CAUSES_OF_RANGE
-from keras_lrscan.causes_of_start import CAUSES_OF_START
+from keras_lrscan.causes.batches import CAUSES_OF_FEEDING
+from keras_lrscan.causes.cause import Cause, CauseStatus, Finding, judge
+from keras_lrscan.causes.data import CAUSES_OF_DATA
+from keras_lrscan.causes.model import CAUSES_OF_MODEL
+from keras_lrscan.causes.scan_settings import CAUSES_OF_RANGE
+from keras_lrscan.causes.start import CAUSES_OF_START
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

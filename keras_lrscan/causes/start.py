@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keras_lrscan.cause import Cause, Clue
+from keras_lrscan.causes.cause import Cause, Clue
 from keras_lrscan.reading.facts import FALLS, NO_FALL, RISES, Condition
 from keras_lrscan.reading.features import StartState
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from keras_lrscan.cause import Cause, Clue
-from keras_lrscan.causes_of_start import AT_CHANCE, LOSS_FALLS, WORSE
+from keras_lrscan.causes.cause import Cause, Clue
+from keras_lrscan.causes.start import AT_CHANCE, LOSS_FALLS, WORSE
 from keras_lrscan.reading.facts import NO_FALL, NO_RISE, RISES, Condition
 from keras_lrscan.reading.features import StartState
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from keras_lrscan.cause import Cause, Clue
-from keras_lrscan.causes_of_start import AT_CHANCE, LOSS_FALLS, NEVER_FALLS, STARTS_AT_CHANCE, STARTS_BETTER
+from keras_lrscan.causes.cause import Cause, Clue
+from keras_lrscan.causes.start import AT_CHANCE, LOSS_FALLS, NEVER_FALLS, STARTS_AT_CHANCE, STARTS_BETTER
 from keras_lrscan.reading.facts import FALLS, NO_FALL, NO_RISE, RISES, Condition
 
 __all__ = ["CAUSES_OF_RANGE"]
