@@ -46,7 +46,7 @@ from keras_lrscan.groups import GroupReading, LayerGroups
 from keras_lrscan.investigation import Outcome
 from keras_lrscan.racing import Candidate
 from keras_lrscan.racing import Outcome as RaceOutcome
-from keras_lrscan.suggest import Role
+from keras_lrscan.suggestions.suggest import Role
 from keras_lrscan.synthetic import synthetic_curve
 
 if TYPE_CHECKING:

@@ -36,8 +36,8 @@ from keras_lrscan.probes import PROBES
 from keras_lrscan.probing import investigate
 from keras_lrscan.race import race
 from keras_lrscan.racing import RaceResult
-from keras_lrscan.ranges import SearchRange
 from keras_lrscan.repeats import Repeats
+from keras_lrscan.suggestions.search_range import SearchRange
 from keras_lrscan.tuning import hp_float, suggest_float
 
 __all__ = [

@@ -28,7 +28,7 @@ from keras_lrscan.reading.reading import Reading
 from keras_lrscan.reading.shapes import classify
 from keras_lrscan.reading.smoothing import Fit, SmoothedCurve, smooth
 from keras_lrscan.report import notebook_html, write_report
-from keras_lrscan.suggest import SUGGESTION_METHODS, Role, suggest
+from keras_lrscan.suggestions.suggest import SUGGESTION_METHODS, Role, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

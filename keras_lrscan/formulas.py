@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from keras_lrscan.causes.cause import LEAST, LIKELY
 from keras_lrscan.measures import format_loss, format_lr
 from keras_lrscan.reading.features import BETTER_THAN_CHANCE, WORSE_THAN_CHANCE, chance_loss
-from keras_lrscan.suggest import SUGGESTION_METHODS, Role
+from keras_lrscan.suggestions.suggest import SUGGESTION_METHODS, Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from keras_lrscan.causes.cause import Finding
     from keras_lrscan.pure_analysis import PureAnalysis
-    from keras_lrscan.suggest import Suggestion
+    from keras_lrscan.suggestions.suggest import Suggestion
 
 __all__ = ["formulas"]
 

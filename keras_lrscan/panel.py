@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from keras_lrscan.pure_analysis import PureAnalysis
-    from keras_lrscan.suggest import Suggestion
+    from keras_lrscan.suggestions.suggest import Suggestion
 
     Array = NDArray[np.float64]
 

@@ -78,7 +78,7 @@ def plot_curve(
         analysis: What was read from the curve.
         ax: Axes to draw on; a new figure's by default. Its size should be final: texts are placed by it.
         compare: Also mark the rates that the rules of other tools would pick: `True`, or a list of methods, keys of
-            `keras_lrscan.suggest.SUGGESTION_METHODS`.
+            `keras_lrscan.suggestions.suggest.SUGGESTION_METHODS`.
         raw_kw: Passed on to the line of batch losses.
         line_kw: Passed on to the smoothed line.
 

@@ -18,10 +18,10 @@ from keras_lrscan.causes.cause import Finding
 from keras_lrscan.errors import InvalidCurveError, shown
 from keras_lrscan.files.decoding import checked_object, decode
 from keras_lrscan.files.text import write_file
-from keras_lrscan.ranges import RangeKind, SearchRange, search_range
 from keras_lrscan.reading.facts import facts
 from keras_lrscan.reading.reading import Reading
-from keras_lrscan.suggest import Role, Suggestion, SuggestionMethod, suggest
+from keras_lrscan.suggestions.search_range import RangeKind, SearchRange, search_range
+from keras_lrscan.suggestions.suggest import Role, Suggestion, SuggestionMethod, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,7 +89,7 @@ class PureAnalysis(Reading):
         """Suggests a rate by any method.
 
         Args:
-            method: A key of `keras_lrscan.suggest.SUGGESTION_METHODS`, or a function of a `Reading` that returns a rate
+            method: A key of `keras_lrscan.suggestions.suggest.SUGGESTION_METHODS`, or a function of a `Reading` that returns a rate
                 or `None`.
             role: One of `"constant"`, `"one-cycle"`.
 

@@ -21,7 +21,7 @@ from keras_lrscan.standings import (
     standings,
     training_score,
 )
-from keras_lrscan.suggest import Role, Suggestion
+from keras_lrscan.suggestions.suggest import Role, Suggestion
 from keras_lrscan.trials import Trials, checked_verbose
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from keras_lrscan.errors import InvalidCurveError, unknown_option
 from keras_lrscan.files.decoding import Count, Floats, Rate
 from keras_lrscan.measures import format_loss, format_lr
 from keras_lrscan.results import Result, text
-from keras_lrscan.suggest import Role, Suggestion
+from keras_lrscan.suggestions.suggest import Role, Suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,7 +15,7 @@ from keras_lrscan.files.decoding import Count
 from keras_lrscan.measures import format_lr
 from keras_lrscan.overlay import COLOURS, axes, finish
 from keras_lrscan.results import Result, text
-from keras_lrscan.suggest import Role, Suggestion
+from keras_lrscan.suggestions.suggest import Role, Suggestion
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -19,7 +19,7 @@ from keras_lrscan.files.text import check_output, write_file
 from keras_lrscan.formulas import formulas
 from keras_lrscan.measures import format_lr
 from keras_lrscan.reading.smoothing import SMOOTHERS
-from keras_lrscan.suggest import SUGGESTION_METHODS, Role
+from keras_lrscan.suggestions.suggest import SUGGESTION_METHODS, Role
 from keras_lrscan.vector import NARROW, WIDE, svg
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from keras_lrscan.pure_analysis import PureAnalysis
-    from keras_lrscan.suggest import Suggestion
+    from keras_lrscan.suggestions.suggest import Suggestion
 
 __all__ = ["notebook_html", "report_html", "write_report"]
 

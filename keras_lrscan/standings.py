@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_lrscan.suggest import Role
+from keras_lrscan.suggestions.suggest import Role
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

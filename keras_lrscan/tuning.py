@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
-from keras_lrscan.ranges import RangeKind
+from keras_lrscan.suggestions.search_range import RangeKind
 
 if TYPE_CHECKING:
     from keras_lrscan.analysis import Analysis

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_lrscan import InvalidOptionError, LRCurve, ScanContext, SearchRange, analyze
-from keras_lrscan.ranges import RangeKind
-from keras_lrscan.suggest import NEVER
+from keras_lrscan.suggestions.search_range import RangeKind
+from keras_lrscan.suggestions.suggest import NEVER
 from keras_lrscan.synthetic import SYNTHETIC_LOSSES, synthetic_curve
 from tests.strategies import any_curves, valley_curves
 

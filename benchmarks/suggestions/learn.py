@@ -21,9 +21,9 @@ from regret import Regret
 from score import GOOD, RESULTS, ROLES, as_scanned, context_of
 
 from keras_lrscan import analyze
-from keras_lrscan.methods import ELBOW_MARGINS, MOMENTUM_STEPS, OPEN_MARGIN, VALLEY_MARGIN, momentum_lag
 from keras_lrscan.reading.features import StartState
-from keras_lrscan.suggest import PEAK_FACTOR
+from keras_lrscan.suggestions.methods import ELBOW_MARGINS, MOMENTUM_STEPS, OPEN_MARGIN, VALLEY_MARGIN, momentum_lag
+from keras_lrscan.suggestions.suggest import PEAK_FACTOR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -23,7 +23,7 @@ from regret import Regret
 from score import GOOD, RESULTS, ROLES, as_scanned, context_of
 
 from keras_lrscan import analyze, standings
-from keras_lrscan.suggest import Role
+from keras_lrscan.suggestions.suggest import Role
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

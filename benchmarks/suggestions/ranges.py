@@ -19,7 +19,7 @@ import numpy as np
 from score import GOOD, RESULTS, ROLES, _regret, as_scanned, context_of
 
 from keras_lrscan import analyze
-from keras_lrscan.ranges import RangeKind
+from keras_lrscan.suggestions.search_range import RangeKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -33,7 +33,7 @@ from keras_lrscan import LRCurve, ScanContext, StopReason, analyze
 from keras_lrscan.analysis import NUM_COPIES
 from keras_lrscan.ramp import ExponentialRamp
 from keras_lrscan.recorder import Recorder
-from keras_lrscan.suggest import SUGGESTION_METHODS, Role
+from keras_lrscan.suggestions.suggest import SUGGESTION_METHODS, Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from keras_lrscan.errors import unknown_option
 from keras_lrscan.files.decoding import Rate
-from keras_lrscan.methods import METHODS, Method, SuggestionMethod
 from keras_lrscan.reading.reading import Reading
 from keras_lrscan.reading.shapes import Shape
+from keras_lrscan.suggestions.methods import METHODS, Method, SuggestionMethod
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from keras_lrscan.errors import unknown_option
-from keras_lrscan.suggest import NEVER, WHY_NONE
+from keras_lrscan.suggestions.suggest import NEVER, WHY_NONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
