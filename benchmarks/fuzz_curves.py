@@ -22,11 +22,11 @@ from fuzzing import attempt, run
 
 from keras_lrscan import Analysis, LRCurve, ScanContext, StopReason, analyze, describe_plot, load
 from keras_lrscan.curves.context import CONTEXT_MEASURES
+from keras_lrscan.datasets.synthetic import SYNTHETIC_LOSSES, synthetic_curve
 from keras_lrscan.errors import LRScanError
 from keras_lrscan.reading.smoothing import SMOOTHERS
 from keras_lrscan.suggestions.search_range import RangeKind
 from keras_lrscan.suggestions.suggest import SUGGESTION_METHODS, Role
-from keras_lrscan.synthetic import SYNTHETIC_LOSSES, synthetic_curve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -40,6 +40,7 @@ from keras_lrscan import (
 )
 from keras_lrscan.cli import main as lrscan
 from keras_lrscan.curves.averaging import AVERAGES
+from keras_lrscan.datasets.synthetic import synthetic_curve
 from keras_lrscan.errors import LRScanError
 from keras_lrscan.files.decoding import read_json_object
 from keras_lrscan.groups import GroupReading, LayerGroups
@@ -47,7 +48,6 @@ from keras_lrscan.investigation import Outcome
 from keras_lrscan.racing import Candidate
 from keras_lrscan.racing import Outcome as RaceOutcome
 from keras_lrscan.suggestions.suggest import Role
-from keras_lrscan.synthetic import synthetic_curve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -15,8 +15,8 @@ import time
 from statistics import median
 
 from keras_lrscan import analyze
+from keras_lrscan.datasets.synthetic import synthetic_curve
 from keras_lrscan.reading.smoothing import LINEAR_SMOOTHERS, smooth
-from keras_lrscan.synthetic import synthetic_curve
 
 SIZES = (100, 1_000, 10_000, 100_000, 1_000_000)
 REPEATS = 3

@@ -14,7 +14,7 @@ import keras
 from matplotlib.figure import Figure
 
 from keras_lrscan import contrast_with_scratch, repeat_scans, scan_groups
-from keras_lrscan.demo import digits, digits_model
+from keras_lrscan.datasets.digits import digits, digits_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -32,7 +32,7 @@ def scan_of_digits(name: str, num_epochs: int) -> None:
     """Draws a real scan of the digits classifier, trained for some epochs first."""
     import keras  # noqa: PLC0415 - the picture of ktrain's record needs no Keras
 
-    from keras_lrscan.demo import digits, digits_model  # noqa: PLC0415
+    from keras_lrscan.datasets.digits import digits, digits_model  # noqa: PLC0415
 
     keras.utils.set_random_seed(0)
     x, y = digits()

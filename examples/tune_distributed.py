@@ -22,7 +22,7 @@ import keras
 import keras_tuner
 
 from keras_lrscan import hp_float, load, lr_scan
-from keras_lrscan.demo import digits, digits_model
+from keras_lrscan.datasets.digits import digits, digits_model
 
 TRAINING = 1400
 """Images to train on; the other 397 are for validation."""

@@ -18,7 +18,7 @@ import keras
 import keras_tuner
 
 from keras_lrscan import hp_float, lr_scan
-from keras_lrscan.demo import digits, digits_model
+from keras_lrscan.datasets.digits import digits, digits_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,7 +17,7 @@ import keras
 import optuna
 
 from keras_lrscan import lr_scan, suggest_float
-from keras_lrscan.demo import digits, digits_model
+from keras_lrscan.datasets.digits import digits, digits_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable

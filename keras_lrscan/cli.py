@@ -98,7 +98,7 @@ def _add_input(parser: argparse.ArgumentParser, what: str) -> None:
 
 
 def _demo(arguments: argparse.Namespace) -> str:
-    from keras_lrscan.demo import scan_digits  # noqa: PLC0415 - the other commands need no Keras
+    from keras_lrscan.datasets.digits import scan_digits  # noqa: PLC0415 - the other commands need no Keras
 
     analysis = scan_digits(trained=arguments.trained, verbose=0 if arguments.json else 2).analysis
     return _told(analysis, arguments)

@@ -50,7 +50,7 @@ def title(analysis: PureAnalysis) -> str:
 
     Example:
     >>> from keras_lrscan import analyze
-    >>> from keras_lrscan.synthetic import synthetic_curve
+    >>> from keras_lrscan.datasets.synthetic import synthetic_curve
     >>> title(analyze(synthetic_curve("flat")))
     'Flat everywhere'
     """
@@ -63,7 +63,7 @@ def caption(analysis: PureAnalysis) -> str:
 
     Example:
     >>> from keras_lrscan import analyze
-    >>> from keras_lrscan.synthetic import synthetic_curve
+    >>> from keras_lrscan.datasets.synthetic import synthetic_curve
     >>> caption(analyze(synthetic_curve("flat")))
     'Verdict flat (confidence 100 %): the model starts at the level of guessing; no rate is suggested.'
     """
@@ -130,7 +130,7 @@ def describe_plot(analysis: PureAnalysis) -> str:
 
     Example:
     >>> from keras_lrscan import analyze
-    >>> from keras_lrscan.synthetic import synthetic_curve
+    >>> from keras_lrscan.datasets.synthetic import synthetic_curve
     >>> text = describe_plot(analyze(synthetic_curve("u-shaped")))
     >>> print(text.split(". ")[0])
     Line plot of the loss of 177 batches over the learning rate, on a logarithmic axis from 1e-7 to 1

@@ -92,7 +92,7 @@ def plot_curve(
     >>> import matplotlib
     >>> matplotlib.use("agg")
     >>> from keras_lrscan import analyze, plot_curve
-    >>> from keras_lrscan.synthetic import synthetic_curve
+    >>> from keras_lrscan.datasets.synthetic import synthetic_curve
     >>> ax = plot_curve(analyze(synthetic_curve("u-shaped")), compare=["steepest", "valley"])
     >>> ax.get_title(loc="left")
     'A U: the textbook curve'

@@ -66,7 +66,7 @@ def regions(analysis: PureAnalysis) -> tuple[Region, ...]:
 
     Example:
     >>> from keras_lrscan import analyze
-    >>> from keras_lrscan.synthetic import synthetic_curve
+    >>> from keras_lrscan.datasets.synthetic import synthetic_curve
     >>> [str(region.kind) for region in regions(analyze(synthetic_curve("u-shaped")))]
     ['too small to matter', 'learning', 'breaking']
     >>> [str(region.kind) for region in regions(analyze(synthetic_curve("flat-at-chance")))]

@@ -89,7 +89,7 @@ def report_html(analysis: PureAnalysis) -> str:
 
     Example:
     >>> from keras_lrscan import analyze
-    >>> from keras_lrscan.synthetic import synthetic_curve
+    >>> from keras_lrscan.datasets.synthetic import synthetic_curve
     >>> report_html(analyze(synthetic_curve("u-shaped"))).splitlines()[0]
     '<!DOCTYPE html>'
     """

@@ -62,7 +62,7 @@ def svg(analysis: PureAnalysis, *, size: tuple[float, float] = WIDE, prefix: str
 
     Example:
     >>> from keras_lrscan import analyze
-    >>> from keras_lrscan.synthetic import synthetic_curve
+    >>> from keras_lrscan.datasets.synthetic import synthetic_curve
     >>> svg(analyze(synthetic_curve("flat")))[:24]
     '<svg role="img" aria-lab'
     """

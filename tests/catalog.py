@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_lrscan import LRCurve, ScanContext
-from keras_lrscan.synthetic import synthetic_curve
+from keras_lrscan.datasets.synthetic import synthetic_curve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,8 +9,8 @@ from hypothesis import given
 
 import keras_lrscan
 from keras_lrscan import Analysis, InvalidCurveError, InvalidOptionError, LRCurve, ScanContext, analyze, load
+from keras_lrscan.datasets.synthetic import synthetic_curve
 from keras_lrscan.reading.shapes import Shape
-from keras_lrscan.synthetic import synthetic_curve
 from tests.strategies import any_curves
 
 if TYPE_CHECKING:

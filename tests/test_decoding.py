@@ -21,8 +21,8 @@ from keras_lrscan import (
     from_json,
     load,
 )
+from keras_lrscan.datasets.synthetic import synthetic_curve
 from keras_lrscan.files.decoding import decode
-from keras_lrscan.synthetic import synthetic_curve
 
 if TYPE_CHECKING:
     from pathlib import Path

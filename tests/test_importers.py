@@ -25,8 +25,8 @@ from keras_lrscan import (
     from_torch_lr_finder,
 )
 from keras_lrscan.curves.averaging import seeded_moving_average
+from keras_lrscan.datasets.synthetic import synthetic_curve
 from keras_lrscan.ktrain_finder import ScanFinder
-from keras_lrscan.synthetic import synthetic_curve
 from tests.recorded import DATA, KTRAIN_RUNS, ktrain_run, peer
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 
 from keras_lrscan import LRCurve, analyze
+from keras_lrscan.datasets.synthetic import SYNTHETIC_LOSSES, synthetic_curve
 from keras_lrscan.reading.features import chance_loss, start_reference
 from keras_lrscan.reading.landmarks import Landmark, Landmarks, find_landmarks, with_ranges
 from keras_lrscan.reading.smoothing import smooth
-from keras_lrscan.synthetic import SYNTHETIC_LOSSES, synthetic_curve
 from tests.strategies import any_curves, valley_curves
 
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_lrscan import InvalidOptionError, LRCurve, ScanContext, SearchRange, analyze
+from keras_lrscan.datasets.synthetic import SYNTHETIC_LOSSES, synthetic_curve
 from keras_lrscan.suggestions.search_range import RangeKind
 from keras_lrscan.suggestions.suggest import NEVER
-from keras_lrscan.synthetic import SYNTHETIC_LOSSES, synthetic_curve
 from tests.strategies import any_curves, valley_curves
 
 FALLING = ("u-shaped", "valley-then-plateau", "several-valleys", "still-falling")

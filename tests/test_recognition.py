@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_lrscan import AVERAGES, LRCurve, ScanContext, recognise_averaging
-from keras_lrscan.synthetic import SYNTHETIC_LOSSES, synthetic_curve
+from keras_lrscan.datasets.synthetic import SYNTHETIC_LOSSES, synthetic_curve
 from tests.recorded import KTRAIN_RUNS, PEERS, ktrain_run, peer
 
 

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from keras_lrscan import Analysis, LRCurve, ScanContext, analyze, describe_plot
 from keras_lrscan.cli import main
+from keras_lrscan.datasets.synthetic import synthetic_curve
 from keras_lrscan.errors import InvalidOptionError, MissingDependencyError
 from keras_lrscan.explain import sections, title
 from keras_lrscan.formulas import formulas
 from keras_lrscan.report import notebook_html, report_html
-from keras_lrscan.synthetic import synthetic_curve
 from keras_lrscan.vector import svg
 from tests.pages import Page
 

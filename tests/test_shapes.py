@@ -4,10 +4,10 @@ import pytest
 
 from keras_lrscan import analyze
 from keras_lrscan.curves.context import ScanContext
+from keras_lrscan.datasets.synthetic import SYNTHETIC_LOSSES, synthetic_curve
 from keras_lrscan.reading.facts import facts
 from keras_lrscan.reading.features import CurveFeatures
 from keras_lrscan.reading.shapes import SHAPE_RULES, Shape, classify
-from keras_lrscan.synthetic import SYNTHETIC_LOSSES, synthetic_curve
 
 
 @pytest.mark.parametrize("seed", [0, 1])

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_lrscan import InvalidOptionError, LRCurve
+from keras_lrscan.datasets.synthetic import SYNTHETIC_LOSSES, synthetic_curve
 from keras_lrscan.reading.landmarks import find_landmarks
 from keras_lrscan.reading.linear_smoothers import Bottom
 from keras_lrscan.reading.shapes import Shape
 from keras_lrscan.reading.smoothing import LINEAR_SMOOTHERS, SMOOTHERS, Fit, smooth
-from keras_lrscan.synthetic import SYNTHETIC_LOSSES, synthetic_curve
 
 X = np.linspace(-7, 1, 100)
 

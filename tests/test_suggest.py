@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_lrscan import InvalidOptionError, LRCurve, ScanContext, analyze
+from keras_lrscan.datasets.synthetic import SYNTHETIC_LOSSES, synthetic_curve
 from keras_lrscan.reading.shapes import Shape
 from keras_lrscan.suggestions.suggest import DEFAULT_METHODS, NEVER, SUGGESTION_METHODS, WHY_NONE, Role
-from keras_lrscan.synthetic import SYNTHETIC_LOSSES, synthetic_curve
 from tests.strategies import any_curves, valley_curves
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_lrscan import LRCurve, analyze
+from keras_lrscan.datasets.synthetic import SYNTHETIC_LOSSES, synthetic_curve
 from keras_lrscan.reading.divergence import trim
-from keras_lrscan.synthetic import SYNTHETIC_LOSSES, synthetic_curve
 from tests.strategies import any_curves
 
 

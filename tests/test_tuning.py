@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from keras_lrscan import Analysis, InvalidCurveError, InvalidOptionError, analyze, hp_float, suggest_float
-from keras_lrscan.synthetic import synthetic_curve
+from keras_lrscan.datasets.synthetic import synthetic_curve
 from tests import optional
 
 VALLEY = analyze(synthetic_curve("u-shaped"))

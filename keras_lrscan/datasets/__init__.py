@@ -1,0 +1,1 @@
+"""Data with known answers: synthetic curves, and the digits of the demo."""
