@@ -38,7 +38,7 @@ setup(
     ],
     python_requires=">=3.11",
     packages=find_packages(include=["keras_lrscan", "keras_lrscan.*"]),
-    package_data={"keras_lrscan": ["py.typed", "templates/*"]},
+    package_data={"keras_lrscan": ["py.typed"], "keras_lrscan.report": ["templates/*"]},
     install_requires=["jinja2>=3.1", "matplotlib>=3.8", "msgspec>=0.19", "numpy>=1.26", "scipy>=1.11"],
     extras_require={
         "tensorflow": ["tensorflow>=2.18", KERAS],

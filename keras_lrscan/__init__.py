@@ -30,8 +30,8 @@ from keras_lrscan.errors import (
 from keras_lrscan.experiments import contrast_with_scratch, repeat_scans, scan_groups
 from keras_lrscan.groups import LayerGroups
 from keras_lrscan.investigation import Investigation, ProbeResult
-from keras_lrscan.pictured import describe_plot
-from keras_lrscan.plot import plot_curve
+from keras_lrscan.plots.curve_plot import plot_curve
+from keras_lrscan.plots.view import describe_plot
 from keras_lrscan.probes import PROBES
 from keras_lrscan.probing import investigate
 from keras_lrscan.race import race

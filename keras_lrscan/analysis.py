@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from keras_lrscan.causes.ranking import find_causes
 from keras_lrscan.curves.detect_averaging import recognise_averaging
 from keras_lrscan.errors import InvalidOptionError
-from keras_lrscan.explain import explain, summarize
+from keras_lrscan.explanation.explain import explain, summarize
 from keras_lrscan.files.decoding import read_json_object
-from keras_lrscan.plot import plot_curve
+from keras_lrscan.plots.curve_plot import plot_curve
 from keras_lrscan.pure_analysis import PureAnalysis
 from keras_lrscan.reading.divergence import trim
 from keras_lrscan.reading.facts import facts
@@ -27,7 +27,7 @@ from keras_lrscan.reading.landmarks import Landmarks, find_landmarks, with_range
 from keras_lrscan.reading.reading import Reading
 from keras_lrscan.reading.shapes import classify
 from keras_lrscan.reading.smoothing import Fit, SmoothedCurve, smooth
-from keras_lrscan.report import notebook_html, write_report
+from keras_lrscan.report.html import notebook_html, write_report
 from keras_lrscan.suggestions.suggest import SUGGESTION_METHODS, Role, suggest
 
 if TYPE_CHECKING:

@@ -15,18 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 from keras_lrscan._version import __version__
 from keras_lrscan.analysis import Analysis, analyze
+from keras_lrscan.callback import LRScan
 from keras_lrscan.curves.averaging import AVERAGES
 from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.curves.importers import from_csv, read_curve
+from keras_lrscan.datasets.digits import digits, digits_model
 from keras_lrscan.errors import LRScanError, MissingDependencyError, unknown_option
-from keras_lrscan.explain import LEVELS, sections, title
+from keras_lrscan.explanation.explain import LEVELS, sections, title
+from keras_lrscan.explanation.handbook import page
 from keras_lrscan.files.csv_tables import LOSS_COLUMN, RATE_COLUMN
 from keras_lrscan.files.decoding import read_json_object
 from keras_lrscan.files.text import check_output, write_file
-from keras_lrscan.handbook import page
 from keras_lrscan.measures import LARGEST
-from keras_lrscan.plot import FIGURE_SIZE
-from keras_lrscan.report import write_report
+from keras_lrscan.plots.curve_plot import FIGURE_SIZE
+from keras_lrscan.report.html import write_report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,9 +100,7 @@ def _add_input(parser: argparse.ArgumentParser, what: str) -> None:
 
 
 def _demo(arguments: argparse.Namespace) -> str:
-    from keras_lrscan.datasets.digits import scan_digits  # noqa: PLC0415 - the other commands need no Keras
-
-    analysis = scan_digits(trained=arguments.trained, verbose=0 if arguments.json else 2).analysis
+    analysis = _scan_digits(trained=arguments.trained, verbose=0 if arguments.json else 2).analysis
     return _told(analysis, arguments)
 
 
@@ -182,3 +182,14 @@ def _number(text: str) -> float:
 def _shown(path: Path) -> str:
     """Returns a path as it can be printed: names of files may hold bytes that are no text."""
     return os.fsencode(path).decode(errors="replace")
+
+
+def _scan_digits(*, trained: bool, verbose: int) -> LRScan:
+    """Scans the classifier of the demo: a new one, or one that ten epochs of training have made good."""
+    x, y = digits()
+    model = digits_model()
+    if trained:
+        model.fit(x, y, epochs=10, verbose=verbose)
+    scan = LRScan(verbose=0)
+    model.fit(x, y, epochs=3, callbacks=[scan], verbose=verbose)
+    return scan

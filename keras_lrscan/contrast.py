@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from keras_lrscan.analysis import Analysis
+from keras_lrscan.explanation.layout import Result, factor, text
 from keras_lrscan.measures import format_loss, format_lr
-from keras_lrscan.overlay import COLOURS, axes, draw_curve, draw_rate, finish
+from keras_lrscan.plots.overlay import COLOURS, axes, draw_curve, draw_rate, finish
 from keras_lrscan.reading.features import chance_loss
-from keras_lrscan.results import Result, factor, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

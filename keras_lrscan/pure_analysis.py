@@ -89,8 +89,8 @@ class PureAnalysis(Reading):
         """Suggests a rate by any method.
 
         Args:
-            method: A key of `keras_lrscan.suggestions.suggest.SUGGESTION_METHODS`, or a function of a `Reading` that returns a rate
-                or `None`.
+            method: A key of `keras_lrscan.suggestions.suggest.SUGGESTION_METHODS`, or a function of a `Reading` that
+                returns a rate or `None`.
             role: One of `"constant"`, `"one-cycle"`.
 
         Raises:

@@ -75,7 +75,7 @@ class Recording(Hooks):
         Returns:
             The axes.
         """
-        from keras_lrscan.plot import plot_curve  # noqa: PLC0415 - a scan that is not drawn needs no matplotlib
+        from keras_lrscan.plots.curve_plot import plot_curve  # noqa: PLC0415 - a scan that is not drawn needs no matplotlib
 
         return plot_curve(self.analysis, ax=ax, **options)
 

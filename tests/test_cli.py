@@ -8,7 +8,7 @@ import pytest
 from keras_lrscan import analyze
 from keras_lrscan.cli import main
 from keras_lrscan.datasets.synthetic import synthetic_curve
-from keras_lrscan.handbook import page
+from keras_lrscan.explanation.handbook import page
 
 PNG = b"\x89PNG"
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import keras_lrscan
-from keras_lrscan import demo
 from keras_lrscan.cli import main
 from keras_lrscan.curves.curve import LRCurve
+from keras_lrscan.datasets.digits import digits, digits_model
 from keras_lrscan.reading.shapes import Shape
 from tests.hosts import BACKEND, IS_TF_KERAS, array_of, same_bits, weights
 
@@ -25,13 +25,13 @@ SEEDS = [0, 1, 2] if BACKEND == "tensorflow" and not IS_TF_KERAS else [0]
 @pytest.fixture
 def x_y() -> tuple[Any, Any]:
     pytest.importorskip("sklearn", exc_type=ImportError)
-    return demo.digits()
+    return digits()
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_fresh_digits_classifier_draws_a_u_from_chance(keras: ModuleType, x_y: tuple[Any, Any], seed: int) -> None:
     keras.utils.set_random_seed(seed)
-    model = demo.digits_model()
+    model = digits_model()
     before = weights(model)
     scan = keras_lrscan.LRScan(verbose=0)
     model.fit(*x_y, epochs=3, callbacks=[scan], verbose=0)
@@ -50,7 +50,7 @@ def test_a_trained_digits_classifier_is_told_to_be_already_good(
     keras: ModuleType, x_y: tuple[Any, Any], seed: int
 ) -> None:
     keras.utils.set_random_seed(seed)
-    model = demo.digits_model()
+    model = digits_model()
     model.fit(*x_y, epochs=10, verbose=0)
     scan = keras_lrscan.LRScan(verbose=0)
     model.fit(*x_y, epochs=3, callbacks=[scan], verbose=0)
@@ -65,7 +65,7 @@ def test_the_verdict_is_printed_without_a_handle(
     keras: ModuleType, x_y: tuple[Any, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     keras.utils.set_random_seed(0)
-    demo.digits_model().fit(*x_y, epochs=3, callbacks=[keras_lrscan.LRScan()], verbose=0)
+    digits_model().fit(*x_y, epochs=3, callbacks=[keras_lrscan.LRScan()], verbose=0)
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == 3
     assert printed[0].startswith("LRScan: ")
@@ -83,7 +83,7 @@ def test_the_demo_explains_and_draws(tmp_path: Path, capsys: pytest.CaptureFixtu
 @pytest.mark.usefixtures("keras")
 def test_a_scan_saved_on_one_machine_is_read_on_another(tmp_path: Path, x_y: tuple[Any, Any]) -> None:
     scan = keras_lrscan.LRScan(verbose=0)
-    demo.digits_model().fit(*x_y, epochs=3, callbacks=[scan], verbose=0)
+    digits_model().fit(*x_y, epochs=3, callbacks=[scan], verbose=0)
     scan.curve.to_json(tmp_path / "scan.json")
     again = keras_lrscan.analyze(LRCurve.from_json(tmp_path / "scan.json"))
     assert again.to_dict() == scan.analysis.to_dict()
@@ -92,4 +92,4 @@ def test_a_scan_saved_on_one_machine_is_read_on_another(tmp_path: Path, x_y: tup
 def test_a_missing_package_is_named_with_its_pip_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "sklearn.datasets", None)
     with pytest.raises(keras_lrscan.MissingDependencyError, match=r'pip install "keras_lrscan\[demo\]"'):
-        demo.digits()
+        digits()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_lrscan.handbook import CODES
+from keras_lrscan.explanation.handbook import CODES
 from keras_lrscan.reading.shapes import Shape
 
 pytest.importorskip("matplotlib")

@@ -14,9 +14,9 @@ from hypothesis import given
 from keras_lrscan import Analysis, InvalidOptionError, LRCurve, ScanContext, analyze
 from keras_lrscan.causes.ranking import CAUSES
 from keras_lrscan.datasets.synthetic import synthetic_curve
-from keras_lrscan.explain import sections
+from keras_lrscan.explanation.explain import sections
+from keras_lrscan.explanation.glossary import TERMS
 from keras_lrscan.reading.shapes import SHAPE_RULES
-from keras_lrscan.words import TERMS
 from tests.catalog import PAIRS
 from tests.strategies import any_curves
 

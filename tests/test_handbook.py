@@ -6,7 +6,7 @@ import pytest
 
 from keras_lrscan import InvalidOptionError
 from keras_lrscan.causes.ranking import CAUSES
-from keras_lrscan.handbook import CODES, page
+from keras_lrscan.explanation.handbook import CODES, page
 from keras_lrscan.reading.shapes import SHAPE_RULES, TRAIT_RULES
 
 if TYPE_CHECKING:

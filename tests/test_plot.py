@@ -12,11 +12,11 @@ from hypothesis import given
 from keras_lrscan import LRCurve, ScanContext, analyze, plot_curve
 from keras_lrscan.datasets.synthetic import SYNTHETIC_LOSSES, synthetic_curve
 from keras_lrscan.errors import InvalidOptionError
-from keras_lrscan.labels import spread
 from keras_lrscan.measures import format_lr
-from keras_lrscan.pictured import STARTS, caption, describe_plot
-from keras_lrscan.plot import FIGURE_SIZE, FILLS
-from keras_lrscan.regions import RegionKind, regions
+from keras_lrscan.plots.curve_plot import FIGURE_SIZE, FILLS
+from keras_lrscan.plots.label_placement import spread
+from keras_lrscan.plots.regions import RegionKind, regions
+from keras_lrscan.plots.view import STARTS, caption, describe_plot
 from tests.catalog import PAIRS
 from tests.strategies import any_curves
 

@@ -19,10 +19,10 @@ from keras_lrscan import Analysis, LRCurve, ScanContext, analyze, describe_plot
 from keras_lrscan.cli import main
 from keras_lrscan.datasets.synthetic import synthetic_curve
 from keras_lrscan.errors import InvalidOptionError, MissingDependencyError
-from keras_lrscan.explain import sections, title
-from keras_lrscan.formulas import formulas
-from keras_lrscan.report import notebook_html, report_html
-from keras_lrscan.vector import svg
+from keras_lrscan.explanation.explain import sections, title
+from keras_lrscan.explanation.formulas import formulas
+from keras_lrscan.report.html import notebook_html, report_html
+from keras_lrscan.report.svg import svg
 from tests.pages import Page
 
 pytest.importorskip("jinja2", reason="a report needs jinja2", exc_type=ImportError)

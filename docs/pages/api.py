@@ -34,7 +34,7 @@ OTHERS = "Other names"
 HEADINGS: Mapping[str, str] = {
     "keras_lrscan.callback": "Scan a model",
     "keras_lrscan.analysis": "Read a curve",
-    "keras_lrscan.plot": "Read a curve",
+    "keras_lrscan.plots.curve_plot": "Read a curve",
     "keras_lrscan.suggestions.search_range": "Ranges for a search",
     "keras_lrscan.tuning": "Ranges for a search",
     "keras_lrscan.curves.curve": "A curve and what was known of it",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exhibits import EXHIBITS
-from keras_lrscan import handbook
 from keras_lrscan.causes.ranking import CAUSES
+from keras_lrscan.explanation import handbook
 from keras_lrscan.reading.shapes import SHAPE_RULES, TRAIT_RULES
 from pages.markdown import bullets, capitalized, cards, linked, picture, table
 from pages.pictures import alt_text, reading

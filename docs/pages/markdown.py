@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from exhibits import EXHIBITS
-from keras_lrscan.explain import sections, title
+from keras_lrscan.explanation.explain import sections, title
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from exhibits import EXHIBITS
 from keras_lrscan import analyze, describe_plot, plot_curve
-from keras_lrscan.pictured import view
-from keras_lrscan.plot import FIGURE_SIZE
+from keras_lrscan.plots.curve_plot import FIGURE_SIZE
+from keras_lrscan.plots.view import view
 from keras_lrscan.reading.features import chance_loss
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""A real scan to look at: a small classifier of handwritten digits, fresh or already trained.
+"""Loads handwritten digits and a small classifier of them, for the demo and the examples.
 
 The digits are the 1,797 images of 8 by 8 pixels that come with scikit-learn (UCI, Alpaydin and Kaynak, 1998).
 """
@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from keras_lrscan.callback import LRScan
 from keras_lrscan.errors import missing_dependency
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["digits", "digits_model", "scan_digits"]
+__all__ = ["digits", "digits_model"]
 
 PURPOSE = "The demo"
 
@@ -54,19 +53,3 @@ def digits_model() -> Any:  # noqa: ANN401 - a model of whichever Keras is insta
     )
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
-
-
-def scan_digits(*, trained: bool = False, verbose: int = 1) -> LRScan:
-    """Scans the classifier and returns the finished scan.
-
-    Args:
-        trained: Train for ten epochs first, so that the scan meets a model that is already good.
-        verbose: As in `fit`.
-    """
-    x, y = digits()
-    model = digits_model()
-    if trained:
-        model.fit(x, y, epochs=10, verbose=verbose)
-    scan = LRScan(verbose=0)
-    model.fit(x, y, epochs=3, callbacks=[scan], verbose=verbose)
-    return scan

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_lrscan.labels import Label, place, spread, wrapped
 from keras_lrscan.measures import format_lr
-from keras_lrscan.panel import draw_band, draw_rates, panel_height, rates_to_show
-from keras_lrscan.pictured import GUESSING_WITH, caption, count_off_top, guessing_level, title, view
-from keras_lrscan.regions import RegionKind, regions
+from keras_lrscan.plots.label_placement import Label, place, spread, wrapped
+from keras_lrscan.plots.rate_panel import draw_band, draw_rates, panel_height, rates_to_show
+from keras_lrscan.plots.regions import RegionKind, regions
+from keras_lrscan.plots.view import GUESSING_WITH, caption, count_off_top, guessing_level, title, view
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

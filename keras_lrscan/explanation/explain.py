@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from keras_lrscan.causes.cause import CauseStatus
 from keras_lrscan.causes.scan_settings import CAUSES_OF_RANGE
 from keras_lrscan.errors import unknown_option
-from keras_lrscan.formulas import formulas
+from keras_lrscan.explanation.formulas import formulas
+from keras_lrscan.explanation.glossary import with_terms_explained
+from keras_lrscan.explanation.layout import text
+from keras_lrscan.explanation.questions import QUESTIONS, answer
 from keras_lrscan.measures import format_loss, format_lr, slots_of
-from keras_lrscan.questions import QUESTIONS, answer
 from keras_lrscan.reading.features import StartState, chance_loss, is_classifier
 from keras_lrscan.reading.shapes import SHAPE_RULES, TRAIT_RULES, Shape
-from keras_lrscan.results import text
-from keras_lrscan.words import with_terms_explained
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -12,8 +12,8 @@ import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from keras_lrscan.pictured import describe_plot
-from keras_lrscan.plot import FIGURE_SIZE, plot_curve
+from keras_lrscan.plots.curve_plot import FIGURE_SIZE, plot_curve
+from keras_lrscan.plots.view import describe_plot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

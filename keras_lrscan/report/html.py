@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 from keras_lrscan.curves.context import CONTEXT_MEASURES
 from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.errors import MissingDependencyError
-from keras_lrscan.explain import sections, title
+from keras_lrscan.explanation.explain import sections, title
+from keras_lrscan.explanation.formulas import formulas
 from keras_lrscan.files.text import check_output, write_file
-from keras_lrscan.formulas import formulas
 from keras_lrscan.measures import format_lr
 from keras_lrscan.reading.smoothing import SMOOTHERS
+from keras_lrscan.report.svg import NARROW, WIDE, svg
 from keras_lrscan.suggestions.suggest import SUGGESTION_METHODS, Role
-from keras_lrscan.vector import NARROW, WIDE, svg
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -177,7 +177,7 @@ def _environment() -> tuple[Environment, Callable[[str], Markup]]:
         return Markup("").join([*parts, escape(text[end:])])
 
     environment = Environment(
-        loader=PackageLoader("keras_lrscan"),
+        loader=PackageLoader("keras_lrscan.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

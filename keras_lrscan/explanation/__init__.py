@@ -1,0 +1,1 @@
+"""Turns an analysis into text for beginners and experts."""

@@ -1,0 +1,1 @@
+"""Draws an analysis, and describes the picture in words."""

@@ -1,0 +1,1 @@
+"""Writes an analysis to one self-contained HTML page."""
