@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from keras_lrscan.callback import LRScan
-from keras_lrscan.host import Host
-from keras_lrscan.optimizers import optimizer_variables
+from keras_lrscan.hosts.host import Host
+from keras_lrscan.hosts.optimizers import optimizer_variables
+from keras_lrscan.hosts.snapshot import Snapshot
 from keras_lrscan.ramp import ExponentialRamp
 from keras_lrscan.recorder import Recorder
 from keras_lrscan.session import Session
-from keras_lrscan.snapshot import Snapshot
 
 LEGACY = os.environ.get("TF_USE_LEGACY_KERAS") == "1"
 keras: Any = importlib.import_module("tf_keras" if LEGACY else "keras")

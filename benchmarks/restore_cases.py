@@ -25,9 +25,9 @@ import numpy as np
 
 from keras_lrscan import LRScan
 from keras_lrscan.errors import LRScanWarning, ScanError
-from keras_lrscan.optimizers import optimizer_variables
-from keras_lrscan.reachable import reachable_from
-from keras_lrscan.snapshot import read_value
+from keras_lrscan.hosts.optimizers import optimizer_variables
+from keras_lrscan.hosts.reachable import reachable_from
+from keras_lrscan.hosts.snapshot import read_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,12 +11,12 @@ from keras_lrscan.chance import chance_of
 from keras_lrscan.describe import data_notes
 from keras_lrscan.errors import InvalidOptionError
 from keras_lrscan.feeding import feeding_of
-from keras_lrscan.siblings import Hooks, autologging_paused, fit_calls, fit_frame
+from keras_lrscan.hosts.callbacks import Hooks, autologging_paused, fit_calls, fit_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from keras_lrscan.host import Host
+    from keras_lrscan.hosts.host import Host
 
     Batch = tuple[Any, ...]
 

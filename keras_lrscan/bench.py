@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_lrscan.chance import chance_of
+from keras_lrscan.hosts.snapshot import read_value
 from keras_lrscan.nests import NoArrayError, joined, leaves, select, to_arrays
-from keras_lrscan.snapshot import read_value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from keras_lrscan.analysis import Analysis
     from keras_lrscan.curves.curve import LRCurve
-    from keras_lrscan.host import Host
+    from keras_lrscan.hosts.host import Host
+    from keras_lrscan.hosts.snapshot import Snapshot
     from keras_lrscan.investigation import Outcome
     from keras_lrscan.ramp import ExponentialRamp
-    from keras_lrscan.snapshot import Snapshot
     from keras_lrscan.trials import Trials
 
     Array = NDArray[Any]

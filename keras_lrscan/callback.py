@@ -8,13 +8,13 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.errors import InvalidOptionError, ScanError
-from keras_lrscan.host import Host, first_fit_to_come
+from keras_lrscan.hosts.callbacks import Hooks, autologging_paused, callback_list, rearrange
+from keras_lrscan.hosts.host import Host, first_fit_to_come
+from keras_lrscan.hosts.snapshot import checked_place
 from keras_lrscan.ramp import checked_ramp
 from keras_lrscan.recording import Recording
 from keras_lrscan.scope import watch_hooks
 from keras_lrscan.session import Session
-from keras_lrscan.siblings import Hooks, autologging_paused, callback_list, rearrange
-from keras_lrscan.snapshot import checked_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_lrscan.guesses import are_codes, are_distributions, of_codes, of_targets
+from keras_lrscan.hosts.random_state import RandomStates
 from keras_lrscan.loss_sums import NOTHING, OUTPUTS, SAMPLES, adds_up
-from keras_lrscan.randomness import RandomStates
 from keras_lrscan.targets import UnknownTargetError, targets
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from keras_lrscan.host import Host
+    from keras_lrscan.hosts.host import Host
     from keras_lrscan.targets import Target
 
     Array = NDArray[Any]

@@ -15,19 +15,19 @@ import numpy as np
 
 from keras_lrscan.arrays import Range, array_of, nonfinite_share, parts_of, range_of
 from keras_lrscan.duplicates import duplicate_facts
+from keras_lrscan.hosts.layer_tree import layers_in
+from keras_lrscan.hosts.topology import class_names, first_layers
 from keras_lrscan.label_facts import label_facts
 from keras_lrscan.label_ties import labels_follow_inputs
-from keras_lrscan.layer_tree import layers_in
 from keras_lrscan.settings import compiled_losses, loss_name
 from keras_lrscan.targets import loss_setting
-from keras_lrscan.topology import class_names, first_layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
-    from keras_lrscan.host import Host
+    from keras_lrscan.hosts.host import Host
 
     Array = NDArray[Any]
 

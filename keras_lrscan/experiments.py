@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 from keras_lrscan.analysis import analyze
 from keras_lrscan.contrast import Contrast
 from keras_lrscan.errors import InvalidOptionError
-from keras_lrscan.fresh import FreshWeights, renew_optimizer
 from keras_lrscan.groups import GroupReading, LayerGroups
-from keras_lrscan.layer_groups import MAX_STAGES, find_groups, path_of
+from keras_lrscan.hosts.fresh_weights import FreshWeights, renew_optimizer
+from keras_lrscan.hosts.snapshot import Snapshot
+from keras_lrscan.hosts.weight_groups import MAX_STAGES, find_groups, path_of
 from keras_lrscan.repeats import Repeats
-from keras_lrscan.snapshot import Snapshot
 from keras_lrscan.trials import Trials
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from keras_lrscan.curves.curve import LRCurve
-    from keras_lrscan.layer_groups import WeightGroup
+    from keras_lrscan.hosts.weight_groups import WeightGroup
 
 __all__ = ["MIN_SCANS", "contrast_with_scratch", "repeat_scans", "scan_groups"]
 

@@ -15,7 +15,7 @@ from keras_lrscan.arrays import array_of, even_rows, mapped, parts_of, thinned
 from keras_lrscan.chance import chance_of_labels
 from keras_lrscan.curves.context import BATCHES_SEEN
 from keras_lrscan.data_facts import Given, array_facts
-from keras_lrscan.peeking import peek
+from keras_lrscan.hosts.peeking import peek
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from keras_lrscan.curves.context import ScanContext
-    from keras_lrscan.host import Host
+    from keras_lrscan.hosts.host import Host
 
 __all__ = ["FirstBatches"]
 

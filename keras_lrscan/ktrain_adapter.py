@@ -28,7 +28,8 @@ from keras_lrscan.callback import LRScan
 from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.curves.importers import from_ktrain
 from keras_lrscan.errors import InvalidCurveError, LRScanWarning, MissingDependencyError, ScanError
-from keras_lrscan.host import Host, first_fit_to_come
+from keras_lrscan.hosts.host import Host, first_fit_to_come
+from keras_lrscan.hosts.random_state import RandomStates
 from keras_lrscan.ktrain_finder import KTRAIN_SKIPS, KtrainReading, ScanFinder, ktrain_estimate
 from keras_lrscan.ktrain_learner import (
     LearnerData,
@@ -41,7 +42,6 @@ from keras_lrscan.ktrain_learner import (
     progress,
     with_chance,
 )
-from keras_lrscan.randomness import RandomStates
 from keras_lrscan.recorder import FEW_STEPS
 
 if TYPE_CHECKING:

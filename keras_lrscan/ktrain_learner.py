@@ -18,10 +18,10 @@ from keras_lrscan.chance import chance_of_labels
 from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.describe import data_notes, describe
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError, ScanError
-from keras_lrscan.host import Host
+from keras_lrscan.hosts.callbacks import Hooks
+from keras_lrscan.hosts.host import Host
+from keras_lrscan.hosts.optimizers import RateControl
 from keras_lrscan.ktrain_finder import ScanFinder
-from keras_lrscan.optimizers import RateControl
-from keras_lrscan.siblings import Hooks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

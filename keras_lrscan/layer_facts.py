@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_lrscan.backbones import backbone_of
-from keras_lrscan.layer_tree import layers_in
-from keras_lrscan.snapshot import read_value
-from keras_lrscan.topology import class_names, own_weights, producer
+from keras_lrscan.hosts.layer_tree import layers_in
+from keras_lrscan.hosts.snapshot import read_value
+from keras_lrscan.hosts.topology import class_names, own_weights, producer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from keras_lrscan.host import Host
+    from keras_lrscan.hosts.host import Host
 
 __all__ = ["layer_facts"]
 

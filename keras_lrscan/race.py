@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from keras_lrscan.snapshot import Snapshot
+    from keras_lrscan.hosts.snapshot import Snapshot
 
 __all__ = ["race"]
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.analysis import Analysis, analyze
 from keras_lrscan.errors import ScanError
+from keras_lrscan.hosts.callbacks import Hooks
 from keras_lrscan.probing import investigate
-from keras_lrscan.siblings import Hooks
 
 if TYPE_CHECKING:
     import weakref

@@ -8,36 +8,36 @@ from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.curves.curve import StopReason
-from keras_lrscan.custom_steps import make_meter
 from keras_lrscan.describe import data_notes, describe, describe_labels
 from keras_lrscan.errors import ScanError
 from keras_lrscan.first_batches import FirstBatches
-from keras_lrscan.interrupts import InterruptGuard
-from keras_lrscan.logged_loss import prove_logged_loss
-from keras_lrscan.model_state import ModelState
-from keras_lrscan.movement import movement_facts
-from keras_lrscan.optimizers import (
+from keras_lrscan.hosts.callbacks import fit_frame
+from keras_lrscan.hosts.custom_steps import make_meter
+from keras_lrscan.hosts.logged_loss import prove_logged_loss
+from keras_lrscan.hosts.model_state import ModelState
+from keras_lrscan.hosts.optimizers import (
     RateControl,
     keeps_averages,
     optimizer_notes,
     python_numbers,
     update_phase,
 )
-from keras_lrscan.randomness import RandomStates
+from keras_lrscan.hosts.random_state import RandomStates
+from keras_lrscan.hosts.snapshot import Snapshot
+from keras_lrscan.interrupts import InterruptGuard
+from keras_lrscan.movement import movement_facts
 from keras_lrscan.recorder import FEW_STEPS, Recorder, warn_of_few_steps
 from keras_lrscan.scope import EXHAUSTED, ModelGuard
-from keras_lrscan.siblings import fit_frame
-from keras_lrscan.snapshot import Snapshot
 from keras_lrscan.step_watch import StepWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from keras_lrscan.curves.curve import LRCurve
-    from keras_lrscan.host import Host
-    from keras_lrscan.meters import Meter
+    from keras_lrscan.hosts.batch_loss import Meter
+    from keras_lrscan.hosts.host import Host
+    from keras_lrscan.hosts.snapshot import Place
     from keras_lrscan.ramp import ExponentialRamp, Ramp
-    from keras_lrscan.snapshot import Place
 
 __all__ = ["Session"]
 

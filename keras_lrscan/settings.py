@@ -7,14 +7,14 @@ import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from keras_lrscan.optimizers import innermost, is_variable
-from keras_lrscan.snapshot import read_value
+from keras_lrscan.hosts.optimizers import innermost, is_variable
+from keras_lrscan.hosts.snapshot import read_value
 from keras_lrscan.targets import loss_function_name, loss_setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from keras_lrscan.host import Host
+    from keras_lrscan.hosts.host import Host
 
 __all__ = ["compiled_losses", "loss_name", "loss_settings", "optimizer_settings"]
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_lrscan.errors import ScanError
-from keras_lrscan.optimizers import batches_seen
+from keras_lrscan.hosts.optimizers import batches_seen
 
 if TYPE_CHECKING:
-    from keras_lrscan.host import Host
-    from keras_lrscan.meters import Meter
-    from keras_lrscan.model_state import ModelState
+    from keras_lrscan.hosts.batch_loss import Meter
+    from keras_lrscan.hosts.host import Host
+    from keras_lrscan.hosts.model_state import ModelState
 
 __all__ = ["StepWatch"]
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_lrscan.arrays import ARRAYS
-from keras_lrscan.layer_tree import layers_in
+from keras_lrscan.hosts.layer_tree import layers_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
-    from keras_lrscan.host import Host
+    from keras_lrscan.hosts.host import Host
 
     Array = NDArray[Any]
 

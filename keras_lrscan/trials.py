@@ -12,11 +12,11 @@ import numpy as np
 from keras_lrscan.batches import BatchSource
 from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.errors import InvalidOptionError, ScanError
-from keras_lrscan.host import Host, first_fit_to_come
-from keras_lrscan.optimizers import update_phase
+from keras_lrscan.hosts.host import Host, first_fit_to_come
+from keras_lrscan.hosts.optimizers import update_phase
+from keras_lrscan.hosts.snapshot import checked_place
 from keras_lrscan.ramp import RateList, checked_ramp
 from keras_lrscan.session import Session
-from keras_lrscan.snapshot import checked_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from keras_lrscan.curves.curve import LRCurve
+    from keras_lrscan.hosts.snapshot import Snapshot
     from keras_lrscan.recorder import Recorder
-    from keras_lrscan.snapshot import Snapshot
 
 __all__ = ["Trials", "checked_verbose"]
 

@@ -36,5 +36,5 @@ def test_a_scan_that_is_not_put_back_would_be_seen(keras: Any, cases: Any, monke
     case = cases.Case(
         model="dense", optimizer="SGD", used=True, eager=False, place="memory", steps_per_execution=1, seed=1
     )
-    monkeypatch.setattr("keras_lrscan.model_state.ModelState.restore", lambda _: None)
+    monkeypatch.setattr("keras_lrscan.hosts.model_state.ModelState.restore", lambda _: None)
     assert cases.outcome(keras, case) == "DIFFERENT"

@@ -13,7 +13,7 @@ import pytest
 
 from keras_lrscan.chance import FREQUENCIES, TARGETS, Chance, chance_of
 from keras_lrscan.describe import _num_classes
-from keras_lrscan.host import Host
+from keras_lrscan.hosts.host import Host
 from tests.hosts import IS_TF_KERAS, same_bits, state
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from keras_lrscan.data_facts import Given, array_facts
-from keras_lrscan.host import Host
+from keras_lrscan.hosts.host import Host
 from tests.hosts import poked, stacked
 
 if TYPE_CHECKING:

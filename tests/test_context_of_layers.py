@@ -13,7 +13,7 @@ import pytest
 from keras_lrscan.backbones import backbone_of
 from keras_lrscan.callback import LRScan
 from keras_lrscan.describe import _precision
-from keras_lrscan.host import Host
+from keras_lrscan.hosts.host import Host
 from keras_lrscan.layer_facts import layer_facts
 from tests.hosts import BACKEND, IS_TF_KERAS, array_of, classifier, compiled, digits
 

@@ -16,8 +16,8 @@ from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.curves.curve import LRCurve
 from keras_lrscan.errors import InvalidCurveError, ScanError
 from keras_lrscan.experiments import contrast_with_scratch
-from keras_lrscan.fresh import FreshWeights, renew_optimizer
-from keras_lrscan.host import Host
+from keras_lrscan.hosts.fresh_weights import FreshWeights, renew_optimizer
+from keras_lrscan.hosts.host import Host
 from tests.hosts import IS_TF_KERAS, array_of, classifier, compiled, digits, same_bits, state, weights
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_lrscan.errors import ScanError
-from keras_lrscan.logged_loss import _prove
+from keras_lrscan.hosts.logged_loss import _prove
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_lrscan.meters import StateMeter
-from keras_lrscan.optimizers import RateVariable
+from keras_lrscan.hosts.batch_loss import StateMeter
+from keras_lrscan.hosts.optimizers import RateVariable
 
 SINGLE = np.float32
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from keras_lrscan.callback import lr_scan
-from keras_lrscan.optimizers import optimizer_notes
+from keras_lrscan.hosts.optimizers import optimizer_notes
 from tests.hosts import compiled, digits
 
 

@@ -355,8 +355,8 @@ def test_a_model_with_a_step_of_its_own_is_asked_what_it_can_be_asked(keras: Any
 
 
 def test_gradients_are_those_of_one_plain_step(keras: Any) -> None:
-    from keras_lrscan.gradients import gradients  # noqa: PLC0415 - used once
-    from keras_lrscan.host import Host  # noqa: PLC0415 - used once
+    from keras_lrscan.hosts.gradients import gradients  # noqa: PLC0415 - used once
+    from keras_lrscan.hosts.host import Host  # noqa: PLC0415 - used once
 
     x, y = digits(32)
     model = compiled(keras, keras.optimizers.SGD(0.5))

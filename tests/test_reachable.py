@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_lrscan.reachable import MAX_ITEMS, keep_numbers, reachable_from
+from keras_lrscan.hosts.reachable import MAX_ITEMS, keep_numbers, reachable_from
 
 
 class Variable:

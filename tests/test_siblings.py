@@ -12,7 +12,7 @@ import pytest
 
 from keras_lrscan.callback import LRScan
 from keras_lrscan.errors import ScanError
-from keras_lrscan.siblings import TRACKERS, autologging_paused
+from keras_lrscan.hosts.callbacks import TRACKERS, autologging_paused
 from tests.hosts import IS_TF_KERAS, compiled, digits, same_bits, weights
 
 if TYPE_CHECKING:

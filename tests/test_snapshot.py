@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from keras_lrscan.errors import InvalidOptionError
-from keras_lrscan.randomness import RandomStates
-from keras_lrscan.snapshot import Snapshot, checked_place
+from keras_lrscan.hosts.random_state import RandomStates
+from keras_lrscan.hosts.snapshot import Snapshot, checked_place
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from keras_lrscan.snapshot import Place
+    from keras_lrscan.hosts.snapshot import Place
 
 
 class Cell:

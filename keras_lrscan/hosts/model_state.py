@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.errors import ScanError
-from keras_lrscan.optimizers import (
+from keras_lrscan.hosts.optimizers import (
     copy_of,
     initial_state,
     is_built,
@@ -17,12 +17,12 @@ from keras_lrscan.optimizers import (
     optimizer_state,
     optimizer_variables,
 )
-from keras_lrscan.reachable import keep_numbers, reachable_from
-from keras_lrscan.snapshot import Snapshot
+from keras_lrscan.hosts.reachable import keep_numbers, reachable_from
+from keras_lrscan.hosts.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from keras_lrscan.host import Host
-    from keras_lrscan.snapshot import Place
+    from keras_lrscan.hosts.host import Host
+    from keras_lrscan.hosts.snapshot import Place
 
 __all__ = ["ModelState"]
 

@@ -12,9 +12,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.errors import ScanError
-from keras_lrscan.layer_tree import layers_in
-from keras_lrscan.optimizers import build_optimizer
-from keras_lrscan.randomness import RandomStates, global_seed_generator
+from keras_lrscan.hosts.layer_tree import layers_in
+from keras_lrscan.hosts.optimizers import build_optimizer
+from keras_lrscan.hosts.random_state import RandomStates, global_seed_generator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 
 from keras_lrscan.errors import ScanError
-from keras_lrscan.optimizers import batch_counter, batches_seen
-from keras_lrscan.snapshot import read_value
+from keras_lrscan.hosts.optimizers import batch_counter, batches_seen
+from keras_lrscan.hosts.snapshot import read_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from keras_lrscan.host import Host
-    from keras_lrscan.optimizers import RateVariable
+    from keras_lrscan.hosts.host import Host
+    from keras_lrscan.hosts.optimizers import RateVariable
 
 __all__ = ["Meter", "Reading", "StateMeter", "VariableMeter", "like"]
 

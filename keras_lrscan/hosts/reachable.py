@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_lrscan.optimizers import innermost, is_variable
+from keras_lrscan.hosts.optimizers import innermost, is_variable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_lrscan.errors import ScanError
-from keras_lrscan.meters import Meter, Reading, StateMeter, VariableMeter, like
-from keras_lrscan.reachable import reachable_from
-from keras_lrscan.snapshot import read_value
+from keras_lrscan.hosts.batch_loss import Meter, Reading, StateMeter, VariableMeter, like
+from keras_lrscan.hosts.reachable import reachable_from
+from keras_lrscan.hosts.snapshot import read_value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from keras_lrscan.host import Host
-    from keras_lrscan.optimizers import RateVariable
+    from keras_lrscan.hosts.host import Host
+    from keras_lrscan.hosts.optimizers import RateVariable
 
 __all__ = ["CustomStateMeter", "CustomVariableMeter", "has_standard_step", "make_meter"]
 

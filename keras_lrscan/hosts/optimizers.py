@@ -14,12 +14,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.errors import ScanError
-from keras_lrscan.snapshot import read_value
+from keras_lrscan.hosts.snapshot import read_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from keras_lrscan.snapshot import Variable
+    from keras_lrscan.hosts.snapshot import Variable
 
 __all__ = [
     "RateControl",

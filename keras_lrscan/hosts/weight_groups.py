@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Any
 
 from keras_lrscan.errors import InvalidOptionError, ScanError
-from keras_lrscan.layer_tree import layers_in
+from keras_lrscan.hosts.layer_tree import layers_in
 
 __all__ = ["MAX_STAGES", "WeightGroup", "find_groups", "path_of"]
 

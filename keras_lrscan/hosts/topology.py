@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from keras_lrscan.layer_tree import layers_in
+from keras_lrscan.hosts.layer_tree import layers_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from keras_lrscan.host import Host
+    from keras_lrscan.hosts.host import Host
 
 __all__ = [
     "class_names",

@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_lrscan.custom_steps import CustomVariableMeter, unproven
-from keras_lrscan.meters import like
-from keras_lrscan.optimizers import optimizer_variables
-from keras_lrscan.peeking import peek
-from keras_lrscan.randomness import RandomStates
-from keras_lrscan.reachable import keep_numbers
-from keras_lrscan.snapshot import Snapshot, read_value
+from keras_lrscan.hosts.batch_loss import like
+from keras_lrscan.hosts.custom_steps import CustomVariableMeter, unproven
+from keras_lrscan.hosts.optimizers import optimizer_variables
+from keras_lrscan.hosts.peeking import peek
+from keras_lrscan.hosts.random_state import RandomStates
+from keras_lrscan.hosts.reachable import keep_numbers
+from keras_lrscan.hosts.snapshot import Snapshot, read_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from keras_lrscan.meters import Meter
-    from keras_lrscan.model_state import ModelState
-    from keras_lrscan.peeking import Peeked
-    from keras_lrscan.snapshot import Place
+    from keras_lrscan.hosts.batch_loss import Meter
+    from keras_lrscan.hosts.model_state import ModelState
+    from keras_lrscan.hosts.peeking import Peeked
+    from keras_lrscan.hosts.snapshot import Place
 
 __all__ = ["prove_logged_loss"]
 

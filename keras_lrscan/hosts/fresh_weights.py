@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.errors import ScanError
-from keras_lrscan.layer_tree import layers_in
-from keras_lrscan.optimizers import initial_state, is_variable, optimizer_state
-from keras_lrscan.snapshot import read_value
+from keras_lrscan.hosts.layer_tree import layers_in
+from keras_lrscan.hosts.optimizers import initial_state, is_variable, optimizer_state
+from keras_lrscan.hosts.snapshot import read_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from keras_lrscan.host import Host
+    from keras_lrscan.hosts.host import Host
 
 __all__ = ["FreshWeights", "renew_optimizer"]
 

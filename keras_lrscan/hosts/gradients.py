@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_lrscan.errors import ScanError
-from keras_lrscan.layer_tree import layers_in
-from keras_lrscan.snapshot import read_value
+from keras_lrscan.hosts.layer_tree import layers_in
+from keras_lrscan.hosts.snapshot import read_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
-    from keras_lrscan.host import Host
+    from keras_lrscan.hosts.host import Host
 
     Batch = tuple[Any, Any, Any]
 

@@ -1,0 +1,1 @@
+"""Hides the differences between Keras 3 and tf_keras: models, optimizers, their state, and batch losses."""
