@@ -7,11 +7,11 @@ import itertools
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from keras_lrscan.chance import chance_of
-from keras_lrscan.describe import data_notes
 from keras_lrscan.errors import InvalidOptionError
-from keras_lrscan.feeding import feeding_of
 from keras_lrscan.hosts.callbacks import Hooks, autologging_paused, fit_calls, fit_frame
+from keras_lrscan.inspection.describe import data_notes
+from keras_lrscan.inspection.feeding import feeding_of
+from keras_lrscan.inspection.guessing_loss import chance_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_lrscan.chance import chance_of
 from keras_lrscan.hosts.snapshot import read_value
-from keras_lrscan.nests import NoArrayError, joined, leaves, select, to_arrays
+from keras_lrscan.inspection.arrays import NoArrayError, joined, leaves, select, to_arrays
+from keras_lrscan.inspection.guessing_loss import chance_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from keras_lrscan.chance import chance_of_labels
 from keras_lrscan.curves.context import ScanContext
-from keras_lrscan.describe import data_notes, describe
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError, ScanError
 from keras_lrscan.hosts.callbacks import Hooks
 from keras_lrscan.hosts.host import Host
 from keras_lrscan.hosts.optimizers import RateControl
+from keras_lrscan.inspection.describe import data_notes, describe
+from keras_lrscan.inspection.guessing_loss import chance_of_labels
 from keras_lrscan.ktrain_finder import ScanFinder
 
 if TYPE_CHECKING:

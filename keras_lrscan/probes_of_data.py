@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from keras_lrscan.bench import Answer, Bench, CannotAskError
-from keras_lrscan.dependence import measure_dependence
 from keras_lrscan.hosts.layer_tree import layers_in
+from keras_lrscan.inspection.arrays import joined, leaves, to_arrays
+from keras_lrscan.inspection.label_dependence import MOST_SAMPLES, measure_dependence, numbers_of
 from keras_lrscan.investigation import Outcome
-from keras_lrscan.label_ties import MOST_SAMPLES, numbers_of
-from keras_lrscan.nests import joined, leaves, to_arrays
 
 __all__ = ["look_at_data", "tell_labels"]
 

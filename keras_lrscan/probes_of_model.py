@@ -10,11 +10,11 @@ import numpy as np
 from keras_lrscan.bench import FEW_SAMPLES, MOST_BATCHES, Answer, CannotAskError
 from keras_lrscan.hosts.gradients import gradients
 from keras_lrscan.hosts.optimizers import update_phase
+from keras_lrscan.inspection.arrays import leaves, select, to_arrays
+from keras_lrscan.inspection.targets import loss_setting
 from keras_lrscan.investigation import Outcome
 from keras_lrscan.measures import format_loss, format_lr
-from keras_lrscan.nests import leaves, select, to_arrays
 from keras_lrscan.reading.facts import FALLS, facts
-from keras_lrscan.targets import loss_setting
 
 if TYPE_CHECKING:
     from keras_lrscan.bench import Array, Batch, Bench

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.bench import Answer, Bench, CannotAskError, StoppedError
 from keras_lrscan.errors import InvalidOptionError, LRScanWarning, ScanError
-from keras_lrscan.feeding import fed_alike
 from keras_lrscan.hosts.optimizers import update_phase
+from keras_lrscan.inspection.arrays import NoArrayError
+from keras_lrscan.inspection.feeding import fed_alike
 from keras_lrscan.investigation import Investigation, Outcome, ProbeResult, settle
-from keras_lrscan.nests import NoArrayError
 from keras_lrscan.probes import PROBES
 from keras_lrscan.ramp import MIN_STEPS
 from keras_lrscan.trials import Trials, checked_verbose

@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_lrscan.analysis import Analysis, analyze
 from keras_lrscan.errors import InvalidOptionError, unknown_option
-from keras_lrscan.feeding import fed_alike
+from keras_lrscan.inspection.feeding import fed_alike
 from keras_lrscan.racing import Candidate, Outcome, RaceResult
 from keras_lrscan.standings import (
     STEPS,

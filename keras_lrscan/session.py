@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.curves.curve import StopReason
-from keras_lrscan.describe import data_notes, describe, describe_labels
 from keras_lrscan.errors import ScanError
-from keras_lrscan.first_batches import FirstBatches
 from keras_lrscan.hosts.callbacks import fit_frame
 from keras_lrscan.hosts.custom_steps import make_meter
 from keras_lrscan.hosts.logged_loss import prove_logged_loss
@@ -24,8 +22,10 @@ from keras_lrscan.hosts.optimizers import (
 )
 from keras_lrscan.hosts.random_state import RandomStates
 from keras_lrscan.hosts.snapshot import Snapshot
+from keras_lrscan.inspection.describe import data_notes, describe, describe_labels
+from keras_lrscan.inspection.first_batches import FirstBatches
+from keras_lrscan.inspection.layers import movement_facts
 from keras_lrscan.interrupts import InterruptGuard
-from keras_lrscan.movement import movement_facts
 from keras_lrscan.recorder import FEW_STEPS, Recorder, warn_of_few_steps
 from keras_lrscan.scope import EXHAUSTED, ModelGuard
 from keras_lrscan.step_watch import StepWatch

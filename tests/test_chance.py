@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from keras_lrscan.chance import FREQUENCIES, TARGETS, Chance, chance_of
-from keras_lrscan.describe import _num_classes
 from keras_lrscan.hosts.host import Host
+from keras_lrscan.inspection.describe import _num_classes
+from keras_lrscan.inspection.guessing_loss import FREQUENCIES, TARGETS, Chance, chance_of
 from tests.hosts import IS_TF_KERAS, same_bits, state
 
 if TYPE_CHECKING:

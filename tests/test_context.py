@@ -19,7 +19,7 @@ from keras_lrscan import InvalidCurveError, LRCurve, ScanContext
 from keras_lrscan.callback import LRScan
 from keras_lrscan.hosts.host import Host
 from keras_lrscan.hosts.topology import num_outputs, output_activation, squashed_twice
-from keras_lrscan.settings import loss_settings, optimizer_settings
+from keras_lrscan.inspection.settings import loss_settings, optimizer_settings
 from tests.hosts import (
     IS_TF_KERAS,
     array_of,

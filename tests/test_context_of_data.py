@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from keras_lrscan.data_facts import Given, array_facts
 from keras_lrscan.hosts.host import Host
+from keras_lrscan.inspection.data import Given, array_facts
 from tests.hosts import poked, stacked
 
 if TYPE_CHECKING:

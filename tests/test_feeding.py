@@ -15,7 +15,7 @@ from keras_lrscan.batches import BatchSource
 from keras_lrscan.callback import LRScan, lr_scan
 from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
-from keras_lrscan.feeding import fed_alike, feeding_of
+from keras_lrscan.inspection.feeding import fed_alike, feeding_of
 from tests.hosts import compiled, digits
 
 if TYPE_CHECKING:

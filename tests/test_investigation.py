@@ -16,8 +16,8 @@ from keras_lrscan.causes.ranking import CAUSES
 from keras_lrscan.curves.averaging import AVERAGES
 from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.curves.curve import LRCurve
-from keras_lrscan.dependence import measure_dependence
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError, ScanError
+from keras_lrscan.inspection.label_dependence import measure_dependence
 from keras_lrscan.investigation import Investigation, Outcome, ProbeResult, settle
 from keras_lrscan.probes import PROBES
 from keras_lrscan.probing import investigate

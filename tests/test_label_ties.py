@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from keras_lrscan import lr_scan
-from keras_lrscan.label_ties import labels_follow_inputs
+from keras_lrscan.inspection.label_dependence import labels_follow_inputs
 from tests.hosts import compiled, digits
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_lrscan.callback import LRScan
-from keras_lrscan.loss_sums import NOTHING, OUTPUTS, SAMPLES, adds_up
+from keras_lrscan.inspection.constant_predictions import NOTHING, OUTPUTS, SAMPLES, adds_up
 from tests.hosts import stacked
 
 if TYPE_CHECKING:

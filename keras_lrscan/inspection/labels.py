@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_lrscan.arrays import range_of, run_share, serial_correlation, thinned
+from keras_lrscan.inspection.arrays import range_of, run_share, serial_correlation, thinned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -5,8 +5,8 @@ from __future__ import annotations
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from keras_lrscan.arrays import ARRAYS
 from keras_lrscan.errors import InvalidOptionError
+from keras_lrscan.inspection.arrays import ARRAYS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

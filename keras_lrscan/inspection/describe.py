@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_lrscan.chance import chance_of
 from keras_lrscan.curves.context import ARRAYS_SEEN
-from keras_lrscan.data_facts import array_facts, given_to_fit, label_ties
-from keras_lrscan.feeding import feeding_of
 from keras_lrscan.hosts.callbacks import fit_calls, fit_frame
 from keras_lrscan.hosts.layer_tree import layers_in
 from keras_lrscan.hosts.topology import num_outputs, output_activation, squashed_twice
-from keras_lrscan.layer_facts import layer_facts
-from keras_lrscan.settings import loss_name, loss_settings, optimizer_settings
-from keras_lrscan.sources import shuffles_anew, source_facts
-from keras_lrscan.targets import loss_weights
+from keras_lrscan.inspection.data import array_facts, given_to_fit, label_ties, shuffles_anew, source_facts
+from keras_lrscan.inspection.feeding import feeding_of
+from keras_lrscan.inspection.guessing_loss import chance_of
+from keras_lrscan.inspection.layers import layer_facts
+from keras_lrscan.inspection.settings import loss_name, loss_settings, optimizer_settings
+from keras_lrscan.inspection.targets import loss_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,9 +26,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from keras_lrscan.curves.context import ScanContext
-    from keras_lrscan.data_facts import Given
     from keras_lrscan.hosts.host import Host
     from keras_lrscan.hosts.optimizers import RateControl
+    from keras_lrscan.inspection.data import Given
 
 __all__ = ["data_notes", "describe", "describe_labels"]
 

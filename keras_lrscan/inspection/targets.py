@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_lrscan.arrays import ARRAYS
 from keras_lrscan.hosts.layer_tree import layers_in
+from keras_lrscan.inspection.arrays import ARRAYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -14,10 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_lrscan.guesses import are_codes, are_distributions, of_codes, of_targets
 from keras_lrscan.hosts.random_state import RandomStates
-from keras_lrscan.loss_sums import NOTHING, OUTPUTS, SAMPLES, adds_up
-from keras_lrscan.targets import UnknownTargetError, targets
+from keras_lrscan.inspection.constant_predictions import (
+    NOTHING,
+    OUTPUTS,
+    SAMPLES,
+    adds_up,
+    are_codes,
+    are_distributions,
+    of_codes,
+    of_targets,
+)
+from keras_lrscan.inspection.targets import UnknownTargetError, targets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -26,7 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from keras_lrscan.hosts.host import Host
-    from keras_lrscan.targets import Target
+    from keras_lrscan.inspection.targets import Target
 
     Array = NDArray[Any]
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_lrscan.arrays import array_of, even_rows, mapped, parts_of, thinned
-from keras_lrscan.chance import chance_of_labels
 from keras_lrscan.curves.context import BATCHES_SEEN
-from keras_lrscan.data_facts import Given, array_facts
 from keras_lrscan.hosts.peeking import peek
+from keras_lrscan.inspection.arrays import array_of, even_rows, mapped, parts_of, thinned
+from keras_lrscan.inspection.data import Given, array_facts
+from keras_lrscan.inspection.guessing_loss import chance_of_labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_lrscan.arrays import Range, array_of, nonfinite_share, parts_of, range_of
-from keras_lrscan.duplicates import duplicate_facts
 from keras_lrscan.hosts.layer_tree import layers_in
 from keras_lrscan.hosts.topology import class_names, first_layers
-from keras_lrscan.label_facts import label_facts
-from keras_lrscan.label_ties import labels_follow_inputs
-from keras_lrscan.settings import compiled_losses, loss_name
-from keras_lrscan.targets import loss_setting
+from keras_lrscan.inspection.arrays import Range, array_of, even_rows, nonfinite_share, parts_of, range_of
+from keras_lrscan.inspection.label_dependence import labels_follow_inputs
+from keras_lrscan.inspection.labels import label_facts
+from keras_lrscan.inspection.settings import compiled_losses, loss_name
+from keras_lrscan.inspection.targets import loss_setting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-__all__ = ["Given", "array_facts", "given_to_fit", "label_ties"]
+__all__ = ["Given", "array_facts", "duplicate_facts", "given_to_fit", "label_ties", "shuffles_anew", "source_facts"]
 
 LOOKS_UP = re.compile(r"Embedding|Lookup$|^(CategoryEncoding|Hashing|HashedCrossing|TextVectorization|Discretization)$")
 """Layers that take their input for the number of something, or put it in a drawer."""
@@ -189,3 +188,116 @@ def _zero_weight_share(given: Given, targets: list[Array]) -> float | None:
         classes = labels.argmax(1) if labels.shape[1] > 1 else labels[:, 0]
         zeros.append(float(np.isin(classes, empty).mean()))
     return max(zeros, default=0.0)
+
+
+MAX_SAMPLES = 1000
+"""Samples that are compared."""
+MAX_NUMBERS = 2_000_000
+"""Numbers in the inputs of those; of larger samples fewer are compared, but `MIN_SAMPLES`."""
+MIN_SAMPLES = 64
+
+
+def duplicate_facts(inputs: Sequence[Array], targets: Sequence[Array]) -> dict[str, Any]:
+    """Returns how many samples differ, by fields of the context; empty without arrays of one length.
+
+    Of many samples evenly spread ones are compared, always the same.
+
+    Args:
+        inputs: Arrays of shape `(n, ...)`.
+        targets: Arrays of shape `(n, ...)`.
+
+    Example:
+    >>> import numpy as np
+    >>> x, y = np.array([[1.0], [1.0], [2.0], [1.0]]), np.array([0, 1, 0, 0])
+    >>> duplicate_facts([x], [y])
+    {'num_looked_at': 4, 'num_distinct_inputs': 2, 'contradicting_share': 0.25}
+    """
+    if not inputs or len({len(array) for array in (*inputs, *targets)}) != 1:
+        return {}
+    width = sum(array[0].size for array in inputs)
+    rows = even_rows(len(inputs[0]), min(MAX_SAMPLES, max(MIN_SAMPLES, MAX_NUMBERS // max(1, width))))
+    first: dict[tuple[bytes, ...], tuple[bytes, ...]] = {}
+    wanted = list(zip(*(_as_bytes(array, rows) for array in targets), strict=True)) or [()] * len(rows)
+    contradicting = 0
+    for number, sample in enumerate(zip(*(_as_bytes(array, rows) for array in inputs), strict=True)):
+        contradicting += first.setdefault(sample, wanted[number]) != wanted[number]
+    return {
+        "num_looked_at": len(rows),
+        "num_distinct_inputs": len(first),
+        "contradicting_share": contradicting / len(rows) if targets else None,
+    }
+
+
+def _as_bytes(array: Array, rows: Array) -> list[bytes]:
+    return [row.tobytes() for row in array[rows]]
+
+
+MAKES_ITS_OWN = re.compile(r"FlatMap|Interleave")
+"""Steps of a `tf.data` pipeline that may run code of the user, which may shuffle."""
+REPEATS = re.compile(r"Repeat")
+
+
+def source_facts(local: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns how many samples there are and whether `fit` shuffles them, each `None` where it cannot be told.
+
+    Args:
+        local: The local variables of `fit`.
+    """
+    data: Any = local.get("x")
+    parts = parts_of(data)
+    if parts and all(array_of(part) is not None for part in parts):
+        lengths = {len(part) for part in parts}
+        shuffle = local.get("shuffle")
+        return _facts(lengths.pop() if len(lengths) == 1 else None, None if shuffle is None else bool(shuffle))
+    if hasattr(data, "element_spec"):
+        return _of_pipeline(data)
+    library = type(data).__module__.partition(".")[0]
+    if library == "torch" and hasattr(data, "dataset"):
+        return _of_loader(data)
+    if library in {"keras", "tf_keras"} and hasattr(data, "n") and hasattr(data, "shuffle"):  # pictures of a folder
+        return _facts(int(data.n), bool(data.shuffle))
+    return {}
+
+
+def shuffles_anew(data: Any) -> bool:  # noqa: ANN401 - whatever `fit` takes
+    """Whether a `tf.data` pipeline shuffles anywhere, in another order at each pass."""
+    return any(
+        "Shuffle" in type(item).__name__ and getattr(item, "_reshuffle_each_iteration", True) is not False
+        for item in _steps(data)
+    )
+
+
+def _facts(num_samples: int | None, shuffled: bool | None) -> dict[str, Any]:  # noqa: FBT001 - a value, not a switch
+    return {"num_samples": num_samples, "shuffled": shuffled}
+
+
+def _steps(data: Any) -> Iterator[Any]:  # noqa: ANN401
+    """Yields a `tf.data` pipeline from its end to its sources."""
+    waiting = [data] if hasattr(data, "element_spec") else []
+    while waiting:
+        item = waiting.pop()
+        yield item
+        waiting.extend(getattr(item, "_inputs", list)())
+
+
+def _of_pipeline(data: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Of a `tf.data` pipeline: the samples are what goes into its only `batch`."""
+    steps = list(_steps(data))
+    names = [type(step).__name__ for step in steps]
+    shuffled = any("Shuffle" in name for name in names)
+    unknown = any(map(MAKES_ITS_OWN.search, names))
+    batches = [step for step, name in zip(steps, names, strict=True) if "Batch" in name]
+    samples = None
+    if len(batches) == 1 and not any(map(REPEATS.search, names)):
+        into = next(iter(batches[0]._inputs()))  # noqa: SLF001 - pipelines tell their steps by no public name
+        whole = int(data.cardinality()) == int(batches[0].cardinality())
+        samples = int(into.cardinality()) if whole else None
+    known = samples is not None and samples >= 0
+    return _facts(samples if known else None, True if shuffled else (None if unknown else False))
+
+
+def _of_loader(loader: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Of a `DataLoader` of torch."""
+    sampler = type(getattr(loader, "sampler", None)).__name__
+    known = {"RandomSampler": True, "SequentialSampler": False}
+    return _facts(len(loader.dataset) if hasattr(loader.dataset, "__len__") else None, known.get(sampler))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.hosts.optimizers import innermost, is_variable
 from keras_lrscan.hosts.snapshot import read_value
-from keras_lrscan.targets import loss_function_name, loss_setting
+from keras_lrscan.inspection.targets import loss_function_name, loss_setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
