@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from keras_lrscan.callback import LRScan
 from keras_lrscan.hosts.host import Host
 from keras_lrscan.hosts.optimizers import optimizer_variables
 from keras_lrscan.hosts.snapshot import Snapshot
 from keras_lrscan.ramp import ExponentialRamp
 from keras_lrscan.recorder import Recorder
+from keras_lrscan.scan import LRScan
 from keras_lrscan.session import Session
 
 LEGACY = os.environ.get("TF_USE_LEGACY_KERAS") == "1"

@@ -17,7 +17,7 @@ sys.path.insert(0, str(HERE))
 
 from exhibits import EXHIBITS  # noqa: E402 - the path to it is set above
 from keras_lrscan import Analysis, analyze  # noqa: E402 - as above
-from keras_lrscan.measures import format_lr  # noqa: E402 - as above
+from keras_lrscan.formatting import format_lr  # noqa: E402 - as above
 from keras_lrscan.reading.features import chance_loss  # noqa: E402 - as above
 
 if TYPE_CHECKING:

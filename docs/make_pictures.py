@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from keras_lrscan import LRCurve, LRScan, undo_averaging
-from keras_lrscan.measures import format_lr
+from keras_lrscan.formatting import format_lr
 from keras_lrscan.plots.curve_plot import FIGURE_SIZE
 from keras_lrscan.reading.smoothing import smooth
 

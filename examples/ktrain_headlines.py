@@ -38,8 +38,8 @@ with warnings.catch_warnings():
     from ktrain import text
 
 from keras_lrscan.contrast import Contrast
+from keras_lrscan.formatting import format_lr
 from keras_lrscan.ktrain_adapter import explain_learner, lr_find
-from keras_lrscan.measures import format_lr
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

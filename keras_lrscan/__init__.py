@@ -2,7 +2,6 @@
 
 from keras_lrscan._version import __version__
 from keras_lrscan.analysis import Analysis, analyze, load
-from keras_lrscan.callback import LRScan, last_scan, lr_scan
 from keras_lrscan.contrast import Contrast
 from keras_lrscan.curves.averaging import AVERAGES, Average, undo_averaging
 from keras_lrscan.curves.context import ScanContext
@@ -37,6 +36,7 @@ from keras_lrscan.probing import investigate
 from keras_lrscan.race import race
 from keras_lrscan.racing import RaceResult
 from keras_lrscan.repeats import Repeats
+from keras_lrscan.scan import LRScan, last_scan, lr_scan
 from keras_lrscan.suggestions.search_range import SearchRange
 from keras_lrscan.tuning import hp_float, suggest_float
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from keras_lrscan._version import __version__
 from keras_lrscan.analysis import Analysis, analyze
-from keras_lrscan.callback import LRScan
 from keras_lrscan.curves.averaging import AVERAGES
 from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.curves.importers import from_csv, read_curve
@@ -26,9 +25,10 @@ from keras_lrscan.explanation.handbook import page
 from keras_lrscan.files.csv_tables import LOSS_COLUMN, RATE_COLUMN
 from keras_lrscan.files.decoding import read_json_object
 from keras_lrscan.files.text import check_output, write_file
-from keras_lrscan.measures import LARGEST
+from keras_lrscan.formatting import LARGEST
 from keras_lrscan.plots.curve_plot import FIGURE_SIZE
 from keras_lrscan.report.html import write_report
+from keras_lrscan.scan import LRScan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_lrscan.analysis import Analysis
 from keras_lrscan.explanation.layout import Result, factor, text
-from keras_lrscan.measures import format_loss, format_lr
+from keras_lrscan.formatting import format_loss, format_lr
 from keras_lrscan.plots.overlay import COLOURS, axes, draw_curve, draw_rate, finish
 from keras_lrscan.reading.features import chance_loss
 

@@ -11,9 +11,9 @@ from keras_lrscan.analysis import Analysis
 from keras_lrscan.errors import ScanError
 from keras_lrscan.explanation.layout import Result, text
 from keras_lrscan.files.decoding import Count
+from keras_lrscan.formatting import format_loss, format_lr
 from keras_lrscan.hosts.host import Host
 from keras_lrscan.hosts.optimizers import copy_of, innermost
-from keras_lrscan.measures import format_loss, format_lr
 from keras_lrscan.plots.overlay import COLOURS, axes, draw_curve, draw_rate, finish
 
 if TYPE_CHECKING:

@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_lrscan.analysis import Analysis, analyze
-from keras_lrscan.callback import LRScan
 from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.curves.importers import from_ktrain
 from keras_lrscan.errors import InvalidCurveError, LRScanWarning, MissingDependencyError, ScanError
@@ -43,6 +42,7 @@ from keras_lrscan.ktrain_learner import (
     with_chance,
 )
 from keras_lrscan.recorder import FEW_STEPS
+from keras_lrscan.scan import LRScan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

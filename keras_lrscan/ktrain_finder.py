@@ -13,7 +13,7 @@ import numpy as np
 
 from keras_lrscan.curves.averaging import AVERAGES
 from keras_lrscan.errors import InvalidOptionError, ScanError
-from keras_lrscan.measures import format_loss, format_lr
+from keras_lrscan.formatting import format_loss, format_lr
 from keras_lrscan.plots.curve_plot import FIGURE_SIZE, plot_curve
 from keras_lrscan.plots.regions import RegionKind
 

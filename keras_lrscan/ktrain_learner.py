@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import FrameType
 
-    from keras_lrscan.callback import LRScan
+    from keras_lrscan.scan import LRScan
 
 __all__ = [
     "LearnerData",

@@ -13,9 +13,9 @@ from keras_lrscan.bench import Answer, Bench, CannotAskError
 from keras_lrscan.curves.averaging import AVERAGES
 from keras_lrscan.curves.detect_averaging import recognise_averaging
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
+from keras_lrscan.formatting import format_loss, format_lr
 from keras_lrscan.inspection.arrays import joined, leaves, run_share, standardized, to_arrays
 from keras_lrscan.investigation import Outcome
-from keras_lrscan.measures import format_loss, format_lr
 from keras_lrscan.reading.facts import RISES
 from keras_lrscan.reading.features import reference_loss
 from keras_lrscan.reading.shapes import Shape

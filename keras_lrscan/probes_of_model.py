@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_lrscan.bench import FEW_SAMPLES, MOST_BATCHES, Answer, CannotAskError
+from keras_lrscan.formatting import format_loss, format_lr
 from keras_lrscan.hosts.gradients import gradients
 from keras_lrscan.hosts.optimizers import update_phase
 from keras_lrscan.inspection.arrays import leaves, select, to_arrays
 from keras_lrscan.inspection.targets import loss_setting
 from keras_lrscan.investigation import Outcome
-from keras_lrscan.measures import format_loss, format_lr
 from keras_lrscan.reading.facts import FALLS, facts
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from keras_lrscan.errors import InvalidOptionError
-from keras_lrscan.measures import LARGEST
+from keras_lrscan.formatting import LARGEST
 
 __all__ = ["MIN_STEPS", "ExponentialRamp", "Ramp", "RateList", "checked_ramp"]
 

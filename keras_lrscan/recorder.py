@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.curves.curve import LRCurve, StopReason
 from keras_lrscan.errors import LRScanWarning
-from keras_lrscan.measures import LARGEST
+from keras_lrscan.formatting import LARGEST
 from keras_lrscan.stopping import DivergenceWatch
 
 if TYPE_CHECKING:

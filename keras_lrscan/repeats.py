@@ -13,7 +13,7 @@ from keras_lrscan.analysis import Analysis
 from keras_lrscan.errors import InvalidCurveError
 from keras_lrscan.explanation.layout import Result, text
 from keras_lrscan.files.decoding import Count
-from keras_lrscan.measures import format_lr
+from keras_lrscan.formatting import format_lr
 from keras_lrscan.plots.overlay import COLOURS, axes, finish
 from keras_lrscan.suggestions.suggest import Role, Suggestion
 

@@ -10,8 +10,8 @@ import sys
 from contextlib import nullcontext
 from typing import Any
 
-from keras_lrscan.callback import LRScan, last_scan, lr_scan
 from keras_lrscan.errors import ScanError
+from keras_lrscan.scan import LRScan, last_scan, lr_scan
 from tests.hosts import IS_TF_KERAS, compiled, digits, same_bits, weights
 
 STEPS = 12

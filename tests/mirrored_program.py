@@ -8,8 +8,8 @@ import importlib
 import json
 from typing import Any
 
-from keras_lrscan.callback import LRScan
 from keras_lrscan.errors import ScanError
+from keras_lrscan.scan import LRScan
 from tests.distributed_program import strategy
 from tests.hosts import IS_TF_KERAS, batches_of, replayed_losses
 from tests.train_steps import custom, numbers, standard

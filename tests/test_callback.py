@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from keras_lrscan.analysis import Analysis
-from keras_lrscan.callback import LRScan, last_scan, lr_scan
 from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.errors import InvalidOptionError, LRScanWarning, ScanError
+from keras_lrscan.scan import LRScan, last_scan, lr_scan
 from tests.hosts import BACKEND, IS_TF_KERAS, classifier, compiled, digits, same_bits, state, weights
 
 
@@ -175,5 +175,5 @@ def test_bad_options_are_refused(options: dict[str, Any], message: str) -> None:
 
 
 def test_the_callback_loads_no_keras() -> None:
-    code = "import keras_lrscan.callback, sys; assert not {'keras', 'tf_keras', 'tensorflow'} & set(sys.modules)"
+    code = "import keras_lrscan.scan, sys; assert not {'keras', 'tf_keras', 'tensorflow'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_lrscan import InvalidCurveError, LRCurve, ScanContext
-from keras_lrscan.callback import LRScan
 from keras_lrscan.hosts.host import Host
 from keras_lrscan.hosts.topology import num_outputs, output_activation, squashed_twice
 from keras_lrscan.inspection.settings import loss_settings, optimizer_settings
+from keras_lrscan.scan import LRScan
 from tests.hosts import (
     IS_TF_KERAS,
     array_of,

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from keras_lrscan.callback import LRScan
 from keras_lrscan.hosts.host import Host
 from keras_lrscan.inspection.describe import _precision
 from keras_lrscan.inspection.layers import backbone_of, layer_facts
+from keras_lrscan.scan import LRScan
 from tests.hosts import BACKEND, IS_TF_KERAS, array_of, classifier, compiled, digits
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from keras_lrscan.callback import LRScan
 from keras_lrscan.hosts.host import Host
 from keras_lrscan.inspection.first_batches import FirstBatches
+from keras_lrscan.scan import LRScan
 from tests.hosts import BACKEND, IS_TF_KERAS, compiled, digits, same_bits, stacked, weights
 
 if TYPE_CHECKING:

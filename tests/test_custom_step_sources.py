@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from keras_lrscan.callback import LRScan
 from keras_lrscan.errors import ScanError
 from keras_lrscan.hosts.custom_steps import has_standard_step, make_meter
 from keras_lrscan.hosts.host import Host
+from keras_lrscan.scan import LRScan
 from tests.hosts import (
     BACKEND,
     IS_TF_KERAS,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from keras_lrscan.callback import LRScan
 from keras_lrscan.errors import ScanError
+from keras_lrscan.scan import LRScan
 from tests.hosts import BACKEND, IS_TF_KERAS, batches_of, replayed_losses, same_bits, state
 from tests.train_steps import custom, loss_function, numbers, ops, standard
 

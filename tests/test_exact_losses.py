@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from keras_lrscan.callback import LRScan
 from keras_lrscan.curves.curve import StopReason
+from keras_lrscan.scan import LRScan
 from tests.hosts import BACKEND, IS_TF_KERAS, array_of, batches_of, classifier, compiled, digits, replayed_losses
 
 pytestmark = pytest.mark.keras

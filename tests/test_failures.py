@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from keras_lrscan.callback import LRScan, last_scan, lr_scan
 from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.errors import ScanError
+from keras_lrscan.scan import LRScan, last_scan, lr_scan
 from tests.hosts import BACKEND, compiled, digits, same_bits, state
 
 if TYPE_CHECKING:

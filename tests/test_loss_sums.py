@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_lrscan.callback import LRScan
 from keras_lrscan.inspection.constant_predictions import NOTHING, OUTPUTS, SAMPLES, adds_up
+from keras_lrscan.scan import LRScan
 from tests.hosts import stacked
 
 if TYPE_CHECKING:

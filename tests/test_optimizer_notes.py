@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from keras_lrscan.callback import lr_scan
 from keras_lrscan.hosts.optimizers import optimizer_notes
+from keras_lrscan.scan import lr_scan
 from tests.hosts import compiled, digits
 
 

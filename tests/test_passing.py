@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from keras_lrscan.callback import LRScan, last_scan
+from keras_lrscan.scan import LRScan, last_scan
 from tests import optional
 from tests.hosts import BACKEND, IS_TF_KERAS, compiled, digits
 
@@ -70,7 +70,7 @@ def test_a_host_that_is_loading_at_the_moment_does_no_harm(broken: Any, monkeypa
 def test_the_type_that_is_shown_makes_true_scans(keras: Any) -> None:
     shown = LRScan().__class__
     assert issubclass(shown, keras.callbacks.Callback)
-    assert (shown.__name__, shown.__module__) == ("LRScan", "keras_lrscan.callback")
+    assert (shown.__name__, shown.__module__) == ("LRScan", "keras_lrscan.scan")
     assert shown is LRScan().__class__
     assert type(shown(num_steps=12)) is LRScan
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from keras_lrscan import LRCurve, ScanContext, analyze, plot_curve
 from keras_lrscan.datasets.synthetic import SYNTHETIC_LOSSES, synthetic_curve
 from keras_lrscan.errors import InvalidOptionError
-from keras_lrscan.measures import format_lr
+from keras_lrscan.formatting import format_lr
 from keras_lrscan.plots.curve_plot import FIGURE_SIZE, FILLS
 from keras_lrscan.plots.label_placement import spread
 from keras_lrscan.plots.regions import RegionKind, regions

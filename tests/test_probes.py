@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from keras_lrscan.analysis import Analysis, analyze
-from keras_lrscan.callback import LRScan, lr_scan
 from keras_lrscan.causes.cause import CauseStatus
 from keras_lrscan.errors import LRScanWarning, ScanError
 from keras_lrscan.investigation import Outcome
 from keras_lrscan.probes import PROBES
 from keras_lrscan.probing import investigate
+from keras_lrscan.scan import LRScan, lr_scan
 from tests.hosts import IS_TF_KERAS, classifier, compiled, digits, same_bits, state, weights
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from keras_lrscan.callback import LRScan, lr_scan
+from keras_lrscan.scan import LRScan, lr_scan
 from tests.hosts import BACKEND, IS_TF_KERAS, array_of, classifier, compiled, digits, same_bits, state, weights
 
 pytestmark = [

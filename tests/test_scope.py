@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from keras_lrscan.callback import LRScan, lr_scan
 from keras_lrscan.errors import ScanError
+from keras_lrscan.scan import LRScan, lr_scan
 from tests.hosts import BACKEND, IS_TF_KERAS, compiled, digits, same_bits, state
 
 if TYPE_CHECKING:

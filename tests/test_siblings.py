@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from keras_lrscan.callback import LRScan
 from keras_lrscan.errors import ScanError
 from keras_lrscan.hosts.callbacks import TRACKERS, autologging_paused
+from keras_lrscan.scan import LRScan
 from tests.hosts import IS_TF_KERAS, compiled, digits, same_bits, weights
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from keras_lrscan.callback import LRScan
+from keras_lrscan.scan import LRScan
 from tests.hosts import IS_TF_KERAS, batches_of, classifier, compiled, digits, replayed_losses, same_bits, state
 
 pytestmark = [

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from keras_lrscan.callback import LRScan, last_scan
 from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.errors import ScanError
+from keras_lrscan.scan import LRScan, last_scan
 from tests.hosts import batches_of, classifier, compiled, digits, replayed_losses, same_bits, state
 
 pytestmark = pytest.mark.keras

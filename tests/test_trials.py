@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from keras_lrscan.callback import lr_scan
 from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.errors import InvalidOptionError, ScanError
+from keras_lrscan.scan import lr_scan
 from keras_lrscan.trials import Trials
 from tests.hosts import (
     BACKEND,

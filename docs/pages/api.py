@@ -32,7 +32,7 @@ PARTS = (
 
 OTHERS = "Other names"
 HEADINGS: Mapping[str, str] = {
-    "keras_lrscan.callback": "Scan a model",
+    "keras_lrscan.scan": "Scan a model",
     "keras_lrscan.analysis": "Read a curve",
     "keras_lrscan.plots.curve_plot": "Read a curve",
     "keras_lrscan.suggestions.search_range": "Ranges for a search",

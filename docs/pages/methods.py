@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 
-from keras_lrscan.measures import format_lr
+from keras_lrscan.formatting import format_lr
 from keras_lrscan.suggestions.suggest import SUGGESTION_METHODS, Role
 from pages.markdown import example, table
 from pages.pictures import reading

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from keras_lrscan.files.decoding import Number, Share
-from keras_lrscan.measures import slots_of
+from keras_lrscan.formatting import slots_of
 from keras_lrscan.reading.facts import MEASURES
 
 if TYPE_CHECKING:

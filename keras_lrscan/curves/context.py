@@ -13,7 +13,7 @@ from typing import Any
 
 from keras_lrscan.errors import InvalidCurveError
 from keras_lrscan.files.decoding import checked_object, decode
-from keras_lrscan.measures import LARGEST, LOSS, RATE, Measure, measured, measures_of
+from keras_lrscan.formatting import LARGEST, LOSS, RATE, Measure, measured, measures_of
 
 __all__ = ["ARRAYS_SEEN", "BATCHES_SEEN", "CONTEXT_MEASURES", "ScanContext"]
 

@@ -21,7 +21,7 @@ from keras_lrscan.errors import CurveTooShortError, InvalidCurveError, shown
 from keras_lrscan.files.csv_tables import LOSS_COLUMN, RATE_COLUMN, read_columns
 from keras_lrscan.files.decoding import Floats, checked_object, decode, read_json_object
 from keras_lrscan.files.text import write_file
-from keras_lrscan.measures import LARGEST
+from keras_lrscan.formatting import LARGEST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

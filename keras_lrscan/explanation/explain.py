@@ -17,7 +17,7 @@ from keras_lrscan.explanation.formulas import formulas
 from keras_lrscan.explanation.glossary import with_terms_explained
 from keras_lrscan.explanation.layout import text
 from keras_lrscan.explanation.questions import QUESTIONS, answer
-from keras_lrscan.measures import format_loss, format_lr, slots_of
+from keras_lrscan.formatting import format_loss, format_lr, slots_of
 from keras_lrscan.reading.features import StartState, chance_loss, is_classifier
 from keras_lrscan.reading.shapes import SHAPE_RULES, TRAIT_RULES, Shape
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from keras_lrscan.causes.cause import LEAST, LIKELY
-from keras_lrscan.measures import format_loss, format_lr
+from keras_lrscan.formatting import format_loss, format_lr
 from keras_lrscan.reading.features import BETTER_THAN_CHANCE, WORSE_THAN_CHANCE, chance_loss
 from keras_lrscan.suggestions.suggest import SUGGESTION_METHODS, Role
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from keras_lrscan.causes.ranking import CAUSES
 from keras_lrscan.errors import InvalidOptionError
-from keras_lrscan.measures import slots_of
+from keras_lrscan.formatting import slots_of
 from keras_lrscan.reading.facts import MEASURES
 from keras_lrscan.reading.shapes import SHAPE_RULES, TRAIT_RULES
 

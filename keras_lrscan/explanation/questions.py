@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from keras_lrscan.measures import slots_of
+from keras_lrscan.formatting import slots_of
 from keras_lrscan.reading.facts import FALLS, NO_FALL, NO_RISE, RISES, Condition
 from keras_lrscan.reading.features import StartState
 

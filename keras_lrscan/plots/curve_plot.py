@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_lrscan.measures import format_lr
+from keras_lrscan.formatting import format_lr
 from keras_lrscan.plots.label_placement import Label, place, spread, wrapped
 from keras_lrscan.plots.rate_panel import draw_band, draw_rates, panel_height, rates_to_show
 from keras_lrscan.plots.regions import RegionKind, regions

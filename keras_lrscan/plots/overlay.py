@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_lrscan.measures import format_lr
+from keras_lrscan.formatting import format_lr
 from keras_lrscan.reading.features import chance_loss
 
 if TYPE_CHECKING:

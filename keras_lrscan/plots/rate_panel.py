@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_lrscan.errors import unknown_option
-from keras_lrscan.measures import format_lr
+from keras_lrscan.formatting import format_lr
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

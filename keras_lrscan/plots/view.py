@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_lrscan.measures import format_loss, format_lr
+from keras_lrscan.formatting import format_loss, format_lr
 from keras_lrscan.plots.regions import regions
 from keras_lrscan.reading.features import StartState, chance_loss
 from keras_lrscan.reading.shapes import SHAPE_RULES, Shape

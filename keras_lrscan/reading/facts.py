@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.curves.context import BATCHES_SEEN, CONTEXT_MEASURES
-from keras_lrscan.measures import RATIO, Measure, measured, measures_of
+from keras_lrscan.formatting import RATIO, Measure, measured, measures_of
 from keras_lrscan.reading.features import CurveFeatures
 
 if TYPE_CHECKING:

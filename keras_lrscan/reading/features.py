@@ -15,7 +15,7 @@ import numpy as np
 
 from keras_lrscan.curves.detect_averaging import FEWEST_POINTS, memory
 from keras_lrscan.curves.noise import correlation, rank_correlation, trend_of
-from keras_lrscan.measures import RATIO, measured
+from keras_lrscan.formatting import RATIO, measured
 from keras_lrscan.reading.divergence import num_recoveries, plateau_start, share_near
 
 if TYPE_CHECKING:

@@ -7,26 +7,30 @@ import sys
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from keras_lrscan.analysis import Analysis, analyze
 from keras_lrscan.errors import InvalidOptionError, ScanError
 from keras_lrscan.hosts.callbacks import Hooks, autologging_paused, callback_list, rearrange
 from keras_lrscan.hosts.host import Host, first_fit_to_come
 from keras_lrscan.hosts.snapshot import checked_place
+from keras_lrscan.probing import investigate
 from keras_lrscan.ramp import checked_ramp
-from keras_lrscan.recording import Recording
 from keras_lrscan.scope import watch_hooks
 from keras_lrscan.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-    from keras_lrscan.analysis import Analysis
+    from matplotlib.axes import Axes
 
-__all__ = ["LRScan", "last_scan", "lr_scan"]
+    from keras_lrscan.curves.curve import LRCurve
+    from keras_lrscan.investigation import Investigation
+
+__all__ = ["LRScan", "Recording", "last_scan", "lr_scan"]
 
 _finished: list[LRScan] = []
 
 
-class LRScan(Recording):
+class LRScan(Hooks):
     """Callback that turns one `fit` into a learning-rate range test and leaves the model as it was.
 
     The rate rises from `start_lr` to `end_lr`, one step an update; the loss of each batch alone is recorded. The scan
@@ -79,13 +83,13 @@ class LRScan(Recording):
         optimizer: Any = None,  # noqa: ANN401 - the hosts' optimizers share no type
         verbose: int = 1,
     ) -> None:
-        super().__init__(monitor=monitor)
         self._ramp = checked_ramp(start_lr, end_lr, num_steps)
         self._place = checked_place(snapshot)
         if verbose not in {0, 1}:
             msg = f"Argument `verbose` must be 0 or 1. Received: verbose={verbose!r}."
             raise InvalidOptionError(msg)
         self.stop_on_divergence = bool(stop_on_divergence)
+        self.monitor = monitor
         self.verbose = verbose
         self.params: dict[str, Any] = {}
         self._optimizer = optimizer
@@ -93,11 +97,103 @@ class LRScan(Recording):
         self._owner: Callable[[], Any] = _nothing
         self._notes: tuple[str, ...] = ()
         self._has_closer = False
+        self._session: Session | None = None
+        self._curve: LRCurve | None = None
+        self._analysis: Analysis | None = None
+        self._scanned: weakref.ref[Any] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Leaves the model and a running scan out of copies."""
         left_out = {"_model": None, "_session": None, "_scanned": None, "_owner": _nothing, "_optimizer": None}
         return {**self.__dict__, **left_out, "_curve": self._recorded()}
+
+    @property
+    def curve(self) -> LRCurve:
+        """The recorded `LRCurve`; of a scan that an exception ended, what there was until then.
+
+        Raises:
+            ScanError: If nothing has been recorded yet.
+        """
+        curve = self._recorded()
+        if curve is None:
+            msg = (
+                "Expected a scan that has recorded a batch. Received: no scan yet. "
+                "Pass it to `fit` in `callbacks` first."
+            )
+            raise ScanError(msg)
+        return curve
+
+    @property
+    def analysis(self) -> Analysis:
+        """The reading of the curve, an `Analysis`; computed on first use.
+
+        Raises:
+            ScanError: If nothing has been recorded yet.
+        """
+        if self._session is not None:
+            return analyze(self.curve)
+        if self._analysis is None:
+            self._analysis = analyze(self.curve)
+        return self._analysis
+
+    def plot(self, ax: Axes | None = None, **options: Any) -> Axes:  # noqa: ANN401
+        """Draws the curve and its reading.
+
+        Args:
+            ax: Where to draw; a new figure when left out.
+            **options: Passed on to `plot_curve`.
+
+        Returns:
+            The axes.
+        """
+        return plot_curve(self.analysis, ax=ax, **options)
+
+    def investigate(
+        self,
+        x: Any = None,  # noqa: ANN401 - whatever `fit` takes
+        y: Any = None,  # noqa: ANN401 - whatever `fit` takes
+        *,
+        probes: Sequence[str] | None = None,
+        verbose: int = 1,
+        **options: Any,  # noqa: ANN401 - those of `keras_lrscan.investigate`
+    ) -> Investigation:
+        """Puts questions to model and data that settle what the curve alone leaves open.
+
+        It trains the model many times for a few hundred steps, and puts it back each time, to the last bit. The model
+        is the one that was scanned; the scan keeps no other hold on it than a weak reference.
+
+        Args:
+            x: Input data, as for `fit`.
+            y: Target data, as for `fit`.
+            probes: Names of `keras_lrscan.PROBES` to run; those that could settle a finding when left out.
+            verbose: 0 or 1. With 1, one line is printed for each probe.
+            **options: Passed on to `keras_lrscan.investigate`, such as `batch_size`. `batch_size`, `shuffle`,
+                `class_weight`, `steps_per_epoch` and `validation_split` are those of the `fit` that was scanned when
+                left out; `sample_weight` must be passed again where it had some.
+
+        Returns:
+            An `Investigation`: what each probe found, and the analysis with its causes confirmed or ruled out.
+
+        Raises:
+            InvalidOptionError: If a probe is unknown, or `sample_weight` is missing.
+            ScanError: If nothing has been recorded, or the model that was scanned is no longer there.
+
+        Example:
+        ```python
+        found = scan.investigate(x, y)
+        print(found.explain())
+        ```
+        """
+        analysis = self.analysis
+        model = self._scanned() if self._scanned is not None else None
+        if model is None:
+            msg = (
+                "Expected the model that was scanned. Received: a scan whose model is gone, or that was copied or "
+                "loaded. Call `keras_lrscan.investigate(model, x, y, analysis=scan.analysis)`."
+            )
+            raise ScanError(msg)
+        given = {"monitor": self.monitor, **options}
+        return investigate(model, x, y, analysis=analysis, probes=probes, verbose=verbose, **given)
 
     def restore(self) -> None:
         """Puts the model back as it was before the scan.
@@ -211,6 +307,9 @@ class LRScan(Recording):
         self._session.end()
         if self.verbose and self._curve is not None:
             sys.stdout.write(self.analysis.summary() + "\n")
+
+    def _recorded(self) -> LRCurve | None:
+        return self._curve if self._session is None else self._session.curve
 
     def _keep(self) -> None:
         """Takes the record out of a session that has put everything back."""
