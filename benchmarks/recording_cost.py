@@ -32,10 +32,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from keras_lrscan.hosts.host import Host
 from keras_lrscan.hosts.optimizers import optimizer_variables
 from keras_lrscan.hosts.snapshot import Snapshot
-from keras_lrscan.ramp import ExponentialRamp
-from keras_lrscan.recorder import Recorder
+from keras_lrscan.recording.ramp import ExponentialRamp
+from keras_lrscan.recording.recorder import Recorder
+from keras_lrscan.recording.session import Session
 from keras_lrscan.scan import LRScan
-from keras_lrscan.session import Session
 
 LEGACY = os.environ.get("TF_USE_LEGACY_KERAS") == "1"
 keras: Any = importlib.import_module("tf_keras" if LEGACY else "keras")

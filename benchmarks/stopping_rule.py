@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from stopping_scans import KINDS, scans
 
-from keras_lrscan.stopping import DivergenceWatch
+from keras_lrscan.recording.divergence_watch import DivergenceWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

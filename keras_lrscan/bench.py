@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from keras_lrscan.hosts.host import Host
     from keras_lrscan.hosts.snapshot import Snapshot
     from keras_lrscan.investigation import Outcome
-    from keras_lrscan.ramp import ExponentialRamp
-    from keras_lrscan.trials import Trials
+    from keras_lrscan.recording.ramp import ExponentialRamp
+    from keras_lrscan.recording.trials import Trials
 
     Array = NDArray[Any]
     Batch = tuple[Any, Any, Any]

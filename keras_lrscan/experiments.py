@@ -11,8 +11,8 @@ from keras_lrscan.groups import GroupReading, LayerGroups
 from keras_lrscan.hosts.fresh_weights import FreshWeights, renew_optimizer
 from keras_lrscan.hosts.snapshot import Snapshot
 from keras_lrscan.hosts.weight_groups import MAX_STAGES, find_groups, path_of
+from keras_lrscan.recording.trials import Trials
 from keras_lrscan.repeats import Repeats
-from keras_lrscan.trials import Trials
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -41,7 +41,7 @@ from keras_lrscan.ktrain_learner import (
     progress,
     with_chance,
 )
-from keras_lrscan.recorder import FEW_STEPS
+from keras_lrscan.recording.recorder import FEW_STEPS
 from keras_lrscan.scan import LRScan
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from keras_lrscan.inspection.arrays import NoArrayError
 from keras_lrscan.inspection.feeding import fed_alike
 from keras_lrscan.investigation import Investigation, Outcome, ProbeResult, settle
 from keras_lrscan.probes import PROBES
-from keras_lrscan.ramp import MIN_STEPS
-from keras_lrscan.trials import Trials, checked_verbose
+from keras_lrscan.recording.ramp import MIN_STEPS
+from keras_lrscan.recording.trials import Trials, checked_verbose
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -12,6 +12,7 @@ from keras_lrscan.analysis import Analysis, analyze
 from keras_lrscan.errors import InvalidOptionError, unknown_option
 from keras_lrscan.inspection.feeding import fed_alike
 from keras_lrscan.racing import Candidate, Outcome, RaceResult
+from keras_lrscan.recording.trials import Trials, checked_verbose
 from keras_lrscan.standings import (
     STEPS,
     candidates_around,
@@ -22,7 +23,6 @@ from keras_lrscan.standings import (
     training_score,
 )
 from keras_lrscan.suggestions.suggest import Role, Suggestion
-from keras_lrscan.trials import Trials, checked_verbose
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,9 +13,9 @@ from keras_lrscan.hosts.callbacks import Hooks, autologging_paused, callback_lis
 from keras_lrscan.hosts.host import Host, first_fit_to_come
 from keras_lrscan.hosts.snapshot import checked_place
 from keras_lrscan.probing import investigate
-from keras_lrscan.ramp import checked_ramp
-from keras_lrscan.scope import watch_hooks
-from keras_lrscan.session import Session
+from keras_lrscan.recording.ramp import checked_ramp
+from keras_lrscan.recording.scope import watch_hooks
+from keras_lrscan.recording.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -207,7 +207,7 @@ def test_the_model_is_put_back_when_a_look_at_the_data_fails(keras: Any, monkeyp
 
     model = used_model(keras)
     before = state(model)
-    monkeypatch.setattr("keras_lrscan.session.describe_labels", fails)
+    monkeypatch.setattr("keras_lrscan.recording.session.describe_labels", fails)
     recorder = scan_of(model, *digits(256))
     assert isinstance(vars(recorder)["error"], BrokenDataError)
     assert len(recorder.curve) > 1

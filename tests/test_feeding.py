@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from keras_lrscan import investigate, race
-from keras_lrscan.batches import BatchSource
 from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
 from keras_lrscan.inspection.feeding import fed_alike, feeding_of
+from keras_lrscan.recording.batch_source import BatchSource
 from keras_lrscan.scan import LRScan, lr_scan
 from tests.hosts import compiled, digits
 

@@ -18,7 +18,7 @@ from keras_lrscan.errors import InvalidOptionError, ScanError
 from keras_lrscan.experiments import scan_groups
 from keras_lrscan.groups import Advice, GroupReading, LayerGroups
 from keras_lrscan.hosts.weight_groups import find_groups, path_of
-from keras_lrscan.trials import Trials
+from keras_lrscan.recording.trials import Trials
 from tests.hosts import IS_TF_KERAS, array_of, classifier, compiled, digits, replayed_losses, same_bits, state
 
 if TYPE_CHECKING:

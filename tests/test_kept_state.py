@@ -14,8 +14,8 @@ from keras_lrscan.errors import ScanError
 from keras_lrscan.hosts.host import Host
 from keras_lrscan.hosts.layer_tree import layers_in
 from keras_lrscan.hosts.reachable import reachable_from
+from keras_lrscan.recording.trials import Trials
 from keras_lrscan.scan import LRScan, lr_scan
-from keras_lrscan.trials import Trials
 from tests.hosts import BACKEND, IS_TF_KERAS, array_of, compiled, digits, given_input, same_bits, state, weights
 
 pytestmark = pytest.mark.keras

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_lrscan.errors import InvalidOptionError
-from keras_lrscan.ramp import ExponentialRamp, checked_ramp
+from keras_lrscan.recording.ramp import ExponentialRamp, checked_ramp
 
 
 @given(st.floats(1e-9, 1e-3), st.floats(1e-2, 1e3), st.integers(2, 500))

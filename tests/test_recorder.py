@@ -8,8 +8,8 @@ import pytest
 
 from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.errors import CurveTooShortError
-from keras_lrscan.ramp import ExponentialRamp
-from keras_lrscan.recorder import Recorder
+from keras_lrscan.recording.ramp import ExponentialRamp
+from keras_lrscan.recording.recorder import Recorder
 
 RAMP = ExponentialRamp(1e-4, 1e-1, 4)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_lrscan.stopping import DivergenceWatch
+from keras_lrscan.recording.divergence_watch import DivergenceWatch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,8 +13,8 @@ import pytest
 
 from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.errors import InvalidOptionError, ScanError
+from keras_lrscan.recording.trials import Trials
 from keras_lrscan.scan import lr_scan
-from keras_lrscan.trials import Trials
 from tests.hosts import (
     BACKEND,
     IS_TF_KERAS,

@@ -17,7 +17,7 @@ from twists import BATCH_SIZE, LOSSES, TWISTS
 
 from keras_lrscan import LRCurve, LRScan, ScanContext
 from keras_lrscan.curves.averaging import AVERAGES
-from keras_lrscan.ramp import ExponentialRamp
+from keras_lrscan.recording.ramp import ExponentialRamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

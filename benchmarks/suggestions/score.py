@@ -31,8 +31,8 @@ from regret import Regret
 
 from keras_lrscan import LRCurve, ScanContext, StopReason, analyze
 from keras_lrscan.analysis import NUM_COPIES
-from keras_lrscan.ramp import ExponentialRamp
-from keras_lrscan.recorder import Recorder
+from keras_lrscan.recording.ramp import ExponentialRamp
+from keras_lrscan.recording.recorder import Recorder
 from keras_lrscan.suggestions.suggest import SUGGESTION_METHODS, Role
 
 if TYPE_CHECKING:

@@ -25,10 +25,10 @@ from keras_lrscan.hosts.snapshot import Snapshot
 from keras_lrscan.inspection.describe import data_notes, describe, describe_labels
 from keras_lrscan.inspection.first_batches import FirstBatches
 from keras_lrscan.inspection.layers import movement_facts
-from keras_lrscan.interrupts import InterruptGuard
-from keras_lrscan.recorder import FEW_STEPS, Recorder, warn_of_few_steps
-from keras_lrscan.scope import EXHAUSTED, ModelGuard
-from keras_lrscan.step_watch import StepWatch
+from keras_lrscan.recording.interrupts import InterruptGuard
+from keras_lrscan.recording.recorder import FEW_STEPS, Recorder, warn_of_few_steps
+from keras_lrscan.recording.scope import EXHAUSTED, ModelGuard
+from keras_lrscan.recording.step_watch import StepWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from keras_lrscan.hosts.batch_loss import Meter
     from keras_lrscan.hosts.host import Host
     from keras_lrscan.hosts.snapshot import Place
-    from keras_lrscan.ramp import ExponentialRamp, Ramp
+    from keras_lrscan.recording.ramp import ExponentialRamp, Ramp
 
 __all__ = ["Session"]
 

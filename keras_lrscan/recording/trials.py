@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from keras_lrscan.batches import BatchSource
 from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.errors import InvalidOptionError, ScanError
 from keras_lrscan.hosts.host import Host, first_fit_to_come
 from keras_lrscan.hosts.optimizers import update_phase
 from keras_lrscan.hosts.snapshot import checked_place
-from keras_lrscan.ramp import RateList, checked_ramp
-from keras_lrscan.session import Session
+from keras_lrscan.recording.batch_source import BatchSource
+from keras_lrscan.recording.ramp import RateList, checked_ramp
+from keras_lrscan.recording.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from keras_lrscan.curves.curve import LRCurve
     from keras_lrscan.hosts.snapshot import Snapshot
-    from keras_lrscan.recorder import Recorder
+    from keras_lrscan.recording.recorder import Recorder
 
 __all__ = ["Trials", "checked_verbose"]
 

@@ -10,10 +10,10 @@ from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.curves.curve import LRCurve, StopReason
 from keras_lrscan.errors import LRScanWarning
 from keras_lrscan.formatting import LARGEST
-from keras_lrscan.stopping import DivergenceWatch
+from keras_lrscan.recording.divergence_watch import DivergenceWatch
 
 if TYPE_CHECKING:
-    from keras_lrscan.ramp import Ramp
+    from keras_lrscan.recording.ramp import Ramp
 
 __all__ = ["FEW_STEPS", "Recorder", "warn_of_few_steps"]
 
@@ -36,7 +36,7 @@ class Recorder:
         stop_on_divergence: Whether to end when the loss rises for good. A non-finite loss always ends the scan.
 
     Example:
-    >>> from keras_lrscan.ramp import ExponentialRamp
+    >>> from keras_lrscan.recording.ramp import ExponentialRamp
     >>> recorder = Recorder(ExponentialRamp(1e-3, 1e-1, 3))
     >>> for loss in [2.3, 1.1, 0.7]:
     ...     rate = recorder.rate

@@ -1,0 +1,1 @@
+"""Records one scan within one `fit`, or several trials from one state."""
