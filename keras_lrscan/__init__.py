@@ -28,11 +28,11 @@ from keras_lrscan.errors import (
 )
 from keras_lrscan.experiments import contrast_with_scratch, repeat_scans, scan_groups
 from keras_lrscan.groups import LayerGroups
-from keras_lrscan.investigation import Investigation, ProbeResult
 from keras_lrscan.plots.curve_plot import plot_curve
 from keras_lrscan.plots.view import describe_plot
-from keras_lrscan.probes import PROBES
-from keras_lrscan.probing import investigate
+from keras_lrscan.probes.investigate import investigate
+from keras_lrscan.probes.investigation import Investigation, ProbeResult
+from keras_lrscan.probes.table import PROBES
 from keras_lrscan.race import race
 from keras_lrscan.racing import RaceResult
 from keras_lrscan.repeats import Repeats

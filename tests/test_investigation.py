@@ -18,9 +18,9 @@ from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.curves.curve import LRCurve
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError, ScanError
 from keras_lrscan.inspection.label_dependence import measure_dependence
-from keras_lrscan.investigation import Investigation, Outcome, ProbeResult, settle
-from keras_lrscan.probes import PROBES
-from keras_lrscan.probing import investigate
+from keras_lrscan.probes.investigate import investigate
+from keras_lrscan.probes.investigation import Investigation, Outcome, ProbeResult, settle
+from keras_lrscan.probes.table import PROBES
 
 X = np.linspace(-6, 0, 120)
 CLASSES = ScanContext(loss_name="sparse_categorical_crossentropy", num_classes=10, chance_loss=2.3)

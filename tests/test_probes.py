@@ -14,16 +14,16 @@ import pytest
 from keras_lrscan.analysis import Analysis, analyze
 from keras_lrscan.causes.cause import CauseStatus
 from keras_lrscan.errors import LRScanWarning, ScanError
-from keras_lrscan.investigation import Outcome
-from keras_lrscan.probes import PROBES
-from keras_lrscan.probing import investigate
+from keras_lrscan.probes.investigate import investigate
+from keras_lrscan.probes.investigation import Outcome
+from keras_lrscan.probes.table import PROBES
 from keras_lrscan.scan import LRScan, lr_scan
 from tests.hosts import IS_TF_KERAS, classifier, compiled, digits, same_bits, state, weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from keras_lrscan.investigation import Investigation, ProbeResult
+    from keras_lrscan.probes.investigation import Investigation, ProbeResult
 
 pytestmark = [
     pytest.mark.keras,
@@ -326,7 +326,7 @@ def test_ctrl_c_keeps_what_was_found_and_the_model(keras: Any, monkeypatch: pyte
 
 def _interrupted_in(name: str, model: Any, analysis: Analysis, monkeypatch: pytest.MonkeyPatch) -> Investigation:
     """Presses Ctrl-C when that probe has begun."""
-    import keras_lrscan.probing as module  # noqa: PLC0415 - to change its table
+    import keras_lrscan.probes.investigate as module  # noqa: PLC0415 - to change its table
 
     def pressed(probe: Any) -> Any:
         def ask(bench: Any) -> Any:

@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_lrscan.analysis import analyze
-from keras_lrscan.bench import Answer, Bench, CannotAskError
 from keras_lrscan.curves.averaging import AVERAGES
 from keras_lrscan.curves.detect_averaging import recognise_averaging
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
 from keras_lrscan.formatting import format_loss, format_lr
 from keras_lrscan.inspection.arrays import joined, leaves, run_share, standardized, to_arrays
-from keras_lrscan.investigation import Outcome
+from keras_lrscan.probes.investigation import Outcome
+from keras_lrscan.probes.workbench import Answer, Bench, CannotAskError
 from keras_lrscan.reading.facts import RISES
 from keras_lrscan.reading.features import reference_loss
 from keras_lrscan.reading.shapes import Shape
 
 if TYPE_CHECKING:
     from keras_lrscan.analysis import Analysis
-    from keras_lrscan.bench import Array
     from keras_lrscan.curves.curve import LRCurve
+    from keras_lrscan.probes.workbench import Array
 
 __all__ = [
     "hold_rate",

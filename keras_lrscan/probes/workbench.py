@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from keras_lrscan.curves.curve import LRCurve
     from keras_lrscan.hosts.host import Host
     from keras_lrscan.hosts.snapshot import Snapshot
-    from keras_lrscan.investigation import Outcome
+    from keras_lrscan.probes.investigation import Outcome
     from keras_lrscan.recording.ramp import ExponentialRamp
     from keras_lrscan.recording.trials import Trials
 

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_lrscan.bench import FEW_SAMPLES, MOST_BATCHES, Answer, CannotAskError
 from keras_lrscan.formatting import format_loss, format_lr
 from keras_lrscan.hosts.gradients import gradients
 from keras_lrscan.hosts.optimizers import update_phase
 from keras_lrscan.inspection.arrays import leaves, select, to_arrays
 from keras_lrscan.inspection.targets import loss_setting
-from keras_lrscan.investigation import Outcome
+from keras_lrscan.probes.investigation import Outcome
+from keras_lrscan.probes.workbench import FEW_SAMPLES, MOST_BATCHES, Answer, CannotAskError
 from keras_lrscan.reading.facts import FALLS, facts
 
 if TYPE_CHECKING:
-    from keras_lrscan.bench import Array, Batch, Bench
     from keras_lrscan.hosts.gradients import Gradient
+    from keras_lrscan.probes.workbench import Array, Batch, Bench
 
 __all__ = [
     "evaluate_start",

@@ -8,13 +8,13 @@ import time
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from keras_lrscan.bench import Answer, Bench, CannotAskError, StoppedError
 from keras_lrscan.errors import InvalidOptionError, LRScanWarning, ScanError
 from keras_lrscan.hosts.optimizers import update_phase
 from keras_lrscan.inspection.arrays import NoArrayError
 from keras_lrscan.inspection.feeding import fed_alike
-from keras_lrscan.investigation import Investigation, Outcome, ProbeResult, settle
-from keras_lrscan.probes import PROBES
+from keras_lrscan.probes.investigation import Investigation, Outcome, ProbeResult, settle
+from keras_lrscan.probes.table import PROBES
+from keras_lrscan.probes.workbench import Answer, Bench, CannotAskError, StoppedError
 from keras_lrscan.recording.ramp import MIN_STEPS
 from keras_lrscan.recording.trials import Trials, checked_verbose
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from keras_lrscan.analysis import Analysis
-    from keras_lrscan.probes import Probe
+    from keras_lrscan.probes.table import Probe
 
 __all__ = ["investigate"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from keras_lrscan.probes_of_curve import (
+from keras_lrscan.probes.curve import (
     hold_rate,
     predict_when_broken,
     scale_inputs,
@@ -14,8 +14,8 @@ from keras_lrscan.probes_of_curve import (
     scan_wider,
     undo_average,
 )
-from keras_lrscan.probes_of_data import look_at_data, tell_labels
-from keras_lrscan.probes_of_model import (
+from keras_lrscan.probes.data import look_at_data, tell_labels
+from keras_lrscan.probes.model import (
     evaluate_start,
     gradients_arrive,
     halve_batch,
@@ -28,7 +28,7 @@ from keras_lrscan.probes_of_model import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from keras_lrscan.bench import Answer
+    from keras_lrscan.probes.workbench import Answer
 
 __all__ = ["PROBES", "Probe"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from keras_lrscan.bench import Answer, Bench, CannotAskError
 from keras_lrscan.hosts.layer_tree import layers_in
 from keras_lrscan.inspection.arrays import joined, leaves, to_arrays
 from keras_lrscan.inspection.label_dependence import MOST_SAMPLES, measure_dependence, numbers_of
-from keras_lrscan.investigation import Outcome
+from keras_lrscan.probes.investigation import Outcome
+from keras_lrscan.probes.workbench import Answer, Bench, CannotAskError
 
 __all__ = ["look_at_data", "tell_labels"]
 

@@ -1,0 +1,1 @@
+"""Asks the model and its data the questions that a curve leaves open: `investigate`."""
