@@ -42,11 +42,11 @@ from keras_lrscan.cli import main as lrscan
 from keras_lrscan.curves.averaging import AVERAGES
 from keras_lrscan.datasets.synthetic import synthetic_curve
 from keras_lrscan.errors import LRScanError
+from keras_lrscan.experiments.layer_groups import GroupReading, LayerGroups
+from keras_lrscan.experiments.race_result import Candidate
+from keras_lrscan.experiments.race_result import Outcome as RaceOutcome
 from keras_lrscan.files.decoding import read_json_object
-from keras_lrscan.groups import GroupReading, LayerGroups
 from keras_lrscan.probes.investigation import Outcome
-from keras_lrscan.racing import Candidate
-from keras_lrscan.racing import Outcome as RaceOutcome
 from keras_lrscan.suggestions.suggest import Role
 
 if TYPE_CHECKING:

@@ -37,7 +37,7 @@ with warnings.catch_warnings():
     import ktrain
     from ktrain import text
 
-from keras_lrscan.contrast import Contrast
+from keras_lrscan.experiments.contrast import Contrast
 from keras_lrscan.formatting import format_lr
 from keras_lrscan.ktrain_adapter import explain_learner, lr_find
 

@@ -2,7 +2,6 @@
 
 from keras_lrscan._version import __version__
 from keras_lrscan.analysis import Analysis, analyze, load
-from keras_lrscan.contrast import Contrast
 from keras_lrscan.curves.averaging import AVERAGES, Average, undo_averaging
 from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.curves.curve import LRCurve, StopReason
@@ -26,16 +25,16 @@ from keras_lrscan.errors import (
     MissingDependencyError,
     ScanError,
 )
-from keras_lrscan.experiments import contrast_with_scratch, repeat_scans, scan_groups
-from keras_lrscan.groups import LayerGroups
+from keras_lrscan.experiments.contrast import Contrast, contrast_with_scratch
+from keras_lrscan.experiments.layer_groups import LayerGroups, scan_groups
+from keras_lrscan.experiments.race import race
+from keras_lrscan.experiments.race_result import RaceResult
+from keras_lrscan.experiments.repeats import Repeats, repeat_scans
 from keras_lrscan.plots.curve_plot import plot_curve
 from keras_lrscan.plots.view import describe_plot
 from keras_lrscan.probes.investigate import investigate
 from keras_lrscan.probes.investigation import Investigation, ProbeResult
 from keras_lrscan.probes.table import PROBES
-from keras_lrscan.race import race
-from keras_lrscan.racing import RaceResult
-from keras_lrscan.repeats import Repeats
 from keras_lrscan.scan import LRScan, last_scan, lr_scan
 from keras_lrscan.suggestions.search_range import SearchRange
 from keras_lrscan.tuning import hp_float, suggest_float

@@ -12,6 +12,7 @@ from keras_lrscan.errors import InvalidOptionError, ScanError
 from keras_lrscan.hosts.callbacks import Hooks, autologging_paused, callback_list, rearrange
 from keras_lrscan.hosts.host import Host, first_fit_to_come
 from keras_lrscan.hosts.snapshot import checked_place
+from keras_lrscan.plots.curve_plot import plot_curve
 from keras_lrscan.probes.investigate import investigate
 from keras_lrscan.recording.ramp import checked_ramp
 from keras_lrscan.recording.scope import watch_hooks
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from keras_lrscan.curves.curve import LRCurve
     from keras_lrscan.probes.investigation import Investigation
 
-__all__ = ["LRScan", "Recording", "last_scan", "lr_scan"]
+__all__ = ["LRScan", "last_scan", "lr_scan"]
 
 _finished: list[LRScan] = []
 

@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 
 from keras_lrscan.analysis import Analysis, analyze
-from keras_lrscan.contrast import MEANINGS, Contrast
 from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.curves.curve import LRCurve
 from keras_lrscan.errors import InvalidCurveError, ScanError
-from keras_lrscan.experiments import contrast_with_scratch
+from keras_lrscan.experiments.contrast import MEANINGS, Contrast, contrast_with_scratch
 from keras_lrscan.hosts.fresh_weights import FreshWeights, renew_optimizer
 from keras_lrscan.hosts.host import Host
 from tests.hosts import IS_TF_KERAS, array_of, classifier, compiled, digits, same_bits, state, weights

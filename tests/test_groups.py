@@ -15,8 +15,7 @@ from keras_lrscan.analysis import Analysis, analyze
 from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.curves.curve import LRCurve
 from keras_lrscan.errors import InvalidOptionError, ScanError
-from keras_lrscan.experiments import scan_groups
-from keras_lrscan.groups import Advice, GroupReading, LayerGroups
+from keras_lrscan.experiments.layer_groups import Advice, GroupReading, LayerGroups, scan_groups
 from keras_lrscan.hosts.weight_groups import find_groups, path_of
 from keras_lrscan.recording.trials import Trials
 from tests.hosts import IS_TF_KERAS, array_of, classifier, compiled, digits, replayed_losses, same_bits, state

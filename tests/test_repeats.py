@@ -16,9 +16,8 @@ from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.curves.curve import LRCurve
 from keras_lrscan.datasets.synthetic import synthetic_curve
 from keras_lrscan.errors import InvalidOptionError
-from keras_lrscan.experiments import repeat_scans
+from keras_lrscan.experiments.repeats import Repeats, repeat_scans
 from keras_lrscan.recording.trials import Trials
-from keras_lrscan.repeats import Repeats
 from tests.hosts import compiled, digits, same_bits, state
 
 if TYPE_CHECKING:

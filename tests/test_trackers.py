@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from keras_lrscan.experiments import repeat_scans
+from keras_lrscan.experiments.repeats import repeat_scans
 from keras_lrscan.scan import LRScan, lr_scan
 from tests import optional
 from tests.hosts import BACKEND, IS_TF_KERAS, compiled, digits

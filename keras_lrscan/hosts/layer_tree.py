@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["layers_in"]
+__all__ = ["frozen_layers", "layers_in"]
 
 
 def layers_in(layer: Any, *, include_self: bool = True, recursive: bool = True) -> list[Any]:  # noqa: ANN401
@@ -58,3 +58,8 @@ def _held(values: Any) -> Iterator[Any]:  # noqa: ANN401 - attributes of any typ
 
 def _is_layer(value: object) -> bool:
     return all(hasattr(type(value), name) for name in ("trainable_weights", "get_config", "build"))
+
+
+def frozen_layers(model: Any) -> list[str]:  # noqa: ANN401 - the hosts' models share no type
+    """Returns the names of the model's own layers that have weights and do not train them."""
+    return [layer.name for layer in model.layers if layer.weights and not layer.trainable]

@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.errors import InvalidOptionError, ScanError
+from keras_lrscan.hosts.fresh_weights import FreshWeights, renew_optimizer
 from keras_lrscan.hosts.host import Host, first_fit_to_come
 from keras_lrscan.hosts.optimizers import update_phase
 from keras_lrscan.hosts.snapshot import checked_place
@@ -171,6 +172,24 @@ class Trials:
                     raise
             finally:
                 self._show_end()
+
+    def from_scratch(self, scratch: Callable[[], Any] | None) -> Callable[[], None]:
+        """Returns a function that gives the model new weights, and an optimizer as it is just after `compile`.
+
+        Args:
+            scratch: A function without arguments that returns the same architecture with new weights, for models whose
+                layers do not tell how they start.
+
+        Raises:
+            ScanError: If there are weights of which nobody says how they start.
+        """
+        fresh = FreshWeights(self.host, scratch=scratch)
+
+        def start() -> None:
+            fresh.draw(self.batches[0][0])
+            renew_optimizer(self.host)
+
+        return start
 
     def new_batches(self) -> bool:
         """Takes as many other batches, for the trials to come.

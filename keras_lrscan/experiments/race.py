@@ -10,10 +10,8 @@ import numpy as np
 
 from keras_lrscan.analysis import Analysis, analyze
 from keras_lrscan.errors import InvalidOptionError, unknown_option
-from keras_lrscan.inspection.feeding import fed_alike
-from keras_lrscan.racing import Candidate, Outcome, RaceResult
-from keras_lrscan.recording.trials import Trials, checked_verbose
-from keras_lrscan.standings import (
+from keras_lrscan.experiments.race_result import Candidate, Outcome, RaceResult
+from keras_lrscan.experiments.race_rules import (
     STEPS,
     candidates_around,
     one_cycle,
@@ -22,6 +20,8 @@ from keras_lrscan.standings import (
     standings,
     training_score,
 )
+from keras_lrscan.inspection.feeding import fed_alike
+from keras_lrscan.recording.trials import Trials, checked_verbose
 from keras_lrscan.suggestions.suggest import Role, Suggestion
 
 if TYPE_CHECKING:

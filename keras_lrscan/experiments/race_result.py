@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_lrscan.errors import InvalidCurveError, unknown_option
-from keras_lrscan.explanation.layout import Result, text
+from keras_lrscan.experiments.result import Result
+from keras_lrscan.explanation.layout import text
 from keras_lrscan.files.decoding import Count, Floats, Rate
 from keras_lrscan.formatting import format_loss, format_lr
 from keras_lrscan.suggestions.suggest import Role, Suggestion

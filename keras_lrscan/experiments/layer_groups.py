@@ -7,21 +7,29 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from keras_lrscan.analysis import Analysis
+from keras_lrscan.analysis import Analysis, analyze
 from keras_lrscan.errors import ScanError
-from keras_lrscan.explanation.layout import Result, text
+from keras_lrscan.experiments.result import Result
+from keras_lrscan.explanation.layout import text
 from keras_lrscan.files.decoding import Count
 from keras_lrscan.formatting import format_loss, format_lr
 from keras_lrscan.hosts.host import Host
+from keras_lrscan.hosts.layer_tree import frozen_layers
 from keras_lrscan.hosts.optimizers import copy_of, innermost
+from keras_lrscan.hosts.snapshot import Snapshot
+from keras_lrscan.hosts.weight_groups import MAX_STAGES, find_groups, path_of
 from keras_lrscan.plots.overlay import COLOURS, axes, draw_curve, draw_rate, finish
+from keras_lrscan.recording.trials import Trials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from matplotlib.axes import Axes
 
-__all__ = ["Advice", "GroupReading", "LayerGroups"]
+    from keras_lrscan.curves.curve import LRCurve
+    from keras_lrscan.hosts.weight_groups import WeightGroup
+
+__all__ = ["Advice", "GroupReading", "LayerGroups", "scan_groups"]
 
 SMALL_SHARE = 0.1
 """A group that gets less than this share of the largest fall of all scans has nothing to gain yet."""
@@ -257,6 +265,95 @@ class LayerGroups(Result):
         }
 
 
+def scan_groups(
+    model: Any,  # noqa: ANN401 - the hosts' models share no type
+    x: Any,  # noqa: ANN401 - whatever `fit` takes
+    y: Any = None,  # noqa: ANN401 - whatever `fit` takes
+    groups: Any = None,  # noqa: ANN401 - layers, their names, regular expressions
+    *,
+    start_lr: float = 1e-7,
+    end_lr: float = 10.0,
+    num_steps: int = 100,
+    snapshot: str = "memory",
+    monitor: str = "loss",
+    verbose: int = 1,
+    **fit_options: Any,  # noqa: ANN401 - whatever `fit` takes
+) -> LayerGroups:
+    """Scans each group of weights with the others still, and all together, on the same batches.
+
+    The others are held still by being put back after every step, to the last bit, so what moves a group is exactly what
+    the optimizer does to it, and nothing is frozen, compiled or traced anew for it; `docs/design/0006-still-weights.md`
+    says why. Only trainable weights are scanned. Afterwards everything is put back to the last bit.
+
+    Args:
+        model: A compiled model of Keras 3 or tf_keras, on one device.
+        x: Input data, as for `fit`; `num_steps` batches of it are kept in memory.
+        y: Target data, as for `fit`.
+        groups: The groups; by the model's own structure (the stages of its body, and its head) when left out. A
+            dictionary from names of groups to what is in them: the name of a layer, a regular expression that is
+            searched in the paths of weights, a layer, or a list of these. Or a list of these, each a group of its own.
+        start_lr: Float. First learning rate.
+        end_lr: Float. Last learning rate.
+        num_steps: Integer, at least 8. Number of updates in each scan.
+        snapshot: String. Where the state to put back is kept, one of `"memory"` and `"disk"`.
+        monitor: String. Key of the loss in the logs.
+        verbose: 0 or 1. With 1, a progress bar is shown.
+        **fit_options: Arguments of `fit` that say which batches it trains on, such as `batch_size`.
+
+    Returns:
+        A `LayerGroups`; after Ctrl-C, one with the groups that were finished.
+
+    Raises:
+        InvalidOptionError: If an argument has a value that makes no scans, or if a group holds no trainable weight.
+        ScanError: If the model is not compiled or runs on several devices, or if it has too few parts to group.
+        KeyboardInterrupt: After Ctrl-C in the first scan, once the model is put back.
+
+    Example:
+    ```python
+    found = scan_groups(model, x, y, {"backbone": "efficientnet", "head": ["dense", "logits"]})
+    print(found.explain())
+    model.compile(optimizer=found.optimizer_for(model), loss=model.loss)
+    ```
+    """
+    number = len(groups) if groups is not None else MAX_STAGES + 1
+    trials = Trials(
+        model,
+        x,
+        y,
+        start_lr=start_lr,
+        end_lr=end_lr,
+        num_steps=num_steps,
+        planned_steps=(1 + number) * num_steps,
+        snapshot=snapshot,
+        monitor=monitor,
+        verbose=verbose,
+        fit_options=fit_options,
+    )
+    with trials:
+        found = find_groups(model, groups)
+        together = trials.scan()
+        curves = [(group, _scan_alone(trials, group)) for group in found]
+    if together is None:  # the block above has raised then
+        raise KeyboardInterrupt
+    return LayerGroups(
+        together=analyze(together),
+        groups=tuple(
+            GroupReading(
+                name=group.name,
+                holds=group.holds,
+                paths=tuple(path_of(variable) for variable in group.variables),
+                num_params=group.num_params,
+                analysis=analyze(curve),
+            )
+            for group, curve in curves
+            if curve is not None
+        ),
+        num_planned=len(found),
+        optimizer=together.context.optimizer or "optimizer",
+        notes=(*trials.notes, *_notes_on_groups(found, model)),
+    )
+
+
 GUIDE = (
     "In the scan of a group only its weights move: after every step all others are put back where they were. So its "
     "curve shows what this group alone can learn in these steps, and the rate at which it alone breaks the model. A "
@@ -274,3 +371,29 @@ def _fall(analysis: Analysis) -> float:
     if not analysis.landmarks.valleys or start is None or minimum is None:
         return 0.0
     return max(0.0, start.loss - minimum.loss)
+
+
+def _scan_alone(trials: Trials, group: WeightGroup) -> LRCurve | None:
+    """Scans one group while every other trainable weight stands still."""
+    own = {id(variable) for variable in group.variables}
+    others = [variable for variable in trials.host.model.trainable_variables if id(variable) not in own]
+    still: list[Snapshot] = []
+
+    def put_back() -> None:
+        still[0].restore()
+
+    return trials.scan(prepare=lambda: still.append(Snapshot(others)), after_step=put_back)
+
+
+def _notes_on_groups(found: tuple[WeightGroup, ...], model: Any) -> list[str]:  # noqa: ANN401
+    scanned = {id(variable) for group in found for variable in group.variables}
+    left = [path_of(variable) for variable in model.trainable_variables if id(variable) not in scanned]
+    frozen = frozen_layers(model)
+    return [
+        *(
+            [f"Trainable weights of no group stood still in each group's scan: {len(left)}, {left[0]} the first."]
+            if left
+            else []
+        ),
+        *([f"Frozen layers were not scanned: {', '.join(frozen)}."] if frozen else []),
+    ]

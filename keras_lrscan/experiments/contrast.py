@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from keras_lrscan.analysis import Analysis
-from keras_lrscan.explanation.layout import Result, factor, text
+from keras_lrscan.analysis import Analysis, analyze
+from keras_lrscan.experiments.result import Result
+from keras_lrscan.explanation.layout import factor, text
 from keras_lrscan.formatting import format_loss, format_lr
+from keras_lrscan.hosts.fresh_weights import renew_optimizer
+from keras_lrscan.hosts.layer_tree import frozen_layers
 from keras_lrscan.plots.overlay import COLOURS, axes, draw_curve, draw_rate, finish
 from keras_lrscan.reading.features import chance_loss
+from keras_lrscan.recording.trials import Trials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from matplotlib.axes import Axes
 
-__all__ = ["Contrast", "Difference"]
+__all__ = ["Contrast", "Difference", "contrast_with_scratch"]
 
 RATE_DECADES = 0.5
 """Rates of the two scans differ from this many decades on, if the ranges that they keep to do not overlap.
@@ -118,6 +122,87 @@ class Contrast(Result):
             "scratch": None if self.scratch is None else self.scratch.to_dict(),
             "notes": list(self.notes),
         }
+
+
+def contrast_with_scratch(
+    model: Any,  # noqa: ANN401 - the hosts' models share no type
+    x: Any,  # noqa: ANN401 - whatever `fit` takes
+    y: Any = None,  # noqa: ANN401 - whatever `fit` takes
+    *,
+    scratch: Callable[[], Any] | None = None,
+    start_lr: float = 1e-7,
+    end_lr: float = 10.0,
+    num_steps: int = 100,
+    snapshot: str = "memory",
+    monitor: str = "loss",
+    verbose: int = 1,
+    **fit_options: Any,  # noqa: ANN401 - whatever `fit` takes
+) -> Contrast:
+    """Scans the model as it is and the same architecture from scratch, on the same batches, and compares.
+
+    A curve that is flat and then a spike is what a model shows that is already good, and also what a model shows that
+    learns nothing. The scan from scratch tells them apart: if it falls, the data can be learned, and the missing
+    descent is the work of the given start.
+
+    From scratch means: every weight gets a new value from its layer's own initializer, in place, so subclassed, nested
+    and shared layers need nothing special and nothing is compiled anew. Layers stay frozen where they are frozen, and
+    layers that learn by `adapt` keep what they have learned. Both scans begin with the optimizer as it is just after
+    `compile`. Afterwards weights, optimizer, random states and all else are put back to the last bit.
+
+    Args:
+        model: A compiled model of Keras 3 or tf_keras, on one device.
+        x: Input data, as for `fit`; `num_steps` batches of it are kept in memory.
+        y: Target data, as for `fit`.
+        scratch: A function without arguments that returns the same architecture with new weights, for models whose
+            layers do not tell how they start.
+        start_lr: Float. First learning rate.
+        end_lr: Float. Last learning rate.
+        num_steps: Integer, at least 8. Number of updates in each scan.
+        snapshot: String. Where the state to put back is kept, one of `"memory"` and `"disk"`.
+        monitor: String. Key of the loss in the logs.
+        verbose: 0 or 1. With 1, a progress bar is shown.
+        **fit_options: Arguments of `fit` that say which batches it trains on, such as `batch_size`.
+
+    Returns:
+        A `Contrast`. After Ctrl-C in its second scan, one with the first scan only.
+
+    Raises:
+        InvalidOptionError: If an argument has a value that makes no scan.
+        ScanError: If the model is not compiled or runs on several devices, or if there are weights of which nobody
+            says how they start.
+        KeyboardInterrupt: After Ctrl-C in the first scan, once the model is put back.
+
+    Example:
+    ```python
+    contrast = contrast_with_scratch(model, x, y, batch_size=32)
+    print(contrast.explain())
+    contrast.plot()
+    ```
+    """
+    trials = Trials(
+        model,
+        x,
+        y,
+        start_lr=start_lr,
+        end_lr=end_lr,
+        num_steps=num_steps,
+        planned_steps=2 * num_steps,
+        snapshot=snapshot,
+        monitor=monitor,
+        verbose=verbose,
+        fit_options=fit_options,
+    )
+    start_from_scratch = trials.from_scratch(scratch)
+    with trials:
+        given = trials.scan(prepare=lambda: renew_optimizer(trials.host))
+        anew = trials.scan(prepare=start_from_scratch) if given is not None else None
+    if given is None:  # the block above has raised then
+        raise KeyboardInterrupt
+    return Contrast(
+        given=analyze(given),
+        scratch=None if anew is None else analyze(anew),
+        notes=(*trials.notes, *_frozen_note(given.context.num_frozen_params, model)),
+    )
 
 
 GUIDE = (
@@ -325,3 +410,9 @@ def _rates_told(what: str, rates: list[float | None], apart: float) -> str:
     first, second = (format_lr(rate) for rate in rates if rate is not None)
     compared = "" if factor(apart) == "the same" or first == second else f": {factor(apart)}"
     return f"{what}{' at' if not what.endswith('is') else ''} about {first}, and about {second} from scratch{compared}."
+
+
+def _frozen_note(num_frozen: int | None, model: Any) -> list[str]:  # noqa: ANN401
+    if not num_frozen or not frozen_layers(model):
+        return []
+    return ["Frozen layers stayed frozen from scratch too: what learns there stands on random features."]

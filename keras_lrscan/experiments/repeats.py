@@ -9,24 +9,31 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from keras_lrscan.analysis import Analysis
-from keras_lrscan.errors import InvalidCurveError
-from keras_lrscan.explanation.layout import Result, text
+from keras_lrscan.analysis import Analysis, analyze
+from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
+from keras_lrscan.experiments.result import Result
+from keras_lrscan.explanation.layout import text
 from keras_lrscan.files.decoding import Count
 from keras_lrscan.formatting import format_lr
 from keras_lrscan.plots.overlay import COLOURS, axes, finish
+from keras_lrscan.recording.trials import Trials
 from keras_lrscan.suggestions.suggest import Role, Suggestion
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
 
-__all__ = ["Repeats", "Spread"]
+__all__ = ["MIN_SCANS", "Repeats", "Spread", "repeat_scans"]
 
 BAND = (0.1, 0.9)
 """Quantiles between which the band is drawn."""
+
+MIN_SCANS = 2
+"""Fewest scans that can disagree."""
 
 ENDED = 1e300
 """Stands for the loss of a scan that has ended: above all others, and finite, so that quantiles can be taken."""
@@ -253,6 +260,99 @@ class Repeats(Result):
             "fresh_weights": self.fresh_weights,
             "notes": list(self.notes),
         }
+
+
+def repeat_scans(
+    model: Any,  # noqa: ANN401 - the hosts' models share no type
+    x: Any,  # noqa: ANN401 - whatever `fit` takes
+    y: Any = None,  # noqa: ANN401 - whatever `fit` takes
+    *,
+    num_scans: int = 5,
+    fresh_weights: bool = False,
+    scratch: Callable[[], Any] | None = None,
+    start_lr: float = 1e-7,
+    end_lr: float = 10.0,
+    num_steps: int = 100,
+    snapshot: str = "memory",
+    monitor: str = "loss",
+    verbose: int = 1,
+    **fit_options: Any,  # noqa: ANN401 - whatever `fit` takes
+) -> Repeats:
+    """Scans the model several times, each time on other batches, and says what the scans agree on.
+
+    Every scan starts from the model as it is, or with `fresh_weights` from other initial weights of the same
+    architecture and a fresh optimizer. The batches are shuffled anew where `fit` shuffles them; otherwise each scan
+    takes up the data where the one before left it, from the beginning again at its end. Afterwards everything is put
+    back to the last bit.
+
+    Args:
+        model: A compiled model of Keras 3 or tf_keras, on one device.
+        x: Input data, as for `fit`; `num_steps` batches of it are kept in memory. A generator must hold enough for
+            all scans.
+        y: Target data, as for `fit`.
+        num_scans: Integer, at least 2.
+        fresh_weights: Boolean. Whether each scan starts from other initial weights.
+        scratch: A function without arguments that returns the same architecture with new weights, for models whose
+            layers do not tell how they start; only with `fresh_weights`.
+        start_lr: Float. First learning rate.
+        end_lr: Float. Last learning rate.
+        num_steps: Integer, at least 8. Number of updates in each scan.
+        snapshot: String. Where the state to put back is kept, one of `"memory"` and `"disk"`.
+        monitor: String. Key of the loss in the logs.
+        verbose: 0 or 1. With 1, a progress bar is shown.
+        **fit_options: Arguments of `fit` that say which batches it trains on, such as `batch_size`.
+
+    Returns:
+        A `Repeats`; after Ctrl-C, one with the scans that were finished.
+
+    Raises:
+        InvalidOptionError: If an argument has a value that makes no scans.
+        ScanError: If the model is not compiled or runs on several devices, or if there are weights of which nobody
+            says how they start.
+        KeyboardInterrupt: After Ctrl-C in the first scan, once the model is put back.
+
+    Example:
+    ```python
+    repeats = repeat_scans(model, x, y, num_scans=5, batch_size=32)
+    print(repeats.explain())
+    print(repeats.suggestion.lr, repeats.confidence)
+    ```
+    """
+    if num_scans < MIN_SCANS:
+        msg = f"Argument `num_scans` must be an integer of at least {MIN_SCANS}. Received: num_scans={num_scans!r}."
+        raise InvalidOptionError(msg)
+    if scratch is not None and not fresh_weights:
+        msg = "Argument `scratch` is for `fresh_weights=True`. Received: fresh_weights=False."
+        raise InvalidOptionError(msg)
+    trials = Trials(
+        model,
+        x,
+        y,
+        start_lr=start_lr,
+        end_lr=end_lr,
+        num_steps=num_steps,
+        planned_steps=num_scans * num_steps,
+        snapshot=snapshot,
+        monitor=monitor,
+        verbose=verbose,
+        fit_options=fit_options,
+    )
+    prepare = trials.from_scratch(scratch) if fresh_weights else None
+    curves = []
+    with trials:
+        for number in range(num_scans):
+            if number and not trials.new_batches():
+                break
+            curve = trials.scan(prepare=prepare, same_randomness=False)
+            if curve is None:
+                break
+            curves.append(curve)
+    return Repeats(
+        analyses=tuple(analyze(curve) for curve in curves),
+        num_planned=num_scans,
+        fresh_weights=fresh_weights,
+        notes=trials.notes,
+    )
 
 
 def _rate(analysis: Analysis, name: str) -> float | None:

@@ -1,0 +1,1 @@
+"""Settles by several scans or short trainings what one curve cannot show."""
