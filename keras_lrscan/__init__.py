@@ -30,6 +30,7 @@ from keras_lrscan.experiments.layer_groups import LayerGroups, scan_groups
 from keras_lrscan.experiments.race import race
 from keras_lrscan.experiments.race_result import RaceResult
 from keras_lrscan.experiments.repeats import Repeats, repeat_scans
+from keras_lrscan.integrations.tuners import hp_float, suggest_float
 from keras_lrscan.plots.curve_plot import plot_curve
 from keras_lrscan.plots.view import describe_plot
 from keras_lrscan.probes.investigate import investigate
@@ -37,7 +38,6 @@ from keras_lrscan.probes.investigation import Investigation, ProbeResult
 from keras_lrscan.probes.table import PROBES
 from keras_lrscan.scan import LRScan, last_scan, lr_scan
 from keras_lrscan.suggestions.search_range import SearchRange
-from keras_lrscan.tuning import hp_float, suggest_float
 
 __all__ = [
     "AVERAGES",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from keras_lrscan.ktrain_adapter import lr_find
+from keras_lrscan.integrations.ktrain.adapter import lr_find
 from tests.hosts import classifier, digits
 
 if TYPE_CHECKING:

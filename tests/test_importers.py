@@ -26,7 +26,7 @@ from keras_lrscan import (
 )
 from keras_lrscan.curves.averaging import seeded_moving_average
 from keras_lrscan.datasets.synthetic import synthetic_curve
-from keras_lrscan.ktrain_finder import ScanFinder
+from keras_lrscan.integrations.ktrain.finder import ScanFinder
 from tests.recorded import DATA, KTRAIN_RUNS, ktrain_run, peer
 
 if TYPE_CHECKING:

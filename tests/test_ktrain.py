@@ -14,7 +14,15 @@ import numpy as np
 import pytest
 
 from keras_lrscan import Analysis, InvalidCurveError, InvalidOptionError, LRScanWarning, from_ktrain, last_scan
-from keras_lrscan.ktrain_adapter import REPLACEMENTS, adopt, explain_learner, lr_estimate, lr_find, lr_plot, release
+from keras_lrscan.integrations.ktrain.adapter import (
+    REPLACEMENTS,
+    adopt,
+    explain_learner,
+    lr_estimate,
+    lr_find,
+    lr_plot,
+    release,
+)
 from tests.hosts import batches_of, compiled, digits, replayed_losses, same_bits, state
 from tests.learners import (
     KTRAIN,

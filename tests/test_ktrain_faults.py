@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from keras_lrscan import AVERAGES, LRCurve, analyze
-from keras_lrscan.ktrain_finder import ScanFinder, ktrain_estimate
+from keras_lrscan.integrations.ktrain.finder import ScanFinder, ktrain_estimate
 from tests.hosts import batches_of, classifier, compiled, digits, replayed_losses, same_bits, state, weights
 from tests.learners import (
     KTRAIN,

@@ -33,7 +33,7 @@ np.savez("boston_housing.npz", x=x, y=y)
 boston_housing.get_file = lambda *_, **__: os.path.abspath("boston_housing.npz")
 
 if os.environ["FINDER"] == "ours":
-    from keras_lrscan import ktrain_adapter
+    from keras_lrscan.integrations.ktrain import adapter as ktrain_adapter
     ktrain_adapter.adopt()
 
 

@@ -36,7 +36,7 @@ HEADINGS: Mapping[str, str] = {
     "keras_lrscan.analysis": "Read a curve",
     "keras_lrscan.plots.curve_plot": "Read a curve",
     "keras_lrscan.suggestions.search_range": "Ranges for a search",
-    "keras_lrscan.tuning": "Ranges for a search",
+    "keras_lrscan.integrations.tuners": "Ranges for a search",
     "keras_lrscan.curves.curve": "A curve and what was known of it",
     "keras_lrscan.curves.context": "A curve and what was known of it",
     "keras_lrscan.curves.importers": "Records of other tools",

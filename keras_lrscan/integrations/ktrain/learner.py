@@ -21,7 +21,7 @@ from keras_lrscan.hosts.host import Host
 from keras_lrscan.hosts.optimizers import RateControl
 from keras_lrscan.inspection.describe import data_notes, describe
 from keras_lrscan.inspection.guessing_loss import chance_of_labels
-from keras_lrscan.ktrain_finder import ScanFinder
+from keras_lrscan.integrations.ktrain.finder import ScanFinder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -1,7 +1,7 @@
 """ktrain's `learner.lr_find`, replaced: the same call, the loss of each batch alone, and a learner left as it was.
 
 ```python
-from keras_lrscan.ktrain_adapter import adopt, lr_find
+from keras_lrscan.integrations.ktrain.adapter import adopt, lr_find
 
 lr_find(learner)  # one scan
 adopt(learner)  # from now on, learner.lr_find(), learner.lr_plot() and learner.lr_estimate() are these
@@ -29,8 +29,8 @@ from keras_lrscan.curves.importers import from_ktrain
 from keras_lrscan.errors import InvalidCurveError, LRScanWarning, MissingDependencyError, ScanError
 from keras_lrscan.hosts.host import Host, first_fit_to_come
 from keras_lrscan.hosts.random_state import RandomStates
-from keras_lrscan.ktrain_finder import KTRAIN_SKIPS, KtrainReading, ScanFinder, ktrain_estimate
-from keras_lrscan.ktrain_learner import (
+from keras_lrscan.integrations.ktrain.finder import KTRAIN_SKIPS, KtrainReading, ScanFinder, ktrain_estimate
+from keras_lrscan.integrations.ktrain.learner import (
     LearnerData,
     StopFactor,
     batch_size_of,

@@ -131,7 +131,7 @@ class ScanFinder:
         *,
         compare: bool = False,
     ) -> Figure | None:
-        """Draws the curve and shows it; see `keras_lrscan.ktrain_adapter.lr_plot`."""
+        """Draws the curve and shows it; see `keras_lrscan.integrations.ktrain.adapter.lr_plot`."""
         from matplotlib import pyplot as plt  # noqa: PLC0415 - `import keras_lrscan` must not load matplotlib
 
         _, axes = plt.subplots(figsize=FIGURE_SIZE, layout="constrained")

@@ -1,0 +1,1 @@
+"""Adapters for libraries around Keras: hyper-parameter tuners and ktrain."""
