@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import graphlib
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -13,145 +15,76 @@ import keras_lrscan
 
 PACKAGE = Path(keras_lrscan.__file__).parent
 ORDER = [
-    "_version",
-    "errors",
-    "files",
-    "decoding",
-    "tables",
-    "measures",
-    "context",
-    "curve",
-    "noise",
-    "trimming",
-    "averaging",
-    "whiteness",
-    "recognition",
-    "records",
-    "importers",
-    "linear",
-    "smoothing",
-    "landmarks",
-    "breaking",
-    "features",
-    "facts",
-    "rules",
-    "traits",
-    "shapes",
-    "cause",
-    "causes_of_start",
-    "causes_of_data",
-    "causes_of_feeding",
-    "causes_of_model",
-    "causes_of_range",
-    "causes",
-    "reading",
-    "methods",
-    "suggest",
-    "ranges",
-    "pure_analysis",
-    "results",
-    "words",
-    "questions",
-    "formulas",
-    "explain",
-    "regions",
-    "pictured",
-    "labels",
-    "panel",
-    "plot",
-    "vector",
-    "report",
-    "analysis",
-    "tuning",
-    "overlay",
-    "contrast",
-    "repeats",
-    "synthetic",
-    "ramp",
-    "stopping",
-    "recorder",
-    "interrupts",
-    "siblings",
-    "scope",
-    "arrays",
-    "snapshot",
-    "movement",
-    "randomness",
-    "optimizers",
-    "layer_tree",
-    "reachable",
-    "host",
-    "meters",
-    "model_state",
-    "step_watch",
-    "custom_steps",
-    "peeking",
-    "logged_loss",
-    "targets",
-    "loss_sums",
-    "guesses",
-    "chance",
-    "settings",
-    "topology",
-    "backbones",
-    "layer_facts",
-    "label_facts",
-    "dependence",
-    "label_ties",
-    "duplicates",
-    "data_facts",
-    "first_batches",
-    "sources",
-    "feeding",
-    "describe",
-    "session",
-    "batches",
-    "trials",
-    "investigation",
-    "gradients",
-    "nests",
-    "bench",
-    "probes_of_data",
-    "probes_of_model",
-    "probes_of_curve",
-    "probes",
-    "probing",
-    "recording",
-    "callback",
-    "fresh",
-    "layer_groups",
-    "groups",
-    "experiments",
-    "standings",
-    "racing",
-    "race",
-    "ktrain_finder",
-    "ktrain_learner",
-    "ktrain_adapter",
-    "demo",
-    "handbook",
     "cli",
+    "integrations",
+    "scan",
+    "experiments",
+    "probes",
+    "recording",
+    "inspection",
+    "hosts",
+    "analysis",
+    "report",
+    "plots",
+    "explanation",
+    "pure_analysis",
+    "suggestions",
+    "causes",
+    "datasets",
+    "reading",
+    "curves",
+    "files",
+    "formatting",
+    "errors",
+    "_version",
 ]
-"""Modules from top to bottom; each imports only from those above it."""
+"""Folders and root files from top to bottom; each imports, types included, only from itself and from those below it."""
+
+MAX_ROOT_FILES = 10
+MODULES = sorted(
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+    for path in PACKAGE.rglob("*.py")
+    if path.name != "__init__.py"
+)
 
 
-def imports(path: Path) -> set[str]:
-    """Names of the package's modules that a file imports when it runs, at its top or inside a function."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            node.body = []
-    modules = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
-    return {module.removeprefix("keras_lrscan.") for module in modules if module.startswith("keras_lrscan.")}
+def imports(module: str) -> set[str]:
+    """Names of the package's modules that a module imports anywhere: at its top, in a function, or for types."""
+    tree = ast.parse((PACKAGE / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
+    found = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
+    found |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    return {name.removeprefix("keras_lrscan.") for name in found if name.startswith("keras_lrscan.")}
 
 
-@pytest.mark.parametrize("name", ORDER)
-def test_a_module_imports_only_from_those_above_it(name: str) -> None:
-    assert imports(PACKAGE / f"{name}.py") <= set(ORDER[: ORDER.index(name)])
+def room(module: str) -> str:
+    """The folder or root file that a module belongs to."""
+    return module.partition(".")[0]
 
 
-def test_every_module_has_its_place_in_the_order() -> None:
-    assert sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__") == sorted(ORDER)
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_only_from_its_own_folder_and_those_below(module: str) -> None:
+    allowed = ORDER[ORDER.index(room(module)) :]
+    assert {room(name) for name in imports(module)} <= set(allowed)
+
+
+def test_the_order_names_every_folder_and_root_file() -> None:
+    assert {room(module) for module in MODULES} == set(ORDER)
+
+
+def test_few_files_lie_at_the_root() -> None:
+    assert len(list(PACKAGE.glob("*.py"))) <= MAX_ROOT_FILES
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    order = graphlib.TopologicalSorter({module: imports(module) for module in MODULES})
+    assert set(order.static_order()) == set(MODULES)
+
+
+def test_every_folder_says_in_a_sentence_what_it_does() -> None:
+    for path in PACKAGE.rglob("__init__.py"):
+        sentence = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+        assert sentence, path
+        assert sentence.endswith("."), path
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -203,8 +136,8 @@ def test_the_public_names_are_sorted_and_exist() -> None:
         assert hasattr(keras_lrscan, name)
 
 
-def test_every_module_lists_what_it_exports() -> None:
-    for name in ORDER[1:]:
-        module = sys.modules.get(f"keras_lrscan.{name}") or __import__(f"keras_lrscan.{name}", fromlist=["__all__"])
-        assert module.__all__, name
-        assert all(hasattr(module, exported) for exported in module.__all__)
+@pytest.mark.parametrize("name", sorted(set(MODULES) - {"_version"}))
+def test_a_module_lists_its_public_names(name: str) -> None:
+    module = importlib.import_module(f"keras_lrscan.{name}")
+    assert module.__all__
+    assert all(hasattr(module, exported) for exported in module.__all__)
