@@ -11,7 +11,7 @@ import keras_lrscan
 from keras_lrscan import Analysis, InvalidCurveError, InvalidOptionError, LRCurve, ScanContext, analyze, load
 from keras_lrscan.datasets.synthetic import synthetic_curve
 from keras_lrscan.reading.shapes import Shape
-from tests.strategies import any_curves
+from tests.support.strategies import any_curves
 
 if TYPE_CHECKING:
     from pathlib import Path

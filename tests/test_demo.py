@@ -11,7 +11,7 @@ from keras_lrscan.cli import main
 from keras_lrscan.curves.curve import LRCurve
 from keras_lrscan.datasets.digits import digits, digits_model
 from keras_lrscan.reading.shapes import Shape
-from tests.hosts import BACKEND, IS_TF_KERAS, array_of, same_bits, weights
+from tests.support.hosts import BACKEND, IS_TF_KERAS, array_of, same_bits, weights
 
 if TYPE_CHECKING:
     from pathlib import Path

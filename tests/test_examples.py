@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import optional
+from tests.support import optional
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

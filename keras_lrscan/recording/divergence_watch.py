@@ -10,8 +10,8 @@ so a rise that begins early is watched for longer, until it is higher than such 
 
 The first five numbers below were set on published scans: fastai's CamVid and pets (explosions), its IMDB language model
 (an upward drift), ktrain's income and 20 newsgroups tutorials (plateaus), three scans of ktrain on Reuters, and the
-curves of `tests/test_stopping.py`; the others, which are about early humps, on one half of the scans that
-`benchmarks/stopping_scans.py` draws. `benchmarks/README.md` holds them against scans that had no part in that.
+curves of `tests/recording/test_divergence_watch.py`; the others, which are about early humps, on one half of the scans
+that `benchmarks/stopping_scans.py` draws. `benchmarks/README.md` holds them against scans that had no part in that.
 """
 
 from __future__ import annotations

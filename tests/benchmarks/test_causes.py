@@ -1,0 +1,90 @@
+"""The benchmark of causes: its tables are sound, some of each cause is set aside, and its fits run."""
+
+# ruff: noqa: ANN401 - the benchmark's files are scripts that are imported from their folder
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from keras_lrscan.causes.ranking import CAUSES
+from tests.support import hosts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FOLDER = Path(__file__).parents[2] / "benchmarks" / "causes"
+
+
+@pytest.fixture(scope="module", name="zoo")
+def _zoo() -> Iterator[Any]:
+    """Imports scripts by name, and forgets them afterwards."""
+    names = {file.stem for file in FOLDER.glob("*.py")}
+    assert not names & set(sys.modules)
+    sys.path.insert(0, str(FOLDER))
+    yield importlib.import_module
+    sys.path.remove(str(FOLDER))
+    for name in names & set(sys.modules):
+        del sys.modules[name]
+
+
+@pytest.fixture(scope="module", name="conditions")
+def _conditions(zoo: Any) -> Any:
+    return zoo("conditions")
+
+
+def cause_of(name: str) -> str:
+    return name.split("/", maxsplit=1)[0]
+
+
+def test_every_condition_has_a_name_of_its_own_that_begins_with_a_cause(conditions: Any) -> None:
+    names = [condition.name for condition in conditions.all_conditions()]
+    assert len(set(names)) == len(names)
+    assert {cause_of(name) for name in names} == {cause.name for cause in CAUSES}
+
+
+def test_a_cause_has_at_least_four_conditions_that_differ_in_data_model_and_optimizer(conditions: Any) -> None:
+    for cause in CAUSES:
+        rows = [condition for condition in conditions.all_conditions() if condition.cause == cause.name]
+        assert len(rows) >= 4, cause.name
+        assert len({(row.data, str(row.model), str(row.optimizer)) for row in rows}) == len(rows), cause.name
+
+
+def test_a_condition_or_more_of_each_cause_is_set_aside_and_more_are_not(conditions: Any) -> None:
+    total = Counter(condition.cause for condition in conditions.all_conditions())
+    aside = Counter(cause_of(name) for name in conditions.set_aside())
+    for cause, count in total.items():
+        assert 1 <= aside[cause] < count - aside[cause], cause
+
+
+def test_the_conditions_of_the_files_named_aside_are_set_aside_and_no_others(conditions: Any, zoo: Any) -> None:
+    files = [file.stem for file in FOLDER.glob("aside_*.py")]
+    assert conditions.set_aside() == {row.name for file in files for row in zoo(file).ROWS}
+
+
+def test_every_condition_of_the_table_is_recorded_once_a_seed(conditions: Any, zoo: Any) -> None:
+    score = zoo("score")
+    scans = Counter(name for name, _, _ in score.read(score.SCANS))
+    assert scans == {condition.name: len(conditions.SEEDS) for condition in conditions.all_conditions()}
+
+
+@pytest.mark.keras
+@pytest.mark.skipif(hosts.IS_TF_KERAS, reason="the benchmark runs on Keras 3")
+def test_a_condition_is_recorded_and_scored(zoo: Any, conditions: Any, keras: Any) -> None:
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("the benchmark runs on TensorFlow")
+    pytest.importorskip("sklearn", exc_type=ImportError)
+    name = "fresh-start/digits-mlp-adam"
+    condition = next(one for one in conditions.all_conditions() if one.name == name)
+    curves = zoo("build").record(condition, (0, 1))
+    again = zoo("build").record(condition, (1,))
+    assert again[0].loss[:40] == pytest.approx(curves[1].loss[:40], rel=1e-3)
+    assert curves[0].loss[0] != pytest.approx(curves[1].loss[0], rel=1e-3)
+    scored = zoo("score").score((name, 0, curves[0].to_dict()), copies=4)
+    assert (scored.cause, scored.condition) == (cause_of(name), name)
+    assert scored.found

@@ -1,0 +1,40 @@
+"""The benchmark of restoring: a few of its drawn cases, of which none may differ."""
+
+# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.support.benchmark_scripts import load
+from tests.support.hosts import BACKEND
+
+pytestmark = [
+    pytest.mark.keras,
+    pytest.mark.optimized,
+    # Keras's own code, in schedules and Nadam, is behind NumPy's
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),
+]
+
+
+@pytest.fixture(scope="module", name="cases")
+def _cases() -> Any:
+    return load("restore_cases")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_drawn_case_is_the_same_or_refused(keras: Any, cases: Any, seed: int) -> None:
+    case = cases.draw(keras, np.random.default_rng(seed), BACKEND)
+    result = cases.outcome(keras, case)
+    assert result.partition(" ")[0] in {"same", "refused", "named", "host"}, case
+
+
+def test_a_scan_that_is_not_put_back_would_be_seen(keras: Any, cases: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = cases.Case(
+        model="dense", optimizer="SGD", used=True, eager=False, place="memory", steps_per_execution=1, seed=1
+    )
+    monkeypatch.setattr("keras_lrscan.hosts.model_state.ModelState.restore", lambda _: None)
+    assert cases.outcome(keras, case) == "DIFFERENT"

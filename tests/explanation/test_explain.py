@@ -1,0 +1,162 @@
+"""Golden texts are renewed with `pytest tests/explanation/test_explain.py --update-golden`."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import re
+from pathlib import Path
+
+import pytest
+import textstat
+from hypothesis import given
+
+from keras_lrscan import Analysis, InvalidOptionError, LRCurve, ScanContext, analyze
+from keras_lrscan.causes.ranking import CAUSES
+from keras_lrscan.datasets.synthetic import synthetic_curve
+from keras_lrscan.explanation.explain import sections
+from keras_lrscan.explanation.glossary import TERMS
+from keras_lrscan.reading.shapes import SHAPE_RULES
+from tests.support.catalog import PAIRS
+from tests.support.strategies import any_curves
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+HEADINGS = [
+    "What you see",
+    "What it means",
+    "Why (evidence)",
+    "What it does not mean",
+    "What to try, in order",
+    "Could also be",
+    "Questions people ask",
+    "Numbers and formulas",
+    "About this record",
+    "Learn more",
+]
+
+
+CODES = [*(rule.code for rule in SHAPE_RULES), *(cause.code for cause in CAUSES)]
+HARDEST_GRADE = 8.0
+"""School grade, in the United States, of readers of about 14 years."""
+
+
+@functools.cache
+def reading(code: str) -> Analysis:
+    return analyze(PAIRS[code][0])
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_each_shape_and_cause_is_explained_as_agreed(code: str, request: pytest.FixtureRequest) -> None:
+    text = reading(code).explain()
+    path = GOLDEN / f"{code}.txt"
+    if request.config.getoption("--update-golden"):
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_the_text_for_beginners_is_easy_to_read(code: str) -> None:
+    text = " ".join(sentence for section in sections(reading(code)) for sentence in section.sentences)
+    assert textstat.flesch_kincaid_grade(text) <= HARDEST_GRADE
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_each_term_is_explained_where_it_first_appears(code: str) -> None:
+    text = " ".join(reading(code).explain().split())
+    for term, meaning in TERMS.items():
+        assert text.count(f"({meaning})") <= 1, term
+
+
+def test_an_expert_is_told_every_rule_and_weight() -> None:
+    analysis = reading("LRS101")
+    text = " ".join(analysis.explain(level="expert").split())
+    assert all(f"{finding.code} {finding.name}: s =" in text for finding in analysis.findings)
+    assert all(f"{finding.code} {finding.name}, " in text for finding in analysis.excluded)
+    assert "d loss / d log10(rate)" in text
+    assert "d log10" not in analysis.explain()
+
+
+def test_a_level_that_is_unknown_is_refused() -> None:
+    with pytest.raises(InvalidOptionError, match="Argument `level` must be one of 'beginner', 'expert'"):
+        reading("LRS101").explain(level="child")
+
+
+@pytest.mark.parametrize(
+    ("code", "asked"),
+    [
+        ("LRS102", "Is it overfitting? No."),
+        ("LRS102", "Is the model broken? No."),
+        ("LRS102", "Why is it not a U?"),
+        ("LRS102", "Why is the loss lowest at the smallest rate?"),
+        ("LRS101", "Which point do I take? Not the lowest one"),
+        ("LRS109", "Why are there two dips?"),
+        ("LRS203", "Why is the line so bumpy?"),
+        ("LRS306", "Is the model broken? There may be something to mend."),
+    ],
+)
+def test_the_questions_that_people_ask_are_answered(code: str, asked: str) -> None:
+    assert asked in " ".join(reading(code).explain().split())
+
+
+def test_a_question_that_does_not_come_up_is_not_answered() -> None:
+    assert "two dips" not in reading("LRS101").explain()
+    assert "not a U" not in reading("LRS101").explain()
+
+
+@given(any_curves())
+def test_text_is_whole_on_any_curve(curve: LRCurve) -> None:
+    text = analyze(curve).explain()
+    assert not re.search(r"[{}]|\bNone\b|\bnan\b", text)
+    headings = [line for line in text.splitlines() if line in HEADINGS]
+    assert headings == [heading for heading in HEADINGS if heading in headings]
+    assert {"What you see", "What it means", "What it does not mean", "What to try, in order"} <= set(headings)
+    assert max(len(line) for line in text.splitlines()) <= 100
+
+
+def test_a_model_that_is_already_good_is_told_so_and_that_it_is_not_overfitting() -> None:
+    text = " ".join(analyze(synthetic_curve("monotone-from-pretrained")).explain().split())
+    assert "the model starts out already good" in text
+    assert "It is not overfitting (" in text
+    assert "It is not a broken model" in text
+
+
+def test_what_limits_the_record_is_said_word_for_word() -> None:
+    curve = synthetic_curve("u-shaped")
+    noted = LRCurve(lr=curve.lr, loss=curve.loss, context=ScanContext(notes=("Averages {were} undone.",)))
+    assert "About this record\n- Averages {were} undone.\n" in analyze(noted).explain()
+    assert "About this record" not in analyze(curve).explain()
+
+
+def test_without_a_chance_level_both_readings_are_given() -> None:
+    curve = synthetic_curve("monotone-from-pretrained")
+    unknown = LRCurve(lr=curve.lr, loss=curve.loss, stop=curve.stop, context=ScanContext())
+    text = " ".join(analyze(unknown).explain().split())
+    assert "There are two readings." in text
+    assert "guessing would cost" not in text
+
+
+def test_the_summary_is_three_lines_with_rate_and_range() -> None:
+    lines = analyze(synthetic_curve("u-shaped")).summary().splitlines()
+    assert len(lines) == 3
+    assert lines[0].startswith("LRScan: a U")
+    assert re.search(r"about 0\.02 \(somewhere from 0\.00\d to 0\.0\d\)", lines[1])
+
+
+def test_a_refusal_to_suggest_stands_first_among_what_to_try() -> None:
+    text = analyze(synthetic_curve("flat")).explain()
+    assert "What to try, in order\n- No rate is suggested" in text
+
+
+@pytest.mark.parametrize("framework", ["keras 3", None])
+def test_only_of_a_scan_it_is_said_how_to_ask_the_model(framework: str | None) -> None:
+    curve = PAIRS["LRS305"][0]
+    context = dataclasses.replace(curve.context, framework=framework)
+    text = analyze(dataclasses.replace(curve, context=context)).explain()
+    assert ("scan.investigate(x, y)" in text) == (framework is not None)
+
+
+def test_of_a_record_of_which_nothing_is_known_it_is_not_said_that_the_model_was_put_back() -> None:
+    curve = PAIRS["LRS305"][0]
+    assert "put back as it was" in " ".join(analyze(curve).explain().split())
+    foreign = dataclasses.replace(curve, context=ScanContext())
+    assert "put back" not in " ".join(analyze(foreign).explain().split())

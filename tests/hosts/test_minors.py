@@ -1,0 +1,67 @@
+"""A run under an older Keras is really one, and the documentation says under which versions the tests run."""
+
+from __future__ import annotations
+
+import re
+from configparser import ConfigParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module", name="tox")
+def _tox() -> ConfigParser:
+    parser = ConfigParser(interpolation=None)
+    parser.read(ROOT / "tox.ini", encoding="utf-8")
+    return parser
+
+
+@pytest.fixture(scope="module", name="table")
+def _table() -> dict[str, str]:
+    """Environment → its row of the documentation."""
+    lines = (ROOT / "docs" / "where-it-runs.md").read_text(encoding="utf-8").splitlines()
+    return {found[1]: line for line in lines if (found := re.search(r"\| `([\w-]+)` \|$", line))}
+
+
+@pytest.mark.minors
+@pytest.mark.keras
+def test_the_keras_of_this_run_is_the_one_in_the_folder_that_was_given(
+    keras: Any,  # noqa: ANN401 - the hosts' modules have no types of their own
+    pytestconfig: pytest.Config,
+) -> None:
+    for folder in pytestconfig.getini("pythonpath"):
+        assert Path(keras.__file__).is_relative_to(folder)
+        assert f"keras-{keras.__version__}".startswith(f"{folder.name}.")
+
+
+def test_every_older_keras_is_installed_run_and_in_the_table(tox: ConfigParser, table: dict[str, str]) -> None:
+    minors = tox["testenv:keras-minors"]
+    installed = re.findall(r"keras==(3\.\d+)\.\*", minors["commands_pre"])
+    run = re.findall(r"pythonpath=\S*keras-(3\.\d+) ", minors["commands"])
+    assert len(installed) >= 4
+    assert installed == run
+    assert table["keras-minors"].split("|")[1].strip().split(", ") == run[::-1]
+
+
+@pytest.mark.parametrize("name", ["lowest", "minimal", "keras-torch"])
+def test_every_version_that_is_pinned_is_in_the_table(tox: ConfigParser, table: dict[str, str], name: str) -> None:
+    unseen = {"hypothesis", "pytest", "textstat"}  # tools of the tests
+    pins = dict(re.findall(r"^([\w-]+)==([\d.]+)", tox[f"testenv:{name}"]["deps"], re.MULTILINE))
+    versions = {version for package, version in pins.items() if package not in unseen}
+    assert versions
+    assert {version for version in versions if version not in table[name]} == set()
+
+
+def test_every_environment_that_runs_models_is_in_the_table(tox: ConfigParser, table: dict[str, str]) -> None:
+    without = {"lint", "typing", "docs", "readme", "report"}
+    assert set(table) == set(tox["tox"]["env_list"].split(", ")) - without
+
+
+def test_the_lowest_versions_are_those_that_the_package_asks_for(tox: ConfigParser) -> None:
+    asked = dict(re.findall(r"\"?'?([\w-]+)>=([\d.]+)", (ROOT / "setup.py").read_text(encoding="utf-8")))
+    pins = dict(re.findall(r"^([\w-]+)==([\d.]+)", tox["testenv:lowest"]["deps"], re.MULTILINE))
+    for package, version in pins.items():
+        assert f"{version}.0".startswith(f"{asked[package]}."), package

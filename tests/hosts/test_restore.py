@@ -1,0 +1,282 @@
+"""After a scan the model is as it was, and trains on as if there had been no scan."""
+
+# ruff: noqa: ANN401, FBT001 - the hosts' modules, models and data have no types of their own
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from keras_lrscan.scan import LRScan, lr_scan
+from tests.support.hosts import BACKEND, IS_TF_KERAS, array_of, classifier, compiled, digits, same_bits, state, weights
+
+pytestmark = [
+    pytest.mark.keras,
+    pytest.mark.optimized,
+    # Keras's own code for torch, in schedules and Nadam, is behind NumPy's
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),
+]
+
+
+def scaled(keras: Any) -> Any:
+    """Adam behind a loss scale that grows during a scan."""
+    adam = keras.optimizers.Adam(1e-3)
+    if IS_TF_KERAS:
+        return keras.mixed_precision.LossScaleOptimizer(adam, initial_scale=2.0**8, dynamic_growth_steps=5)
+    return keras.optimizers.LossScaleOptimizer(adam, initial_scale=2.0**8, dynamic_growth_steps=5)
+
+
+def several(keras: Any) -> Any:
+    """SGD for one kernel and Adam for the rest, where this Keras can."""
+    if not hasattr(keras.optimizers, "MultiOptimizer"):
+        pytest.skip("this Keras has no MultiOptimizer")
+    chosen = keras.optimizers.OptimizerMap(keras.optimizers.Adam(1e-3))
+    chosen[".*/kernel"] = keras.optimizers.SGD(1e-2, momentum=0.9)
+    return keras.optimizers.MultiOptimizer(chosen)
+
+
+OPTIMIZERS: dict[str, Any] = {
+    "sgd": lambda keras: keras.optimizers.SGD(0.05, momentum=0.9),
+    "adam": lambda keras: keras.optimizers.Adam(1e-3),
+    "adamw": lambda keras: keras.optimizers.AdamW(1e-3, weight_decay=1e-2, clipnorm=1.0),
+    "nadam": lambda keras: keras.optimizers.Nadam(1e-3),
+    "averaging": lambda keras: keras.optimizers.Adam(1e-3, use_ema=True, ema_momentum=0.9),
+    "schedule": lambda keras: keras.optimizers.Adam(keras.optimizers.schedules.ExponentialDecay(1e-2, 10, 0.9)),
+    "ftrl": lambda keras: keras.optimizers.Ftrl(1e-2),
+    "loss scale": scaled,
+    "several": several,
+}
+
+
+def scan(model: Any, **options: Any) -> LRScan:
+    x, y = digits(200)
+    recorder = LRScan(start_lr=1e-5, end_lr=1.0, num_steps=12, verbose=0, **options)
+    model.fit(x, y, batch_size=32, epochs=3, verbose=0, callbacks=[recorder])
+    return recorder
+
+
+def finish(model: Any) -> Any:
+    """On JAX and torch, Keras looks at a batch to finish a fresh model in its first `fit`, which draws random numbers.
+
+    After other data or a new seed, that tells a first fit from a second one, whether or not the first was a scan.
+    """
+    if BACKEND != "tensorflow":
+        x, y = digits(8)
+        model.test_on_batch(x, y)
+    return model
+
+
+def train(keras: Any, model: Any, *, seed: int | None = None) -> dict[str, list[float]]:
+    if seed is not None:
+        keras.utils.set_random_seed(seed)
+    x, y = digits(200, seed=3)
+    return dict(model.fit(x, y, batch_size=32, epochs=2, verbose=0).history)
+
+
+IN_MINORS = {"schedule", "several"}
+"""Optimizers that are tried under older versions of Keras too."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.minors if name in IN_MINORS else ()) for name in OPTIMIZERS]
+)
+def test_training_after_a_scan_equals_training_without_one(keras: Any, name: str) -> None:
+    """Every other optimizer has made updates already."""
+    used = list(OPTIMIZERS).index(name) % 2 == 1
+    ends = []
+    for with_scan in (False, True):
+        model = compiled(keras, OPTIMIZERS[name](keras), model=classifier(keras, rich=True))
+        if used:
+            train(keras, model)
+        if with_scan:
+            scan(model)
+        history = train(keras, model)
+        ends.append((state(model), history))
+    assert same_bits(ends[0][0], ends[1][0])
+    assert ends[0][1] == ends[1][1]
+
+
+@pytest.mark.parametrize("place", [pytest.param("memory", marks=pytest.mark.minors), "disk"])
+@pytest.mark.parametrize("given_input", [True, False], ids=["built", "unbuilt"])
+def test_training_is_the_same_for_either_snapshot_and_models_not_yet_built(
+    keras: Any,
+    place: str,
+    given_input: bool,
+) -> None:
+    ends = []
+    for with_scan in (False, True):
+        model = finish(compiled(keras, model=classifier(keras, rich=True, given_input=given_input)))
+        if with_scan:
+            scan(model, snapshot=place)
+        train(keras, model, seed=4 if given_input else None)
+        ends.append(weights(model))
+    assert same_bits(*ends)
+
+
+def test_a_scan_of_a_fresh_model_is_no_first_fit(keras: Any) -> None:
+    """Not even for the shuffle that Keras draws on JAX and torch in the first fit only."""
+    x, y = digits(100)
+    for seed in (None, 4):
+        ends = []
+        for with_scan in (False, True):
+            is_built = seed is None or IS_TF_KERAS  # tf_keras draws a model's weights when it builds it
+            model = compiled(keras, model=classifier(keras, rich=True, given_input=is_built))
+            if with_scan:
+                lr_scan(model, x, y, num_steps=8, batch_size=32, verbose=0)
+            train(keras, model, seed=seed)
+            ends.append(weights(model))
+        assert same_bits(*ends)
+
+
+def noisy(keras: Any) -> Any:
+    """A network with a layer that draws from the global generator, and one that uses a kernel of TensorFlow."""
+
+    class Noise(keras.layers.Layer):  # type: ignore[misc]
+        def call(self, inputs: Any) -> Any:
+            if hasattr(keras, "random"):
+                return inputs + 0.1 * keras.random.normal((8,))
+            import tensorflow as tf  # noqa: PLC0415 - only tf_keras comes here
+
+            return inputs + 0.1 * tf.random.normal((8,)) + tf.random.get_global_generator().normal((8,))
+
+    keras.utils.set_random_seed(8)
+    given = keras.layers.InputLayer(input_shape=(8,)) if IS_TF_KERAS else keras.layers.Input((8,))
+    return keras.Sequential([given, Noise(), keras.layers.Dropout(0.2), keras.layers.Dense(10, "softmax")])
+
+
+@pytest.mark.minors
+@pytest.mark.parametrize("eager", [False, True], ids=["graph", "eager"])
+def test_every_random_generator_comes_back(keras: Any, eager: bool) -> None:
+    """In eager mode, tf_keras's Nadam counts in Python; the kernels that tf_keras draws from are out of reach there."""
+    if BACKEND == "jax":
+        pytest.skip("Keras refuses random layers without a seed on JAX")
+    for used, seed in ((False, 4), (True, None)):
+        ends = []
+        for with_scan in (False, True):
+            keras.backend.clear_session()  # Keras before 3.9 keeps its global generator when seeds are set anew
+            if IS_TF_KERAS:
+                import tensorflow as tf  # noqa: PLC0415 - only tf_keras needs it
+
+                tf.random.set_global_generator(tf.random.Generator.from_seed(5))
+            network = classifier(keras) if IS_TF_KERAS and eager else noisy(keras)
+            counts_traces = IS_TF_KERAS and not eager  # so tf_keras's Nadam tells a second trace from a first
+            optimizer = keras.optimizers.Adam(1e-3) if counts_traces else keras.optimizers.Nadam(1e-3)
+            model = finish(compiled(keras, optimizer, model=network, run_eagerly=eager))
+            if used:
+                train(keras, model)
+            if with_scan:
+                scan(model)
+            train(keras, model, seed=seed)
+            ends.append(weights(model))
+        assert same_bits(*ends), (used, seed)
+
+
+CASES = st.fixed_dictionaries(
+    {
+        "name": st.sampled_from([name for name in OPTIMIZERS if name != "ftrl"]),
+        "seed": st.integers(0, 2**16),
+        "rich": st.booleans(),
+        "used": st.booleans(),
+        "reseed": st.booleans(),
+        "num_steps": st.integers(8, 20),
+        "place": st.sampled_from(["memory", "disk"]),
+    }
+)
+
+
+@settings(
+    max_examples=5, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck), derandomize=True
+)
+@given(case=CASES)
+def test_no_model_optimizer_or_seed_tells_a_scan(keras: Any, case: dict[str, Any]) -> None:
+    seed, averaging = case["seed"], case["name"] == "averaging"
+    ends = []
+    for with_scan in (False, True):
+        optimizer = OPTIMIZERS[case["name"]](keras)
+        model = finish(compiled(keras, optimizer, model=classifier(keras, seed=seed, rich=case["rich"])))
+        if case["used"] and not (averaging and BACKEND == "jax"):  # there Keras itself fails in a second fit
+            train(keras, model)
+        if with_scan:
+            x, y = digits(100, seed=seed)
+            recorder = LRScan(num_steps=case["num_steps"], snapshot=case["place"], verbose=0)
+            model.fit(x, y, batch_size=10, epochs=2, verbose=0, callbacks=[recorder])
+        train(keras, model, seed=seed if case["reseed"] else None)
+        ends.append(state(model))
+    assert same_bits(*ends)
+
+
+def counts_of_metrics(model: Any) -> list[float]:
+    return [float(array_of(metric.count)) for metric in model.metrics if hasattr(metric, "count")]
+
+
+def test_the_state_is_the_same_right_after_the_scan(keras: Any) -> None:
+    model = compiled(keras, model=classifier(keras, rich=True))
+    train(keras, model)
+    before, function, counts = state(model), model.train_function, counts_of_metrics(model)
+    recorder = scan(model)
+    assert len(recorder.curve) == 12
+    assert same_bits(before, state(model))
+    assert model.stop_training is False
+    if not IS_TF_KERAS:
+        assert model.train_function is function
+    assert counts_of_metrics(model) == counts
+    assert not {"compile", "evaluate", "fit"} & set(vars(model))
+
+
+@pytest.mark.parametrize("used", [False, True], ids=["fresh", "used"])
+def test_a_scan_compiles_nothing_that_training_would_not(keras: Any, used: bool) -> None:
+    if BACKEND != "tensorflow":
+        pytest.skip("traces are counted on TensorFlow")
+    traces: list[int] = []
+
+    class Counted(keras.layers.Dense):  # type: ignore[misc]
+        def call(self, inputs: Any) -> Any:
+            traces.append(1)
+            return super().call(inputs)
+
+    counts = []
+    for with_scan in (False, True):
+        given = keras.layers.InputLayer(input_shape=(8,)) if IS_TF_KERAS else keras.layers.Input((8,))
+        model = compiled(keras, model=keras.Sequential([given, Counted(10, "softmax")]))
+        traces.clear()
+        if used:
+            train(keras, model)
+        if with_scan:
+            scan(model)
+        train(keras, model)
+        counts.append(len(traces))
+    assert counts[0] == counts[1]
+
+
+def test_a_schedule_is_in_its_place_after_the_scan(keras: Any) -> None:
+    schedule = keras.optimizers.schedules.ExponentialDecay(1e-2, 10, 0.9)
+    optimizer = keras.optimizers.Adam(schedule)
+    model = compiled(keras, optimizer)
+    recorder = scan(model)
+    assert optimizer._learning_rate is schedule
+    assert recorder.curve.context.optimizer_lr is None
+    assert recorder.curve.lr[-1] == pytest.approx(1.0)
+    assert recorder.curve.loss[-1] != pytest.approx(recorder.curve.loss[0], abs=1e-3)
+
+
+def test_the_rate_of_the_optimizer_is_what_it_was(keras: Any) -> None:
+    model = compiled(keras, keras.optimizers.Adam(0.0123))
+    recorder = scan(model)
+    assert float(array_of(model.optimizer.learning_rate)) == pytest.approx(0.0123)
+    assert recorder.curve.context.optimizer_lr == pytest.approx(0.0123)
+
+
+def test_a_scan_object_serves_a_second_fit(keras: Any) -> None:
+    model = compiled(keras)
+    x, y = digits(200)
+    recorder = LRScan(start_lr=1e-5, end_lr=1.0, num_steps=12, verbose=0)
+    curves = []
+    for _ in range(2):
+        model.fit(x, y, batch_size=32, epochs=3, verbose=0, shuffle=False, callbacks=[recorder])
+        curves.append(recorder.curve)
+    assert curves[0] is not curves[1]
+    np.testing.assert_array_equal(curves[0].loss, curves[1].loss)

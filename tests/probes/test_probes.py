@@ -1,0 +1,368 @@
+"""Questions to the model: each asked of one where it is so and one where it is not, and no trace afterwards."""
+
+# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from keras_lrscan.analysis import Analysis, analyze
+from keras_lrscan.causes.cause import CauseStatus
+from keras_lrscan.errors import LRScanWarning, ScanError
+from keras_lrscan.probes.investigate import investigate
+from keras_lrscan.probes.investigation import Outcome
+from keras_lrscan.probes.table import PROBES
+from keras_lrscan.scan import LRScan, lr_scan
+from tests.support.hosts import IS_TF_KERAS, classifier, compiled, digits, same_bits, state, weights
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from keras_lrscan.probes.investigation import Investigation, ProbeResult
+
+pytestmark = [
+    pytest.mark.keras,
+    pytest.mark.filterwarnings(
+        "ignore:The model does not have any trainable weights:UserWarning",
+        "ignore:.*received `from_logits=True`, but the `output` argument:UserWarning",
+        "ignore:Your input ran out of data:UserWarning",
+        "ignore:__array__ implementation doesn.t accept a copy keyword:DeprecationWarning",
+        "ignore:`shuffle=True` was passed:UserWarning",
+    ),
+]
+
+SAMPLES = 320
+STEPS = 40
+
+
+def fresh(keras: Any, **options: Any) -> Any:
+    return compiled(keras, **options)
+
+
+def frozen(keras: Any) -> Any:
+    model = compiled(keras)
+    for layer in model.layers:
+        layer.trainable = False
+    return compiled(keras, model=model)
+
+
+def dead(keras: Any) -> Any:
+    """All units of the hidden layer are off, for every input."""
+    model = compiled(keras)
+    kernel, bias = model.layers[-2].get_weights()
+    model.layers[-2].set_weights([kernel, bias - 100.0])
+    return model
+
+
+def trained(keras: Any) -> Any:
+    model = compiled(keras, keras.optimizers.Adam(1e-2))
+    x, y = digits(SAMPLES)
+    model.fit(x, y, epochs=15, verbose=0)
+    return model
+
+
+def of_logits(keras: Any) -> Any:
+    return compiled(keras, loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+
+
+def penalised(keras: Any) -> Any:
+    model = classifier(keras)
+    model.pop()
+    model.add(keras.layers.Dense(10, "softmax", kernel_regularizer=keras.regularizers.L2(0.5)))
+    return compiled(keras, model=model)
+
+
+def of_sums(keras: Any) -> Any:
+    return compiled(keras, loss=keras.losses.SparseCategoricalCrossentropy(reduction="sum"))
+
+
+def shuffled_labels() -> tuple[Any, Any]:
+    x, y = digits(SAMPLES)
+    return x, np.random.default_rng(5).permutation(y)
+
+
+def constant_inputs() -> tuple[Any, Any]:
+    x, y = digits(SAMPLES)
+    return np.ones_like(x), y
+
+
+def sorted_by_class() -> tuple[Any, Any]:
+    x, y = digits(SAMPLES)
+    order = np.argsort(y, kind="stable")
+    return x[order], y[order]
+
+
+def with_a_nan() -> tuple[Any, Any]:
+    x, y = digits(SAMPLES)
+    x[5, 0] = np.nan
+    return x, y
+
+
+def of_large_numbers() -> tuple[Any, Any]:
+    x, y = digits(SAMPLES)
+    return 100 * x + 50, y
+
+
+def plain() -> tuple[Any, Any]:
+    return digits(SAMPLES)
+
+
+def scanned(model: Any, x: Any, y: Any, **options: Any) -> Analysis:
+    return lr_scan(model, x, y, num_steps=STEPS, verbose=0, **options)
+
+
+@pytest.fixture(scope="module", name="healthy")
+def _healthy(keras: Any) -> tuple[Any, Analysis]:
+    """A fresh model and the scan of it; who asks it leaves it as it was."""
+    model = fresh(keras)
+    return model, scanned(model, *plain())
+
+
+def asked(name: str, model: Any, x: Any, y: Any, *, analysis: Analysis | None = None, **options: Any) -> ProbeResult:
+    """The answer of one probe, from a model that is the same to the last bit before and after."""
+    ramp = {key: options.pop(key) for key in ("start_lr", "end_lr", "stop_on_divergence") if key in options}
+    analysis = analysis or scanned(model, x, y, **ramp, **options)
+    before = state(model)
+    found = investigate(model, x, y, analysis=analysis, probes=[name], verbose=0, **options)
+    assert same_bits(before, state(model))
+    (result,) = found.results
+    probe = next(probe for probe in PROBES if probe.name == name)
+    assert {*result.confirms, *result.rules_out} <= set(probe.settles)
+    return result
+
+
+CASES: dict[str, tuple[tuple[Any, Any, str], str]] = {
+    "look-at-data": ((fresh, with_a_nan, "nan-in-data"), "nan-in-data"),
+    "start-against-guessing": ((trained, plain, "already-good"), "already-good"),
+    "loss-fits-outputs": ((of_logits, plain, "wrong-from-logits"), "wrong-from-logits"),
+    "half-a-batch": ((of_sums, plain, "sum-loss"), "sum-loss"),
+    "gradients": ((dead, plain, "zero-gradients"), "zero-gradients"),
+    "penalties": ((penalised, plain, "regularization"), "regularization"),
+    "scale-inputs": ((fresh, of_large_numbers, "unscaled-inputs"), "unscaled-inputs"),
+    "one-step": ((frozen, plain, "frozen-model"), "frozen-model"),
+    "overfit-one-batch": ((fresh, constant_inputs, "labels-not-reaching-loss"), "zero-gradients"),
+    "labels-from-inputs": (
+        (fresh, shuffled_labels, "labels-not-reaching-loss"),
+        "labels-not-reaching-loss",
+    ),
+}
+"""Probe → a model, data and the cause that it confirms; the cause that it rules out of a fresh model."""
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_probe_confirms_a_cause_where_it_is_so(keras: Any, name: str) -> None:
+    (build, data, cause), _ = CASES[name]
+    result = asked(name, build(keras), *data())
+    assert cause in result.confirms, result.evidence
+    assert result.outcome in {Outcome.YES, Outcome.NO}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_probe_rules_a_cause_out_where_it_is_not_so(healthy: tuple[Any, Analysis], name: str) -> None:
+    model, analysis = healthy
+    _, cause = CASES[name]
+    result = asked(name, model, *plain(), analysis=analysis)
+    assert cause in result.rules_out, result.evidence
+
+
+def test_data_in_order_show_at_the_first_rate_and_shuffled_ones_do_not(keras: Any) -> None:
+    model = fresh(keras)
+    in_order = asked("hold-first-rate", model, *sorted_by_class(), shuffle=False, batch_size=16)
+    assert in_order.confirms == ("ordered-data",)
+    shuffled = asked("hold-first-rate", model, *sorted_by_class(), batch_size=16)
+    assert shuffled.rules_out == ("range-too-high", "ordered-data")
+
+
+def test_a_first_rate_that_trains_shows_in_the_second_pass(keras: Any) -> None:
+    result = asked("hold-first-rate", fresh(keras), *plain(), start_lr=3e-3, end_lr=1.0)
+    assert "range-too-high" in result.confirms
+
+
+def test_a_collapsed_model_says_the_same_to_everything(keras: Any) -> None:
+    x, y = plain()
+    network = classifier(keras)
+    network.pop()
+    network.add(keras.layers.Dense(1, activation="relu", bias_initializer="ones"))  # once negative, it stays off
+    model = compiled(keras, keras.optimizers.SGD(0.01), model=network, loss="mean_squared_error", metrics=[])
+    size = np.sqrt((x**2).sum(1, keepdims=True))
+    collapsed = asked("predict-when-broken", model, x, size, start_lr=1e-5, end_lr=3.0, stop_on_divergence=False)
+    assert collapsed.confirms == ("collapse",), collapsed.evidence
+    alive = asked("predict-when-broken", fresh(keras), x, y, start_lr=1e-5, end_lr=1e-2)
+    assert alive.rules_out == ("collapse",)
+
+
+def test_another_scan_of_a_healthy_model_has_the_same_shape(healthy: tuple[Any, Analysis]) -> None:
+    result = asked("scan-again", healthy[0], *plain(), start_lr=1e-5)
+    assert result.outcome is Outcome.YES, result.evidence
+    assert "small-batches" in result.rules_out
+
+
+def test_another_scan_of_batches_of_two_shows_how_much_was_luck(keras: Any) -> None:
+    x, y = plain()
+    result = asked("scan-again", fresh(keras), x, y, start_lr=1e-4, end_lr=1e-1, batch_size=2)
+    assert result.outcome in {Outcome.YES, Outcome.NO}
+    assert ("small-batches" in result.confirms) is (result.outcome is Outcome.NO)
+
+
+def test_a_wider_scan_tells_a_range_that_ends_too_early(keras: Any) -> None:
+    model = fresh(keras)
+    cut = asked("scan-wider", model, *plain(), start_lr=1e-7, end_lr=1e-4)
+    assert {"range-too-low", "range-too-short"} <= set(cut.confirms), cut.evidence
+    whole = asked("scan-wider", model, *plain(), start_lr=1e-6)
+    assert "range-too-low" in whole.rules_out
+
+
+def test_a_longer_scan_tells_a_slow_start_from_nothing_to_learn(keras: Any) -> None:
+    slow = asked("scan-longer", fresh(keras, optimizer=keras.optimizers.SGD(0.01)), *plain(), end_lr=0.1)
+    assert "slow-start" in slow.confirms, slow.evidence
+    nothing = asked("scan-longer", fresh(keras), *constant_inputs())
+    assert "slow-start" in nothing.rules_out, nothing.evidence
+
+
+@pytest.mark.parametrize("kind", ["fresh", "used"])
+def test_an_investigation_leaves_no_trace(keras: Any, kind: str) -> None:
+    """Neither in weights, optimizer and compiled functions, nor in what training makes of them afterwards."""
+    ends = []
+    x, y = plain()
+    for with_probes in (False, True):
+        model = compiled(keras, model=classifier(keras, rich=not IS_TF_KERAS))
+        if kind == "used":
+            model.fit(x, y, verbose=0)
+        analysis = scanned(model, x, y)
+        before = state(model)
+        functions = [getattr(model, name, None) for name in ("train_function", "test_function", "predict_function")]
+        if with_probes:
+            some = ["start-against-guessing", "gradients", "overfit-one-batch"]
+            names = some if kind == "used" else [probe.name for probe in PROBES]
+            investigate(model, x, y, analysis=analysis, probes=names, verbose=0)
+            assert same_bits(before, state(model))
+            after = [getattr(model, name, None) for name in ("train_function", "test_function", "predict_function")]
+            assert after[1:] == functions[1:]
+        model.fit(x, y, epochs=2, verbose=0)
+        ends.append([*weights(model), np.random.random(2)])  # noqa: NPY002 - Keras draws from this generator
+    assert same_bits(*ends)
+
+
+def test_only_probes_that_could_settle_something_run(keras: Any) -> None:
+    x, y = plain()
+    model = trained(keras)
+    analysis = scanned(model, x, y)
+    found = investigate(model, x, y, analysis=analysis, verbose=0)
+    named = {finding.name for finding in analysis.findings}
+    able = {probe.name for probe in PROBES if named & set(probe.settles)}
+    assert {result.name for result in found.results} == able
+    assert 0 < len(able) < len(PROBES)
+    (first, *_) = found.analysis.findings
+    assert (first.name, first.status) == ("already-good", CauseStatus.CONFIRMED)
+    assert "The model is already good" in found.explain()
+
+
+def test_a_scan_asks_its_own_model(keras: Any) -> None:
+    x, y = plain()
+    model = fresh(keras)
+    scan = LRScan(num_steps=STEPS, verbose=0)
+    model.fit(x, y, epochs=3, verbose=0, callbacks=[scan])
+    found = scan.investigate(x, y, probes=["one-step"], verbose=0)
+    assert found.results[0].outcome is Outcome.YES
+    del model
+    scan._scanned = None
+    with pytest.raises(ScanError, match="Expected the model that was scanned"):
+        scan.investigate(x, y)
+
+
+def test_a_model_trained_since_the_scan_is_noticed(keras: Any) -> None:
+    x, y = plain()
+    model = fresh(keras)
+    analysis = scanned(model, x, y)
+    model.fit(x, y, verbose=0)
+    with pytest.warns(LRScanWarning, match="whose optimizer has made 10 updates, not 0"):
+        investigate(model, x, y, analysis=analysis, probes=["one-step"], verbose=0)
+
+
+def test_no_more_is_taken_from_a_generator_than_is_needed(keras: Any) -> None:
+    taken: list[int] = []
+
+    def batches() -> Iterator[Any]:
+        x, y = plain()
+        for at in range(10**6):
+            taken.append(at)
+            rows = slice(32 * (at % 10), 32 * (at % 10) + 32)
+            yield x[rows], y[rows]
+
+    model = fresh(keras)
+    analysis = scanned(model, *plain())
+    found = investigate(model, batches(), analysis=analysis, probes=["one-step", "labels-from-inputs"], verbose=0)
+    assert len(taken) == STEPS
+    assert [result.outcome for result in found.results] == [Outcome.YES, Outcome.YES]
+    assert any("generator" in note for note in found.notes)
+
+
+def test_tf_data_can_be_asked(keras: Any) -> None:
+    tf = pytest.importorskip("tensorflow", exc_type=ImportError)
+    x, y = plain()
+    model = fresh(keras)
+    data = tf.data.Dataset.from_tensor_slices((x, y)).batch(32)
+    analysis = scanned(model, data, None)
+    found = investigate(model, data, analysis=analysis, probes=["overfit-one-batch", "look-at-data"], verbose=0)
+    assert [result.outcome for result in found.results] == [Outcome.NO, Outcome.YES]
+
+
+def test_ctrl_c_keeps_what_was_found_and_the_model(keras: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = plain()
+    model = fresh(keras)
+    analysis = scanned(model, x, y)
+    before = state(model)
+    found = _interrupted_in("overfit-one-batch", model, analysis, monkeypatch)
+    assert found.interrupted
+    assert [result.name for result in found.results] == ["gradients", "one-step"]
+    assert "It was interrupted" in found.explain()
+    assert same_bits(before, state(model))
+
+
+def _interrupted_in(name: str, model: Any, analysis: Analysis, monkeypatch: pytest.MonkeyPatch) -> Investigation:
+    """Presses Ctrl-C when that probe has begun."""
+    import keras_lrscan.probes.investigate as module  # noqa: PLC0415 - to change its table
+
+    def pressed(probe: Any) -> Any:
+        def ask(bench: Any) -> Any:
+            signal.raise_signal(signal.SIGINT)
+            return probe.ask(bench)
+
+        return dataclasses.replace(probe, ask=ask) if probe.name == name else probe
+
+    monkeypatch.setattr(module, "PROBES", tuple(map(pressed, PROBES)))
+    x, y = plain()
+    names = ["gradients", "one-step", "overfit-one-batch", "labels-from-inputs"]
+    return investigate(model, x, y, analysis=analysis, probes=names, verbose=0)
+
+
+def test_a_model_with_a_step_of_its_own_is_asked_what_it_can_be_asked(keras: Any) -> None:
+    class Own(keras.Sequential):  # type: ignore[misc]
+        def train_step(self, *args: Any) -> Any:
+            return super().train_step(*args)
+
+    model = compiled(keras, model=Own(classifier(keras).layers))
+    x, y = plain()
+    model(x[:1])
+    found = investigate(model, x, y, analysis=analyze(scanned(model, x, y).curve), probes=["gradients"], verbose=0)
+    assert found.results[0].outcome is Outcome.NOT_POSSIBLE
+    assert "`train_step` of its own" in found.results[0].evidence
+
+
+def test_gradients_are_those_of_one_plain_step(keras: Any) -> None:
+    from keras_lrscan.hosts.gradients import gradients  # noqa: PLC0415 - used once
+    from keras_lrscan.hosts.host import Host  # noqa: PLC0415 - used once
+
+    x, y = digits(32)
+    model = compiled(keras, keras.optimizers.SGD(0.5))
+    model.train_on_batch(x, y)
+    before = model.get_weights()
+    found = [gradient.norm for gradient in gradients(Host(model), (x, y, None))]
+    model.train_on_batch(x, y)
+    steps = [float(np.linalg.norm(old - new)) / 0.5 for old, new in zip(before, model.get_weights(), strict=True)]
+    np.testing.assert_allclose(found, steps, rtol=1e-4)

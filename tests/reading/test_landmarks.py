@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from keras_lrscan import LRCurve, analyze
+from keras_lrscan.datasets.synthetic import SYNTHETIC_LOSSES, synthetic_curve
+from keras_lrscan.reading.features import chance_loss, start_reference
+from keras_lrscan.reading.landmarks import Landmark, Landmarks, find_landmarks, with_ranges
+from keras_lrscan.reading.smoothing import smooth
+from tests.support.strategies import any_curves, valley_curves
+
+
+def read(curve: LRCurve) -> Landmarks:
+    return find_landmarks(smooth(curve), reference=start_reference(curve), chance=chance_loss(curve.context))
+
+
+@given(any_curves())
+def test_landmarks_are_in_order_on_any_curve(curve: LRCurve) -> None:
+    marks = read(curve)
+    order = [mark.index for mark in (marks.descent_start, marks.steepest, marks.minimum) if mark is not None]
+    assert order == sorted(order)
+    if marks.minimum is not None and marks.elbow is not None:
+        assert marks.minimum.index <= marks.elbow.index
+
+
+@given(valley_curves())
+def test_a_clear_valley_has_every_landmark_where_it_belongs(curve: LRCurve) -> None:
+    marks = read(curve)
+    assert marks.descent_start is not None
+    assert marks.steepest is not None
+    assert marks.minimum is not None
+    assert marks.elbow is not None
+    assert marks.descent_start.lr < marks.steepest.lr < marks.minimum.lr < marks.elbow.lr
+    assert math.log10(marks.elbow.lr / marks.minimum.lr) < 1.0
+
+
+def test_the_elbow_of_a_flat_curve_is_where_it_leaves_its_level() -> None:
+    marks = read(synthetic_curve("monotone-from-pretrained", num_steps=400, noise=0.005))
+    assert marks.elbow is not None
+    assert marks.steepest is None
+    assert math.log10(marks.elbow.lr) == pytest.approx(-1.5, abs=0.15)
+
+
+def test_a_fall_that_is_small_beside_the_chance_level_does_not_count() -> None:
+    x = np.linspace(-7, 0, 200)
+    loss = 0.2 - 0.15 * 0.5 * (1 + np.tanh((x + 3) / 0.5)) + 5 * np.maximum(x + 1, 0) ** 2
+    smoothed = smooth(LRCurve(lr=10.0**x, loss=loss))
+    assert find_landmarks(smoothed, chance=0.693).valleys
+    assert not find_landmarks(smoothed, chance=2.303).valleys
+
+
+@pytest.mark.parametrize("noise", [0.01, 0.1, 0.5])
+def test_pure_noise_hardly_ever_falls_or_rises(noise: float) -> None:
+    readings = [read(synthetic_curve("flat", noise=noise, seed=seed)) for seed in range(40)]
+    assert sum(bool(marks.valleys) for marks in readings) <= 4
+    assert sum(marks.elbow is not None for marks in readings) <= 2
+
+
+def test_two_valleys_are_both_found_and_the_first_is_the_minimum() -> None:
+    marks = read(synthetic_curve("several-valleys"))
+    assert len(marks.valleys) == 2
+    assert marks.minimum == marks.valleys[0]
+    assert math.log10(marks.minimum.lr) == pytest.approx(-3.5, abs=0.1)
+
+
+@pytest.mark.parametrize("shape", SYNTHETIC_LOSSES)
+def test_scaling_the_rates_moves_every_landmark_along(shape: str) -> None:
+    curve = synthetic_curve(shape)
+    moved = LRCurve(lr=100 * curve.lr, loss=curve.loss, stop=curve.stop, context=curve.context)
+    for name in ("descent_start", "steepest", "minimum", "elbow"):
+        before, after = getattr(read(curve), name), getattr(read(moved), name)
+        assert (before is None) == (after is None)
+        if before is not None:
+            assert after.lr == pytest.approx(100 * before.lr, rel=1e-6)
+
+
+def test_a_curve_without_a_finite_loss_has_no_landmarks() -> None:
+    assert read(LRCurve(lr=[0.1, 0.2], loss=[np.nan, np.inf])) == Landmarks()
+
+
+def range_of_the_minimum(shape: str, noise: float, seed: int) -> tuple[float, float]:
+    """log10 of the ends of the range."""
+    mark = analyze(synthetic_curve(shape, noise=noise, seed=seed)).landmarks.minimum
+    assert mark is not None
+    assert mark.low is not None
+    assert mark.high is not None
+    assert mark.low <= mark.lr <= mark.high
+    return math.log10(mark.low), math.log10(mark.high)
+
+
+def test_the_range_of_a_landmark_is_wider_under_more_noise() -> None:
+    rough, calm = (range_of_the_minimum("u-shaped", noise, seed=1) for noise in (0.1, 0.005))
+    assert rough[1] - rough[0] > calm[1] - calm[0]
+
+
+def test_over_many_scans_the_range_of_the_minimum_mostly_holds_where_it_truly_is() -> None:
+    ranges = [range_of_the_minimum("several-valleys", noise=0.1, seed=seed) for seed in range(20)]
+    assert sum(low <= -3.5 <= high for low, high in ranges) >= 15
+
+
+def test_a_landmark_that_the_copies_do_not_show_has_no_range() -> None:
+    mark = Landmark(index=3, lr=0.1, loss=1.0)
+    assert with_ranges(Landmarks(minimum=mark), [Landmarks(), Landmarks(minimum=mark), Landmarks()]).minimum == mark

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keras_lrscan import InvalidOptionError, LRCurve, ScanContext, analyze
+from keras_lrscan.datasets.synthetic import SYNTHETIC_LOSSES, synthetic_curve
+from keras_lrscan.reading.shapes import Shape
+from keras_lrscan.suggestions.suggest import DEFAULT_METHODS, NEVER, SUGGESTION_METHODS, WHY_NONE, Role
+from tests.support.strategies import any_curves, valley_curves
+
+if TYPE_CHECKING:
+    from keras_lrscan.reading.reading import Reading
+
+
+@given(any_curves())
+def test_a_suggestion_is_a_rate_within_its_range_or_none_with_a_reason(curve: LRCurve) -> None:
+    for suggestion in analyze(curve).suggestions:
+        assert suggestion.reason
+        if suggestion.lr is None:
+            assert suggestion.low is None
+            assert suggestion.high is None
+        else:
+            assert suggestion.low is not None
+            assert suggestion.high is not None
+            assert 0 < suggestion.low < suggestion.lr <= suggestion.high
+
+
+@given(curve=valley_curves(), scale=st.floats(1e-2, 1e2), shift=st.floats(-20, 20))
+def test_scaling_or_shifting_the_loss_leaves_the_suggested_rate_alone(
+    curve: LRCurve, scale: float, shift: float
+) -> None:
+    moved = LRCurve(lr=curve.lr, loss=scale * (curve.loss + shift))  # the fall stays a visible share of the loss
+    before, after = analyze(curve).suggestion.lr, analyze(moved).suggestion.lr
+    assert before is not None
+    assert after is not None
+    step = math.log10(curve.lr[1] / curve.lr[0])
+    assert abs(math.log10(after / before)) <= step
+
+
+@given(curve=valley_curves(), factor=st.floats(1e-2, 1e2))
+def test_scaling_the_rates_scales_the_suggestion(curve: LRCurve, factor: float) -> None:
+    moved = LRCurve(lr=factor * curve.lr, loss=curve.loss)
+    before, after = analyze(curve).suggestion.lr, analyze(moved).suggestion.lr
+    assert before is not None
+    assert after == pytest.approx(factor * before, rel=1e-6)
+
+
+@given(curve=valley_curves(), tail=st.lists(st.sampled_from([math.nan, math.inf]), min_size=1, max_size=9))
+def test_a_non_finite_tail_changes_nothing_left_of_it(curve: LRCurve, tail: list[float]) -> None:
+    lr = [*curve.lr, *(curve.lr[-1] * 1.1 ** (i + 1) for i in range(len(tail)))]
+    longer = LRCurve(lr=lr, loss=[*curve.loss, *tail])
+    before, after = analyze(curve), analyze(longer)
+    assert after.landmarks == before.landmarks
+    assert after.suggestion == before.suggestion
+
+
+def test_every_shape_that_may_go_without_a_suggestion_has_a_reason() -> None:
+    assert set(WHY_NONE) >= NEVER
+    assert set(WHY_NONE) <= set(Shape)
+    assert set(DEFAULT_METHODS) <= set(SUGGESTION_METHODS)
+
+
+@pytest.mark.parametrize("shape", SYNTHETIC_LOSSES)
+def test_a_shape_gets_a_suggestion_unless_nothing_warrants_one(shape: str) -> None:
+    suggestion = analyze(synthetic_curve(shape)).suggestion
+    assert (suggestion.lr is None) == (shape in NEVER)
+    assert suggestion.reason
+
+
+def test_pure_noise_gets_no_suggestion() -> None:
+    suggestions = [analyze(synthetic_curve("flat", noise=0.5, seed=seed)).suggestion for seed in range(10)]
+    assert sum(suggestion.lr is None for suggestion in suggestions) >= 8
+
+
+@pytest.mark.parametrize(
+    ("shape", "method"),
+    [("u-shaped", "valley-floor"), ("still-falling", "open-valley"), ("monotone-from-pretrained", "wall")],
+)
+def test_the_default_is_the_method_for_the_landmarks_that_the_curve_shows(shape: str, method: str) -> None:
+    analysis = analyze(synthetic_curve(shape))
+    assert analysis.suggestion.lr == analysis.suggest(method=method).lr
+    assert analysis.suggestion.reason == SUGGESTION_METHODS[method].says
+
+
+def with_context(shape: str, num_steps: int = 200, **fields: str | float) -> LRCurve:
+    curve = synthetic_curve(shape, num_steps=num_steps, noise=0.0)
+    return dataclasses.replace(curve, context=ScanContext.from_dict({**curve.context.to_dict(), **fields}))
+
+
+def test_the_default_for_a_valley_stays_below_the_middle_of_its_floor() -> None:
+    marks = (analysis := analyze(with_context("u-shaped", optimizer="RMSprop"))).landmarks
+    assert marks.minimum is not None
+    assert marks.elbow is not None
+    assert analysis.suggestion.lr == pytest.approx(math.sqrt(marks.minimum.lr * marks.elbow.lr) / 4)
+
+
+@pytest.mark.parametrize(("start", "margin"), [("monotone-from-pretrained", 2), ("flat-at-chance", 6)])
+def test_without_a_valley_the_margin_below_the_elbow_depends_on_the_start(start: str, margin: float) -> None:
+    analysis = analyze(with_context(start, optimizer="RMSprop"))
+    assert analysis.landmarks.elbow is not None
+    assert analysis.suggestion.lr == pytest.approx(analysis.landmarks.elbow.lr / margin)
+
+
+@pytest.mark.parametrize(("num_steps", "decades"), [(100, 5 / 12.4), (400, 5 / 49.9)])
+def test_momentum_lowers_the_suggestion_by_what_the_ramp_climbs_in_five_steps(num_steps: int, decades: float) -> None:
+    plain, heavy = (
+        analyze(with_context("u-shaped", num_steps, optimizer="SGD", momentum=momentum)).suggestion.lr
+        for momentum in (0.0, 0.9)
+    )
+    assert plain is not None
+    assert heavy is not None
+    assert math.log10(plain / heavy) == pytest.approx(decades, abs=0.01)
+
+
+VALLEY = synthetic_curve("u-shaped", num_steps=400, noise=0.0)
+
+
+@pytest.mark.parametrize(
+    ("method", "low", "high"),
+    [
+        ("steepest", -2.6, -2.4),  # the fall of this curve is centred at -2.5
+        ("minimum/10", -2.1, -1.9),  # its lowest loss is at -1.0
+        ("geometric-mean", -1.85, -1.65),
+        ("valley", -4.2, -3.8),  # it falls from -7 to -1
+        ("slide", -4.0, -1.0),
+        ("elbow/10", -1.95, -1.6),
+        ("biggest-square", -1.4, -1.1),  # its loss is back at the start at about -0.45
+        ("valley-floor", -1.7, -1.4),
+        ("open-valley", -2.0, -1.7),
+    ],
+)
+def test_each_method_reads_the_rate_that_its_formula_gives_on_a_known_valley(
+    method: str, low: float, high: float
+) -> None:
+    lr = analyze(VALLEY).suggest(method=method).lr
+    assert lr is not None
+    assert low <= math.log10(lr) <= high
+
+
+def test_a_curve_that_only_rises_gets_no_rate_from_methods_that_read_a_fall() -> None:
+    analysis = analyze(synthetic_curve("monotone-from-pretrained"))
+    for method in ("steepest", "minimum/10", "geometric-mean", "valley", "slide", "biggest-square", "open-valley"):
+        assert analysis.suggest(method=method).lr is None
+
+
+def test_a_one_cycle_peak_is_above_the_constant_rate() -> None:
+    analysis = analyze(synthetic_curve("u-shaped"))
+    constant, peak = analysis.suggest(), analysis.suggest(role="one-cycle")
+    assert constant.lr is not None
+    assert peak.lr is not None
+    assert peak.lr > constant.lr
+    assert peak.role is Role.ONE_CYCLE
+
+
+def test_a_function_of_the_user_is_a_method_too() -> None:
+    def twice_the_minimum(reading: Reading) -> float | None:
+        mark = reading.landmarks.minimum
+        return None if mark is None else 2 * mark.lr
+
+    analysis = analyze(synthetic_curve("u-shaped"))
+    suggestion = analysis.suggest(method=twice_the_minimum)
+    assert analysis.landmarks.minimum is not None
+    assert suggestion.lr == pytest.approx(2 * analysis.landmarks.minimum.lr)
+    assert suggestion.method == "twice_the_minimum"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"method": "luck"}, "`method` must be one of 'default', 'steepest', .* Received: method='luck'"),
+        ({"role": "peak"}, "`role` must be one of 'constant', 'one-cycle'. Received: role='peak'"),
+    ],
+)
+def test_an_unknown_method_or_role_is_refused_by_name(arguments: dict[str, str], message: str) -> None:
+    with pytest.raises(InvalidOptionError, match=message):
+        analyze(synthetic_curve("flat")).suggest(**arguments)

@@ -1,0 +1,179 @@
+"""`LRScan`, `lr_scan` and `last_scan` as a user meets them."""
+
+# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
+
+from __future__ import annotations
+
+import copy
+import pickle
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from keras_lrscan.analysis import Analysis
+from keras_lrscan.curves.curve import StopReason
+from keras_lrscan.errors import InvalidOptionError, LRScanWarning, ScanError
+from keras_lrscan.scan import LRScan, last_scan, lr_scan
+from tests.support.hosts import BACKEND, IS_TF_KERAS, classifier, compiled, digits, same_bits, state, weights
+
+
+@pytest.mark.keras
+def test_a_scan_from_end_to_end_has_as_many_points_as_steps(keras: Any) -> None:
+    recorder = LRScan(start_lr=1e-6, end_lr=1e-3, num_steps=35, verbose=0)
+    compiled(keras).fit(*digits(), epochs=10, verbose=0, callbacks=[recorder])
+    curve = recorder.curve
+    assert len(curve) == 35
+    assert (curve.lr[0], curve.lr[-1]) == (1e-6, 1e-3)
+    assert curve.stop is StopReason.END_LR
+
+
+@pytest.mark.keras
+def test_the_context_says_what_is_known_of_model_data_and_run(keras: Any) -> None:
+    recorder = LRScan(num_steps=35, verbose=0)
+    compiled(keras, keras.optimizers.Adam(2e-3)).fit(
+        *digits(), epochs=10, batch_size=20, verbose=0, callbacks=[recorder]
+    )
+    context = recorder.curve.context
+    assert (context.start_lr, context.end_lr, context.num_steps) == (1e-7, 10.0, 35)
+    assert (context.batch_size, context.steps_per_epoch) == (20, 10)
+    assert context.framework == f"{'tf_keras' if IS_TF_KERAS else 'keras'} {keras.__version__}"
+    assert context.backend == BACKEND
+    assert (context.optimizer, context.optimizer_iterations) == ("Adam", 0)
+    assert context.optimizer_lr == pytest.approx(2e-3)
+    assert (context.loss_name, context.num_classes) == ("sparse_categorical_crossentropy", 10)
+    assert (context.num_trainable_params, context.num_frozen_params) == (8 * 16 + 16 + 16 * 10 + 10, 0)
+    assert context.precision == "float32"
+    assert context.regularization_loss is None
+    counts = np.bincount(digits()[1])
+    prior = counts / counts.sum()
+    assert context.chance_loss == pytest.approx(-(prior * np.log(prior)).sum(), abs=1e-5)
+    assert (context.chance_source, context.notes) == ("label frequencies", ())
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize(
+    ("loss", "name", "classes"),
+    [("mse", "mean_squared_error", None), ("binary_crossentropy", "binary_crossentropy", 2)],
+)
+def test_the_context_names_the_loss_as_keras_does(keras: Any, loss: str, name: str, classes: int | None) -> None:
+    keras.utils.set_random_seed(0)
+    start = [keras.layers.InputLayer(input_shape=(8,)) if IS_TF_KERAS else keras.layers.Input((8,))]
+    model = keras.Sequential([*start, keras.layers.Dense(1, activation="sigmoid")])
+    model.compile(optimizer="sgd", loss=loss)
+    x, y = digits(280)
+    recorder = LRScan(num_steps=14, verbose=0)
+    model.fit(x, (y > 4).astype("float32")[:, None], epochs=2, verbose=0, callbacks=[recorder])
+    assert (recorder.curve.context.loss_name, recorder.curve.context.num_classes) == (name, classes)
+
+
+@pytest.mark.keras
+# Keras's own code for torch is behind NumPy's
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+def test_the_ramp_fits_the_batches_there_are_and_warns_when_they_are_few(keras: Any) -> None:
+    recorder = LRScan(start_lr=1e-6, end_lr=1e-3, verbose=0)
+    with pytest.warns(LRScanWarning, match=r"at least 30 steps.*Received: 14 updates.*Pass `epochs=15`"):
+        compiled(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[recorder])
+    curve = recorder.curve
+    assert len(curve) == 14
+    assert (curve.lr[0], curve.lr[-1], curve.stop) == (1e-6, 1e-3, StopReason.END_LR)
+
+
+@pytest.mark.keras
+def test_the_epoch_that_fit_starts_from_counts(keras: Any) -> None:
+    recorder = LRScan(start_lr=1e-6, end_lr=1e-3, num_steps=40, verbose=0)
+    compiled(keras).fit(*digits(), epochs=8, initial_epoch=3, verbose=0, callbacks=[recorder])
+    assert recorder.curve.context.num_steps == 35
+
+
+@pytest.mark.keras
+def test_the_verdict_is_printed_and_the_scan_can_be_found_again(keras: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    compiled(keras).fit(*digits(), epochs=6, verbose=0, callbacks=[LRScan(num_steps=40)])
+    found = last_scan()
+    assert found is not None
+    assert isinstance(found.analysis, Analysis)
+    assert found.analysis is found.analysis
+    assert capsys.readouterr().out == found.analysis.summary() + "\n"
+
+
+@pytest.mark.keras
+def test_the_function_returns_the_analysis_and_leaves_the_model_alone(
+    keras: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = compiled(keras)
+    model.fit(*digits(), verbose=0)
+    before = state(model)
+    analysis = lr_scan(model, *digits(), num_steps=40, batch_size=50, verbose=0)
+    assert isinstance(analysis, Analysis)
+    assert analysis.curve.context.num_steps == 40
+    assert same_bits(before, state(model))
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.keras
+def test_a_model_that_is_not_compiled_is_refused(keras: Any) -> None:
+    with pytest.raises(ScanError, match=r"`model` must be a compiled model.*Call `model.compile"):
+        lr_scan(classifier(keras), *digits())
+
+
+@pytest.mark.keras
+def test_a_loss_that_is_not_logged_is_refused_with_what_is(keras: Any) -> None:
+    model = compiled(keras)
+    before = weights(model)
+    with pytest.raises(ScanError, match=r"`monitor` to be one of the logs.*'loss'.*Received: monitor='lost'"):
+        model.fit(*digits(), epochs=6, verbose=0, callbacks=[LRScan(monitor="lost", verbose=0)])
+    assert same_bits(before, weights(model))
+
+
+@pytest.mark.keras
+def test_copies_leave_model_and_running_scan_behind(keras: Any) -> None:
+    recorder = LRScan(num_steps=14, verbose=0)
+    compiled(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[recorder])
+    for twin in (copy.deepcopy(recorder), pickle.loads(pickle.dumps(recorder))):  # noqa: S301 - own bytes
+        np.testing.assert_array_equal(twin.curve.loss, recorder.curve.loss)
+        compiled(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[twin])
+
+
+@pytest.mark.keras
+def test_a_loop_of_train_on_batch_can_drive_a_scan(keras: Any) -> None:
+    model = compiled(keras)
+    x, y = digits(320)
+    before = weights(model)
+    recorder = LRScan(start_lr=1e-5, end_lr=1e-2, num_steps=10, verbose=0)
+    recorder.set_model(model)
+    model.make_train_function()
+    recorder.on_train_begin()
+    for start in range(0, 320, 32):
+        model.train_on_batch(x[start : start + 32], y[start : start + 32])
+    recorder.on_train_end()
+    assert len(recorder.curve) == 10
+    assert same_bits(before, weights(model))
+
+
+def test_before_a_scan_there_is_no_curve() -> None:
+    with pytest.raises(ScanError, match="Received: no scan yet"):
+        _ = LRScan().curve
+    with pytest.raises(ScanError, match="Received: no scan yet"):
+        _ = LRScan().analysis
+    LRScan().restore()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"start_lr": -1.0}, "`start_lr` must be a positive finite number"),
+        ({"num_steps": 7}, "`num_steps` must be an integer of at least 8"),
+        ({"snapshot": "tape"}, "`snapshot` must be one of 'memory', 'disk'. Received: snapshot='tape'"),
+        ({"verbose": 2}, "`verbose` must be 0 or 1. Received: verbose=2"),
+    ],
+)
+def test_bad_options_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidOptionError, match=message):
+        LRScan(**options)
+
+
+def test_the_callback_loads_no_keras() -> None:
+    code = "import keras_lrscan.scan, sys; assert not {'keras', 'tf_keras', 'tensorflow'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
