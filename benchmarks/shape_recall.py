@@ -1,4 +1,4 @@
-"""How often each shape is recognised: random curves of every shape, as recorded and as other tools would draw them.
+"""How often each shape is recognized: random curves of every shape, as recorded and as other tools would draw them.
 
 `python benchmarks/shape_recall.py` draws, for each shape, curves with random places, depths, noise and lengths, and
 prints the share that gets its shape, with and without what a scan knows of the model, and after the moving average of
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 START, END = -7.0, 1.0
 
 
-def step(x: Array, centre: float, width: float) -> Array:
+def step(x: Array, center: float, width: float) -> Array:
     """Returns a smooth step from 0 to 1."""
-    return np.asarray(0.5 * (1 + np.tanh((x - centre) / width)))
+    return np.asarray(0.5 * (1 + np.tanh((x - center) / width)))
 
 
 def wall(x: Array, onset: float, rng: Draw) -> Array:
@@ -41,9 +41,9 @@ def wall(x: Array, onset: float, rng: Draw) -> Array:
 
 def u_shaped(x: Array, rng: Draw) -> Array:
     """A fall by 20 to 95 % of the chance level, then a rise beyond it."""
-    centre, width = rng.uniform(-5, -1.5), rng.uniform(0.3, 1.0)
+    center, width = rng.uniform(-5, -1.5), rng.uniform(0.3, 1.0)
     depth = rng.uniform(0.2, 0.95)
-    return np.asarray(1 - depth * step(x, centre, width) + wall(x, centre + width + rng.uniform(0.4, 1.2), rng))
+    return np.asarray(1 - depth * step(x, center, width) + wall(x, center + width + rng.uniform(0.4, 1.2), rng))
 
 
 def monotone(x: Array, rng: Draw) -> Array:
@@ -74,9 +74,9 @@ def diverges_at_once(x: Array, rng: Draw) -> Array:
 
 def valley_then_plateau(x: Array, rng: Draw) -> Array:
     """A fall, then a jump to one high level."""
-    centre, depth = rng.uniform(-5, -3), rng.uniform(0.3, 0.95)
-    up = centre + rng.uniform(1.2, 2.2)
-    return np.asarray(1 - depth * step(x, centre, 0.5) + depth * rng.uniform(0.8, 1.1) * step(x, up, 0.15))
+    center, depth = rng.uniform(-5, -3), rng.uniform(0.3, 0.95)
+    up = center + rng.uniform(1.2, 2.2)
+    return np.asarray(1 - depth * step(x, center, 0.5) + depth * rng.uniform(0.8, 1.1) * step(x, up, 0.15))
 
 
 def several_valleys(x: Array, rng: Draw) -> Array:

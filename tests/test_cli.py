@@ -160,7 +160,7 @@ def test_analyze_undoes_what_ktrain_averaged_and_says_so(capsys: pytest.CaptureF
     assert main(["analyze", str(DRAWN), "--loss-column", "ktrain_loss"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "A U: the textbook curve" in text
-    assert "About this record - Averages were recognised: " in text
+    assert "About this record - Averages were recognized: " in text
     assert "ktrain averages an average" in text
 
 

@@ -151,7 +151,7 @@ def missing_targets(data: Data, rows: int, value: float) -> Data:
     return replace(data, y=y)
 
 
-def standardised_blindly(data: Data) -> Data:
+def standardized_blindly(data: Data) -> Data:
     """Returns inputs divided by the spread of their columns, constant columns too: zero by zero is NaN."""
     with np.errstate(invalid="ignore", divide="ignore"):
         x = (data.x - data.x.mean(0)) / data.x.std(0)
@@ -278,7 +278,7 @@ CHANGES: Mapping[str, Callable[..., Data]] = {
     "unknown words": unknown_words,
     "missing": missing,
     "missing targets": missing_targets,
-    "standardised blindly": standardised_blindly,
+    "standardized blindly": standardized_blindly,
     "logarithm": logarithm,
     "log targets": log_targets,
     "counted from": counted_from,

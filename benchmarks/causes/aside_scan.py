@@ -7,7 +7,7 @@ from conditions import Condition
 ROWS = (
     Condition(
         name="range-too-low/hr-residual-sgd",
-        says="Plain SGD and batch normalisation, up to 1e-3.",
+        says="Plain SGD and batch normalization, up to 1e-3.",
         data="hr",
         model=("residual", {}),
         optimizer=("SGD", {}),

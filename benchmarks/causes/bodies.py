@@ -16,14 +16,14 @@ __all__ = ["bidirectional", "residual", "separable", "towers", "wide_and_deep"]
 Tensor = Any
 
 
-def residual(inputs: Tensor, data: Data, *, width: int = 64, blocks: int = 2, normalise: bool = True) -> Tensor:  # noqa: ARG001
-    """Dense layers in residual blocks, normalised over the batch."""
+def residual(inputs: Tensor, data: Data, *, width: int = 64, blocks: int = 2, normalize: bool = True) -> Tensor:  # noqa: ARG001
+    """Dense layers in residual blocks, normalized over the batch."""
     features = layers.Dense(width)(layers.Flatten()(inputs))
     for _ in range(blocks):
-        inner = layers.BatchNormalization()(features) if normalise else features
+        inner = layers.BatchNormalization()(features) if normalize else features
         inner = layers.Dense(width, activation="relu")(inner)
         features = layers.Add()([features, layers.Dense(width)(inner)])
-    return layers.BatchNormalization()(features) if normalise else features
+    return layers.BatchNormalization()(features) if normalize else features
 
 
 def separable(
@@ -31,14 +31,14 @@ def separable(
     data: Data,  # noqa: ARG001
     *,
     filters: tuple[int, ...] = (16, 32),
-    normalise: bool = False,
+    normalize: bool = False,
     **options: Any,  # noqa: ANN401
 ) -> Tensor:
     """Separable convolutions with strides over a picture."""
     features = layers.Reshape((*inputs.shape[1:], 1))(inputs)
     for width in filters:
         features = layers.SeparableConv2D(width, 3, strides=2, padding="same", **options)(features)
-        features = layers.BatchNormalization()(features) if normalise else features
+        features = layers.BatchNormalization()(features) if normalize else features
         features = layers.LeakyReLU()(features)
     return layers.Flatten()(features)
 

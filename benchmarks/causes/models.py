@@ -19,7 +19,7 @@ Tensor = Any
 
 
 def norm(kind: str | None, features: Tensor, **options: Any) -> Tensor:  # noqa: ANN401 - Keras's own arguments
-    """Normalises, if asked to."""
+    """Normalizes, if asked to."""
     kinds = {"batch": layers.BatchNormalization, "layer": layers.LayerNormalization}
     return features if kind is None else kinds[kind](**options)(features)
 
@@ -35,7 +35,7 @@ def mlp(
     *,
     units: tuple[int, ...] = (64, 64),
     activation: Any = "relu",  # noqa: ANN401
-    normalise: str | None = None,
+    normalize: str | None = None,
     norm_options: Mapping[str, Any] | None = None,
     dropout: float = 0.0,
     **options: Any,  # noqa: ANN401
@@ -44,7 +44,7 @@ def mlp(
     features = layers.Flatten()(as_numbers(inputs, data))
     for width in units:
         features = layers.Dense(width, **options)(features)
-        features = norm(normalise, features, **(norm_options or {}))
+        features = norm(normalize, features, **(norm_options or {}))
         features = layers.Activation(activation)(features)
         features = layers.Dropout(dropout)(features) if dropout else features
     return features
@@ -55,7 +55,7 @@ def cnn(
     data: Data,
     *,
     filters: tuple[int, ...] = (8, 16),
-    normalise: str | None = None,
+    normalize: str | None = None,
     norm_options: Mapping[str, Any] | None = None,
     pool: str = "mean",
     dropout: float = 0.0,
@@ -71,7 +71,7 @@ def cnn(
     )
     for number, width in enumerate(filters):
         features = convolution(width, 3, padding="same", **options)(features)
-        features = norm(normalise, features, **(norm_options or {}))
+        features = norm(normalize, features, **(norm_options or {}))
         features = layers.Activation("relu")(features)
         features = pooling(2)(features) if number == 0 else features
     ends = {"mean": means(), "flat": layers.Flatten(), "sum": Total()}
@@ -118,12 +118,12 @@ def rnn(
     units: int = 24,
     sequences: bool = False,
     dropout: float = 0.0,
-    normalise: str | None = None,
+    normalize: str | None = None,
     **options: Any,  # noqa: ANN401
 ) -> Tensor:
     """A recurrent layer."""
     features = layers.Dropout(dropout)(as_numbers(inputs, data)) if dropout else as_numbers(inputs, data)
-    return norm(normalise, getattr(layers, cell)(units, return_sequences=sequences, **options)(features))
+    return norm(normalize, getattr(layers, cell)(units, return_sequences=sequences, **options)(features))
 
 
 def transformer(
@@ -134,19 +134,19 @@ def transformer(
     blocks: int = 1,
     dropout: float = 0.0,
     sequences: bool = False,
-    normalise: str | None = "layer",
+    normalize: str | None = "layer",
 ) -> Tensor:
     """Attention and dense layers in residual blocks."""
     features = as_numbers(inputs, data, width) if data.tokens else layers.Dense(width)(inputs)
     places = ops.arange(inputs.shape[1])
     features = features + layers.Embedding(inputs.shape[1], width, name="places")(places)
     for _ in range(blocks):
-        seen = norm(normalise, features)
+        seen = norm(normalize, features)
         seen = layers.MultiHeadAttention(2, width // 2, dropout=dropout)(seen, seen, use_causal_mask=sequences)
         features = features + seen
-        wide = layers.Dense(2 * width, activation="gelu")(norm(normalise, features))
+        wide = layers.Dense(2 * width, activation="gelu")(norm(normalize, features))
         features = features + layers.Dense(width)(wide)
-    features = norm(normalise, features)
+    features = norm(normalize, features)
     return features if sequences else layers.GlobalAveragePooling1D()(features)
 
 

@@ -1,6 +1,6 @@
 """Draws the recorded scans of every condition, to see by eye that each shows its cause.
 
-`python benchmarks/causes/sheet.py FOLDER` writes pages of pictures into a folder. The grey line is the loss of
+`python benchmarks/causes/sheet.py FOLDER` writes pages of pictures into a folder. The gray line is the loss of
 guessing.
 """
 
@@ -35,7 +35,7 @@ def draw(ax: Axes, condition: Condition, file: Path) -> None:
         ax.semilogx(curve.lr[finite], loss, ".-", ms=2, lw=0.7)
         ax.text(0.02, 0.02 + 0.06 * number, f"{curve.stop}, {len(curve)}", transform=ax.transAxes, fontsize=7)
         if chance is not None:
-            ax.axhline(chance, color="grey", lw=0.6, ls="--")
+            ax.axhline(chance, color="gray", lw=0.6, ls="--")
         if loss.size:
             start, low = float(np.median(loss[:5])), float(loss.min())
             tops.append(max(1.6 * start, 2 * start - low, 1.15 * (chance or 0.0)))

@@ -63,7 +63,7 @@ UNSCALED_INPUTS = (
 UNSCALED_TARGETS = (
     Condition(
         name="unscaled-targets/apartments-prices-adam",
-        says="Prices of a square metre in whole euros.",
+        says="Prices of a square meter in whole euros.",
         data="apartments",
         changes=("unscaled targets",),
         model=("mlp", {}),
@@ -109,7 +109,7 @@ UNSCALED_TARGETS = (
         says="What players are worth, in euros.",
         data="fifa_value",
         changes=(("scaled targets", 2e6, 1e6),),
-        model=("mlp", {"normalise": "batch"}),
+        model=("mlp", {"normalize": "batch"}),
         optimizer=("AdamW", {}),
         fit={"batch_size": 64},
     ),
@@ -180,16 +180,16 @@ NAN_IN_DATA = (
     ),
     Condition(
         name="nan-in-data/digits-constant-columns-momentum",
-        says="Standardised column by column, although some pixels are always dark: zero over zero.",
+        says="Standardized column by column, although some pixels are always dark: zero over zero.",
         data="digits",
-        changes=("unscaled", "standardised blindly"),
+        changes=("unscaled", "standardized blindly"),
         model=("mlp", {}),
         optimizer=("SGD", {"momentum": 0.9}),
         compile={"jit_compile": "auto"},
     ),
     Condition(
         name="nan-in-data/letters-label-minus-one-rmsprop",
-        says="Unlabelled rows have the label -1, which is no class.",
+        says="Unlabeled rows have the label -1, which is no class.",
         data="letters",
         changes=(("missing targets", 30, -1),),
         model=("mlp", {"units": (96,)}),

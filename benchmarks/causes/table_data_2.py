@@ -17,7 +17,7 @@ UNSCALED_INPUTS = (
     ),
     Condition(
         name="unscaled-inputs/fifa-huber-nadam",
-        says="Height in centimetres, weight in kilograms, marks up to 100, from a tf.data pipeline.",
+        says="Height in centimeters, weight in kilograms, marks up to 100, from a tf.data pipeline.",
         data="fifa_value",
         changes=("unscaled",),
         model=("mlp", {"units": (48, 24), "activation": "elu"}),
@@ -77,7 +77,7 @@ NAN_IN_DATA = (
     ),
     Condition(
         name="nan-in-data/segment-square-root-momentum",
-        says="The square root of columns that had been standardised.",
+        says="The square root of columns that had been standardized.",
         data="segment",
         changes=("square root",),
         model=("mlp", {"activation": "tanh"}),

@@ -53,7 +53,7 @@ LABELS = (
         says="Labels sorted, pictures not.",
         data="mnist",
         changes=("permuted",),
-        model=("cnn", {"normalise": "batch"}),
+        model=("cnn", {"normalize": "batch"}),
         optimizer=("Nadam", {}),
         fit={"batch_size": 64},
     ),
@@ -62,7 +62,7 @@ LABELS = (
 REPEATED = (
     Condition(
         name="repeated-data/digits-40-adam",
-        says="Forty labelled pictures, twenty epochs.",
+        says="Forty labeled pictures, twenty epochs.",
         data="digits",
         changes=(("rows", 0, 40),),
         model=("mlp", {}),

@@ -36,7 +36,7 @@ LABELS = (
 REPEATED = (
     Condition(
         name="repeated-data/mnist-48-cnn-adam",
-        says="Forty-eight labelled pictures, many epochs.",
+        says="Forty-eight labeled pictures, many epochs.",
         data="mnist",
         changes=(("rows", 0, 48),),
         model=("cnn", {"filters": (16, 32), "pool": "flat"}),

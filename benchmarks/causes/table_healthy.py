@@ -50,7 +50,7 @@ FRESH = (
     ),
     Condition(
         name="fresh-start/bikes-regression-adam",
-        says="Hours of bicycle hire, inputs and targets standardised.",
+        says="Hours of bicycle hire, inputs and targets standardized.",
         data="bikes",
         model=("mlp", {"units": (64, 32)}),
         optimizer=("Adam", {}),
@@ -84,9 +84,9 @@ FRESH = (
     ),
     Condition(
         name="fresh-start/mnist-cnn-batchnorm-lion",
-        says="A CNN with batch normalisation.",
+        says="A CNN with batch normalization.",
         data="mnist",
-        model=("cnn", {"normalise": "batch", "pool": "flat"}),
+        model=("cnn", {"normalize": "batch", "pool": "flat"}),
         optimizer=("Lion", {}),
     ),
     Condition(
@@ -100,9 +100,9 @@ FRESH = (
     ),
     Condition(
         name="fresh-start/letters-mlp-batchnorm-dropout-momentum",
-        says="Printed letters, 26 classes, batch normalisation and dropout.",
+        says="Printed letters, 26 classes, batch normalization and dropout.",
         data="letters",
-        model=("mlp", {"units": (96, 96), "normalise": "batch", "dropout": 0.3}),
+        model=("mlp", {"units": (96, 96), "normalize": "batch", "dropout": 0.3}),
         optimizer=("SGD", {"momentum": 0.9, "nesterov": True}),
         fit={"batch_size": 64},
     ),
@@ -195,7 +195,7 @@ HEAD = (
         says="A frozen body as feature extractor, a new last layer.",
         data="fashion",
         changes=(("classes", 5, 10),),
-        model=("cnn", {"pool": "flat", "normalise": "batch"}),
+        model=("cnn", {"pool": "flat", "normalize": "batch"}),
         optimizer=("SGD", {"momentum": 0.9}),
         before=Training(steps=300, changes=(("classes", 0, 5),), new_head=True),
         twist="frozen body",

@@ -115,9 +115,9 @@ GOOD = (
     ),
     Condition(
         name="already-good/satellite-batchnorm-adamw",
-        says="A trained network with batch normalisation, loaded and compiled anew.",
+        says="A trained network with batch normalization, loaded and compiled anew.",
         data="satellite",
-        model=("mlp", {"units": (96, 96), "normalise": "batch"}),
+        model=("mlp", {"units": (96, 96), "normalize": "batch"}),
         optimizer=("AdamW", {}),
         before=Training(steps=3500, lr=1e-3),
         fit={"batch_size": 64},

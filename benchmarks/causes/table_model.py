@@ -14,12 +14,12 @@ FROZEN = (
         twist="frozen",
     ),
     Condition(
-        name="frozen-model/fashion-normalisation-moves-momentum",
-        says="All layers are frozen but batch normalisation, which has only its statistics.",
+        name="frozen-model/fashion-normalization-moves-momentum",
+        says="All layers are frozen but batch normalization, which has only its statistics.",
         data="fashion",
-        model=("cnn", {"normalise": "batch", "norm_options": {"center": False, "scale": False}}),
+        model=("cnn", {"normalize": "batch", "norm_options": {"center": False, "scale": False}}),
         optimizer=("SGD", {"momentum": 0.9}),
-        twist="frozen but normalisation",
+        twist="frozen but normalization",
     ),
     Condition(
         name="frozen-model/mnist-trained-frozen-rmsprop",

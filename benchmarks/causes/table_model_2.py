@@ -126,7 +126,7 @@ HALF_PRECISION = (
     ),
     Condition(
         name="float16-overflow/vowels-growing-state-momentum",
-        says="A recurrent layer with ReLU whose state grows beyond 65504, then normalised: fine in float32.",
+        says="A recurrent layer with ReLU whose state grows beyond 65504, then normalized: fine in float32.",
         data="vowels",
         model=(
             "rnn",
@@ -135,7 +135,7 @@ HALF_PRECISION = (
                 "units": 48,
                 "activation": "relu",
                 "recurrent_initializer": ("Orthogonal", 1.9),
-                "normalise": "layer",
+                "normalize": "layer",
             },
         ),
         optimizer=("SGD", {"momentum": 0.9}),

@@ -16,7 +16,7 @@ COLLAPSE = (
     ),
     Condition(
         name="collapse/letters-deep-relu-adamw",
-        says="Four layers without normalisation, AdamW without warm-up.",
+        says="Four layers without normalization, AdamW without warm-up.",
         data="letters",
         model=("mlp", {"units": (64, 64, 64, 64)}),
         optimizer=("AdamW", {}),
@@ -142,7 +142,7 @@ CLIPPED = (
         name="clipping/letters-global-clipnorm-sgd",
         says="A global norm of 0.02.",
         data="letters",
-        model=("mlp", {"normalise": "batch"}),
+        model=("mlp", {"normalize": "batch"}),
         optimizer=("SGD", {"global_clipnorm": 0.02}),
         fit={"batch_size": 64},
     ),
@@ -155,7 +155,7 @@ CLIPPED = (
     ),
 )
 
-NORMALISED = (
+NORMALIZED = (
     Condition(
         name="normalizing-optimizer/digits-lars",
         says="LARS, written by hand: no update moves a kernel by more than a share of its length.",
@@ -165,17 +165,17 @@ NORMALISED = (
     ),
     Condition(
         name="normalizing-optimizer/fashion-cnn-batchnorm-lars",
-        says="LARS and batch normalisation, with a larger share.",
+        says="LARS and batch normalization, with a larger share.",
         data="fashion",
-        model=("cnn", {"normalise": "batch", "pool": "flat"}),
+        model=("cnn", {"normalize": "batch", "pool": "flat"}),
         optimizer=("LARS", {"trust": 0.01}),
         fit={"batch_size": 64},
     ),
     Condition(
         name="normalizing-optimizer/letters-batchnorm-adafactor",
-        says="Adafactor and batch normalisation.",
+        says="Adafactor and batch normalization.",
         data="letters",
-        model=("mlp", {"normalise": "batch"}),
+        model=("mlp", {"normalize": "batch"}),
         optimizer=("Adafactor", {}),
         fit={"batch_size": 64},
     ),
@@ -326,5 +326,5 @@ OVERSHOOT = (
     ),
 )
 
-ROWS = (*COLLAPSE, *REGULARIZED, *CLIPPED, *NORMALISED, *CATAPULT, *FRESH_ADAM, *OVERSHOOT)
+ROWS = (*COLLAPSE, *REGULARIZED, *CLIPPED, *NORMALIZED, *CATAPULT, *FRESH_ADAM, *OVERSHOOT)
 """All of them."""

@@ -7,7 +7,7 @@ from conditions import Condition, Training
 COLLAPSE = (
     Condition(
         name="collapse/mnist-cnn-relu-adam",
-        says="A CNN without normalisation: all units die, and every picture gets the same answer.",
+        says="A CNN without normalization: all units die, and every picture gets the same answer.",
         data="mnist",
         model=("cnn", {"filters": (16, 16, 16), "pool": "flat"}),
         optimizer=("Adam", {}),
@@ -70,12 +70,12 @@ CLIPPED = (
     ),
 )
 
-NORMALISED = (
+NORMALIZED = (
     Condition(
         name="normalizing-optimizer/mnist-cnn-batchnorm-adafactor",
-        says="Adafactor and batch normalisation, large batches.",
+        says="Adafactor and batch normalization, large batches.",
         data="mnist",
-        model=("cnn", {"normalise": "batch", "pool": "flat"}),
+        model=("cnn", {"normalize": "batch", "pool": "flat"}),
         optimizer=("Adafactor", {}),
         fit={"batch_size": 128},
     ),
@@ -135,9 +135,9 @@ FRESH_ADAM = (
     ),
     Condition(
         name="fresh-adam/letters-trained-layernorm-adamax",
-        says="A trained network with layer normalisation and a new Adamax, from 1e-2 on.",
+        says="A trained network with layer normalization and a new Adamax, from 1e-2 on.",
         data="letters",
-        model=("mlp", {"units": (512, 512), "normalise": "layer"}),
+        model=("mlp", {"units": (512, 512), "normalize": "layer"}),
         optimizer=("Adamax", {}),
         before=Training(steps=600, lr=1e-3, keeps_optimizer=False),
         fit={"batch_size": 64},
@@ -167,5 +167,5 @@ OVERSHOOT = (
     ),
 )
 
-ROWS = (*COLLAPSE, *REGULARIZED, *CLIPPED, *NORMALISED, *CATAPULT, *FRESH_ADAM, *OVERSHOOT)
+ROWS = (*COLLAPSE, *REGULARIZED, *CLIPPED, *NORMALIZED, *CATAPULT, *FRESH_ADAM, *OVERSHOOT)
 """All of them."""

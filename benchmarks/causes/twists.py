@@ -116,8 +116,8 @@ def frozen_body(model: keras.Model, compiled: Callable[[], None], ready: Data) -
     compiled()
 
 
-def frozen_but_normalisation(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:  # noqa: ARG001
-    """Freezes all layers that are no normalisation, whose statistics go on moving."""
+def frozen_but_normalization(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:  # noqa: ARG001
+    """Freezes all layers that are no normalization, whose statistics go on moving."""
     for layer in model.layers:
         layer.trainable = isinstance(layer, keras.layers.BatchNormalization)
     compiled()
@@ -168,7 +168,7 @@ TWISTS: Mapping[str | None, Callable[..., None]] = {
     None: detached,
     "frozen": frozen,
     "frozen body": frozen_body,
-    "frozen but normalisation": frozen_but_normalisation,
+    "frozen but normalization": frozen_but_normalization,
     "frozen kernels": frozen_kernels,
     "frozen but last": frozen_but_last,
     "unfrozen too late": unfrozen_too_late,

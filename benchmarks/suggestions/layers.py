@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 GLOROT = jax.nn.initializers.glorot_uniform()
 ORTHOGONAL = jax.nn.initializers.orthogonal()
-NORMALISATION_EPSILON = 1e-3
-"""Keras's, of both normalisations."""
+NORMALIZATION_EPSILON = 1e-3
+"""Keras's, of both normalizations."""
 MOVING_MOMENTUM = 0.9
-"""Of the averages of batch normalisation. Keras's 0.99 would still hold a fifth of its first guess after 150 steps."""
+"""Of the averages of batch normalization. Keras's 0.99 would still hold a fifth of its first guess after 150 steps."""
 
 
 class Mode(NamedTuple):
@@ -119,7 +119,7 @@ def convolution(units: int, size: int, rank: int, stride: int = 1) -> Layer:
 
 
 def pooled(x: jax.Array, rank: int) -> jax.Array:
-    """Returns the largest of each two neighbours along each axis; an odd last one is left out."""
+    """Returns the largest of each two neighbors along each axis; an odd last one is left out."""
     for axis in range(1, rank + 1):
         even = x.shape[axis] // 2 * 2
         pair = [jax.lax.slice_in_dim(x, i, even, stride=2, axis=axis) for i in (0, 1)]
@@ -132,13 +132,13 @@ def pool(rank: int) -> Layer:
     return plain(lambda x: pooled(x, rank), lambda shape: (*(n // 2 for n in shape[:rank]), *shape[rank:]))
 
 
-def standardised(x: jax.Array, mean: jax.Array, variance: jax.Array, weights: Weights) -> jax.Array:
-    """Returns normalised inputs, scaled and moved by learned factors."""
-    return (x - mean) * jax.lax.rsqrt(variance + NORMALISATION_EPSILON) * weights["gamma"] + weights["beta"]
+def standardized(x: jax.Array, mean: jax.Array, variance: jax.Array, weights: Weights) -> jax.Array:
+    """Returns normalized inputs, scaled and moved by learned factors."""
+    return (x - mean) * jax.lax.rsqrt(variance + NORMALIZATION_EPSILON) * weights["gamma"] + weights["beta"]
 
 
-def batch_normalisation() -> Layer:
-    """Normalises each feature over the batch in training, by moving averages otherwise."""
+def batch_normalization() -> Layer:
+    """Normalizes each feature over the batch in training, by moving averages otherwise."""
 
     def init(_: Key, before: Shape) -> tuple[Weights, Moving, Shape]:
         ones, zeros = jnp.ones(before[-1]), jnp.zeros(before[-1])
@@ -146,20 +146,20 @@ def batch_normalisation() -> Layer:
 
     def apply(weights: Weights, moving: Moving, x: jax.Array, mode: Mode) -> tuple[jax.Array, Moving]:
         if not mode.train:
-            return standardised(x, moving["mean"], moving["variance"], weights), moving
+            return standardized(x, moving["mean"], moving["variance"], weights), moving
         axes = tuple(range(x.ndim - 1))
         now = {"mean": x.mean(axes), "variance": x.var(axes)}
         moved = {name: MOVING_MOMENTUM * moving[name] + (1 - MOVING_MOMENTUM) * now[name] for name in moving}
-        return standardised(x, now["mean"], now["variance"], weights), moved
+        return standardized(x, now["mean"], now["variance"], weights), moved
 
     return Layer(init, apply)
 
 
-def layer_normalisation() -> Layer:
-    """Normalises each example over its last axis."""
+def layer_normalization() -> Layer:
+    """Normalizes each example over its last axis."""
     return weighted(
         lambda _, before: ({"gamma": jnp.ones(before[-1]), "beta": jnp.zeros(before[-1])}, before),
-        lambda weights, x: standardised(x, x.mean(-1, keepdims=True), x.var(-1, keepdims=True), weights),
+        lambda weights, x: standardized(x, x.mean(-1, keepdims=True), x.var(-1, keepdims=True), weights),
     )
 
 
@@ -235,23 +235,23 @@ def places() -> Layer:
     )
 
 
-def attention_block(heads: int, *, causal: bool, normalised: bool) -> Layer:
-    """Self-attention and a dense pair, each added to its input, normalised before if at all."""
-    norm = layer_normalisation()
+def attention_block(heads: int, *, causal: bool, normalized: bool) -> Layer:
+    """Self-attention and a dense pair, each added to its input, normalized before if at all."""
+    norm = layer_normalization()
 
     def init(key: Key, before: Shape) -> tuple[Weights, Shape]:
         width = before[-1]
         keys = jax.random.split(key, 4)
         sizes = {"mix": (width, 3 * width), "out": (width, width), "up": (width, 2 * width), "down": (2 * width, width)}
         weights: Weights = {name: affine(k, *size) for k, (name, size) in zip(keys, sizes.items(), strict=True)}
-        if normalised:
+        if normalized:
             weights |= {"first": norm.init(key, before)[0], "second": norm.init(key, before)[0]}
         return weights, before
 
     def normal(weights: Weights, name: str, x: jax.Array) -> jax.Array:
-        if not normalised:
+        if not normalized:
             return x
-        return standardised(x, x.mean(-1, keepdims=True), x.var(-1, keepdims=True), weights[name])
+        return standardized(x, x.mean(-1, keepdims=True), x.var(-1, keepdims=True), weights[name])
 
     def apply(weights: Weights, x: jax.Array) -> jax.Array:
         batch, length, width = x.shape

@@ -13,14 +13,14 @@ from layers import (
     Layer,
     Mode,
     attention_block,
-    batch_normalisation,
+    batch_normalization,
     convolution,
     dense,
     dropout,
     embedding,
     factorisation,
     flatten,
-    layer_normalisation,
+    layer_normalization,
     mean_over_steps,
     places,
     pool,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from layers import Key, Moving, Shape, Weights
 
-NORMALISATIONS = {"none": list, "batch": lambda: [batch_normalisation()], "layer": lambda: [layer_normalisation()]}
+NORMALIZATIONS = {"none": list, "batch": lambda: [batch_normalization()], "layer": lambda: [layer_normalization()]}
 
 
 class Plan(NamedTuple):
@@ -44,19 +44,19 @@ class Plan(NamedTuple):
         shape: Shape of one input.
         tokens: Size of the vocabulary, or (rows, columns).
         outputs: Number of outputs.
-        normalisation: "none", "batch" or "layer".
+        normalization: "none", "batch" or "layer".
         dropout: Share of the last hidden units to drop.
     """
 
     shape: Shape
     tokens: Shape
     outputs: int
-    normalisation: str = "none"
+    normalization: str = "none"
     dropout: float = 0.0
 
     def hidden(self, layer: Layer) -> list[Layer]:
-        """Returns the layer, the normalisation and the activation."""
-        return [layer, *NORMALISATIONS[self.normalisation](), relu]
+        """Returns the layer, the normalization and the activation."""
+        return [layer, *NORMALIZATIONS[self.normalization](), relu]
 
     def head(self) -> list[Layer]:
         """Returns the dropout and the output layer."""
@@ -84,7 +84,7 @@ def bag_model(plan: Plan) -> list[Layer]:
 
 def cnn_model(plan: Plan) -> list[Layer]:
     """Two convolutions over pictures or sequences."""
-    if len(plan.shape) == 2 and plan.shape[0] == plan.shape[1]:  # noqa: PLR2004 - a grey picture
+    if len(plan.shape) == 2 and plan.shape[0] == plan.shape[1]:  # noqa: PLR2004 - a gray picture
         first = convolution(8, 3, 2, stride=plan.shape[0] // 7)
         return [with_channel, *plan.hidden(first), *plan.hidden(convolution(16, 3, 2)), pool(2), flatten, *plan.head()]
     body = [*plan.hidden(convolution(16, 5, 1)), pool(1), *plan.hidden(convolution(16, 3, 1)), mean_over_steps]
@@ -96,16 +96,16 @@ def recurrent_model(plan: Plan, *, gated: bool, every: bool = False) -> list[Lay
     return [
         *plan.steps(),
         recurrent(24, gated=gated, every=every),
-        *NORMALISATIONS[plan.normalisation](),
+        *NORMALIZATIONS[plan.normalization](),
         *plan.head(),
     ]
 
 
 def transformer_model(plan: Plan, *, every: bool = False) -> list[Layer]:
     """One block of attention over 16 features."""
-    normalised = plan.normalisation == "layer"
-    block = attention_block(2, causal=every, normalised=normalised)
-    ends = [*NORMALISATIONS[plan.normalisation](), *([] if every else [mean_over_steps])]
+    normalized = plan.normalization == "layer"
+    block = attention_block(2, causal=every, normalized=normalized)
+    ends = [*NORMALIZATIONS[plan.normalization](), *([] if every else [mean_over_steps])]
     return [*(plan.steps() or [dense(16)]), places(), block, *ends, *plan.head()]
 
 

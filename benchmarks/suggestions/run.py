@@ -134,7 +134,7 @@ def optimizer_of(about: Mapping[str, str | float]) -> str:
 def counts(results: Path) -> None:
     """Prints how many tasks there are of each sort, and how many of those have trained starts."""
     tasks = json.loads(str(np.load(results)["tasks"]))
-    for key in ("kind", "model", "normalisation", "optimizer", "loss_name", "batch_size", "start"):
+    for key in ("kind", "model", "normalization", "optimizer", "loss_name", "batch_size", "start"):
         value = optimizer_of if key == "optimizer" else itemgetter(key)
         total = Counter(map(value, tasks))
         trained = Counter(value(task) for task in tasks if task["start"] != FRESH)

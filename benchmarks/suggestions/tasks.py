@@ -35,7 +35,7 @@ class Row:
         batches: Batch size of each of its tasks.
         steps: Training steps of a sweep.
         changes: Keys of `CHANGES` in `data.py`.
-        normalisation: "none", "batch" or "layer".
+        normalization: "none", "batch" or "layer".
         dropout: Share of the last hidden units dropped.
         l2: Factor of the squared kernels in the loss.
         summed: Whether the loss is the sum over the batch, not its mean.
@@ -50,7 +50,7 @@ class Row:
     batches: tuple[int, ...] = (16, 32, 64)
     steps: int = 400
     changes: tuple[str, ...] = ()
-    normalisation: str = "none"
+    normalization: str = "none"
     dropout: float = 0.0
     l2: float = 0.0
     summed: bool = False
@@ -70,7 +70,7 @@ class Task:
     def name(self) -> str:
         """All that tells it from the others."""
         row = self.row
-        extras = [*row.changes, f"{row.normalisation} norm" * (row.normalisation != "none")]
+        extras = [*row.changes, f"{row.normalization} norm" * (row.normalization != "none")]
         extras += [f"dropout {row.dropout}" * (row.dropout > 0), f"L2 {row.l2}" * (row.l2 > 0), "summed" * row.summed]
         start = row.start if row.start == FRESH else f"{row.start} after {row.source.steps} steps"
         parts = [row.data, row.model, row.loss, start, *extras, self.optimizer, str(self.batch_size)]
@@ -89,9 +89,9 @@ SMALL, MIDDLE, LARGE, WIDE = (4, 16, 32), (16, 32, 64), (32, 64, 128), (8, 64, 2
 FRESH_ROWS = (
     Row(kind="tabular", data="breast_cancer", model="dense", loss=BINARY, batches=(8, 32, 64), steps=300),
     Row(kind="tabular", data="wine", model="linear", batches=SMALL, steps=300),
-    Row(kind="tabular", data="titanic", model="dense", loss=BINARY, batches=WIDE, normalisation="batch"),
+    Row(kind="tabular", data="titanic", model="dense", loss=BINARY, batches=WIDE, normalization="batch"),
     Row(kind="tabular", data="letters", model="dense", batches=WIDE, steps=500),
-    Row(kind="tabular", data="letters", model="dense", changes=("20 % wrong labels",), normalisation="batch"),
+    Row(kind="tabular", data="letters", model="dense", changes=("20 % wrong labels",), normalization="batch"),
     Row(kind="tabular", data="segment", model="dense", batches=MIDDLE, dropout=0.3),
     Row(kind="tabular", data="phishing", model="linear", loss=BINARY, batches=(4, 32, 128), steps=300),
     Row(kind="tabular", data="satellite", model="dense", changes=("unscaled",), batches=LARGE),
@@ -100,31 +100,31 @@ FRESH_ROWS = (
     Row(kind="tabular", data="wine", model="dense", changes=("unscaled",), batches=(16, 32, 64), steps=300),
     Row(kind="regression", data="diabetes", model="linear", loss=SQUARED, batches=SMALL, steps=300),
     Row(kind="regression", data="bikes", model="dense", loss=SQUARED, batches=WIDE),
-    Row(kind="regression", data="bikes", model="dense", loss=ABSOLUTE, normalisation="layer"),
+    Row(kind="regression", data="bikes", model="dense", loss=ABSOLUTE, normalization="layer"),
     Row(kind="regression", data="apartments", model="dense", loss=HUBER, changes=("unscaled targets",)),
     Row(kind="regression", data="fifa_value", model="dense", loss=NORMAL, batches=LARGE),
     Row(kind="regression", data="wage", model="dense", loss=SQUARED, changes=("unscaled targets",), batches=LARGE),
-    Row(kind="regression", data="fifa_value", model="dense", loss=HUBER, normalisation="batch"),
+    Row(kind="regression", data="fifa_value", model="dense", loss=HUBER, normalization="batch"),
     Row(kind="image", data="digits", model="dense", batches=(8, 32, 128), steps=300),
-    Row(kind="image", data="digits", model="CNN", normalisation="batch", steps=300),
+    Row(kind="image", data="digits", model="CNN", normalization="batch", steps=300),
     Row(kind="image", data="mnist", model="CNN", batches=SMALL),
     Row(kind="image", data="mnist", model="dense", changes=("unscaled",), batches=LARGE, steps=300),
-    Row(kind="image", data="fashion", model="CNN", normalisation="batch", batches=MIDDLE, steps=300),
+    Row(kind="image", data="fashion", model="CNN", normalization="batch", batches=MIDDLE, steps=300),
     Row(kind="image", data="fashion", model="dense", summed=True, batches=MIDDLE, steps=300),
     Row(kind="image", data="fashion", model="dense", changes=("40 % wrong labels",), batches=(16, 64, 256)),
     Row(kind="image", data="mnist", model="dense", dropout=0.3, l2=1e-3, steps=300),
-    Row(kind="image", data="mnist", model="transformer", normalisation="layer", batches=(16, 32, 32), steps=300),
+    Row(kind="image", data="mnist", model="transformer", normalization="layer", batches=(16, 32, 32), steps=300),
     Row(kind="image", data="fashion", model="CNN", changes=("20 % wrong labels",), batches=(8, 16, 32), steps=300),
     Row(kind="text", data="reuters8", model="bag of words", batches=MIDDLE),
     Row(kind="text", data="newsgroups", model="bag of words", batches=MIDDLE, steps=500),
     Row(kind="text", data="reuters8", model="GRU", batches=SMALL, steps=300),
-    Row(kind="text", data="newsgroups", model="transformer", normalisation="layer", batches=(16, 32, 32)),
+    Row(kind="text", data="newsgroups", model="transformer", normalization="layer", batches=(16, 32, 32)),
     Row(kind="text", data="newsgroups_counts", model="linear", batches=LARGE, steps=300),
     Row(kind="text", data="reuters52", model="CNN", batches=(16, 16, 32), steps=300),
     Row(kind="sequence", data="mnist", model="GRU", batches=(16, 16, 32), steps=300),
-    Row(kind="sequence", data="vowels", model="GRU", normalisation="layer", batches=SMALL, steps=300),
+    Row(kind="sequence", data="vowels", model="GRU", normalization="layer", batches=SMALL, steps=300),
     Row(kind="sequence", data="power", model="simple RNN", loss=BINARY, batches=(8, 16, 32), steps=300),
-    Row(kind="sequence", data="vowels", model="CNN", normalisation="batch", batches=MIDDLE, steps=300),
+    Row(kind="sequence", data="vowels", model="CNN", normalization="batch", batches=MIDDLE, steps=300),
     Row(kind="sequence", data="nyse", model="GRU", loss=SQUARED, batches=MIDDLE, steps=300),
     Row(kind="sequence", data="water", model="CNN", loss=ABSOLUTE, batches=SMALL, steps=300),
     Row(kind="autoencoding", data="digits", model="autoencoder", loss=SQUARED, changes=("autoencoding",)),
@@ -139,7 +139,7 @@ FRESH_ROWS = (
         kind="language model",
         data="grimm",
         model="transformer language model",
-        normalisation="layer",
+        normalization="layer",
         batches=(8, 16, 32),
         steps=300,
     ),
@@ -180,15 +180,15 @@ def new_head(row: Row, *, frozen: bool = False, after: int = 400, steps: int = 2
 
 
 IMAGE_CNN = Row(kind="image", data="mnist", model="CNN")
-IMAGE_CNN_BATCH = Row(kind="image", data="fashion", model="CNN", normalisation="batch")
+IMAGE_CNN_BATCH = Row(kind="image", data="fashion", model="CNN", normalization="batch")
 LETTERS = Row(kind="tabular", data="letters", model="dense", batches=LARGE)
 BIKES = Row(kind="regression", data="bikes", model="dense", loss=SQUARED)
 GRIMM_GRU = Row(kind="language model", data="grimm", model="GRU language model", batches=(4, 8, 16))
 GRIMM_TRANSFORMER = Row(
-    kind="language model", data="grimm", model="transformer language model", normalisation="layer", batches=(8, 16, 32)
+    kind="language model", data="grimm", model="transformer language model", normalization="layer", batches=(8, 16, 32)
 )
 NEWS_BAG = Row(kind="text", data="newsgroups", model="bag of words")
-NEWS_TRANSFORMER = Row(kind="text", data="newsgroups", model="transformer", normalisation="layer", batches=(16, 32, 32))
+NEWS_TRANSFORMER = Row(kind="text", data="newsgroups", model="transformer", normalization="layer", batches=(16, 32, 32))
 VOWELS = Row(kind="sequence", data="vowels", model="GRU", batches=SMALL)
 RATINGS = Row(kind="recommender", data="ratings", model="factorisation", loss=SQUARED, batches=LARGE)
 
@@ -241,19 +241,19 @@ PRETRAINED_ROWS = (
 )
 
 FEW, HALF = ("a tenth",), ("first half",)
-SEGMENT = Row(kind="tabular", data="segment", model="dense", normalisation="batch")
+SEGMENT = Row(kind="tabular", data="segment", model="dense", normalization="batch")
 DIGITS = Row(kind="image", data="digits", model="dense")
 DIGITS_CODE = Row(kind="autoencoding", data="digits", model="autoencoder", loss=SQUARED, changes=("autoencoding",))
 
 WELL_TRAINED_ROWS = (
     continued(DIGITS, after=400, steps=200, changes=HALF),
-    continued(Row(kind="image", data="digits", model="CNN", normalisation="batch"), after=300, steps=150, changes=FEW),
+    continued(Row(kind="image", data="digits", model="CNN", normalization="batch"), after=300, steps=150, changes=FEW),
     continued(IMAGE_CNN, after=500, steps=250, changes=FEW),
     continued(Row(kind="image", data="fashion", model="dense"), after=400, steps=300, changes=FEW),
     continued(LETTERS, after=3000, steps=300, changes=HALF),
     continued(Row(kind="tabular", data="satellite", model="dense"), after=600, steps=300, changes=FEW),
     continued(
-        Row(kind="tabular", data="segment", model="dense", normalisation="batch"), after=400, steps=200, changes=FEW
+        Row(kind="tabular", data="segment", model="dense", normalization="batch"), after=400, steps=200, changes=FEW
     ),
     continued(Row(kind="tabular", data="breast_cancer", model="dense", loss=BINARY), after=150, steps=150, changes=FEW),
     continued(Row(kind="text", data="reuters8", model="bag of words"), after=1000, steps=300, changes=FEW),

@@ -100,7 +100,7 @@ class Problem:
             self.data.x.shape[1:],
             self.data.tokens,
             (outputs or 1) * loss.units,
-            row.normalisation,
+            row.normalization,
             row.dropout,
         )
         return MODELS[row.model](plan)
@@ -129,7 +129,7 @@ class Problem:
         return Start(weights[self.cut :], weights[: self.cut], moving)
 
     def penalty(self, weights: Tree) -> jax.Array:
-        """Returns the regularisation: the factor times the sum of the squared kernels."""
+        """Returns the regularization: the factor times the sum of the squared kernels."""
         leaves = jax.tree_util.tree_leaves_with_path(weights)
         kernels = [leaf for path, leaf in leaves if str(path[-1].key) == "kernel"]
         return self.row.l2 * sum((jnp.sum(kernel**2) for kernel in kernels), jnp.zeros(()))
@@ -137,14 +137,14 @@ class Problem:
     def objective(
         self, trained: Tree, here: Start, x: jax.Array, y: jax.Array, key: jax.Array
     ) -> tuple[jax.Array, Tree]:
-        """Returns the loss of a batch in training, with regularisation, and the moving averages after."""
+        """Returns the loss of a batch in training, with regularization, and the moving averages after."""
         weights = [*here.frozen, *trained]
         outputs, moving = apply(self.layers, weights, here.moving, x, Mode(train=True, key=key, frozen=self.cut))
         loss = self.loss.each(outputs, y).mean() * self.unit
         return (loss + self.penalty(weights) if self.row.l2 else loss), moving
 
     def validation(self, here: Start) -> jax.Array:
-        """Returns the loss of the examples held out, without regularisation and dropout."""
+        """Returns the loss of the examples held out, without regularization and dropout."""
         mode = Mode(train=False, key=jax.random.key(0))
         outputs, _ = apply(self.layers, [*here.frozen, *here.trained], here.moving, self.data.x_val, mode)
         return self.loss.each(outputs, self.data.y_val).mean() * self.unit
@@ -259,7 +259,7 @@ def measure(task: Task) -> tuple[dict[str, Any], dict[str, Array]]:
         "data": ", ".join([row.data, *row.changes]),
         "kind": row.kind,
         "model": row.model,
-        "normalisation": row.normalisation,
+        "normalization": row.normalization,
         "optimizer": optimizer.keras,
         "momentum": optimizer.momentum,
         "batch_size": size,

@@ -39,8 +39,8 @@ def classifier(*, num_classes: int, size: int, train_body: bool) -> keras.Model:
         train_body: Whether anything but the last layer can train.
     """
     images = keras.Input((28, 28, 1))
-    colour = layers.Concatenate()([images, images, images])
-    scaled = layers.Rescaling(1 / 128, offset=-127 / 128)(layers.Resizing(size, size)(colour))
+    color = layers.Concatenate()([images, images, images])
+    scaled = layers.Rescaling(1 / 128, offset=-127 / 128)(layers.Resizing(size, size)(color))
     body = network(torch_file.read(package_file(PACKAGE, FILE)), size)
     body.trainable = train_body
     return keras.Model(images, layers.Dense(num_classes, name="head")(body(scaled)))
@@ -80,7 +80,7 @@ def depthwise(state: object, weights: Weights, name: str, stride: int) -> object
 
 
 def normalized(state: object, weights: Weights, name: str) -> object:
-    """Returns the state after batch normalisation."""
+    """Returns the state after batch normalization."""
     values = [weights[f"{name}.{part}"] for part in ("weight", "bias", "running_mean", "running_var")]
     return filled(layers.BatchNormalization(epsilon=1e-3), state, *values)
 

@@ -56,7 +56,7 @@ def pictures_new_head() -> LRCurve:
 
 
 def pictures_unfrozen() -> LRCurve:
-    """The last layer was trained first; then everything was unfrozen, except batch normalisation, and scanned again."""
+    """The last layer was trained first; then everything was unfrozen, except batch normalization, and scanned again."""
     x, y = handwriting()
     model = compiled(efficientnet.classifier(num_classes=10, size=64, train_body=False), 0.003)
     model.fit(x, y, epochs=2, verbose=0)
@@ -66,7 +66,7 @@ def pictures_unfrozen() -> LRCurve:
 
 
 def pictures_batch_statistics() -> LRCurve:
-    """As before, but batch normalisation was unfrozen, too, so it goes by the batch at hand."""
+    """As before, but batch normalization was unfrozen, too, so it goes by the batch at hand."""
     x, y = handwriting()
     model = compiled(efficientnet.classifier(num_classes=10, size=64, train_body=False), 0.003)
     model.fit(x, y, epochs=2, verbose=0)

@@ -45,7 +45,7 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
             Clue(
                 when=(Condition("num_normalization_layers", ">=", 1),),
                 weight=-1.0,
-                says="Against it: {num_normalization_layers} layers of the model normalise what they get.",
+                says="Against it: {num_normalization_layers} layers of the model normalize what they get.",
             ),
         ),
         rules_out=(

@@ -153,7 +153,7 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
             ),
         ),
         to_check="`scan.investigate(x, y)` prints the gradients of each layer.",
-        advice="Use smaller first weights, `leaky_relu` or normalisation; keep `argmax` and `round` out of the model.",
+        advice="Use smaller first weights, `leaky_relu` or normalization; keep `argmax` and `round` out of the model.",
         is_not="It is not a matter of the learning rate: any rate times zero is zero.",
         sources=(
             "https://arxiv.org/abs/1903.06733",

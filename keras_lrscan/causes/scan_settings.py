@@ -11,7 +11,7 @@ __all__ = ["CAUSES_OF_RANGE"]
 NEVER_RISES = Clue(when=(NO_RISE,), says="The loss never turns upward.")
 LOSS_RISES = Clue(when=(RISES,), says="The loss does turn upward within the test.")
 ADAMS = ("Adam", "AdamW", "Nadam", "Adamax", "AdamWeightDecay", "RectifiedAdam", "Lamb")
-NORMALISING = (
+NORMALIZING = (
     *("Lamb", "LAMB", "LARS", "LARC", "Lion", "Adafactor", "Muon", "NovoGrad", "SignSGD", "Signum", "Rprop", "Fromage"),
     *("NormalizedSGD", "NGD"),
 )
@@ -34,7 +34,7 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
             Clue(when=(Condition("planned_decades", "<", 3.0),), weight=-2.4, says=""),
             Clue(when=(Condition("still_share", ">=", 0.5), NO_FALL), weight=-3.0, says=""),
             Clue(when=(Condition("end_lr", ">=", 1.0), NO_FALL), weight=-1.5, says=""),
-            Clue(when=(Condition("optimizer", "in", NORMALISING),), weight=-1.6, says=""),
+            Clue(when=(Condition("optimizer", "in", NORMALIZING),), weight=-1.6, says=""),
             Clue(when=(Condition("clip", ">", 0.0),), weight=-1.6, says=""),
             Clue(when=(Condition("num_trainable_params", "==", 0),), weight=-6.0, says=""),
         ),
@@ -228,7 +228,7 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
         title="This optimizer fixes the length of its steps, so the loss hardly ever explodes.",
         means="Its step does not grow with the gradient. Large rates make training useless, but quietly.",
         start=-1.0,
-        when=(Clue(when=(Condition("optimizer", "in", NORMALISING),), says="The optimizer is {optimizer}."),),
+        when=(Clue(when=(Condition("optimizer", "in", NORMALIZING),), says="The optimizer is {optimizer}."),),
         clues=(
             Clue(when=(NO_RISE,), weight=2.8, says=NEVER_RISES.says),
             Clue(when=(RISES, Condition("rise_over_fall", "<", 2.0)), weight=1.0, says="The rise is gentle."),

@@ -172,7 +172,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
     Cause(
         code="LRS311",
         name="regularization",
-        title="A penalty on top of the error (regularisation) lifts the whole curve.",
+        title="A penalty on top of the error (regularization) lifts the whole curve.",
         means="The loss on the plot is the error plus that penalty. The penalty hardly changes, so it is like a floor.",
         start=-3.0,
         when=(),
@@ -205,7 +205,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
                     Condition("regularization_share", "<", 0.05),
                     Condition("has_activity_penalty", "==", threshold=False),
                 ),
-                says="Only {regularization_share} of the first loss is regularisation.",
+                says="Only {regularization_share} of the first loss is regularization.",
             ),
         ),
         to_check="Print `sum(model.losses)` before training: it is that large.",
@@ -236,12 +236,12 @@ CAUSES_OF_START: tuple[Cause, ...] = (
                 says="The record does not say which tool made it, and most tools store averages.",
             ),
             Clue(
-                when=(Condition("is_foreign", "==", threshold=True), Condition("neighbour_correlation", ">", -0.25)),
+                when=(Condition("is_foreign", "==", threshold=True), Condition("neighbor_correlation", ">", -0.25)),
                 weight=2.0,
                 says="Each loss resembles the one before it more than single batches do.",
             ),
             Clue(
-                when=(Condition("is_foreign", "==", threshold=True), Condition("neighbour_correlation", "<", -0.35)),
+                when=(Condition("is_foreign", "==", threshold=True), Condition("neighbor_correlation", "<", -0.35)),
                 weight=-2.5,
                 says="Against it: the losses jump from batch to batch as those of single batches do.",
             ),

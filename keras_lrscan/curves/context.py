@@ -75,7 +75,7 @@ class ScanContext:
         perfect_loss: Loss of right answers that are nearly sure, in probabilities; classification only.
         chance_loss: Loss of the best constant prediction, in the unit of the loss.
         chance_source: How that was found, such as `"label frequencies"`.
-        regularization_loss: The part of the first loss that is regularisation, in the unit of the loss.
+        regularization_loss: The part of the first loss that is regularization, in the unit of the loss.
         has_activity_penalty: Whether a layer adds a penalty on what it puts out, which is not in the last.
         metric_names: Names of the compiled metrics, without the loss.
         start_metrics: Metric → its value on the first batch.
@@ -107,10 +107,10 @@ class ScanContext:
         num_layers: Layers with weights, nested ones included.
         num_frozen_layers: Of these, layers that cannot train.
         num_used_layers: Of these, layers whose weights show that they were trained before, such as a bias off zero.
-        head_is_fresh: Whether the last layer with weights is as initialised while layers below were trained before.
-        head_is_untrained: Whether that layer is as initialised, whatever the others are.
+        head_is_fresh: Whether the last layer with weights is as initialized while layers below were trained before.
+        head_is_untrained: Whether that layer is as initialized, whatever the others are.
         backbone: Name of the known pretrained architecture that the model contains.
-        num_normalization_layers: Layers that normalise, such as batch or layer normalisation.
+        num_normalization_layers: Layers that normalize, such as batch or layer normalization.
         num_dropout_layers: Layers that drop or disturb values at random in training.
         num_trainable_params: Number of trainable scalars.
         num_frozen_params: Number of scalars in non-trainable weights.
@@ -151,7 +151,7 @@ class ScanContext:
     perfect_loss: float | None = measured("loss of right answers", LOSS)
     chance_loss: float | None = measured("loss of guessing", LOSS)
     chance_source: str | None = None
-    regularization_loss: float | None = measured("regularisation in the first loss", LOSS)
+    regularization_loss: float | None = measured("regularization in the first loss", LOSS)
     has_activity_penalty: bool | None = measured("whether a layer adds a penalty on its outputs", "{}")
     metric_names: tuple[str, ...] = ()
     start_metrics: Mapping[str, float] = field(default_factory=dict)
@@ -182,9 +182,9 @@ class ScanContext:
     num_frozen_layers: int | None = measured("frozen layers", COUNT)
     num_used_layers: int | None = measured("layers that were trained before", COUNT)
     head_is_fresh: bool | None = measured("whether the last layer is new", "{}")
-    head_is_untrained: bool | None = measured("whether the last layer is as initialised", "{}")
+    head_is_untrained: bool | None = measured("whether the last layer is as initialized", "{}")
     backbone: str | None = measured("known pretrained architecture", "{}")
-    num_normalization_layers: int | None = measured("normalisation layers", COUNT)
+    num_normalization_layers: int | None = measured("normalization layers", COUNT)
     num_dropout_layers: int | None = measured("dropout layers", COUNT)
     num_trainable_params: int | None = measured("trainable parameters", COUNT)
     num_frozen_params: int | None = measured("frozen parameters", COUNT)

@@ -28,7 +28,7 @@ __all__ = [
     "fit_of_alike",
     "fit_of_local",
     "memory",
-    "recognise_averaging",
+    "recognize_averaging",
     "surprise",
     "warm_up",
 ]
@@ -40,7 +40,7 @@ MOST_POINTS = 4000
 """Points that are looked at, from the first on."""
 
 MEMORYLESS = (-0.66, -0.25)
-"""Correlation of neighbouring differences that single batches may have. It is -1/2 of pure noise.
+"""Correlation of neighboring differences that single batches may have. It is -1/2 of pure noise.
 
 Set on 230 scans of four kinds of model on three sets of data, with batches of 4 to 64: nine in ten have -0.56 to -0.26.
 Of moving averages of the same, nine in ten have -0.31 to 0.04, and of ktrain's averages 0.05 to 0.41.
@@ -140,7 +140,7 @@ class _Candidate:
 _AS_IT_IS = Average(name="none", words="the loss of one batch", stages=())
 
 
-def recognise_averaging(curve: LRCurve) -> Recognition:
+def recognize_averaging(curve: LRCurve) -> Recognition:
     """Tells whether the losses of a curve are averages, and by which of `AVERAGES`.
 
     What the context declares is taken at its word. The rest is cautious: a record without noise, such as that of a scan
@@ -151,12 +151,12 @@ def recognise_averaging(curve: LRCurve) -> Recognition:
 
     Example:
     >>> import numpy as np
-    >>> from keras_lrscan import AVERAGES, LRCurve, recognise_averaging
+    >>> from keras_lrscan import AVERAGES, LRCurve, recognize_averaging
     >>> losses = 2.3 + 0.1 * np.random.default_rng(0).standard_normal(300)
     >>> curve = LRCurve(lr=np.logspace(-7, 0, 300), loss=AVERAGES["lightning"].apply(losses))
-    >>> recognise_averaging(curve).averaging
+    >>> recognize_averaging(curve).averaging
     'lightning'
-    >>> recognise_averaging(LRCurve(lr=curve.lr, loss=losses)).averaged
+    >>> recognize_averaging(LRCurve(lr=curve.lr, loss=losses)).averaged
     False
     """
     if curve.context.averaging is not None:
@@ -170,10 +170,10 @@ def recognise_averaging(curve: LRCurve) -> Recognition:
     doubts = [1 / math.sqrt(stored[part].size) for part in _parts(stored)]
     for one, doubt in zip(remembered, doubts, strict=True):
         if one <= MEMORYLESS[1] - DOUBT * doubt:
-            return _single(f"neighbouring differences correlate at {one:.2f}, as those of single batches do")
+            return _single(f"neighboring differences correlate at {one:.2f}, as those of single batches do")
     plain = _Candidate(average=_AS_IT_IS, losses=stored, log_gain=np.zeros(stored.size))
     found = [candidate for candidate in _candidates(stored) if _is_single(candidate, stored)]
-    first = f"neighbouring differences correlate at {remembered[-1]:+.2f}; those of single batches do at about -0.45"
+    first = f"neighboring differences correlate at {remembered[-1]:+.2f}; those of single batches do at about -0.45"
     if not any(plain.surprise - candidate.surprise > CLEAR_MEMORY for candidate in found):
         return _single(f"{first}, but no known average explains that")
     return _choose(found, first, whole=stored.size < MOST_POINTS)

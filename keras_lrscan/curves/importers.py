@@ -18,7 +18,7 @@ import numpy as np
 from keras_lrscan.curves.averaging import AVERAGES, Average, get_average, undo_losses, undo_notes
 from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.curves.curve import LRCurve, numbers
-from keras_lrscan.curves.detect_averaging import recognise_averaging
+from keras_lrscan.curves.detect_averaging import recognize_averaging
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError, shown
 from keras_lrscan.files.csv_tables import LOSS_COLUMN, LOSS_KEYS, RATE_COLUMN, RATE_KEYS, read_columns
 from keras_lrscan.files.decoding import read_json_object
@@ -169,7 +169,7 @@ def from_csv(
     undo: bool = True,
     context: ScanContext | None = None,
 ) -> LRCurve:
-    """Reads a CSV file with a header line, and undoes averages that were named or are recognised.
+    """Reads a CSV file with a header line, and undoes averages that were named or are recognized.
 
     Cells are set apart by commas, semicolons or tabs, numbers have a decimal point or comma, and the text is in UTF-8
     or UTF-16. Where there is no column `lr` or `loss`, that of Keras's CSVLogger (`learning_rate`) or of Lightning
@@ -371,7 +371,7 @@ def _looked_at(
     """Returns the average, the batches per epoch, and what to say of how they were found."""
     if average is not None and (steps is not None or not average.needs_epoch):
         return average, steps, ()
-    seen = recognise_averaging(LRCurve(lr=np.arange(1.0, loss.size + 1), loss=loss))
+    seen = recognize_averaging(LRCurve(lr=np.arange(1.0, loss.size + 1), loss=loss))
     why = "; ".join(seen.evidence)
     if average is not None:
         found = seen.steps_per_epoch if seen.averaging == average.name else None
@@ -380,8 +380,8 @@ def _looked_at(
         return None, steps, ()
     if seen.averaging is None:
         return None, steps, (f"The losses are averages, which are not undone here: {why}. {_to_the_right(USUAL_LAG)}",)
-    recognised = AVERAGES[seen.averaging]
-    return recognised, steps if steps is not None else seen.steps_per_epoch, (f"Averages were recognised: {why}.",)
+    recognized = AVERAGES[seen.averaging]
+    return recognized, steps if steps is not None else seen.steps_per_epoch, (f"Averages were recognized: {why}.",)
 
 
 def _undone(
@@ -411,7 +411,7 @@ def _to_the_right(lag: float, lr: Array | None = None) -> str:
 
 
 def _merged(lr: Array, loss: Array, context: ScanContext) -> LRCurve:
-    """Returns a curve in which neighbouring points of the same rate became one, at the mean of their losses."""
+    """Returns a curve in which neighboring points of the same rate became one, at the mean of their losses."""
     first = np.concatenate([[True], lr[1:] != lr[:-1]])[: lr.size]
     group = np.cumsum(first) - 1
     mean = np.bincount(group, weights=loss) / np.bincount(group) if loss.size else loss

@@ -18,7 +18,7 @@ __all__ = [
     "correlation",
     "difference_noise",
     "local_noise",
-    "neighbour_noise",
+    "neighbor_noise",
     "precision",
     "pull_back_outliers",
     "rank_correlation",
@@ -29,10 +29,10 @@ NORMAL_MAD = 1.4826
 """Standard deviation of a normal variable over its median absolute deviation."""
 
 OUTLIER_SIGMA = 6.0
-"""A batch further than this many standard deviations from the median of its neighbours is pulled back to that line."""
+"""A batch further than this many standard deviations from the median of its neighbors is pulled back to that line."""
 
 OUTLIER_SHARE = 0.02
-"""Nor does a batch stand off by less than this share of the range of the lower losses, however calm its neighbours."""
+"""Nor does a batch stand off by less than this share of the range of the lower losses, however calm its neighbors."""
 
 MIDDLE_WIDTH = 7
 """Batches in the running median that an odd batch is compared with."""
@@ -68,8 +68,8 @@ def difference_noise(y: Array) -> float:
     return NORMAL_MAD * float(np.median(np.abs(np.diff(y, 2)))) / SECOND_DIFFERENCE if y.size > 2 else 0.0  # noqa: PLR2004
 
 
-def neighbour_noise(y: Array) -> Array:
-    """Returns the noise at each point, from the second differences of its neighbours. Array of shape `(n,)`."""
+def neighbor_noise(y: Array) -> Array:
+    """Returns the noise at each point, from the second differences of its neighbors. Array of shape `(n,)`."""
     rough = np.abs(np.diff(y, 2)) / SECOND_DIFFERENCE
     around = median_filter(np.pad(rough, 1, mode="edge"), size=min(NOISE_WIDTH, y.size), mode="nearest")
     return np.asarray(NORMAL_MAD * around)
@@ -79,9 +79,9 @@ def local_noise(residual: Array) -> Array:
     """Returns the standard deviation of one batch along the curve, from the median size of the residuals near it."""
     num_parts = int(np.clip(residual.size // 15, 1, 20))
     parts = np.array_split(np.abs(residual), num_parts)
-    centres = np.cumsum([0, *[part.size for part in parts[:-1]]]) + np.array([part.size / 2 for part in parts])
+    centers = np.cumsum([0, *[part.size for part in parts[:-1]]]) + np.array([part.size / 2 for part in parts])
     levels = [NORMAL_MAD * float(np.median(part)) for part in parts]
-    return np.interp(np.arange(residual.size), centres, levels)
+    return np.interp(np.arange(residual.size), centers, levels)
 
 
 def precision(noise: Array) -> Array:
@@ -110,7 +110,7 @@ def trend_of(x: Array, loss: Array) -> tuple[float, float]:
     """Returns how far a straight line through the losses rises, and the standard error of that.
 
     Residuals that hang together, as those of averaged losses do, tell less than as many independent ones: the error is
-    that of ``n (1 - r) / (1 + r)`` of them, with r the correlation of neighbours.
+    that of ``n (1 - r) / (1 + r)`` of them, with r the correlation of neighbors.
     """
     if x.size < FEWEST_FOR_TREND or np.ptp(loss) <= 0:
         return 0.0, 0.0

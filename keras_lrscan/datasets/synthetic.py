@@ -29,9 +29,9 @@ __all__ = ["SYNTHETIC_LOSSES", "synthetic_curve"]
 CHANCE = math.log(10)
 
 
-def _step(x: Array, centre: float, width: float) -> Array:
+def _step(x: Array, center: float, width: float) -> Array:
     """Returns a smooth step from 0 to 1."""
-    return np.asarray(0.5 * (1 + np.tanh((x - centre) / width)))
+    return np.asarray(0.5 * (1 + np.tanh((x - center) / width)))
 
 
 def _break(x: Array, onset: float, growth: float = 6.0) -> Array:

@@ -18,7 +18,7 @@ from keras_lrscan.hosts.layer_tree import frozen_layers
 from keras_lrscan.hosts.optimizers import copy_of, innermost
 from keras_lrscan.hosts.snapshot import Snapshot
 from keras_lrscan.hosts.weight_groups import MAX_STAGES, find_groups, path_of
-from keras_lrscan.plots.overlay import COLOURS, axes, draw_curve, draw_rate, finish
+from keras_lrscan.plots.overlay import COLORS, axes, draw_curve, draw_rate, finish
 from keras_lrscan.recording.trials import Trials
 
 if TYPE_CHECKING:
@@ -199,10 +199,10 @@ class LayerGroups(Result):
         ax = axes(ax)
         draw_curve(ax, self.together, "all together", "#777777")
         for number, group in enumerate(self.groups):
-            colour = COLOURS[number % len(COLOURS)]
+            color = COLORS[number % len(COLORS)]
             lr = group.analysis.suggestion.lr
             alone = "" if lr is None else f", alone about {format_lr(lr)}"
-            draw_curve(ax, group.analysis, f"{group.name}: {self.advice[group.name]}{alone}", colour)
+            draw_curve(ax, group.analysis, f"{group.name}: {self.advice[group.name]}{alone}", color)
         draw_rate(ax, self.together, "#777777")
         title = "Each group alone, the others still (rings: starts to rise)"
         return finish(ax, [self.together, *(group.analysis for group in self.groups)], title, columns=2)

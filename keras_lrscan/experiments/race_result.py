@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Candidate", "Outcome", "RaceResult"]
 
-COLOURS = ("#0072B2", "#D55E00", "#CC79A7", "#56B4E9", "#E69F00", "#808080")
-"""Okabe and Ito's, told apart with every common kind of colour blindness."""
-WON_COLOUR = "#009E73"
+COLORS = ("#0072B2", "#D55E00", "#CC79A7", "#56B4E9", "#E69F00", "#808080")
+"""Okabe and Ito's, told apart with every common kind of color blindness."""
+WON_COLOR = "#009E73"
 DASHES = ("--", "-.", ":")
 WINDOW = 8
 """Losses of the picture are means over this many batches."""
@@ -134,7 +134,7 @@ class RaceResult(Result):
         others = 0
         for candidate in self.candidates:
             won = candidate.outcome is Outcome.WON
-            look = {"color": WON_COLOUR, "lw": 2.6, "zorder": 3} if won else _look(others)
+            look = {"color": WON_COLOR, "lw": 2.6, "zorder": 3} if won else _look(others)
             others += not won
             steps, means = _means(candidate.losses)
             ax.plot(steps, means, label=_short(candidate), **look)
@@ -250,7 +250,7 @@ def _plain(value: float) -> float | str:
 
 
 def _look(number: int) -> dict[str, Any]:
-    return {"color": COLOURS[number % len(COLOURS)], "ls": DASHES[number % len(DASHES)], "lw": 1.5}
+    return {"color": COLORS[number % len(COLORS)], "ls": DASHES[number % len(DASHES)], "lw": 1.5}
 
 
 def _means(losses: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -15,7 +15,7 @@ from keras_lrscan.experiments.result import Result
 from keras_lrscan.explanation.layout import text
 from keras_lrscan.files.decoding import Count
 from keras_lrscan.formatting import format_lr
-from keras_lrscan.plots.overlay import COLOURS, axes, finish
+from keras_lrscan.plots.overlay import COLORS, axes, finish
 from keras_lrscan.recording.trials import Trials
 from keras_lrscan.suggestions.suggest import Role, Suggestion
 
@@ -213,7 +213,7 @@ class Repeats(Result):
             The axes.
         """
         ax = axes(ax)
-        rates, blue, green = 10.0**self.log10_lr, COLOURS[0], COLOURS[2]
+        rates, blue, green = 10.0**self.log10_lr, COLORS[0], COLORS[2]
         for number, analysis in enumerate(self.analyses):
             label = "each scan, smoothed" if not number else None
             ax.plot(

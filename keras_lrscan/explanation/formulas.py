@@ -40,7 +40,7 @@ def _verdict(analysis: PureAnalysis) -> Iterable[str]:
         source = analysis.curve.context.chance_source or "ln of the number of classes, or as given"
         first, guess, size = format_loss(start.loss), format_loss(chance), format_loss(abs(chance))
         yield (
-            f"Start {verdict.start_state}: 1 + (first loss - regularisation - guessing) / |guessing| = 1 + "
+            f"Start {verdict.start_state}: 1 + (first loss - regularization - guessing) / |guessing| = 1 + "
             f"({first} - {format_loss(penalty)} - {guess}) / {size}; "
             f"better below {BETTER_THAN_CHANCE}, worse above {WORSE_THAN_CHANCE}. Guessing: {source}."
         )

@@ -28,9 +28,9 @@ class FreshWeights:
     """Draws new initial values for every weight of a model.
 
     Each layer that holds weights of its own is made once more from its config and the shapes it was built with, and the
-    values of that twin are taken over: kernels, biases, embeddings, the moving statistics of batch normalisation.
+    values of that twin are taken over: kernels, biases, embeddings, the moving statistics of batch normalization.
     Where a layer cannot be made again, an initializer kept as an attribute, such as `kernel_initializer`, is asked.
-    Layers that learn by `adapt` (normalisation of inputs, vocabularies) and the states of random generators are left
+    Layers that learn by `adapt` (normalization of inputs, vocabularies) and the states of random generators are left
     alone: they are a part of the data, not of the start.
 
     Args:

@@ -53,7 +53,7 @@ class Gradient:
 def gradients(host: Host, batch: Batch) -> tuple[Gradient, ...]:
     """Returns the gradient of the loss of one batch with respect to each trainable weight, as they are now.
 
-    The forward pass is that of training, so it moves what such a pass moves: the means of batch normalisation, the
+    The forward pass is that of training, so it moves what such a pass moves: the means of batch normalization, the
     seeds of dropout, some metrics. Whoever calls this keeps them.
 
     Args:
@@ -123,7 +123,7 @@ BACKENDS: Mapping[str, Callable[[Host, Batch, list[Any], float], list[NDArray[An
 
 
 def _loss(host: Host, batch: Batch) -> Any:  # noqa: ANN401 - a tensor of the host
-    """Returns the loss of a batch as `fit` would minimise it, regularisation included."""
+    """Returns the loss of a batch as `fit` would minimize it, regularization included."""
     model, (x, y, weights) = host.model, batch
     takes_training = getattr(model, "_expects_training_arg" if host.is_tf_keras else "_call_has_training_arg", True)
     predicted = model(x, training=True) if takes_training else model(x)

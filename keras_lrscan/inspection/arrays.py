@@ -152,7 +152,7 @@ def nonfinite_share(arrays: Sequence[Array]) -> float | None:
 def run_share(labels: Array) -> float | None:
     """Returns how far labels are in runs: 0 in a random order, 1 for one class after the other.
 
-    The share of neighbours that are alike is set against what a random order would give, the sum of the squared shares
+    The share of neighbors that are alike is set against what a random order would give, the sum of the squared shares
     of the classes. `None` where all labels are alike.
 
     Args:
@@ -174,7 +174,7 @@ def run_share(labels: Array) -> float | None:
 
 
 def serial_correlation(amounts: Array) -> float | None:
-    """Returns how alike neighbours are: 0 in a random order, close to 1 where amounts are sorted or follow each other.
+    """Returns how alike neighbors are: 0 in a random order, close to 1 where amounts are sorted or follow each other.
 
     One minus half of von Neumann's ratio, the mean square of the steps over the variance; below zero it counts as 0.
     `None` where all amounts are alike.

@@ -52,7 +52,7 @@ class Chance:
     """What guessing costs.
 
     Attributes:
-        loss: Loss of the best constant prediction, without regularisation, in the unit of the loss; `None` where it is
+        loss: Loss of the best constant prediction, without regularization, in the unit of the loss; `None` where it is
             not known.
         source: How it was found; `None` where it is not known.
         perfect: Loss of right answers that are nearly sure, as probabilities, for labels that are classes and a single
@@ -265,7 +265,7 @@ def _lines(best: Array, constants: list[Array], *, beyond: float) -> Iterator[tu
     """Yields the ends of the lines to search: from the best constant to the others, and a part of the way `beyond`.
 
     Probabilities are not searched beyond, where they would be none. Where a constant is one number, all are on one
-    line, and the best has a neighbour to each side of it.
+    line, and the best has a neighbor to each side of it.
     """
     others = [other for other in constants if not np.array_equal(other, best)]
     if best.size == 1:

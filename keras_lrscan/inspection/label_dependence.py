@@ -27,7 +27,7 @@ FEWEST_SAMPLES = 100
 """With fewer samples, that no rule was found says nothing."""
 
 MOST_COLUMNS = 2048
-"""Columns of the inputs; of more, neighbours are averaged."""
+"""Columns of the inputs; of more, neighbors are averaged."""
 
 MOST_TARGETS = 64
 """Numbers of a target that are looked at."""
@@ -120,7 +120,7 @@ def measure_dependence(inputs: NDArray[Any], labels: NDArray[Any], *, classes: b
 
 
 def _columns(inputs: Array) -> Array:
-    """Returns columns of mean 0 and standard deviation 1, neighbours averaged where there are too many."""
+    """Returns columns of mean 0 and standard deviation 1, neighbors averaged where there are too many."""
     group = -(-inputs.shape[1] // MOST_COLUMNS)
     starts = np.arange(0, inputs.shape[1], group)
     means = np.asarray(np.add.reduceat(inputs, starts, axis=1), float) / group

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["backbone_of", "layer_facts", "movement_facts"]
 
 NORMALIZES = re.compile(r"\w+Norm(alization)?$")
-"""Layers that normalise what is inside a model; `Normalization` by itself scales its inputs."""
+"""Layers that normalize what is inside a model; `Normalization` by itself scales its inputs."""
 DISTURBS = re.compile(r"\w*Dropout(\dD)?$|\w+Noise$|Random[A-Z]\w+$|DropPath$|StochasticDepth$")
 """Layers that drop or disturb values at random in training."""
 TELLING = ("bias", "beta", "gamma", "moving_mean", "moving_variance")
@@ -89,7 +89,7 @@ def _first_value(layer: Any, name: str) -> float | NDArray[Any] | None:  # noqa:
 
 
 def _is_fresh(head: Any, used: dict[int, bool | None], *, is_used: bool | None) -> bool | None:  # noqa: ANN401
-    """Whether the layer that makes the output is as initialised while others were trained."""
+    """Whether the layer that makes the output is as initialized while others were trained."""
     others = any(value is True for key, value in used.items() if key != id(head))
     return others and not is_used if is_used is not None else (None if others else False)
 

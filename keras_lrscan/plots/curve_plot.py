@@ -1,7 +1,7 @@
 """Pictures: an `Analysis` → `matplotlib.axes.Axes`. Nothing is computed here but where to put the ink.
 
 A picture must be understood alone: in a forum post, at 600 pixels, in a black-and-white print. So everything on it is
-named on it, colours come with a line style or a hatching of their own, and no text covers another.
+named on it, colors come with a line style or a hatching of their own, and no text covers another.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = ["FIGURE_SIZE", "plot_curve"]
 FIGURE_SIZE = (7.2, 5.0)
 """Inches: at 600 pixels wide, the smallest letters are then 10 pixels high."""
 
-# Okabe and Ito's colours, told apart with every common kind of colour blindness.
+# Okabe and Ito's colors, told apart with every common kind of color blindness.
 RAW, SMOOTH, BAD = "#808080", "#0072B2", "#D55E00"
 
 SMALL, SMALLEST = 9.5, 9.0
@@ -50,7 +50,7 @@ FILLS: Mapping[RegionKind, tuple[str, float, str]] = MappingProxyType(
         RegionKind.BROKEN: (BAD, 0.26, "xx"),
     }
 )
-"""Colour, its strength and hatching of the ground of each stretch; the hatching serves black and white."""
+"""Color, its strength and hatching of the ground of each stretch; the hatching serves black and white."""
 
 HATCHING = 0.3
 """Strength of the hatching."""
@@ -197,11 +197,11 @@ def _marks(analysis: PureAnalysis) -> dict[str, Landmark]:
 def _draw_regions(ax: Axes, analysis: PureAnalysis) -> None:
     found = regions(analysis)
     for region in found:
-        colour, strength, hatch = FILLS[region.kind]
-        ax.axvspan(region.low, region.high, facecolor=colour, alpha=strength, lw=0, zorder=0)
-        if hatch:  # on a span of its own: the formats do not agree on what a hatched colour with strength is
+        color, strength, hatch = FILLS[region.kind]
+        ax.axvspan(region.low, region.high, facecolor=color, alpha=strength, lw=0, zorder=0)
+        if hatch:  # on a span of its own: the formats do not agree on what a hatched color with strength is
             ax.axvspan(
-                region.low, region.high, facecolor="none", edgecolor=colour, alpha=HATCHING, hatch=hatch, lw=0, zorder=0
+                region.low, region.high, facecolor="none", edgecolor=color, alpha=HATCHING, hatch=hatch, lw=0, zorder=0
             )
     for region in found[1:]:
         ax.axvline(region.low, color=_ink(), lw=0.8, ls=(0, (2, 3)), zorder=1)
@@ -223,8 +223,8 @@ def _name_regions(ax: Axes, analysis: PureAnalysis) -> None:
     shrunk = min(1.0, box.width / max(sum(widths), 1.0))
     widths = [width * shrunk for width in widths]
     to_x = ax.transData.transform
-    centres = [float(to_x((math.sqrt(region.low * region.high), 0))[0]) for region in found]
-    for text, x in zip(texts, spread(centres, widths, low=box.x0, high=box.x1), strict=True):
+    centers = [float(to_x((math.sqrt(region.low * region.high), 0))[0]) for region in found]
+    for text, x in zip(texts, spread(centers, widths, low=box.x0, high=box.x1), strict=True):
         text.set_fontsize(SMALL * shrunk)
         text.xy = ((x - box.x0) / box.width, 1)
         text.set_in_layout(False)

@@ -88,15 +88,15 @@ def place(ax: Axes, labels: Sequence[Label], *, lines: Array, taken: Array, styl
         text = _written(ax, label, style)
         extent = text.get_window_extent()
         size = np.array([extent.width, extent.height]) + 2 * MARGIN * unit
-        centres, costs = _candidates(point, size, inside, label.prefers, unit)
-        found = np.hstack([centres - size / 2, centres + size / 2])
+        centers, costs = _candidates(point, size, inside, label.prefers, unit)
+        found = np.hstack([centers - size / 2, centers + size / 2])
         costs = costs + TOUCHING * _overlaps(found, np.array([*taken, *boxes])) + HIDING * _covered(found, dots)
-        costs = costs + PASSING * _passed(point, centres, np.delete(points, i, axis=0), CLOSE * unit)
+        costs = costs + PASSING * _passed(point, centers, np.delete(points, i, axis=0), CLOSE * unit)
         costs = costs + OUTSIDE * ((found[:, :2] < inside[:2]).any(axis=1) | (found[:, 2:] > inside[2:]).any(axis=1))
         best = int(np.argmin(costs))
-        _move(text, (centres[best] - point) / unit, _gap(found[best], point) / unit)
+        _move(text, (centers[best] - point) / unit, _gap(found[best], point) / unit)
         boxes.append(found[best])
-        dots = np.vstack([dots, point + np.linspace(0, 1, 12)[:, None] * (centres[best] - point)])
+        dots = np.vstack([dots, point + np.linspace(0, 1, 12)[:, None] * (centers[best] - point)])
     return np.array(boxes).reshape(-1, 4)
 
 
@@ -126,7 +126,7 @@ def _move(text: Annotation, offset: Array, gap: float) -> None:
 
 
 def _candidates(point: Array, size: Array, inside: Array, prefers: float, unit: float) -> tuple[Array, Array]:
-    """Returns centres, and what each costs by its distance alone; first beside the point, then anywhere."""
+    """Returns centers, and what each costs by its distance alone; first beside the point, then anywhere."""
     near, costs = [], []
     for distance in DISTANCES:
         for x, y in SIDES:
@@ -167,11 +167,11 @@ def _gap(box: Array, point: Array) -> float:
     return float(np.hypot(*np.maximum(np.maximum(box[:2] - point, point - box[2:]), 0)))
 
 
-def spread(centres: Sequence[float], widths: Sequence[float], *, low: float, high: float) -> list[float]:
-    """Returns the centres moved as little as needed so that intervals of these widths do not overlap.
+def spread(centers: Sequence[float], widths: Sequence[float], *, low: float, high: float) -> list[float]:
+    """Returns the centers moved as little as needed so that intervals of these widths do not overlap.
 
     Args:
-        centres: Where the intervals would like to be, in order.
+        centers: Where the intervals would like to be, in order.
         widths: Their widths.
         low: Where the first may begin.
         high: Where the last may end; where the widths do not fit, the last ones leave it.
@@ -181,8 +181,8 @@ def spread(centres: Sequence[float], widths: Sequence[float], *, low: float, hig
     [2.0, 5.0, 8.5]
     """
     begins: list[float] = []
-    for centre, width in zip(centres, widths, strict=True):
-        begins.append(max(centre - width / 2, begins[-1] + widths[len(begins) - 1] if begins else low))
+    for center, width in zip(centers, widths, strict=True):
+        begins.append(max(center - width / 2, begins[-1] + widths[len(begins) - 1] if begins else low))
     limit = high
     for i in range(len(begins) - 1, -1, -1):
         begins[i] = min(begins[i], limit - widths[i])

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from keras_lrscan.pure_analysis import PureAnalysis
 
-__all__ = ["COLOURS", "axes", "draw_curve", "draw_rate", "finish", "view"]
+__all__ = ["COLORS", "axes", "draw_curve", "draw_rate", "finish", "view"]
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's colours, told apart with every common kind of colour blindness."""
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe and Ito's colors, told apart with every common kind of color blindness."""
 
 HEADROOM = 0.35
 """Losses above the highest start by more than this share of the view's height are cut off."""
@@ -34,21 +34,21 @@ def axes(ax: Axes | None) -> Axes:
     return plt.subplots(figsize=(8, 4.5), layout="constrained")[1]
 
 
-def draw_curve(ax: Axes, analysis: PureAnalysis, label: str, colour: str, *, elbow: bool = True) -> None:
+def draw_curve(ax: Axes, analysis: PureAnalysis, label: str, color: str, *, elbow: bool = True) -> None:
     """Draws one curve: batches faint, smoothed line thick, and a ring where it starts to rise."""
     curve, smoothed, marks = analysis.curve, analysis.smoothed, analysis.landmarks
     finite = np.isfinite(curve.loss)
-    ax.plot(curve.lr[finite], curve.loss[finite], color=colour, lw=0.6, alpha=0.35)
-    ax.plot(10.0**smoothed.log10_lr, smoothed.loss, color=colour, lw=2.2, label=label)
+    ax.plot(curve.lr[finite], curve.loss[finite], color=color, lw=0.6, alpha=0.35)
+    ax.plot(10.0**smoothed.log10_lr, smoothed.loss, color=color, lw=2.2, label=label)
     if elbow and marks.elbow is not None:
-        ax.plot([marks.elbow.lr], [marks.elbow.loss], "o", mfc="white", mec=colour, mew=1.8, ms=7, zorder=5)
+        ax.plot([marks.elbow.lr], [marks.elbow.loss], "o", mfc="white", mec=color, mew=1.8, ms=7, zorder=5)
 
 
-def draw_rate(ax: Axes, analysis: PureAnalysis, colour: str) -> None:
+def draw_rate(ax: Axes, analysis: PureAnalysis, color: str) -> None:
     """Draws the suggested rate as a dashed line."""
     lr = analysis.suggestion.lr
     if lr is not None:
-        ax.axvline(lr, color=colour, lw=1.2, ls="--", label=f"suggested: about {format_lr(lr)}")
+        ax.axvline(lr, color=color, lw=1.2, ls="--", label=f"suggested: about {format_lr(lr)}")
 
 
 def view(analyses: Sequence[PureAnalysis]) -> tuple[float, float]:

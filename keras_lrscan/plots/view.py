@@ -41,8 +41,8 @@ STARTS: Mapping[str, str] = MappingProxyType(
 )
 """Start state → half of the caption."""
 
-GUESSING_WITH = MappingProxyType({False: "guessing: {level}", True: "guessing, with regularisation: {level}"})
-"""Whether a regularisation term lifts the level of guessing → the name of its line."""
+GUESSING_WITH = MappingProxyType({False: "guessing: {level}", True: "guessing, with regularization: {level}"})
+"""Whether a regularization term lifts the level of guessing → the name of its line."""
 
 
 def title(analysis: PureAnalysis) -> str:
@@ -81,7 +81,7 @@ def guessing_level(analysis: PureAnalysis, *, regularized: bool = True) -> float
 
     Args:
         analysis: What was read from the curve.
-        regularized: Add the regularisation that the recorded losses hold, so that the level can be compared with them.
+        regularized: Add the regularization that the recorded losses hold, so that the level can be compared with them.
     """
     context = analysis.curve.context
     chance = chance_loss(context)

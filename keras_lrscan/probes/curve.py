@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_lrscan.analysis import analyze
 from keras_lrscan.curves.averaging import AVERAGES
-from keras_lrscan.curves.detect_averaging import recognise_averaging
+from keras_lrscan.curves.detect_averaging import recognize_averaging
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
 from keras_lrscan.formatting import format_loss, format_lr
 from keras_lrscan.inspection.arrays import joined, leaves, run_share, standardized, to_arrays
@@ -207,7 +207,7 @@ IN_RUNS = 0.2
 """From here on labels count as sorted, on a scale from 0 to 1; as in the table of causes."""
 
 LEAST_MEMORY = 0.3
-"""Correlation of neighbouring losses below which no order is seen, however unlikely by luck."""
+"""Correlation of neighboring losses below which no order is seen, however unlikely by luck."""
 
 
 def predict_when_broken(bench: Bench) -> Answer:
@@ -233,7 +233,7 @@ def predict_when_broken(bench: Bench) -> Answer:
 def undo_average(analysis: Analysis) -> Answer:
     """Reads the curve with and without the average that it was stored as."""
     context = analysis.curve.context
-    average = context.undone_averaging or context.averaging or recognise_averaging(analysis.curve).averaging
+    average = context.undone_averaging or context.averaging or recognize_averaging(analysis.curve).averaging
     if average is None or average not in AVERAGES:
         return _no_average(analysis)
     if context.undone_averaging is not None:
@@ -260,7 +260,7 @@ def _no_average(analysis: Analysis) -> Answer:
     if analysis.curve.context.framework is not None:
         says = "The losses were recorded by a scan of this package, each of one batch alone."
         return Answer(outcome=Outcome.NO, says=says, rules_out=("averaging",))
-    seen = recognise_averaging(analysis.curve)
+    seen = recognize_averaging(analysis.curve)
     if seen.averaged:
         msg = "the record shows that it holds averages, but not which"
         raise CannotAskError(msg)
@@ -271,7 +271,7 @@ def _no_average(analysis: Analysis) -> Answer:
 def _undone(curve: LRCurve, average: str) -> LRCurve:
     from keras_lrscan.curves.averaging import undo_averaging  # noqa: PLC0415
 
-    steps = curve.context.steps_per_epoch or recognise_averaging(curve).steps_per_epoch
+    steps = curve.context.steps_per_epoch or recognize_averaging(curve).steps_per_epoch
     try:
         return undo_averaging(curve, averaging=average, steps_per_epoch=steps)
     except (InvalidCurveError, InvalidOptionError) as error:
@@ -318,7 +318,7 @@ def _runs(bench: Bench) -> float:
 
 
 def _memory(losses: Array, seed: int) -> tuple[float, float]:
-    """Returns the correlation of neighbouring losses, and what 99 of 100 random orders stay below."""
+    """Returns the correlation of neighboring losses, and what 99 of 100 random orders stay below."""
     if len(losses) < FEWEST_TO_ORDER or np.ptp(losses) == 0:
         return 0.0, 0.0
     centered = losses - losses.mean()

@@ -53,7 +53,7 @@ class Derived:
     perfect_ratio: float | None = measured("loss of right answers over that of guessing", "{:.0%}")
     is_untrained: bool | None = measured("whether it is known that no layer was trained before", "{}")
     is_trained: bool | None = measured("whether all layers show signs of earlier training", "{}")
-    has_new_head: bool | None = measured("whether a last layer that is as initialised stands on others", "{}")
+    has_new_head: bool | None = measured("whether a last layer that is as initialized stands on others", "{}")
     learns: bool | None = measured("whether the loss falls well below that of guessing", "{}")
     lowest_ratio: float | None = measured("lowest loss over the loss of guessing", RATIO)
     first_batches_alike: bool | None = measured("whether all labels of the first batches are the same", "{}")
@@ -119,7 +119,7 @@ def _head_is_untrained(context: ScanContext) -> bool | None:
 
 
 def _has_new_head(context: ScanContext) -> bool | None:
-    """Whether the last layer is as initialised on layers that were trained, or are frozen as trained ones are."""
+    """Whether the last layer is as initialized on layers that were trained, or are frozen as trained ones are."""
     frozen, layers = context.num_frozen_layers, context.num_layers
     if context.head_is_fresh or not (frozen and layers and frozen < layers):
         return context.head_is_fresh

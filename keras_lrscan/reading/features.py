@@ -89,8 +89,8 @@ class CurveFeatures:
     decades: float = measured("decades from the first to the last rate", "{:.1f}", 0.0)
     stop: str = measured("reason the scan ended", "{}", "unknown")
     start_state: str = measured("first loss against guessing", "{}", "unknown")
-    start_ratio: float | None = measured("first loss over the chance level, regularisation taken off", RATIO)
-    regularization_share: float | None = measured("regularisation's share of the first loss", "{:.0%}")
+    start_ratio: float | None = measured("first loss over the chance level, regularization taken off", RATIO)
+    regularization_share: float | None = measured("regularization's share of the first loss", "{:.0%}")
     fall: float = measured("fall to the first valley, as a share of the reference loss", "{:.0%}", 0.0)
     fall_in_noise: float | None = measured("fall over the noise of one batch", RATIO)
     fall_decades: float | None = measured("decades from the start of the fall to the minimum", "{:.1f}")
@@ -117,13 +117,13 @@ class CurveFeatures:
     startup_bump: float | None = measured("rise before the fall, over the fall", "{:.0%}")
     slope_mean: float | None = measured("mean slope from steepest to elbow, in falls per decade")
     slope_sd: float | None = measured("standard deviation of that slope, in falls per decade")
-    lone_batches: int = measured("lone batches far off their neighbours", "{:d}", 0)
+    lone_batches: int = measured("lone batches far off their neighbors", "{:d}", 0)
     spike: float | None = measured("farthest lone batch off the smooth line, over the noise of one batch", "{:.0f}")
     finite_share: float | None = measured("share of the planned range before the first non-finite loss", "{:.0%}")
     rise_before_nonfinite: float | None = measured("rise over the first loss before that", "{:.0%}")
     peak: float | None = measured("largest loss above the start, in falls or reference losses", "{:.3g}")
     epoch_pattern: float | None = measured("correlation of the losses one epoch apart, trend taken off", "{:.2f}")
-    neighbour_correlation: float | None = measured("correlation of neighbouring changes of the loss", "{:+.2f}")
+    neighbor_correlation: float | None = measured("correlation of neighboring changes of the loss", "{:+.2f}")
     linear_spacing: float | None = measured("how much straighter the rates are than their logarithms", "{:.2f}")
 
 
@@ -159,7 +159,7 @@ def is_classifier(context: ScanContext) -> bool:
 
 
 def start_reference(curve: LRCurve) -> float | None:
-    """Returns the first losses less regularisation; `None` for a loss that starts at or below zero.
+    """Returns the first losses less regularization; `None` for a loss that starts at or below zero.
 
     Where the chance level is not known, falls and rises are measured against this.
     """
@@ -341,7 +341,7 @@ def _whole_record(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) -> 
         residual = (curve.loss[finite] - smoothed.loss)[:end]
         found["epoch_pattern"] = correlation(residual[:-period], residual[period:])
     together = memory(curve.loss[finite])[0] if finite.sum() >= FEWEST_POINTS else math.nan
-    found["neighbour_correlation"] = None if math.isnan(together) else together
+    found["neighbor_correlation"] = None if math.isnan(together) else together
     steps = np.arange(curve.lr.size, dtype=float)
     if curve.lr.size > 2:  # noqa: PLR2004 - two points are straight on any axis
         found["linear_spacing"] = correlation(curve.lr, steps) - correlation(np.log10(curve.lr), steps)

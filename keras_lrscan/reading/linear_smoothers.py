@@ -1,6 +1,6 @@
 """Linear smoothers: a line that is one matrix times the values, with its degree of smoothness found by the data.
 
-The two share one score, generalised cross-validation, and one result, a `Hat`. From the matrix come the smooth line,
+The two share one score, generalized cross-validation, and one result, a `Hat`. From the matrix come the smooth line,
 its standard error and the lines of noise-resampled copies, so nothing else needs to know which smoother it was.
 
 Where a short fall ends in wild losses, cross-validation sees mostly these, and picks a line so smooth that it passes
@@ -43,8 +43,8 @@ FOURTH_DIFFERENCE = math.sqrt(70)
 LOCAL_WIDTHS = np.geomspace(0.05, 1.0, 24)
 """Reach of the local smoother to either side, as shares of the whole range."""
 
-FEWEST_NEIGHBOURS = 5
-"""A local parabola has three coefficients; with fewer neighbours than this it would only repeat them."""
+FEWEST_NEIGHBORS = 5
+"""A local parabola has three coefficients; with fewer neighbors than this it would only repeat them."""
 
 
 ABOVE = 0.5
@@ -130,10 +130,10 @@ def identity_hat(y: Array) -> Hat | None:
 
 
 def spline_hat(x: Array, weights: Array, y: Array, bottom: Bottom | None = None) -> Hat:
-    """Natural cubic smoothing spline with its penalty chosen by generalised cross-validation.
+    """Natural cubic smoothing spline with its penalty chosen by generalized cross-validation.
 
-    The spline minimises ``sum w (y - f)^2 + penalty * integral f''^2``. With the eigenvectors of the weighted roughness
-    matrix, the fit and its degrees of freedom for every penalty are one product away, and the penalty that minimises
+    The spline minimizes ``sum w (y - f)^2 + penalty * integral f''^2``. With the eigenvectors of the weighted roughness
+    matrix, the fit and its degrees of freedom for every penalty are one product away, and the penalty that minimizes
     ``RSS / (m - 2 dof)^2`` is found on a grid.
 
     Args:
@@ -162,7 +162,7 @@ def spline_hat(x: Array, weights: Array, y: Array, bottom: Bottom | None = None)
 
 
 def local_hat(x: Array, weights: Array, y: Array, bottom: Bottom | None = None) -> Hat:
-    """Local parabolas under a symmetric tricube kernel, its reach chosen by generalised cross-validation.
+    """Local parabolas under a symmetric tricube kernel, its reach chosen by generalized cross-validation.
 
     Args:
         x: Places, increasing. Array of shape `(m,)`, at least four.
@@ -174,7 +174,7 @@ def local_hat(x: Array, weights: Array, y: Array, bottom: Bottom | None = None) 
         Cleveland and Devlin (1988), "Locally weighted regression: an approach to regression analysis by local fitting".
     """
     away = (x[None, :] - x[:, None]) / (x[-1] - x[0])
-    nearest = np.sort(np.abs(away), axis=1)[:, min(FEWEST_NEIGHBOURS, x.size - 1)]
+    nearest = np.sort(np.abs(away), axis=1)[:, min(FEWEST_NEIGHBORS, x.size - 1)]
     candidates = [_local_matrix(away, np.maximum(reach, 1.01 * nearest), weights) for reach in LOCAL_WIDTHS]
     dof = np.array([float(np.trace(matrix)) for matrix in candidates])
     residual = np.array([float(weights @ (y - matrix @ y) ** 2) for matrix in candidates])

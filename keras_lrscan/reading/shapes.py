@@ -395,7 +395,7 @@ TRAIT_RULES: tuple[TraitRule, ...] = (
         name="spike",
         # Ordinary noise, even of heavy tails, stays below 6 on the scans of `docs/curves`.
         when=(Condition("spike", ">=", 8.0),),
-        says="A lone batch stands far off its neighbours. It was ignored; one odd batch is no trend.",
+        says="A lone batch stands far off its neighbors. It was ignored; one odd batch is no trend.",
     ),
     TraitRule(
         code="LRS205",

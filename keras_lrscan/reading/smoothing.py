@@ -1,7 +1,7 @@
 """Smoothing without lag: `LRCurve` → `SmoothedCurve`.
 
 The default is a natural cubic smoothing spline through the raw losses over log10(rate). Its smoothness is chosen by
-generalised cross-validation, so no coefficient is asked of the user, and its derivative is exact, so the slope needs no
+generalized cross-validation, so no coefficient is asked of the user, and its derivative is exact, so the slope needs no
 differences of noisy numbers. A spline is symmetric: unlike a moving average it moves no landmark to the right.
 """
 
@@ -19,7 +19,7 @@ from keras_lrscan.curves.noise import (
     OUTLIER_SIGMA,
     difference_noise,
     local_noise,
-    neighbour_noise,
+    neighbor_noise,
     precision,
     pull_back_outliers,
 )
@@ -45,8 +45,8 @@ FEWEST_POINTS = 4
 EXPLOSION = 3.0
 """A loss explodes when it rises above its start by more than this many times what happens below the start."""
 
-NEIGHBOURS = 7
-"""The smooth line stays within the losses of this many neighbours, or of the points in as many averages."""
+NEIGHBORS = 7
+"""The smooth line stays within the losses of this many neighbors, or of the points in as many averages."""
 
 OVERSHOOT = 20.0
 """A spline leaves the values that it goes through by less, but at absurd scales, where asinh would have no way back."""
@@ -76,7 +76,7 @@ class SmoothedCurve:
         standard_error: Standard deviation of the smooth line itself. Array of shape `(n,)`.
         method: Name of the smoother.
         window: Width of the smoother's kernel (steps).
-        outliers: Indices of lone batches that stood far off their neighbours and were pulled back.
+        outliers: Indices of lone batches that stood far off their neighbors and were pulled back.
     """
 
     log10_lr: Array
@@ -193,7 +193,7 @@ class _Prepared:
         exploded = bool(z.max() > EXPLOSION)
         z = np.arcsinh(z) if exploded else z
         knots, values, counts = _thin(x, z)
-        noise, width = neighbour_noise(values), NEIGHBOURS * -(-x.size // MAX_KNOTS)
+        noise, width = neighbor_noise(values), NEIGHBORS * -(-x.size // MAX_KNOTS)
         slack = SLACK * scale if knots.size < x.size else 0.0
         return cls(
             start=start,
@@ -310,16 +310,16 @@ def _level_and_scale(y: Array) -> tuple[float, float]:
 
 
 def _thin(x: Array, y: Array) -> tuple[Array, Array, Array]:
-    """Averages many points in at most `MAX_KNOTS` equal bins of x; returns bin centres, means and numbers of points."""
+    """Averages many points in at most `MAX_KNOTS` equal bins of x; returns bin centers, means and numbers of points."""
     if x.size <= MAX_KNOTS:
         return x, y, np.ones_like(x)
     edges = np.linspace(x[0], x[-1], MAX_KNOTS + 1)
     place = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, MAX_KNOTS - 1)
     counts = np.bincount(place, minlength=MAX_KNOTS).astype(float)
     full = counts > 0
-    centres = np.bincount(place, weights=x, minlength=MAX_KNOTS)[full] / counts[full]
+    centers = np.bincount(place, weights=x, minlength=MAX_KNOTS)[full] / counts[full]
     means = np.bincount(place, weights=y, minlength=MAX_KNOTS)[full] / counts[full]
-    return centres, means, counts[full]
+    return centers, means, counts[full]
 
 
 def _unsmoothed(method: str, x: Array, y: Array) -> SmoothedCurve:

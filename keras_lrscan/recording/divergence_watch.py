@@ -50,7 +50,7 @@ class DivergenceWatch:
     """Follows the losses of one scan and tells when they have risen for good, in constant time and memory a step.
 
     With the starting level `L` (mean of the first losses), the noise `s` (standard deviation
-    of one batch's loss, from the differences of neighbours) and the drop `D` (`L` less the lowest running median), the
+    of one batch's loss, from the differences of neighbors) and the drop `D` (`L` less the lowest running median), the
     loss has diverged when the running median of three losses stayed above `L + max(6 s, D / 2, 0.4 |L|)` for `patience`
     steps in a row. The median hides single bad batches.
 
@@ -108,7 +108,7 @@ class DivergenceWatch:
 
     @property
     def noise(self) -> float:
-        """Standard deviation of one batch's loss: the root mean square difference of neighbours over the root of 2."""
+        """Standard deviation of one batch's loss: the root mean square difference of neighbors over the root of 2."""
         return math.sqrt(self._squares / (2 * self._num_squares)) if self._num_squares else 0.0
 
     @property

@@ -1,6 +1,6 @@
-"""The plot as SVG that stands in a page: an `Analysis` → markup that takes its colours from the page.
+"""The plot as SVG that stands in a page: an `Analysis` → markup that takes its colors from the page.
 
-Colours become CSS variables, so that a page can be dark; names within the picture get a prefix, so that one page can
+Colors become CSS variables, so that a page can be dark; names within the picture get a prefix, so that one page can
 hold several pictures; and what the picture shows is said in words for those who cannot see it.
 """
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
     from keras_lrscan.pure_analysis import PureAnalysis
 
-__all__ = ["COLOURS", "NARROW", "WIDE", "svg"]
+__all__ = ["COLORS", "NARROW", "WIDE", "svg"]
 
 WIDE, NARROW = FIGURE_SIZE, (3.75, 5.4)
 """Sizes for a screen and for a phone (inches)."""
 
-COLOURS: Mapping[str, str] = MappingProxyType(
+COLORS: Mapping[str, str] = MappingProxyType(
     {
         "#000000": "--lrscan-ink",
         "#ffffff": "--lrscan-paper",
@@ -35,7 +35,7 @@ COLOURS: Mapping[str, str] = MappingProxyType(
         "#d55e00": "--lrscan-bad",
     }
 )
-"""Colour on the plot → the CSS variable that a page sets for it."""
+"""Color on the plot → the CSS variable that a page sets for it."""
 
 MOST_POINTS = 5000
 """A longer record is drawn as pixels: its line would be a file of its own."""
@@ -58,7 +58,7 @@ def svg(analysis: PureAnalysis, *, size: tuple[float, float] = WIDE, prefix: str
         prefix: Begins each name within the picture; two pictures of one page need two.
 
     Returns:
-        The element. Its colours are the variables of `COLOURS`; its `aria-label` says what it shows.
+        The element. Its colors are the variables of `COLORS`; its `aria-label` says what it shows.
 
     Example:
     >>> from keras_lrscan import analyze
@@ -79,7 +79,7 @@ def svg(analysis: PureAnalysis, *, size: tuple[float, float] = WIDE, prefix: str
     element = text[text.index("<svg") :].strip()
     element = HEIGHT.sub(r"\1", SIZE.sub(r"\1", element, count=1), count=1)
     element = NAMES.sub(f"{prefix}-", element)
-    for colour, variable in COLOURS.items():
-        element = element.replace(colour, f"var({variable})")
+    for color, variable in COLORS.items():
+        element = element.replace(color, f"var({variable})")
     words = html.escape(describe_plot(analysis), quote=True)
     return element.replace("<svg", f'<svg role="img" aria-label="{words}"', 1)

@@ -205,11 +205,11 @@ def test_an_object_without_a_scan_says_what_was_expected() -> None:
         from_fastai(object())
 
 
-def test_a_csv_file_of_ktrains_losses_is_recognised_and_undone(tmp_path: Path) -> None:
+def test_a_csv_file_of_ktrains_losses_is_recognized_and_undone(tmp_path: Path) -> None:
     run = ktrain_run("reuters_pretrained_maxep1")
     curve = from_csv(DATA / "ktrain_runs" / "reuters_pretrained_maxep1.csv", loss_column="ktrain_loss")
     np.testing.assert_allclose(curve.loss, run["batch_loss"], atol=5e-3)
-    assert curve.context.notes[0].startswith("Averages were recognised: ")
+    assert curve.context.notes[0].startswith("Averages were recognized: ")
     LRCurve(lr=run["lr"], loss=run["batch_loss"]).to_csv(tmp_path / "own.csv")
     own = from_csv(tmp_path / "own.csv")
     np.testing.assert_array_equal(own.loss, run["batch_loss"])

@@ -109,7 +109,7 @@ def test_the_picture_has_both_curves() -> None:
 
 
 def nested(keras: Any) -> Any:
-    """A model in a model, a shared layer, batch normalisation, and a layer that is frozen."""
+    """A model in a model, a shared layer, batch normalization, and a layer that is frozen."""
     layers = keras.layers
     keras.utils.set_random_seed(1)
     inner = keras.Sequential([layers.Dense(6, activation="relu"), layers.BatchNormalization()])

@@ -69,9 +69,9 @@ PLACES = [
     ("findings.0.evidence.0", 3, r"a text at `findings\[0\].evidence\[0\]`. Received: .*=3"),
     ("findings.0.title", GONE, r"a part 'title' at `findings\[0\]`. Received: findings\[0\].keys=\['code', 'name'"),
     (
-        "findings.0.colour",
+        "findings.0.color",
         "red",
-        r"only fields of `Finding`, not 'colour', which a newer version may write, at `findings",
+        r"only fields of `Finding`, not 'color', which a newer version may write, at `findings",
     ),
     ("landmarks.start.lr", -1.0, r"a number of at least 1e-305 at `landmarks.start.lr`. Received: .*=-1.0"),
     ("landmarks.start.lr", float("inf"), r"a number at `landmarks.start.lr`. Received: landmarks.start.lr='inf'"),

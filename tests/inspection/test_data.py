@@ -39,8 +39,8 @@ INPUTS: dict[str, tuple[Any, Layers, dict[str, Any]]] = {
     "pixels as floats": (PIXELS.astype("float32"), CONVOLVED, {"input_low": 0, "input_high": 255}),
     "pixels that the model scales": (PIXELS, lambda k: [k.Rescaling(1 / 255), *CONVOLVED(k)], NO_RANGE),
     "after augmentation": (PIXELS, lambda k: [k.RandomFlip(), k.Rescaling(1 / 255), *CONVOLVED(k)], NO_RANGE),
-    "normalised first": (PIXELS, lambda k: [k.BatchNormalization(), *CONVOLVED(k)], NO_RANGE),
-    "normalised later": (PIXELS, lambda k: [k.Conv2D(2, 3), k.BatchNormalization()], {"input_high": 255}),
+    "normalized first": (PIXELS, lambda k: [k.BatchNormalization(), *CONVOLVED(k)], NO_RANGE),
+    "normalized later": (PIXELS, lambda k: [k.Conv2D(2, 3), k.BatchNormalization()], {"input_high": 255}),
     "unknown first": (PIXELS, lambda k: [k.Lambda(lambda x: x / 255), *CONVOLVED(k)], NO_RANGE),
     "words": (
         RANDOM.integers(0, 5000, (100, 12)),

@@ -204,12 +204,12 @@ def test_no_stretch_is_named_on_a_curve_that_cannot_be_read(code: str) -> None:
     assert regions(read_pair(code)) == ()
 
 
-def test_kinds_of_stretches_can_be_told_apart_without_colour() -> None:
+def test_kinds_of_stretches_can_be_told_apart_without_color() -> None:
     looks = {(hatch, strength > 0) for _, strength, hatch in FILLS.values()}
-    assert len(looks) == len(FILLS) - len(SAME_GREY) + 1
+    assert len(looks) == len(FILLS) - len(SAME_GRAY) + 1
 
 
-SAME_GREY = {RegionKind.SMALL, RegionKind.LEVEL}
+SAME_GRAY = {RegionKind.SMALL, RegionKind.LEVEL}
 """Kinds that look the same, since a curve has one of them at most."""
 
 
@@ -234,11 +234,11 @@ def test_a_rule_that_points_outside_the_scan_says_to_which_side() -> None:
     assert "\N{LEFTWARDS ARROW} " in named
 
 
-def test_guessing_includes_regularisation_since_the_losses_do() -> None:
+def test_guessing_includes_regularization_since_the_losses_do() -> None:
     curve = synthetic_curve("u-shaped")
     context = ScanContext.from_dict({**curve.context.to_dict(), "regularization_loss": 5.0})
     lifted = LRCurve(lr=curve.lr, loss=curve.loss + 5, stop=curve.stop, context=context)
-    assert "guessing, with regularisation: 7.3" in texts(plot_curve(analyze(lifted), ax=axes()))
+    assert "guessing, with regularization: 7.3" in texts(plot_curve(analyze(lifted), ax=axes()))
 
 
 def test_a_level_of_guessing_far_below_the_curve_is_told_and_not_drawn() -> None:
@@ -267,5 +267,5 @@ def test_a_description_names_stretches_guessing_and_what_is_cut_off() -> None:
 
 
 def test_spread_keeps_order_and_room() -> None:
-    centres = spread([5.0, 5.1, 5.2], [2.0, 2.0, 2.0], low=0.0, high=6.5)
-    assert centres == pytest.approx([1.5, 3.5, 5.5])
+    centers = spread([5.0, 5.1, 5.2], [2.0, 2.0, 2.0], low=0.0, high=6.5)
+    assert centers == pytest.approx([1.5, 3.5, 5.5])

@@ -41,7 +41,7 @@ def test_the_chance_level_is_known_only_where_the_context_tells_it(
         (7.05, 4.7, StartState.AT_CHANCE),
     ],
 )
-def test_the_start_is_compared_with_chance_after_taking_regularisation_off(
+def test_the_start_is_compared_with_chance_after_taking_regularization_off(
     first: float, regularization: float | None, state: StartState
 ) -> None:
     context = ScanContext(chance_loss=math.log(10), regularization_loss=regularization)
@@ -124,10 +124,10 @@ def test_averaged_losses_resemble_those_before_them(average: str, low: float, hi
     loss = 2.3 + 0.1 * np.random.default_rng(0).standard_normal(300)
     stored = loss if average == "none" else AVERAGES[average].apply(loss)
     features = analyze(LRCurve(lr=np.logspace(-7, 0, 300), loss=stored)).features
-    assert features.neighbour_correlation is not None
-    assert low < features.neighbour_correlation < high
+    assert features.neighbor_correlation is not None
+    assert low < features.neighbor_correlation < high
     few = analyze(LRCurve(lr=np.logspace(-7, 0, 30), loss=loss[:30])).features
-    assert few.neighbour_correlation is None
+    assert few.neighbor_correlation is None
 
 
 COPIED = ScanContext(num_samples=1000, num_looked_at=1000, num_distinct_inputs=50, contradicting_share=0.0)

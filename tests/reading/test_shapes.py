@@ -14,7 +14,7 @@ from keras_lrscan.reading.shapes import SHAPE_RULES, Shape, classify
 @pytest.mark.parametrize("noise", [0.0, 0.02, 0.1])
 @pytest.mark.parametrize("num_steps", [100, 200, 1000])
 @pytest.mark.parametrize("shape", [shape for shape in SYNTHETIC_LOSSES if shape != Shape.DIVERGES_AT_ONCE])
-def test_each_shape_is_recognised_whatever_the_steps_and_noise(
+def test_each_shape_is_recognized_whatever_the_steps_and_noise(
     shape: str, num_steps: int, noise: float, seed: int
 ) -> None:
     verdict = analyze(synthetic_curve(shape, num_steps=num_steps, noise=noise, seed=seed)).verdict
@@ -23,7 +23,7 @@ def test_each_shape_is_recognised_whatever_the_steps_and_noise(
 
 
 @pytest.mark.parametrize("num_steps", [100, 200, 1000])
-def test_a_curve_that_breaks_at_once_is_recognised_from_its_few_points(num_steps: int) -> None:
+def test_a_curve_that_breaks_at_once_is_recognized_from_its_few_points(num_steps: int) -> None:
     verdict = analyze(synthetic_curve("diverges-at-once", num_steps=num_steps)).verdict
     assert verdict.shape is Shape.DIVERGES_AT_ONCE
 

@@ -157,7 +157,7 @@ def test_names_within_the_pictures_of_a_page_are_unique_and_lead_somewhere() -> 
     assert set(used) <= set(names)
 
 
-def test_every_colour_of_a_picture_is_the_pages_to_choose() -> None:
+def test_every_color_of_a_picture_is_the_pages_to_choose() -> None:
     picture = svg(recorded("collapse"))
     assert re.findall(r"#[0-9a-f]{6}\b", picture) == []
     assert "var(--lrscan-bad)" in picture

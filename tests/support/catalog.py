@@ -36,8 +36,8 @@ def drawn(loss: Array, *, noise: float = 0.01, x: Array = X, stop: str = "end-lr
     return LRCurve(lr=10.0 ** x[: loss.size], loss=noisy, stop=stop, context=changed(TEN_CLASSES, context))
 
 
-def fall(centre: float, depth: float = 1.8, width: float = 0.6, start: float = math.log(10), x: Array = X) -> Array:
-    return np.asarray(start - depth * 0.5 * (1 + np.tanh((x - centre) / width)))
+def fall(center: float, depth: float = 1.8, width: float = 0.6, start: float = math.log(10), x: Array = X) -> Array:
+    return np.asarray(start - depth * 0.5 * (1 + np.tanh((x - center) / width)))
 
 
 def rise(onset: float, growth: float = 6.0, x: Array = X) -> Array:

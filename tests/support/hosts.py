@@ -32,7 +32,7 @@ def digits(num_samples: int = 200, *, seed: int = 0) -> tuple[NDArray[Any], NDAr
 
 
 def classifier(keras: Any, *, seed: int = 1, rich: bool = False, given_input: bool = True) -> Any:
-    """A dense network for `digits`; `rich` adds dropout and batch normalisation."""
+    """A dense network for `digits`; `rich` adds dropout and batch normalization."""
     keras.utils.set_random_seed(seed)
     layers = keras.layers
     stack = [layers.InputLayer(input_shape=(8,)) if IS_TF_KERAS else layers.Input((8,))] if given_input else []

@@ -32,8 +32,8 @@ def any_curves(draw: st.DrawFn) -> LRCurve:
 def valley_curves(draw: st.DrawFn) -> LRCurve:
     """Curves with one clear valley and little noise, and no context."""
     x = np.linspace(-7, 0, draw(st.sampled_from([80, 100, 150])))
-    centre = draw(st.floats(-4.5, -2.5))
-    loss = 2.0 - 1.5 * 0.5 * (1 + np.tanh((x - centre) / 0.5)) + 8 * np.maximum(x - centre - 1.5, 0) ** 2
+    center = draw(st.floats(-4.5, -2.5))
+    loss = 2.0 - 1.5 * 0.5 * (1 + np.tanh((x - center) / 0.5)) + 8 * np.maximum(x - center - 1.5, 0) ** 2
     noise = draw(st.sampled_from([0.0, 0.01, 0.03]))
     seed = draw(st.integers(0, 2**16))
     return LRCurve(lr=10.0**x, loss=loss + noise * np.random.default_rng(seed).standard_normal(x.size))

@@ -39,7 +39,7 @@ ESTIMATES = (
     ("minimum/10", "lowest loss / 10", "black"),
     ("valley", "longest valley", "red"),
 )
-"""Method, words and colour of each number that `lr_estimate` returns, in ktrain's order; the colours are ktrain's."""
+"""Method, words and color of each number that `lr_estimate` returns, in ktrain's order; the colors are ktrain's."""
 
 AVERAGED_TWICE = (
     "Each point of it is an average of averages: Keras hands out the mean of all batches since the epoch began, and "
@@ -286,11 +286,11 @@ class KtrainReading:
 def _mark_estimates(
     axes: Axes, rates: Sequence[float] | Array, losses: Sequence[float] | Array, estimates: Sequence[float | None]
 ) -> None:
-    """Marks on ktrain's curve what ktrain reads from it, in ktrain's colours."""
-    for (_, words, colour), lr in zip(ESTIMATES, estimates, strict=True):
+    """Marks on ktrain's curve what ktrain reads from it, in ktrain's colors."""
+    for (_, words, color), lr in zip(ESTIMATES, estimates, strict=True):
         if lr is not None:
             loss = np.interp(math.log(lr), np.log(rates), losses)
-            axes.plot([lr], [loss], "X", color=colour, ms=8, ls="", label=f"ktrain's {words}: {format_lr(lr)}")
+            axes.plot([lr], [loss], "X", color=color, ms=8, ls="", label=f"ktrain's {words}: {format_lr(lr)}")
 
 
 def _spoken(estimates: Sequence[float | None]) -> str:
