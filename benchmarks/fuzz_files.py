@@ -43,8 +43,7 @@ from keras_lrscan.curves.averaging import AVERAGES
 from keras_lrscan.datasets.synthetic import synthetic_curve
 from keras_lrscan.errors import LRScanError
 from keras_lrscan.experiments.layer_groups import GroupReading, LayerGroups
-from keras_lrscan.experiments.race_result import Candidate
-from keras_lrscan.experiments.race_result import Outcome as RaceOutcome
+from keras_lrscan.experiments.race_result import Candidate, CandidateOutcome
 from keras_lrscan.files.decoding import read_json_object
 from keras_lrscan.probes.investigation import Outcome
 from keras_lrscan.suggestions.suggest import Role
@@ -99,8 +98,8 @@ def originals() -> dict[str, str]:
     group = GroupReading(name="head", holds="the head", paths=("a", "b"), num_params=3, analysis=readings[0])
     losses = np.array([2.0, 1.0, np.inf])
     racers = (
-        Candidate(lr=0.1, losses=losses, score=np.inf, outcome=RaceOutcome.BROKE),
-        Candidate(lr=0.01, losses=losses[:2], score=1.0, outcome=RaceOutcome.WON),
+        Candidate(lr=0.1, losses=losses, score=np.inf, outcome=CandidateOutcome.BROKE),
+        Candidate(lr=0.01, losses=losses[:2], score=1.0, outcome=CandidateOutcome.WON),
     )
     race = RaceResult(
         suggestion=readings[0].suggestion,

@@ -5,7 +5,7 @@ from keras_lrscan.analysis import Analysis, analyze, load
 from keras_lrscan.curves.averaging import AVERAGES, Average, undo_averaging
 from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.curves.curve import LRCurve, StopReason
-from keras_lrscan.curves.detect_averaging import Recognition, recognize_averaging
+from keras_lrscan.curves.detect_averaging import DetectedAveraging, detect_averaging
 from keras_lrscan.curves.importers import (
     IMPORTERS,
     from_csv,
@@ -47,6 +47,7 @@ __all__ = [
     "Average",
     "Contrast",
     "CurveTooShortError",
+    "DetectedAveraging",
     "InvalidCurveError",
     "InvalidOptionError",
     "Investigation",
@@ -58,7 +59,6 @@ __all__ = [
     "MissingDependencyError",
     "ProbeResult",
     "RaceResult",
-    "Recognition",
     "Repeats",
     "ScanContext",
     "ScanError",
@@ -68,6 +68,7 @@ __all__ = [
     "analyze",
     "contrast_with_scratch",
     "describe_plot",
+    "detect_averaging",
     "from_csv",
     "from_fastai",
     "from_json",
@@ -82,7 +83,6 @@ __all__ = [
     "lr_scan",
     "plot_curve",
     "race",
-    "recognize_averaging",
     "repeat_scans",
     "scan_groups",
     "suggest_float",

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from keras_lrscan.causes.ranking import find_causes
-from keras_lrscan.curves.detect_averaging import recognize_averaging
+from keras_lrscan.curves.context import chance_loss
+from keras_lrscan.curves.detect_averaging import detect_averaging
 from keras_lrscan.errors import InvalidOptionError
 from keras_lrscan.explanation.explain import explain, summarize
 from keras_lrscan.files.decoding import read_json_object
@@ -15,14 +16,7 @@ from keras_lrscan.plots.curve_plot import plot_curve
 from keras_lrscan.pure_analysis import PureAnalysis
 from keras_lrscan.reading.divergence import trim
 from keras_lrscan.reading.facts import facts
-from keras_lrscan.reading.features import (
-    CurveFeatures,
-    breaks,
-    chance_loss,
-    measure,
-    reference_loss,
-    start_reference,
-)
+from keras_lrscan.reading.features import CurveFeatures, breaks, compute_features, reference_loss, start_reference
 from keras_lrscan.reading.landmarks import Landmarks, find_landmarks, with_ranges
 from keras_lrscan.reading.reading import Reading
 from keras_lrscan.reading.shapes import classify
@@ -165,7 +159,7 @@ def _measured(curve: LRCurve, smoothed: SmoothedCurve) -> tuple[Landmarks, Curve
     landmarks = find_landmarks(
         smoothed, reference=start_reference(curve), chance=chance_loss(curve.context), breaks=breaks(curve)
     )
-    return landmarks, measure(curve, smoothed, landmarks)
+    return landmarks, compute_features(curve, smoothed, landmarks)
 
 
 def _detected_averaging(curve: LRCurve) -> str | None:
@@ -173,7 +167,7 @@ def _detected_averaging(curve: LRCurve) -> str | None:
     context = curve.context
     if context.framework is not None or context.averaging is not None or context.undone_averaging is not None:
         return None
-    detected = recognize_averaging(curve)
+    detected = detect_averaging(curve)
     return (detected.averaging or "of an unknown kind") if detected.averaged else None
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from keras_lrscan.analysis import Analysis, analyze
 from keras_lrscan.errors import InvalidOptionError, ScanError
 from keras_lrscan.hosts.callbacks import Hooks, autologging_paused, callback_list, rearrange
-from keras_lrscan.hosts.host import Host, first_fit_to_come
+from keras_lrscan.hosts.host import Host, keep_next_fit_first
 from keras_lrscan.hosts.snapshot import checked_place
 from keras_lrscan.plots.curve_plot import plot_curve
 from keras_lrscan.probes.investigate import investigate
@@ -407,7 +407,7 @@ def lr_scan(
     defaults = {"epochs": 1, "shuffle": False} if is_stream else {"epochs": num_steps}
     options = {"verbose": 0, **defaults, **fit_options}
     try:
-        with autologging_paused(), first_fit_to_come(model):
+        with autologging_paused(), keep_next_fit_first(model):
             try:
                 model.fit(x, y, callbacks=callbacks, **options)
             finally:

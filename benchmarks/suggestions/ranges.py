@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Ends = tuple[float, float]
 
 USUAL = (1e-5, 1e-1)
-MOST_TRIALS = 100
+MAX_TRIALS = 100
 FINE = 200
 """Places in a decade at which regret is looked at."""
 
@@ -97,7 +97,7 @@ def main() -> None:
             here = [row for row in rows if belongs(row) and regrets[row["task"]] is not None]
             for name in dict.fromkeys(name for row in here for name in row["ranges"]):
                 found = [(row["ranges"][name], regrets[row["task"]]) for row in here if name in row["ranges"]]
-                trials = [1 / max(share_good(regret, ends), 1 / MOST_TRIALS) for ends, regret in found]
+                trials = [1 / max(share_good(regret, ends), 1 / MAX_TRIALS) for ends, regret in found]
                 holds = np.mean([regret.lowest(*ends) <= GOOD for ends, regret in found])
                 decades = np.median([np.log10(high / low) for (low, high), _ in found])
                 cells = (f"{len(found) / len(here):.0%}", f"{holds:.0%}", f"{decades:.1f}")

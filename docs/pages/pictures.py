@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 
 from exhibits import EXHIBITS
 from keras_lrscan import analyze, describe_plot, plot_curve
+from keras_lrscan.curves.context import chance_loss
 from keras_lrscan.plots.curve_plot import FIGURE_SIZE
 from keras_lrscan.plots.view import view
-from keras_lrscan.reading.features import chance_loss
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -26,10 +26,10 @@ __all__ = ["Cause", "CauseStatus", "Clue", "Finding", "judge"]
 LIKELY = 0.5
 """A cause at least this likely is called likely; one below is called possible."""
 
-MOST_PERCENT = 99
+MAX_PERCENT = 99
 """What the evidence of a curve says is never called certain."""
 
-LEAST = 0.1
+MIN_LIKELIHOOD = 0.1
 """A cause less likely than this is not worth a reader's time."""
 
 
@@ -147,7 +147,7 @@ class Finding:
     @property
     def percent(self) -> int:
         """The likelihood in whole percent. Never 100: only a probe can confirm a cause."""
-        return min(round(100 * self.likelihood), MOST_PERCENT)
+        return min(round(100 * self.likelihood), MAX_PERCENT)
 
 
 def judge(cause: Cause, facts: Mapping[str, Any]) -> Finding | None:
@@ -167,7 +167,7 @@ def judge(cause: Cause, facts: Mapping[str, Any]) -> Finding | None:
     log_odds = (cause.start, *(clue.weight for clue in seen))
     likelihood = _share(log_odds)
     points_to_it = bool(cause.when) or any(clue.weight > 0 for clue in seen)
-    if likelihood < LEAST or not points_to_it:
+    if likelihood < MIN_LIKELIHOOD or not points_to_it:
         return None
     called = CauseStatus.LIKELY if likelihood >= LIKELY else CauseStatus.POSSIBLE
     sentences = [clue.sentence(facts) for clue in (*cause.when, *seen) if clue.says]

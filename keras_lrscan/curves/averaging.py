@@ -45,10 +45,10 @@ The stage runs backwards as `before[t] = gain[t] * after[t] - carry[t] * after[t
 FLOAT32_ROUNDING = 2.0**-24
 """Largest relative error of a number in float32; Keras, torch and fastai keep their averages in it."""
 
-FEWEST_TO_COUNT = 20
+MIN_TO_COUNT = 20
 """Numbers from which on their decimal digits are counted."""
 
-MOST_DIGITS = 17
+MAX_DIGITS = 17
 """Decimal digits that tell any two float64 apart."""
 
 ROUNDING_TO_NOISE = 0.3
@@ -275,7 +275,7 @@ def undo_losses(stored: Array, average: Average, steps_per_epoch: float | None) 
     broken = np.flatnonzero(~np.isfinite(stored))
     finite = int(broken[0]) if broken.size else stored.size
     lost = np.flatnonzero(rounding[:finite] > _tolerated(loss[:finite]))
-    if lost.size and lost[0] < min(FEWEST_KEPT, stored.size):
+    if lost.size and lost[0] < min(MIN_KEPT, stored.size):
         at = int(lost[0])
         msg = (
             f"Expected averaged losses with enough digits to recover those of single batches. Received: "
@@ -289,7 +289,7 @@ def undo_losses(stored: Array, average: Average, steps_per_epoch: float | None) 
     return Undone(loss=loss[:end], rounding=rounding[:end], dropped=stored.size - end)
 
 
-FEWEST_KEPT = 10
+MIN_KEPT = 10
 """A record of which fewer losses can be recovered is not worth reading."""
 
 
@@ -321,9 +321,9 @@ def stored_precision(stored: Array) -> float:
     0.005
     """
     values = stored[np.isfinite(stored)].tolist()
-    if len(values) < FEWEST_TO_COUNT:
+    if len(values) < MIN_TO_COUNT:
         return 0.0
-    digits = next((d for d in range(1, MOST_DIGITS) if all(float(f"{v:.{d}g}") == v for v in values)), MOST_DIGITS)
+    digits = next((d for d in range(1, MAX_DIGITS) if all(float(f"{v:.{d}g}") == v for v in values)), MAX_DIGITS)
     return 0.5 * 10.0 ** (1 - digits)
 
 

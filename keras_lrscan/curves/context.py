@@ -6,6 +6,7 @@ Each field that a rule may test is named in words beside its definition.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -15,12 +16,20 @@ from keras_lrscan.errors import InvalidCurveError
 from keras_lrscan.files.decoding import checked_object, decode
 from keras_lrscan.formatting import LARGEST, LOSS, RATE, Measure, measured, measures_of
 
-__all__ = ["ARRAYS_SEEN", "BATCHES_SEEN", "CONTEXT_MEASURES", "ScanContext"]
+__all__ = [
+    "ARRAYS_SEEN",
+    "BATCHES_SEEN",
+    "CONTEXT_MEASURES",
+    "ScanContext",
+    "chance_loss",
+    "is_classifier",
+    "uniform_loss",
+]
 
 ARRAYS_SEEN, BATCHES_SEEN = "arrays", "first batches"
 """What can have been seen of the data: all, in the order of the user; or the first of what was fed, in that order."""
 
-LEAST: Mapping[str, float] = MappingProxyType({"start_lr": 1 / LARGEST, "end_lr": 1 / LARGEST, "num_classes": 1})
+MIN_VALUES: Mapping[str, float] = MappingProxyType({"start_lr": 1 / LARGEST, "end_lr": 1 / LARGEST, "num_classes": 1})
 """Field → the least that it can be; other whole numbers are at least 0."""
 
 FEEDING: Mapping[str, type | tuple[type, ...]] = MappingProxyType(
@@ -202,10 +211,10 @@ class ScanContext:
             value = getattr(self, item.name)
             if isinstance(value, (int, float)) and not abs(value) <= LARGEST:
                 object.__setattr__(self, item.name, None)
-            elif isinstance(value, float) and abs(value) < 1 / LARGEST and item.name not in LEAST:
+            elif isinstance(value, float) and abs(value) < 1 / LARGEST and item.name not in MIN_VALUES:
                 object.__setattr__(self, item.name, 0.0)
-            elif value is not None and (item.name in LEAST or item.type == "int | None"):
-                least = LEAST.get(item.name, 0)
+            elif value is not None and (item.name in MIN_VALUES or item.type == "int | None"):
+                least = MIN_VALUES.get(item.name, 0)
                 if value < least:
                     msg = f"Expected `{item.name}` of at least {least}. Received: {item.name}={value!r}."
                     raise InvalidCurveError(msg)
@@ -255,3 +264,34 @@ def _checked_feeding(feeding: Mapping[str, Any]) -> dict[str, Any]:
 
 CONTEXT_MEASURES: Mapping[str, Measure] = MappingProxyType(measures_of(ScanContext))
 """Field of the context that a rule may test → how it is named and printed."""
+
+
+def chance_loss(context: ScanContext) -> float | None:
+    """Returns the loss of guessing, in the loss's unit, or `None` where the context does not tell it.
+
+    A stated `chance_loss` is taken as it is. For a cross-entropy over K classes it is ``ln K``, the loss of the uniform
+    prediction.
+
+    Example:
+    >>> from keras_lrscan import ScanContext
+    >>> context = ScanContext(loss_name="sparse_categorical_crossentropy", num_classes=10)
+    >>> round(chance_loss(context), 3)
+    2.303
+    """
+    return uniform_loss(context) if context.chance_loss is None else context.chance_loss
+
+
+def uniform_loss(context: ScanContext) -> float | None:
+    """Returns the cross-entropy of the uniform prediction, near which fresh classifiers start; `None` for other losses.
+
+    Where some classes are rarer than others, it is above the loss of guessing by their frequencies.
+    """
+    if context.num_classes is None or not (context.loss_name or "").endswith("categorical_crossentropy"):
+        binary = context.loss_name == "binary_crossentropy"
+        return math.log(2) if binary else None
+    return math.log(context.num_classes)
+
+
+def is_classifier(context: ScanContext) -> bool:
+    """Returns whether the model chooses among classes; a loss of an unknown kind counts as one that does."""
+    return context.num_classes is not None or context.loss_name is None or "entropy" in context.loss_name

@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     from keras_lrscan.curves.curve import LRCurve
 
 __all__ = [
-    "Recognition",
+    "DetectedAveraging",
+    "detect_averaging",
     "epoch_lengths",
     "fit_of_alike",
     "fit_of_local",
     "memory",
-    "recognize_averaging",
     "surprise",
     "warm_up",
 ]
 
-FEWEST_POINTS = 40
+MIN_POINTS = 40
 """Below this many points, chance makes raw losses look averaged."""
 
-MOST_POINTS = 4000
+MAX_POINTS = 4000
 """Points that are looked at, from the first on."""
 
 MEMORYLESS = (-0.66, -0.25)
@@ -58,7 +58,7 @@ SECOND_MEMORY = 0.3
 PARTS = (0.3, 0.6, 1.0)
 """Shares of a record that are each looked at: where the curve is steep and calm, its own course hides the noise."""
 
-FEWEST_START = 24
+MIN_START = 24
 """Points of the shortest part."""
 
 START_SHARE = 0.6
@@ -94,7 +94,7 @@ LOGIT = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recognition:
+class DetectedAveraging:
     """What a record shows of how its losses were averaged.
 
     Attributes:
@@ -122,7 +122,7 @@ class _Candidate:
     @property
     def likelihood(self) -> float:
         """How well the start of the record agrees with losses that scatter alike, as a log-likelihood."""
-        end = max(int(CALM_SHARE * self.losses.size), FEWEST_POINTS)
+        end = max(int(CALM_SHARE * self.losses.size), MIN_POINTS)
         return fit_of_alike(self.losses[:end]) + float(self.log_gain[1:end].sum()) + warm_up(self.losses)
 
     @property
@@ -140,7 +140,7 @@ class _Candidate:
 _AS_IT_IS = Average(name="none", words="the loss of one batch", stages=())
 
 
-def recognize_averaging(curve: LRCurve) -> Recognition:
+def detect_averaging(curve: LRCurve) -> DetectedAveraging:
     """Tells whether the losses of a curve are averages, and by which of `AVERAGES`.
 
     What the context declares is taken at its word. The rest is cautious: a record without noise, such as that of a scan
@@ -151,18 +151,18 @@ def recognize_averaging(curve: LRCurve) -> Recognition:
 
     Example:
     >>> import numpy as np
-    >>> from keras_lrscan import AVERAGES, LRCurve, recognize_averaging
+    >>> from keras_lrscan import AVERAGES, LRCurve, detect_averaging
     >>> losses = 2.3 + 0.1 * np.random.default_rng(0).standard_normal(300)
     >>> curve = LRCurve(lr=np.logspace(-7, 0, 300), loss=AVERAGES["lightning"].apply(losses))
-    >>> recognize_averaging(curve).averaging
+    >>> detect_averaging(curve).averaging
     'lightning'
-    >>> recognize_averaging(LRCurve(lr=curve.lr, loss=losses)).averaged
+    >>> detect_averaging(LRCurve(lr=curve.lr, loss=losses)).averaged
     False
     """
     if curve.context.averaging is not None:
         return _declared(curve.context.averaging, curve.context.steps_per_epoch)
     stored = _finite_start(curve.without_dust().loss)
-    if stored.size < FEWEST_POINTS:
+    if stored.size < MIN_POINTS:
         return _single(f"{stored.size} points are too few to tell averages from single losses")
     remembered = [memory(stored[part])[0] for part in _parts(stored)]
     if any(math.isnan(one) for one in remembered):
@@ -176,12 +176,12 @@ def recognize_averaging(curve: LRCurve) -> Recognition:
     first = f"neighboring differences correlate at {remembered[-1]:+.2f}; those of single batches do at about -0.45"
     if not any(plain.surprise - candidate.surprise > CLEAR_MEMORY for candidate in found):
         return _single(f"{first}, but no known average explains that")
-    return _choose(found, first, whole=stored.size < MOST_POINTS)
+    return _choose(found, first, whole=stored.size < MAX_POINTS)
 
 
-def _declared(averaging: str, steps_per_epoch: float | None) -> Recognition:
+def _declared(averaging: str, steps_per_epoch: float | None) -> DetectedAveraging:
     average = AVERAGES.get(averaging)
-    return Recognition(
+    return DetectedAveraging(
         averaged=True,
         averaging=None if average is None else average.name,
         steps_per_epoch=steps_per_epoch,
@@ -189,22 +189,22 @@ def _declared(averaging: str, steps_per_epoch: float | None) -> Recognition:
     )
 
 
-def _single(evidence: str) -> Recognition:
-    return Recognition(averaged=False, averaging=None, steps_per_epoch=None, evidence=(evidence,))
+def _single(evidence: str) -> DetectedAveraging:
+    return DetectedAveraging(averaged=False, averaging=None, steps_per_epoch=None, evidence=(evidence,))
 
 
-def _choose(found: list[_Candidate], first: str, *, whole: bool) -> Recognition:
+def _choose(found: list[_Candidate], first: str, *, whole: bool) -> DetectedAveraging:
     ranked = sorted(found, key=lambda candidate: -candidate.likelihood)
     clear = max(CLEAR, CLEAR_EACH * CALM_SHARE * ranked[0].losses.size)
     near = [candidate for candidate in ranked if ranked[0].likelihood - candidate.likelihood < clear]
     if not all(_alike(ranked[0], other) for other in near):
         names = " or ".join(repr(candidate.average.name) for candidate in near)
         evidence = (first, f"undone as {names}, they all correlate as they should: which it is cannot be told")
-        return Recognition(averaged=True, averaging=None, steps_per_epoch=None, evidence=evidence)
+        return DetectedAveraging(averaged=True, averaging=None, steps_per_epoch=None, evidence=evidence)
     best = ranked[0]
     undone = f"undone as {best.average.name!r}, they do at {memory(best.losses)[0]:+.2f}"
     restarts = () if best.epoch is None else (f"the average starts anew every {best.epoch} batches",)
-    return Recognition(
+    return DetectedAveraging(
         averaged=True,
         averaging=best.average.name,
         steps_per_epoch=best.epoch or (best.losses.size + 1 if best.average.needs_epoch and whole else None),
@@ -213,12 +213,12 @@ def _choose(found: list[_Candidate], first: str, *, whole: bool) -> Recognition:
 
 
 def _parts(stored: Array) -> tuple[slice, ...]:
-    return tuple(slice(max(int(share * stored.size), FEWEST_START)) for share in PARTS)
+    return tuple(slice(max(int(share * stored.size), MIN_START)) for share in PARTS)
 
 
 def _finite_start(loss: Array) -> Array:
     broken = np.flatnonzero(~np.isfinite(loss))
-    return loss[: int(broken[0]) if broken.size else loss.size][:MOST_POINTS]
+    return loss[: int(broken[0]) if broken.size else loss.size][:MAX_POINTS]
 
 
 def _is_single(candidate: _Candidate, stored: Array) -> bool:
@@ -304,7 +304,7 @@ RESTART_SHARE = 0.8
 SHORTEST_EPOCH = 4
 """A mean over fewer batches moves no landmark by more than two steps, and is not looked for."""
 
-MOST_LENGTHS = 12
+MAX_LENGTHS = 12
 """Lengths of an epoch that are looked at closely."""
 
 CLEAR_JUMPS = 2.0
@@ -341,7 +341,7 @@ def epoch_lengths(mean: Array) -> list[int]:
         width = max(width for width in calm if 2 * width <= max(length, 6))
         jumps = np.minimum(np.log(steps[ends] / calm[width][ends]) - usual, expected)
         scores[length] = float((expected * jumps - expected**2 / 2).sum()) / spread**2
-    ranked = sorted(scores, key=lambda length: -scores[length])[:MOST_LENGTHS]
+    ranked = sorted(scores, key=lambda length: -scores[length])[:MAX_LENGTHS]
     return [length for length in ranked if scores[length] > CLEAR_JUMPS]
 
 

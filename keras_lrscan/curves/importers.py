@@ -18,7 +18,7 @@ import numpy as np
 from keras_lrscan.curves.averaging import AVERAGES, Average, get_average, undo_losses, undo_notes
 from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.curves.curve import LRCurve, numbers
-from keras_lrscan.curves.detect_averaging import recognize_averaging
+from keras_lrscan.curves.detect_averaging import detect_averaging
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError, shown
 from keras_lrscan.files.csv_tables import LOSS_COLUMN, LOSS_KEYS, RATE_COLUMN, RATE_KEYS, read_columns
 from keras_lrscan.files.decoding import read_json_object
@@ -371,7 +371,7 @@ def _looked_at(
     """Returns the average, the batches per epoch, and what to say of how they were found."""
     if average is not None and (steps is not None or not average.needs_epoch):
         return average, steps, ()
-    seen = recognize_averaging(LRCurve(lr=np.arange(1.0, loss.size + 1), loss=loss))
+    seen = detect_averaging(LRCurve(lr=np.arange(1.0, loss.size + 1), loss=loss))
     why = "; ".join(seen.evidence)
     if average is not None:
         found = seen.steps_per_epoch if seen.averaging == average.name else None

@@ -43,7 +43,7 @@ NOISE_WIDTH = 31
 LARGEST_CONTRAST = 2.0
 """The noise around a point counts as at most this many times more or less than usual: it is known only roughly."""
 
-FEWEST_FOR_TREND = 4
+MIN_FOR_TREND = 4
 """A straight line through fewer points has no error to speak of."""
 
 SECOND_DIFFERENCE = math.sqrt(6)
@@ -112,7 +112,7 @@ def trend_of(x: Array, loss: Array) -> tuple[float, float]:
     Residuals that hang together, as those of averaged losses do, tell less than as many independent ones: the error is
     that of ``n (1 - r) / (1 + r)`` of them, with r the correlation of neighbors.
     """
-    if x.size < FEWEST_FOR_TREND or np.ptp(loss) <= 0:
+    if x.size < MIN_FOR_TREND or np.ptp(loss) <= 0:
         return 0.0, 0.0
     line = np.polynomial.Polynomial.fit(x, loss, 1)
     residual = loss - line(x)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from keras_lrscan.analysis import Analysis, analyze
+from keras_lrscan.curves.context import chance_loss
 from keras_lrscan.experiments.result import Result
 from keras_lrscan.explanation.layout import factor, text
 from keras_lrscan.formatting import format_loss, format_lr
 from keras_lrscan.hosts.fresh_weights import renew_optimizer
 from keras_lrscan.hosts.layer_tree import frozen_layers
 from keras_lrscan.plots.overlay import COLORS, axes, draw_curve, draw_rate, finish
-from keras_lrscan.reading.features import chance_loss
 from keras_lrscan.recording.trials import Trials
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_lrscan.analysis import Analysis, analyze
 from keras_lrscan.errors import InvalidOptionError, unknown_option
-from keras_lrscan.experiments.race_result import Candidate, Outcome, RaceResult
+from keras_lrscan.experiments.race_result import Candidate, CandidateOutcome, RaceResult
 from keras_lrscan.experiments.race_rules import (
     STEPS,
     candidates_around,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["race"]
 
-FEWEST_STEPS = 8
+MIN_STEPS = 8
 FIRST_BATCHES = 5
 """The training loss before any training is the mean over this many batches, at the smallest rate."""
 SCAN_STEPS = 100
@@ -46,15 +46,15 @@ class _Runner:
     lr: float
     losses: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     score: float | None = None
-    outcome: Outcome = Outcome.UNFINISHED
+    outcome: CandidateOutcome = CandidateOutcome.UNFINISHED
     kept: Snapshot | None = None
 
     @property
     def is_in(self) -> bool:
         """Whether it still races."""
-        return self.outcome is Outcome.UNFINISHED
+        return self.outcome is CandidateOutcome.UNFINISHED
 
-    def leave(self, outcome: Outcome) -> None:
+    def leave(self, outcome: CandidateOutcome) -> None:
         """Ends its race."""
         self.outcome = outcome
         if self.kept is not None:
@@ -193,7 +193,7 @@ class _Track:
             behind = _rank(runners, start, around)
             for runner in _last(runners, behind, left if until < self._steps else len(runners)):
                 behind[runners.index(runner)] = math.inf
-                runner.leave(Outcome.DROPPED)
+                runner.leave(CandidateOutcome.DROPPED)
             at = until
         suggestion = self._suggestion(runners, behind, before)
         return RaceResult(
@@ -220,7 +220,7 @@ class _Track:
             runner.losses = np.concatenate([runner.losses, losses])
             runner.score = self._score(runner)
             if not math.isfinite(runner.score):
-                runner.leave(Outcome.BROKE)
+                runner.leave(CandidateOutcome.BROKE)
             elif until < self._steps:
                 kept, runner.kept = runner.kept, self._trials.keep()
                 if kept is not None:
@@ -279,9 +279,9 @@ def _last(runners: list[_Runner], behind: NDArray[np.float64], left: int) -> lis
 def _as_candidate(runner: _Runner, winner: float | None, *, done: bool) -> Candidate:
     outcome = runner.outcome
     if runner.is_in and winner == runner.lr:
-        outcome = Outcome.WON
+        outcome = CandidateOutcome.WON
     elif runner.is_in and done:
-        outcome = Outcome.FINISHED
+        outcome = CandidateOutcome.FINISHED
     runner.leave(outcome)
     return Candidate(lr=runner.lr, losses=runner.losses, score=runner.score, outcome=outcome)
 
@@ -308,8 +308,8 @@ def _spans(plan: tuple[tuple[int, int], ...], number: int) -> list[tuple[int, in
 
 def _checked_steps(steps: int | None, role: Role) -> int:
     longest: Any = STEPS[role] if steps is None else steps
-    if not isinstance(longest, int) or longest < FEWEST_STEPS:
-        msg = f"Argument `steps` must be an integer of at least {FEWEST_STEPS}. Received: steps={steps!r}."
+    if not isinstance(longest, int) or longest < MIN_STEPS:
+        msg = f"Argument `steps` must be an integer of at least {MIN_STEPS}. Received: steps={steps!r}."
         raise InvalidOptionError(msg)
     return int(longest)
 

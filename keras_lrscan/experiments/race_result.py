@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-__all__ = ["Candidate", "Outcome", "RaceResult"]
+__all__ = ["Candidate", "CandidateOutcome", "RaceResult"]
 
 COLORS = ("#0072B2", "#D55E00", "#CC79A7", "#56B4E9", "#E69F00", "#808080")
 """Okabe and Ito's, told apart with every common kind of color blindness."""
@@ -34,7 +34,7 @@ WINDOW = 8
 """Losses of the picture are means over this many batches."""
 
 
-class Outcome(StrEnum):
+class CandidateOutcome(StrEnum):
     """How a candidate ended."""
 
     WON = "won"
@@ -63,7 +63,7 @@ class Candidate:
     lr: Rate
     losses: Floats
     score: float | None
-    outcome: Outcome
+    outcome: CandidateOutcome
 
     def __post_init__(self) -> None:
         losses = np.array(self.losses, float)
@@ -133,7 +133,7 @@ class RaceResult(Result):
             _, ax = plt.subplots(figsize=(7.2, 4.5), layout="constrained")
         others = 0
         for candidate in self.candidates:
-            won = candidate.outcome is Outcome.WON
+            won = candidate.outcome is CandidateOutcome.WON
             look = {"color": WON_COLOR, "lw": 2.6, "zorder": 3} if won else _look(others)
             others += not won
             steps, means = _means(candidate.losses)
@@ -207,11 +207,11 @@ def _setting(result: RaceResult) -> str:
 def _outcome(candidate: Candidate) -> str:
     steps = candidate.losses.size
     words = {
-        Outcome.WON: "won",
-        Outcome.FINISHED: "ran to the end",
-        Outcome.DROPPED: f"dropped out after {steps} steps",
-        Outcome.BROKE: f"broke after {steps} steps",
-        Outcome.UNFINISHED: "did not finish",
+        CandidateOutcome.WON: "won",
+        CandidateOutcome.FINISHED: "ran to the end",
+        CandidateOutcome.DROPPED: f"dropped out after {steps} steps",
+        CandidateOutcome.BROKE: f"broke after {steps} steps",
+        CandidateOutcome.UNFINISHED: "did not finish",
     }
     return words[candidate.outcome]
 
@@ -235,7 +235,7 @@ def _meaning(result: RaceResult) -> list[str]:
         use = "Train at" if result.role == Role.CONSTANT else "Let the schedule peak at"
         ends = f"{format_lr(suggestion.low)} to {format_lr(suggestion.high)}"
         sentences.append(f"{use} about {format_lr(suggestion.lr)}. What lies from {ends} is about as good.")
-    winner = next((one.score for one in result.candidates if one.outcome is Outcome.WON), None)
+    winner = next((one.score for one in result.candidates if one.outcome is CandidateOutcome.WON), None)
     if winner is not None and any(one.score is not None and one.score < winner for one in result.candidates):
         sentences.append("Another had a lower loss, but not by enough for a rate so far from the suggested one.")
     if before is not None and before.lr is not None:

@@ -42,7 +42,7 @@ Only where training losses decide: those of a short training flatter large rates
 
 AS_GOOD = 0.05
 """A candidate behind the winner by less than this share of the progress is as good."""
-LEAST_PROGRESS = 1e-200
+MIN_PROGRESS = 1e-200
 """No progress is taken for less, so that shares of it stay finite."""
 
 WARM_UP, FIRST_SHARE, LAST_RATE = 0.25, 1 / 25, 1e-5
@@ -117,7 +117,7 @@ def standings(scores: Sequence[float], *, start: float, decades: Sequence[float]
     if broken.all():
         return np.full(values.shape, math.inf)
     best = float(values[~broken].min())
-    progress = max(start - best if start > best else AS_GOOD * abs(start), LEAST_PROGRESS)
+    progress = max(start - best if start > best else AS_GOOD * abs(start), MIN_PROGRESS)
     behind = np.where(broken, math.inf, (values - best) / progress)
     if decades is None:
         return behind

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from keras_lrscan.causes.cause import CauseStatus
 from keras_lrscan.causes.scan_settings import CAUSES_OF_RANGE
+from keras_lrscan.curves.context import chance_loss, is_classifier
 from keras_lrscan.errors import unknown_option
 from keras_lrscan.explanation.formulas import formulas
 from keras_lrscan.explanation.glossary import with_terms_explained
 from keras_lrscan.explanation.layout import text
 from keras_lrscan.explanation.questions import QUESTIONS, answer
 from keras_lrscan.formatting import format_loss, format_lr, slots_of
-from keras_lrscan.reading.features import StartState, chance_loss, is_classifier
+from keras_lrscan.reading.features import StartState
 from keras_lrscan.reading.shapes import SHAPE_RULES, TRAIT_RULES, Shape
 
 if TYPE_CHECKING:
@@ -32,10 +33,10 @@ __all__ = ["LEVELS", "Section", "explain", "sections", "summarize", "title"]
 LEVELS = ("beginner", "expert")
 """For whom a text can be."""
 
-MOST_LIKELY = 3
+MAX_LIKELY = 3
 """So many causes are told with their evidence."""
 
-MOST_OTHERS = 4
+MAX_OTHERS = 4
 """So many others are named with what would settle them."""
 
 READING_GUIDE = (
@@ -163,8 +164,8 @@ def summarize(analysis: PureAnalysis) -> str:
 def _parts(analysis: PureAnalysis) -> Iterable[tuple[str, Iterable[str]]]:
     """Yields headings and sentences, with their slots open."""
     rule, verdict = RULES[analysis.verdict.code], analysis.verdict
-    likely = [finding for finding in analysis.findings if finding.status in SURE][:MOST_LIKELY]
-    others = [finding for finding in analysis.findings if finding not in likely][:MOST_OTHERS]
+    likely = [finding for finding in analysis.findings if finding.status in SURE][:MAX_LIKELY]
+    others = [finding for finding in analysis.findings if finding not in likely][:MAX_OTHERS]
     mend = [finding for finding in likely if finding.alarm]
     start = START_WORDS.get((verdict.start_state, is_classifier(analysis.curve.context)), UNKNOWN_START)
     confidence = f"How sure that shape is: {verdict.confidence:.0%} of copies with other noise get the same one."

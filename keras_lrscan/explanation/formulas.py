@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from keras_lrscan.causes.cause import LEAST, LIKELY
+from keras_lrscan.causes.cause import LIKELY, MIN_LIKELIHOOD
+from keras_lrscan.curves.context import chance_loss
 from keras_lrscan.formatting import format_loss, format_lr
-from keras_lrscan.reading.features import BETTER_THAN_CHANCE, WORSE_THAN_CHANCE, chance_loss
+from keras_lrscan.reading.features import BETTER_THAN_CHANCE, WORSE_THAN_CHANCE
 from keras_lrscan.suggestions.suggest import SUGGESTION_METHODS, Role
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def _landmarks(analysis: PureAnalysis) -> Iterable[str]:
 def _causes(analysis: PureAnalysis) -> Iterable[str]:
     yield (
         "Likelihood of a cause: 1 / (1 + exp(-s)), where s is its start plus the weight of each clue that holds; "
-        f"likely from {LIKELY}, told from {LEAST}."
+        f"likely from {LIKELY}, told from {MIN_LIKELIHOOD}."
     )
     for finding in analysis.findings:
         yield f"{finding.code} {finding.name}: {_sum_of(finding)}, {finding.status}."

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from keras_lrscan.hosts.host import Host
     from keras_lrscan.hosts.optimizers import RateVariable
 
-__all__ = ["Meter", "Reading", "StateMeter", "VariableMeter", "like"]
+__all__ = ["BatchLoss", "Meter", "StateMeter", "VariableMeter", "like"]
 
 LARGEST_COUNT = 2.0**22
 """Samples after which the count starts again, well before float32 stops to count by ones."""
 
 
-class Reading(NamedTuple):
+class BatchLoss(NamedTuple):
     """What one batch told.
 
     Attributes:
@@ -75,7 +75,7 @@ class Meter:
         """Sets the rate and empties the loss; returns the arguments for the train function."""
         raise NotImplementedError
 
-    def after(self, result: Any) -> Reading:  # noqa: ANN401
+    def after(self, result: Any) -> BatchLoss:  # noqa: ANN401
         """Reads what the train function returned."""
         raise NotImplementedError
 
@@ -140,23 +140,23 @@ class Meter:
         )
         return ScanError(msg)
 
-    def _reading(self, mean: float, count: float | None) -> Reading:
+    def _reading(self, mean: float, count: float | None) -> BatchLoss:
         """Undoes the division by the `count` samples of the epoch; the sum behind `mean` is this batch's alone."""
         if count is None or count <= self._count:
-            return Reading(mean, mean, None)
+            return BatchLoss(mean, mean, None)
         weight = count - self._count
         loss = mean * (count / weight)
         self._count = count
         self._sum += loss * weight
         self._weight += weight
         self._restart = self._restart or count > LARGEST_COUNT
-        return Reading(loss, self._sum / self._weight if self._keeps_mean else loss, weight)
+        return BatchLoss(loss, self._sum / self._weight if self._keeps_mean else loss, weight)
 
-    def _alone(self, loss: float) -> Reading:
+    def _alone(self, loss: float) -> BatchLoss:
         """Returns the reading of a host's value that is the loss of one batch already."""
         self._sum += loss
         self._weight += 1.0
-        return Reading(loss, self._sum / self._weight if self._keeps_mean else loss, None)
+        return BatchLoss(loss, self._sum / self._weight if self._keeps_mean else loss, None)
 
 
 class VariableMeter(Meter):
@@ -182,7 +182,7 @@ class VariableMeter(Meter):
             self._forget_count()
         return args
 
-    def after(self, result: Any) -> Reading:  # noqa: ANN401
+    def after(self, result: Any) -> BatchLoss:  # noqa: ANN401
         """Reads the logs, or the metric itself where several replicas each hold a part of it."""
         if self._empty is None:
             self._find_means()
@@ -253,7 +253,7 @@ class StateMeter(Meter):
             self._forget_count()
         return ((trainable, other, optimizer, metrics), *rest)
 
-    def after(self, result: Any) -> Reading:  # noqa: ANN401
+    def after(self, result: Any) -> BatchLoss:  # noqa: ANN401
         """Reads the logs and the count."""
         logs, (_, _, _, metrics) = result
         mean = self._monitored(logs)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_lrscan.errors import ScanError
-from keras_lrscan.hosts.batch_loss import Meter, Reading, StateMeter, VariableMeter, like
+from keras_lrscan.hosts.batch_loss import BatchLoss, Meter, StateMeter, VariableMeter, like
 from keras_lrscan.hosts.reachable import reachable_from
 from keras_lrscan.hosts.snapshot import read_value
 
@@ -99,7 +99,7 @@ class CustomVariableMeter(VariableMeter):
             self._is_first = False
         return super().value(result)
 
-    def after(self, result: Any) -> Reading:  # noqa: ANN401
+    def after(self, result: Any) -> BatchLoss:  # noqa: ANN401
         """Reads the logs, or the metric itself where that is what shows that the value is the batch's own."""
         value = self.value(result)
         if self.reads_metric and np.isfinite(value):
@@ -139,7 +139,7 @@ class CustomStateMeter(StateMeter):
         metrics = [like(old, value) for old, value in zip(metrics, self._empty, strict=True)]
         return ((trainable, other, self._with_rates(optimizer, rate, iterations), metrics), *rest)
 
-    def after(self, result: Any) -> Reading:  # noqa: ANN401
+    def after(self, result: Any) -> BatchLoss:  # noqa: ANN401
         """Reads the logs."""
         return self._alone(self.value(result))
 

@@ -19,7 +19,7 @@ from keras_lrscan.hosts.random_state import RandomStates, global_seed_generator
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["Host", "first_fit_to_come"]
+__all__ = ["Host", "keep_next_fit_first"]
 
 STATEFUL_RANDOM_OPS = frozenset(
     {
@@ -330,7 +330,7 @@ class BufferVariable:
 
 
 @contextlib.contextmanager
-def first_fit_to_come(model: Any) -> Iterator[None]:  # noqa: ANN401
+def keep_next_fit_first(model: Any) -> Iterator[None]:  # noqa: ANN401
     """Lets the next `fit` be the first one again, for the random generators, after a `fit` of a fresh model inside.
 
     On JAX and torch, Keras takes a batch out of the data to finish a freshly compiled model, before any callback is

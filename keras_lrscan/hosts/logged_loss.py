@@ -40,7 +40,7 @@ SAME = 1e-6
 """Relative difference of equal values; some accelerators add up in another order each time."""
 NOISE_RUNS = 6
 """Trainings that measure the noise, where each draws random numbers that cannot be put back."""
-FEWEST_NOISES = 20.0
+MIN_NOISES = 20.0
 """As many times the spread of the noise must an answer be."""
 SHARE, SPREADS = 1e-3, 2.0
 """By how much equal values may differ: a share of the answer, or spreads of the noise. A mean of n values holds 1/n of
@@ -114,7 +114,7 @@ def _prove(stage: _Stage, meter: Meter) -> None:
 
 def _answer(stage: _Stage, value: float, noise: float, monitor: str) -> tuple[float, float]:
     """Returns by how much the value answers when the weights are moved, and how far that is."""
-    smallest = max(SMALLEST_ANSWER * abs(value), FEWEST_NOISES * noise)
+    smallest = max(SMALLEST_ANSWER * abs(value), MIN_NOISES * noise)
     for push in PUSHES:
         answer = abs(stage.run(push=push) - value)
         if not math.isfinite(answer):  # and stays so in every average

@@ -226,7 +226,7 @@ def _spread_ratio(array: Array) -> float | None:
     return max(widths) / min(widths) if len(widths) > 1 else None
 
 
-MOST_BATCHES = 20
+MAX_BATCHES = 20
 """Batches that the spread of the inputs is taken from."""
 
 
@@ -285,7 +285,7 @@ def standardized(batches: Sequence[tuple[Any, Any, Any]]) -> tuple[list[Any], li
     Raises:
         NoArrayError: If an input is no array, or if none holds measurements; those are floats and bytes.
     """
-    everything = joined([batch[0] for batch in batches[:MOST_BATCHES]])
+    everything = joined([batch[0] for batch in batches[:MAX_BATCHES]])
     tables = [leaf for leaf in leaves(everything) if _is_measured(leaf)]
     if not tables:
         msg = "the inputs hold no measurements that could be scaled"

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["data_notes", "describe", "describe_labels"]
 
-HARDLY_FALLS = 0.85
+NO_FALL_RATIO = 0.85
 """A loss that never goes below this share of its start, or of the loss of guessing, hardly falls."""
 MEDIAN_OF = 7
 """So many losses in a row are one level."""
@@ -102,7 +102,7 @@ def describe_labels(
     if given is None or finite.size < MEDIAN_OF:
         return context
     levels = [float(np.median(finite[:MEDIAN_OF])), *([] if context.chance_loss is None else [context.chance_loss])]
-    if _lowest(finite) - (context.regularization_loss or 0.0) < HARDLY_FALLS * min(levels):
+    if _lowest(finite) - (context.regularization_loss or 0.0) < NO_FALL_RATIO * min(levels):
         return context
     return dataclasses.replace(context, labels_follow_inputs=label_ties(host, given))
 

@@ -32,9 +32,9 @@ MAX_SAMPLES = 512
 """No more batches are looked at when there are as many samples, or batches, as this."""
 MAX_KEPT = 50_000
 """Numbers that are kept of each part of a batch."""
-HARDLY_MIXED = 0.2
+MAX_LABEL_RUNS = 0.2
 """Labels that are sorted as far as this in the first batches do not tell how frequent they are in all."""
-FEWEST_LABELS = 10
+MIN_LABELS = 10
 """Labels for each class that tell how frequent the classes are."""
 
 
@@ -86,10 +86,10 @@ class FirstBatches:
     def _with_chance(self, context: ScanContext) -> ScanContext:
         """Adds what guessing costs by the labels of the first batches, where they tell and do not come in an order."""
         given = self.given
-        if given is None or context.chance_loss is not None or (context.label_runs or 0.0) >= HARDLY_MIXED:
+        if given is None or context.chance_loss is not None or (context.label_runs or 0.0) >= MAX_LABEL_RUNS:
             return context
         size = sum(array.size for part in parts_of(given.y) if (array := array_of(part)) is not None)
-        if size < FEWEST_LABELS * (context.num_classes or 1):
+        if size < MIN_LABELS * (context.num_classes or 1):
             return context
         told = {"y": given.y, "sample_weight": given.sample_weight, "batch_size": context.batch_size}
         chance = chance_of_labels(self._host, told)

@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 
-__all__ = ["FEWEST_SAMPLES", "MOST_SAMPLES", "Dependence", "labels_follow_inputs", "measure_dependence", "numbers_of"]
+__all__ = ["MAX_SAMPLES", "MIN_SAMPLES", "Dependence", "labels_follow_inputs", "measure_dependence", "numbers_of"]
 
-FEWEST_SAMPLES = 100
+MIN_SAMPLES = 100
 """With fewer samples, that no rule was found says nothing."""
 
-MOST_COLUMNS = 2048
+MAX_COLUMNS = 2048
 """Columns of the inputs; of more, neighbors are averaged."""
 
-MOST_TARGETS = 64
+MAX_TARGETS = 64
 """Numbers of a target that are looked at."""
 
 NUM_SHUFFLES = 49
@@ -67,7 +67,7 @@ class Dependence:
         """Whether labels hang on inputs; `None` where that cannot be told."""
         if self.explained > CLEAR * max(self.by_luck, 0.0):
             return True
-        return False if self.num_samples >= FEWEST_SAMPLES and self.explained <= self.typical_luck else None
+        return False if self.num_samples >= MIN_SAMPLES and self.explained <= self.typical_luck else None
 
 
 def measure_dependence(inputs: NDArray[Any], labels: NDArray[Any], *, classes: bool, seed: int = 0) -> Dependence:
@@ -121,7 +121,7 @@ def measure_dependence(inputs: NDArray[Any], labels: NDArray[Any], *, classes: b
 
 def _columns(inputs: Array) -> Array:
     """Returns columns of mean 0 and standard deviation 1, neighbors averaged where there are too many."""
-    group = -(-inputs.shape[1] // MOST_COLUMNS)
+    group = -(-inputs.shape[1] // MAX_COLUMNS)
     starts = np.arange(0, inputs.shape[1], group)
     means = np.asarray(np.add.reduceat(inputs, starts, axis=1), float) / group
     centered = means - means.mean(0)
@@ -135,7 +135,7 @@ def _numbers(labels: NDArray[Any], *, classes: bool) -> Array:
     if classes and flat.shape[1] == 1:
         _, codes = np.unique(flat, return_inverse=True)
         flat = np.eye(int(codes.max()) + 1)[codes.reshape(-1)]
-    return np.asarray(flat[:, :MOST_TARGETS], float)
+    return np.asarray(flat[:, :MAX_TARGETS], float)
 
 
 def _hats(columns: Array) -> Iterator[tuple[Array, Array]]:
@@ -162,7 +162,7 @@ def _score(fits: Array, own: Array | float, copies: Array) -> tuple[Array, Array
     return np.square(residuals).sum(axis=(1, 2)), copies[0] - residuals[0]
 
 
-MOST_SAMPLES = 300
+MAX_SAMPLES = 300
 """Samples that rules are fitted to."""
 
 WORD_BUCKETS = 512
@@ -189,17 +189,17 @@ def labels_follow_inputs(
     sparse = name.startswith("sparse_categorical")
     if not inputs or not (name in REGRESSIONS or "crossentropy" in name) or (sparse and labels.size != len(labels)):
         return None
-    rows = slice(None, None, max(1, len(labels) // MOST_SAMPLES))
+    rows = slice(None, None, max(1, len(labels) // MAX_SAMPLES))
     table = [
-        numbers_of(array[rows][:MOST_SAMPLES], are_words=are_words) for array in inputs if array.dtype.kind in "fiub"
+        numbers_of(array[rows][:MAX_SAMPLES], are_words=are_words) for array in inputs if array.dtype.kind in "fiub"
     ]
-    target = labels[rows][:MOST_SAMPLES]
+    target = labels[rows][:MAX_SAMPLES]
     if not table or target.dtype.kind not in "fiub":
         return None
     columns = np.concatenate(table, axis=1)
     finite = np.isfinite(columns).all(1) & np.isfinite(target.reshape(len(target), -1).astype(float)).all(1)
     columns, target = columns[finite], target[finite]
-    if len(target) < MOST_SAMPLES // 10 or np.ptp(target.astype(float)) == 0 or not np.ptp(columns, axis=0).any():
+    if len(target) < MAX_SAMPLES // 10 or np.ptp(target.astype(float)) == 0 or not np.ptp(columns, axis=0).any():
         return None
     return measure_dependence(columns, target, classes=sparse or "crossentropy" in name).depends
 

@@ -42,7 +42,7 @@ axes; distance costs 1 a point."""
 CLOSE = 7.0
 """A line to a text passes another point if it is this close to it (points)."""
 
-FEWEST_CHARS = 12
+MIN_CHARS = 12
 """Lines are not broken shorter than this many letters."""
 
 MARGIN = 2.0
@@ -199,12 +199,12 @@ def wrapped(ax: Axes, text: str, *, width: float, style: Mapping[str, Any]) -> s
     trial = ax.text(0, 0, text, **style)
     most = int(len(text) * width / max(trial.get_window_extent().width, 1.0))
     best: str | None = None
-    for num_chars in range(max(FEWEST_CHARS, min(len(text), most)), FEWEST_CHARS - 1, -1):
+    for num_chars in range(max(MIN_CHARS, min(len(text), most)), MIN_CHARS - 1, -1):
         broken = textwrap.fill(text, num_chars, break_long_words=False, break_on_hyphens=False)
         if best is not None and broken.count("\n") > best.count("\n"):
             break
         trial.set_text(broken)
-        if trial.get_window_extent().width <= width or num_chars == FEWEST_CHARS:
+        if trial.get_window_extent().width <= width or num_chars == MIN_CHARS:
             best = broken
     trial.remove()
     return text if best is None else best

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_lrscan.curves.context import chance_loss
 from keras_lrscan.formatting import format_lr
-from keras_lrscan.reading.features import chance_loss
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

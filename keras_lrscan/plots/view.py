@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_lrscan.curves.context import chance_loss
 from keras_lrscan.formatting import format_loss, format_lr
 from keras_lrscan.plots.regions import regions
-from keras_lrscan.reading.features import StartState, chance_loss
+from keras_lrscan.reading.features import StartState
 from keras_lrscan.reading.shapes import SHAPE_RULES, Shape
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ HEADROOM = 0.6
 LARGEST_CLIMB = 3.0
 """What climbs before the rise is shown up to this many times the height of the rest."""
 
-LEAST_VIEW = 0.25
+MIN_VIEW = 0.25
 """The view is at least this share of the first loss high, so that a flat curve looks flat."""
 
 LARGEST_REACH = 1.5
@@ -100,7 +101,7 @@ def view(analysis: PureAnalysis) -> tuple[float, float]:
     noise = min(3 * float(np.median(analysis.smoothed.noise)), abs(marks.start.loss))
     low = min(float(smooth.min()) - noise, float(np.percentile(finite, 2)))
     high = max(marks.start.loss + noise, *([] if chance is None else [chance]), low)
-    height = max(high - low, LEAST_VIEW * abs(marks.start.loss), 1e-9)
+    height = max(high - low, MIN_VIEW * abs(marks.start.loss), 1e-9)
     if chance is not None and low - LARGEST_REACH * height <= chance:
         low = min(low, chance)
         height = max(high - low, height)

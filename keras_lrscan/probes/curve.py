@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_lrscan.analysis import analyze
 from keras_lrscan.curves.averaging import AVERAGES
-from keras_lrscan.curves.detect_averaging import recognize_averaging
+from keras_lrscan.curves.detect_averaging import detect_averaging
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
 from keras_lrscan.formatting import format_loss, format_lr
 from keras_lrscan.inspection.arrays import joined, leaves, run_share, standardized, to_arrays
@@ -112,7 +112,7 @@ def scan_longer(bench: Bench) -> Answer:
     ramp, first = bench.trials.ramp, bench.analysis
     size = sum(leaf.nbytes for part in bench.batches[0] for leaf in leaves(to_arrays(part)))
     need = size * len(bench.batches) * LONGER
-    if need > MOST_BYTES:
+    if need > MAX_BYTES:
         msg = f"the batches of a scan of {ramp.num_steps * LONGER} steps would take {need / 1e9:.0f} GB of memory"
         raise CannotAskError(msg)
     second = _scan(bench, anew=True, ramp=dataclasses.replace(ramp, num_steps=ramp.num_steps * LONGER))
@@ -124,10 +124,10 @@ def scan_longer(bench: Bench) -> Answer:
     )
     same = second.verdict.shape == first.verdict.shape
     gone = ("few-steps-per-decade",) if same else ()
-    if first.features.fall >= LEAST_FALL:
+    if first.features.fall >= MIN_FALL:
         outcome = Outcome.YES if same else Outcome.NO
         return Answer(outcome=outcome, says=says, confirms=() if same else ("few-steps-per-decade",), rules_out=gone)
-    if fall >= LEAST_FALL:
+    if fall >= MIN_FALL:
         return Answer(outcome=Outcome.NO, says=says, confirms=("slow-start",), rules_out=gone)
     return Answer(outcome=Outcome.YES, says=says, rules_out=("slow-start", *gone))
 
@@ -135,10 +135,10 @@ def scan_longer(bench: Bench) -> Answer:
 LONGER = 5
 """Times as many steps as the first scan had."""
 
-MOST_BYTES = 2e9
+MAX_BYTES = 2e9
 """Batches that are kept in memory, at most."""
 
-LEAST_FALL = 0.1
+MIN_FALL = 0.1
 """Fall, as a share of the loss of guessing, that is more than noise in a scan of some hundred steps."""
 
 
@@ -183,7 +183,7 @@ def hold_rate(bench: Bench) -> Answer:
     memory, luck = _memory(passes[0], bench.seed)
     spread = float(passes[0].std())
     runs = _runs(bench)
-    in_order = runs >= IN_RUNS or (memory > max(luck, LEAST_MEMORY) and spread > CLEAR_CHANGE * reference)
+    in_order = runs >= IN_RUNS or (memory > max(luck, MIN_MEMORY) and spread > CLEAR_CHANGE * reference)
     says = (
         f"At {format_lr(rate)}, held for two passes over the same {number} batches, the mean loss went from "
         f"{format_loss(passes[0].mean())} to {format_loss(passes[1].mean())}"
@@ -206,7 +206,7 @@ def hold_rate(bench: Bench) -> Answer:
 IN_RUNS = 0.2
 """From here on labels count as sorted, on a scale from 0 to 1; as in the table of causes."""
 
-LEAST_MEMORY = 0.3
+MIN_MEMORY = 0.3
 """Correlation of neighboring losses below which no order is seen, however unlikely by luck."""
 
 
@@ -233,7 +233,7 @@ def predict_when_broken(bench: Bench) -> Answer:
 def undo_average(analysis: Analysis) -> Answer:
     """Reads the curve with and without the average that it was stored as."""
     context = analysis.curve.context
-    average = context.undone_averaging or context.averaging or recognize_averaging(analysis.curve).averaging
+    average = context.undone_averaging or context.averaging or detect_averaging(analysis.curve).averaging
     if average is None or average not in AVERAGES:
         return _no_average(analysis)
     if context.undone_averaging is not None:
@@ -260,7 +260,7 @@ def _no_average(analysis: Analysis) -> Answer:
     if analysis.curve.context.framework is not None:
         says = "The losses were recorded by a scan of this package, each of one batch alone."
         return Answer(outcome=Outcome.NO, says=says, rules_out=("averaging",))
-    seen = recognize_averaging(analysis.curve)
+    seen = detect_averaging(analysis.curve)
     if seen.averaged:
         msg = "the record shows that it holds averages, but not which"
         raise CannotAskError(msg)
@@ -271,7 +271,7 @@ def _no_average(analysis: Analysis) -> Answer:
 def _undone(curve: LRCurve, average: str) -> LRCurve:
     from keras_lrscan.curves.averaging import undo_averaging  # noqa: PLC0415
 
-    steps = curve.context.steps_per_epoch or recognize_averaging(curve).steps_per_epoch
+    steps = curve.context.steps_per_epoch or detect_averaging(curve).steps_per_epoch
     try:
         return undo_averaging(curve, averaging=average, steps_per_epoch=steps)
     except (InvalidCurveError, InvalidOptionError) as error:
@@ -319,7 +319,7 @@ def _runs(bench: Bench) -> float:
 
 def _memory(losses: Array, seed: int) -> tuple[float, float]:
     """Returns the correlation of neighboring losses, and what 99 of 100 random orders stay below."""
-    if len(losses) < FEWEST_TO_ORDER or np.ptp(losses) == 0:
+    if len(losses) < MIN_TO_ORDER or np.ptp(losses) == 0:
         return 0.0, 0.0
     centered = losses - losses.mean()
     random = np.random.default_rng(seed)
@@ -328,5 +328,5 @@ def _memory(losses: Array, seed: int) -> tuple[float, float]:
     return float(found[0]), float(np.quantile(found[1:], 0.99))
 
 
-FEWEST_TO_ORDER = 10
+MIN_TO_ORDER = 10
 """Of fewer batches, the order says nothing."""

@@ -6,11 +6,11 @@ import numpy as np
 
 from keras_lrscan.hosts.layer_tree import layers_in
 from keras_lrscan.inspection.arrays import joined, leaves, to_arrays
-from keras_lrscan.inspection.label_dependence import MOST_SAMPLES, measure_dependence, numbers_of
+from keras_lrscan.inspection.label_dependence import MAX_SAMPLES, measure_dependence, numbers_of
 from keras_lrscan.probes.investigation import Outcome
 from keras_lrscan.probes.workbench import Answer, Bench, CannotAskError
 
-__all__ = ["look_at_data", "tell_labels"]
+__all__ = ["check_label_dependence", "look_at_data"]
 
 
 def look_at_data(bench: Bench) -> Answer:
@@ -34,7 +34,7 @@ def look_at_data(bench: Bench) -> Answer:
     return Answer(outcome=Outcome.NO, says=says, rules_out=("nan-in-data",))
 
 
-def tell_labels(bench: Bench) -> Answer:
+def check_label_dependence(bench: Bench) -> Answer:
     """Fits simple rules that lead from inputs to labels, and compares them with rules for shuffled labels."""
     inputs, labels, classes = _sample(bench)
     found = measure_dependence(inputs, labels, classes=classes, seed=bench.seed)
@@ -59,13 +59,13 @@ def tell_labels(bench: Bench) -> Answer:
 def _sample(bench: Bench) -> tuple[np.ndarray, np.ndarray, bool]:
     """Returns the numbers of the inputs, the labels, and whether these are classes."""
     size = max(1, bench.batch_size)
-    batches = bench.batches[: -(-MOST_SAMPLES // size)]
+    batches = bench.batches[: -(-MAX_SAMPLES // size)]
     labels = list(leaves(joined([batch[1] for batch in batches])))
     if len(labels) != 1:
         msg = f"the data have {len(labels)} labels for each sample, and this probe looks at one"
         raise CannotAskError(msg)
     inputs = [_as_numbers(bench, leaf) for leaf in leaves(joined([batch[0] for batch in batches]))]
-    rows = slice(0, MOST_SAMPLES)
+    rows = slice(0, MAX_SAMPLES)
     table = np.concatenate([part[rows] for part in inputs], axis=1)
     label = labels[0][rows]
     codes = _are_codes(bench)
@@ -73,7 +73,7 @@ def _sample(bench: Bench) -> tuple[np.ndarray, np.ndarray, bool]:
         msg = "each sample has a label at every one of many places"
         raise CannotAskError(msg)
     kept = np.isfinite(table).all(1) & np.isfinite(label.reshape(len(label), -1).astype(float)).all(1)
-    if kept.sum() < FEWEST:
+    if kept.sum() < MIN_SAMPLES:
         msg = f"there are {int(kept.sum())} samples only with nothing but numbers"
         raise CannotAskError(msg)
     if np.ptp(label[kept]) == 0:
@@ -83,7 +83,7 @@ def _sample(bench: Bench) -> tuple[np.ndarray, np.ndarray, bool]:
     return table[kept], label[kept], codes or "crossentropy" in name
 
 
-FEWEST = 30
+MIN_SAMPLES = 30
 """Samples without which no rule is fitted."""
 
 

@@ -13,7 +13,7 @@ from keras_lrscan.hosts.optimizers import update_phase
 from keras_lrscan.inspection.arrays import leaves, select, to_arrays
 from keras_lrscan.inspection.targets import loss_setting
 from keras_lrscan.probes.investigation import Outcome
-from keras_lrscan.probes.workbench import FEW_SAMPLES, MOST_BATCHES, Answer, CannotAskError
+from keras_lrscan.probes.workbench import FEW_SAMPLES, MAX_BATCHES, Answer, CannotAskError
 from keras_lrscan.reading.facts import FALLS, facts
 
 if TYPE_CHECKING:
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from keras_lrscan.probes.workbench import Array, Batch, Bench
 
 __all__ = [
+    "check_gradients",
     "evaluate_start",
-    "gradients_arrive",
     "halve_batch",
-    "learn_by_heart",
     "match_loss",
+    "overfit_small_batch",
     "step_once",
     "weigh_penalty",
 ]
@@ -61,7 +61,7 @@ DOUBLED = 1.5
 """The loss of a batch over the mean of its halves': 1 for a mean, 2 for a sum."""
 
 
-def learn_by_heart(bench: Bench) -> Answer:
+def overfit_small_batch(bench: Bench) -> Answer:
     """Trains on 20 samples, over and over, at several rates."""
     batch = bench.small_batch()
     few = min(FEW_SAMPLES, bench.batch_size)
@@ -102,7 +102,7 @@ def _cannot_learn(bench: Bench, batch: Batch, says: str) -> Answer:
     return Answer(outcome=Outcome.NO, says=says)
 
 
-def gradients_arrive(bench: Bench) -> Answer:
+def check_gradients(bench: Bench) -> Answer:
     """Takes the gradient of one batch at the start, and again after a few updates."""
     before = gradients(bench.host, bench.batches[0])
     if not before:
@@ -172,7 +172,7 @@ def _moved(bench: Bench, share: float, says: str) -> Answer:
 
 def evaluate_start(bench: Bench) -> Answer:
     """Evaluates the model before any training, and compares with guessing."""
-    batches = bench.batches[:: -(-len(bench.batches) // MOST_BATCHES)]
+    batches = bench.batches[:: -(-len(bench.batches) // MAX_BATCHES)]
     logs, sizes = bench.evaluate(batches), [len(next(leaves(batch[0]))) for batch in batches]
     mean = {name: float(np.average([log[name] for log in logs], weights=sizes)) for name in logs[0]}
     guessing = bench.guessing(batches)

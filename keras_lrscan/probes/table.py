@@ -14,13 +14,13 @@ from keras_lrscan.probes.curve import (
     scan_wider,
     undo_average,
 )
-from keras_lrscan.probes.data import look_at_data, tell_labels
+from keras_lrscan.probes.data import check_label_dependence, look_at_data
 from keras_lrscan.probes.model import (
+    check_gradients,
     evaluate_start,
-    gradients_arrive,
     halve_batch,
-    learn_by_heart,
     match_loss,
+    overfit_small_batch,
     step_once,
     weigh_penalty,
 )
@@ -101,7 +101,7 @@ PROBES: tuple[Probe, ...] = (
         question="Does the loss answer to the weights?",
         does="Takes the gradient of one batch for each weight array, at the start and again after ten updates.",
         settles=("zero-gradients", "frozen-model"),
-        ask=gradients_arrive,
+        ask=check_gradients,
     ),
     Probe(
         name="one-step",
@@ -115,14 +115,14 @@ PROBES: tuple[Probe, ...] = (
         question="Can the model learn 20 samples by heart?",
         does="Trains on 20 samples, over and over, at up to three rates, and looks how near to zero the loss comes.",
         settles=("frozen-model", "zero-gradients", "labels-not-reaching-loss"),
-        ask=learn_by_heart,
+        ask=overfit_small_batch,
     ),
     Probe(
         name="labels-from-inputs",
         question="Can the labels be told from the inputs at all?",
         does="Fits simple rules (ridge regressions) to 300 samples and compares them with rules for shuffled labels.",
         settles=("labels-not-reaching-loss",),
-        ask=tell_labels,
+        ask=check_label_dependence,
     ),
     Probe(
         name="hold-first-rate",

@@ -39,7 +39,7 @@ PLAIN = ("SGD", "Momentum", "Ftrl")
 FEW_SAMPLES = 20
 """Samples that a model is asked to learn by heart."""
 
-MOST_BATCHES = 10
+MAX_BATCHES = 10
 """Batches that an evaluation looks at."""
 
 

@@ -101,7 +101,7 @@ BEYOND = 100.0
 LASTING = 5
 """Losses in a row that must be beyond: the last of them is the last that is kept."""
 
-FEWEST_POINTS = 30
+MIN_POINTS = 30
 """Of fewer points none is cut off: their first quarter is too short to tell a level and its noise."""
 
 NOISE_SHARE = 5.0
@@ -132,7 +132,7 @@ def trim(curve: LRCurve, *, reference: float | None = None) -> LRCurve:
     num = loss.size
     level = float(np.median(loss[: max(3, num // 25)]))
     early = loss[: max(3, num // 4)]
-    if num < FEWEST_POINTS or not np.isfinite(early).all():
+    if num < MIN_POINTS or not np.isfinite(early).all():
         return curve
     fall = level - float(median_filter(loss, size=LASTING, mode="nearest").min())
     scale = max(fall, NOISE_SHARE * difference_noise(early), REFERENCE_SHARE * (reference or 0.0))

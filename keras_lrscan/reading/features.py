@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_lrscan.curves.detect_averaging import FEWEST_POINTS, memory
+from keras_lrscan.curves.context import chance_loss, uniform_loss
+from keras_lrscan.curves.detect_averaging import MIN_POINTS, memory
 from keras_lrscan.curves.noise import correlation, rank_correlation, trend_of
 from keras_lrscan.formatting import RATIO, measured
 from keras_lrscan.reading.divergence import num_recoveries, plateau_start, share_near
@@ -32,9 +33,7 @@ __all__ = [
     "CurveFeatures",
     "StartState",
     "breaks",
-    "chance_loss",
-    "is_classifier",
-    "measure",
+    "compute_features",
     "start_reference",
 ]
 
@@ -53,7 +52,7 @@ PLATEAU_SHARE = 0.1
 VALLEY_DEPTH = 0.25
 """A further valley reaches at least this share of the first fall below the top the first one began from."""
 
-FEWEST_FOR_NOISE = 8
+MIN_FOR_NOISE = 8
 """The noise is taken from at least this many points, even where the loss rises sooner."""
 
 FEW_BATCHES = 5
@@ -127,37 +126,6 @@ class CurveFeatures:
     linear_spacing: float | None = measured("how much straighter the rates are than their logarithms", "{:.2f}")
 
 
-def chance_loss(context: ScanContext) -> float | None:
-    """Returns the loss of guessing, in the loss's unit, or `None` where the context does not tell it.
-
-    A stated `chance_loss` is taken as it is. For a cross-entropy over K classes it is ``ln K``, the loss of the uniform
-    prediction.
-
-    Example:
-    >>> from keras_lrscan import ScanContext
-    >>> context = ScanContext(loss_name="sparse_categorical_crossentropy", num_classes=10)
-    >>> round(chance_loss(context), 3)
-    2.303
-    """
-    return uniform_loss(context) if context.chance_loss is None else context.chance_loss
-
-
-def uniform_loss(context: ScanContext) -> float | None:
-    """Returns the cross-entropy of the uniform prediction, near which fresh classifiers start; `None` for other losses.
-
-    Where some classes are rarer than others, it is above the loss of guessing by their frequencies.
-    """
-    if context.num_classes is None or not (context.loss_name or "").endswith("categorical_crossentropy"):
-        binary = context.loss_name == "binary_crossentropy"
-        return math.log(2) if binary else None
-    return math.log(context.num_classes)
-
-
-def is_classifier(context: ScanContext) -> bool:
-    """Returns whether the model chooses among classes; a loss of an unknown kind counts as one that does."""
-    return context.num_classes is not None or context.loss_name is None or "entropy" in context.loss_name
-
-
 def start_reference(curve: LRCurve) -> float | None:
     """Returns the first losses less regularization; `None` for a loss that starts at or below zero.
 
@@ -182,7 +150,7 @@ def breaks(curve: LRCurve) -> bool:
     return not bool(np.isfinite(curve.loss[-1]))
 
 
-def measure(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) -> CurveFeatures:
+def compute_features(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) -> CurveFeatures:
     """Measures one curve.
 
     Args:
@@ -235,7 +203,7 @@ def _top_before(marks: Landmarks, start: Landmark) -> float:
 
 def _batch_noise(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) -> float:
     """Returns the noise of one batch before the loss rises, from second differences, wide enough for a heavy tail."""
-    end = smoothed.loss.size if marks.elbow is None else max(marks.elbow.index, FEWEST_FOR_NOISE)
+    end = smoothed.loss.size if marks.elbow is None else max(marks.elbow.index, MIN_FOR_NOISE)
     rough = np.diff(curve.loss[np.isfinite(curve.loss)][:end], 2) / math.sqrt(6)
     return float(np.subtract(*np.percentile(rough, [95, 5]))) / NORMAL_90 if rough.size else 0.0
 
@@ -340,7 +308,7 @@ def _whole_record(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) -> 
     if period is not None and 2 <= period <= end // 2:  # noqa: PLR2004 - two epochs show one repetition
         residual = (curve.loss[finite] - smoothed.loss)[:end]
         found["epoch_pattern"] = correlation(residual[:-period], residual[period:])
-    together = memory(curve.loss[finite])[0] if finite.sum() >= FEWEST_POINTS else math.nan
+    together = memory(curve.loss[finite])[0] if finite.sum() >= MIN_POINTS else math.nan
     found["neighbor_correlation"] = None if math.isnan(together) else together
     steps = np.arange(curve.lr.size, dtype=float)
     if curve.lr.size > 2:  # noqa: PLR2004 - two points are straight on any axis

@@ -43,7 +43,7 @@ FOURTH_DIFFERENCE = math.sqrt(70)
 LOCAL_WIDTHS = np.geomspace(0.05, 1.0, 24)
 """Reach of the local smoother to either side, as shares of the whole range."""
 
-FEWEST_NEIGHBORS = 5
+MIN_NEIGHBORS = 5
 """A local parabola has three coefficients; with fewer neighbors than this it would only repeat them."""
 
 
@@ -53,7 +53,7 @@ ABOVE = 0.5
 BOTTOM_WIDTH = 5
 """Batches whose median makes a bottom: fewer may be low by luck."""
 
-LEAST_SHARE = 3
+MIN_SHARE = 3
 """A loss that stands above its start within the first third of the points has no fall before that."""
 
 FAR_OFF = 0.3
@@ -97,7 +97,7 @@ class Bottom:
         """
         above = np.flatnonzero(median_filter(y, size=3, mode="nearest") > ABOVE)
         before = y[: int(above[0])] if above.size else y
-        if before.size < max(BOTTOM_WIDTH, y.size / LEAST_SHARE):
+        if before.size < max(BOTTOM_WIDTH, y.size / MIN_SHARE):
             return None
         middle = np.median(np.lib.stride_tricks.sliding_window_view(before, BOTTOM_WIDTH), axis=1)
         lowest = int(np.argmin(middle))
@@ -174,7 +174,7 @@ def local_hat(x: Array, weights: Array, y: Array, bottom: Bottom | None = None) 
         Cleveland and Devlin (1988), "Locally weighted regression: an approach to regression analysis by local fitting".
     """
     away = (x[None, :] - x[:, None]) / (x[-1] - x[0])
-    nearest = np.sort(np.abs(away), axis=1)[:, min(FEWEST_NEIGHBORS, x.size - 1)]
+    nearest = np.sort(np.abs(away), axis=1)[:, min(MIN_NEIGHBORS, x.size - 1)]
     candidates = [_local_matrix(away, np.maximum(reach, 1.01 * nearest), weights) for reach in LOCAL_WIDTHS]
     dof = np.array([float(np.trace(matrix)) for matrix in candidates])
     residual = np.array([float(weights @ (y - matrix @ y) ** 2) for matrix in candidates])

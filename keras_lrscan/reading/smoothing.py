@@ -39,7 +39,7 @@ __all__ = ["LINEAR_SMOOTHERS", "SMOOTHERS", "Fit", "SmoothedCurve", "smooth"]
 MAX_KNOTS = 250
 """Points beyond this many are averaged in equal steps of log10(rate) first; the cost is then linear in the points."""
 
-FEWEST_POINTS = 4
+MIN_POINTS = 4
 """A cubic has four coefficients; fewer points are their own best line."""
 
 EXPLOSION = 3.0
@@ -57,7 +57,7 @@ SLACK = 1e-3
 SMALLEST_SCALE = 1e-200
 """Losses that differ by less are one constant: dividing by less would leave the range of a float."""
 
-MOST_DECADES = 101.0
+MAX_DECADES = 101.0
 """log10 of a rate is no further from zero: rates are from 1e-100 to 1e100."""
 
 EMA_KEEP = 0.98
@@ -98,8 +98,8 @@ class SmoothedCurve:
             msg = f"Expected five arrays of one length, and outliers in it. Received: lengths={sizes}."
             raise InvalidCurveError(msg)
         finite = all(np.isfinite(array).all() for array in lines)
-        if not (finite and (np.abs(self.log10_lr) <= MOST_DECADES).all() and (np.diff(self.log10_lr) > 0).all()):
-            msg = f"Expected finite numbers, and rates that rise within {MOST_DECADES:g} decades. Received: others."
+        if not (finite and (np.abs(self.log10_lr) <= MAX_DECADES).all() and (np.diff(self.log10_lr) > 0).all()):
+            msg = f"Expected finite numbers, and rates that rise within {MAX_DECADES:g} decades. Received: others."
             raise InvalidCurveError(msg)
 
 
@@ -131,7 +131,7 @@ def smooth(curve: LRCurve, *, method: str = "spline") -> SmoothedCurve:
         return fit.smoothed()
     finite = np.isfinite(curve.loss)
     x, y = np.log10(curve.lr[finite]), curve.loss[finite]
-    return _unsmoothed(method, x, y) if x.size < FEWEST_POINTS else ema(x, y)
+    return _unsmoothed(method, x, y) if x.size < MIN_POINTS else ema(x, y)
 
 
 def ema(x: Array, y: Array) -> SmoothedCurve:
@@ -253,7 +253,7 @@ class Fit:
     def of(cls, curve: LRCurve, *, method: str = "spline") -> Fit | None:
         """Fits the finite points of a curve; `None` for fewer than four of them, or a method that is not linear."""
         finite = np.isfinite(curve.loss)
-        if finite.sum() < FEWEST_POINTS or method not in LINEAR_SMOOTHERS:
+        if finite.sum() < MIN_POINTS or method not in LINEAR_SMOOTHERS:
             return None
         x, y = np.log10(curve.lr[finite]), curve.loss[finite]
         prepared = _Prepared.of(x, y)

@@ -12,7 +12,7 @@ import numpy as np
 from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.errors import InvalidOptionError, ScanError
 from keras_lrscan.hosts.fresh_weights import FreshWeights, renew_optimizer
-from keras_lrscan.hosts.host import Host, first_fit_to_come
+from keras_lrscan.hosts.host import Host, keep_next_fit_first
 from keras_lrscan.hosts.optimizers import update_phase
 from keras_lrscan.hosts.snapshot import checked_place
 from keras_lrscan.recording.batch_source import BatchSource
@@ -129,7 +129,7 @@ class Trials:
 
     def __enter__(self) -> Self:
         """Takes the batches, and takes the model over."""
-        self._stack.enter_context(first_fit_to_come(self.host.model))
+        self._stack.enter_context(keep_next_fit_first(self.host.model))
         try:
             self._take_first_batches()
             _, each, gathered = self._phase

@@ -38,7 +38,7 @@ __all__ = ["notebook_html", "report_html", "write_report"]
 CLOSING = ("About this record", "Learn more")
 """Headings that stand at the end of the page, below the tables."""
 
-MOST_POINTS = 20_000
+MAX_POINTS = 20_000
 """A longer recording is not packed into the report."""
 
 STOPS: Mapping[StopReason, str] = MappingProxyType(
@@ -256,7 +256,7 @@ def _snippets(analysis: PureAnalysis) -> Iterator[tuple[str, str]]:
 
 def _download(analysis: PureAnalysis) -> str | None:
     """Returns the recording as an address that holds it, or `None` where it is too long for that."""
-    if len(analysis.curve) > MOST_POINTS:
+    if len(analysis.curve) > MAX_POINTS:
         return None
     data = json.dumps(analysis.curve.to_dict(), allow_nan=False).encode()
     return f"data:application/json;base64,{base64.b64encode(data).decode()}"

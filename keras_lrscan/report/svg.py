@@ -37,7 +37,7 @@ COLORS: Mapping[str, str] = MappingProxyType(
 )
 """Color on the plot → the CSS variable that a page sets for it."""
 
-MOST_POINTS = 5000
+MAX_POINTS = 5000
 """A longer record is drawn as pixels: its line would be a file of its own."""
 
 NAMES = re.compile(r'(?<=\bid=")|(?<=href="#)|(?<=url\(#)')
@@ -71,7 +71,7 @@ def svg(analysis: PureAnalysis, *, size: tuple[float, float] = WIDE, prefix: str
 
     with style.context("default"), rc_context({"svg.hashsalt": prefix, "svg.fonttype": "path"}):
         figure = Figure(figsize=size, layout="constrained")
-        raster = {"rasterized": True} if len(analysis.curve) > MOST_POINTS else {}
+        raster = {"rasterized": True} if len(analysis.curve) > MAX_POINTS else {}
         plot_curve(analysis, ax=figure.subplots(), raw_kw=raster)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from keras_lrscan import AVERAGES, LRCurve, ScanContext, recognize_averaging
+from keras_lrscan import AVERAGES, LRCurve, ScanContext, detect_averaging
 from keras_lrscan.datasets.synthetic import SYNTHETIC_LOSSES, synthetic_curve
 from tests.support.recorded import KTRAIN_RUNS, PEERS, ktrain_run, peer
 
@@ -19,7 +19,7 @@ def curve_of(loss: np.ndarray, **context: object) -> LRCurve:
 @pytest.mark.parametrize("name", KTRAIN_RUNS)
 def test_what_ktrain_stored_is_recognized_with_the_length_of_its_epochs(name: str) -> None:
     run = ktrain_run(name)
-    seen = recognize_averaging(LRCurve(lr=run["lr"], loss=run["ktrain_loss"]))
+    seen = detect_averaging(LRCurve(lr=run["lr"], loss=run["ktrain_loss"]))
     restarts = KTRAIN_RUNS[name] < run["lr"].size
     assert (seen.averaged, seen.averaging) == (True, "ktrain")
     assert seen.steps_per_epoch == (np.ceil(KTRAIN_RUNS[name]) if restarts else run["lr"].size + 1)
@@ -29,12 +29,12 @@ def test_what_ktrain_stored_is_recognized_with_the_length_of_its_epochs(name: st
 @pytest.mark.parametrize("name", KTRAIN_RUNS)
 def test_losses_of_single_batches_are_not_taken_for_averages(name: str) -> None:
     run = ktrain_run(name)
-    assert not recognize_averaging(LRCurve(lr=run["lr"], loss=run["batch_loss"])).averaged
+    assert not detect_averaging(LRCurve(lr=run["lr"], loss=run["batch_loss"])).averaged
 
 
 @pytest.mark.parametrize("name", PEERS)
 def test_losses_that_a_peer_was_handed_are_not_taken_for_averages(name: str) -> None:
-    assert not recognize_averaging(curve_of(np.array(peer(name)["batch_loss"]))).averaged
+    assert not detect_averaging(curve_of(np.array(peer(name)["batch_loss"]))).averaged
 
 
 @pytest.mark.parametrize("shape", [shape for shape in SYNTHETIC_LOSSES if shape != "diverges-at-once"])
@@ -43,19 +43,19 @@ def test_losses_that_a_peer_was_handed_are_not_taken_for_averages(name: str) -> 
 def test_synthetic_scans_are_not_taken_for_averages(shape: str, num_steps: int, noise: float) -> None:
     for seed in range(3):
         curve = synthetic_curve(shape, num_steps=num_steps, noise=noise, seed=seed)
-        assert not recognize_averaging(curve).averaged
+        assert not detect_averaging(curve).averaged
 
 
 @pytest.mark.parametrize("name", ["ema-0.98", "lightning", "ema-seeded-0.05"])
 def test_moving_averages_are_told_apart(name: str) -> None:
     curves = [synthetic_curve("u-shaped", num_steps=300, noise=0.05, seed=seed) for seed in range(10)]
-    named = [recognize_averaging(curve_of(AVERAGES[name].apply(curve.loss))).averaging for curve in curves]
+    named = [detect_averaging(curve_of(AVERAGES[name].apply(curve.loss))).averaging for curve in curves]
     assert named.count(name) >= 4
     assert set(named) <= {name, None}
 
 
 def test_averages_that_could_be_either_are_not_named() -> None:
-    seen = recognize_averaging(curve_of(AVERAGES["ema-0.98"].apply(losses(300))))
+    seen = detect_averaging(curve_of(AVERAGES["ema-0.98"].apply(losses(300))))
     assert (seen.averaged, seen.averaging) == (True, None)
     assert seen.evidence[-1].endswith("which it is cannot be told")
 
@@ -63,7 +63,7 @@ def test_averages_that_could_be_either_are_not_named() -> None:
 @pytest.mark.parametrize("name", ["running-mean", "ktrain"])
 @pytest.mark.parametrize("steps", [25, 60, 110])
 def test_the_length_of_an_epoch_is_read_off_the_restarts(name: str, steps: int) -> None:
-    seen = [recognize_averaging(curve_of(AVERAGES[name].apply(losses(400, seed), steps))) for seed in range(10)]
+    seen = [detect_averaging(curve_of(AVERAGES[name].apply(losses(400, seed), steps))) for seed in range(10)]
     assert sum((one.averaging, one.steps_per_epoch) == (name, steps) for one in seen) >= 7
 
 
@@ -71,17 +71,17 @@ def test_a_record_too_long_to_be_read_whole_leaves_the_length_of_its_epochs_open
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     curve = curve_of(AVERAGES["ktrain"].apply(losses(300), 9000))
-    assert recognize_averaging(curve).steps_per_epoch == 301
-    monkeypatch.setattr("keras_lrscan.curves.detect_averaging.MOST_POINTS", 250)
-    seen = recognize_averaging(curve)
+    assert detect_averaging(curve).steps_per_epoch == 301
+    monkeypatch.setattr("keras_lrscan.curves.detect_averaging.MAX_POINTS", 250)
+    seen = detect_averaging(curve)
     assert (seen.averaging, seen.steps_per_epoch) == ("ktrain", None)
 
 
 def test_what_is_declared_is_believed() -> None:
-    seen = recognize_averaging(curve_of(losses(100), averaging="lightning"))
+    seen = detect_averaging(curve_of(losses(100), averaging="lightning"))
     assert (seen.averaged, seen.averaging) == (True, "lightning")
     assert seen.evidence == ("the record says so: averaging='lightning'",)
-    unknown = recognize_averaging(curve_of(losses(100), averaging="by hand"))
+    unknown = detect_averaging(curve_of(losses(100), averaging="by hand"))
     assert (unknown.averaged, unknown.averaging) == (True, None)
 
 
@@ -95,11 +95,11 @@ def test_what_is_declared_is_believed() -> None:
     ],
 )
 def test_a_record_that_says_nothing_is_not_taken_for_averages(loss: np.ndarray, reason: str) -> None:
-    seen = recognize_averaging(curve_of(loss))
+    seen = detect_averaging(curve_of(loss))
     assert not seen.averaged
     assert reason in seen.evidence[0]
 
 
 def test_a_broken_end_does_not_matter() -> None:
     stored = np.append(AVERAGES["lightning"].apply(losses(300)), [np.inf, np.nan, np.nan])
-    assert recognize_averaging(curve_of(stored)).averaging == "lightning"
+    assert detect_averaging(curve_of(stored)).averaging == "lightning"

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from keras_lrscan import InvalidOptionError, RaceResult, analyze, race
 from keras_lrscan.datasets.synthetic import synthetic_curve
-from keras_lrscan.experiments.race_result import Outcome
+from keras_lrscan.experiments.race_result import CandidateOutcome
 from keras_lrscan.experiments.race_rules import STEPS, candidates_around, one_cycle, reach, rounds, standings
 from keras_lrscan.suggestions.suggest import Role
 from tests.support.hosts import IS_TF_KERAS, classifier, compiled, digits, same_bits, state
@@ -77,7 +77,7 @@ def test_a_race_goes_on_where_its_first_round_ended(keras: Any) -> None:
 @pytest.mark.keras
 def test_the_last_drops_out_half_way(keras: Any) -> None:
     _, result = raced(keras, candidates=(1e-6, 3e-3, 1e-2, 3e-2))
-    assert outcomes(result)[0] == Outcome.DROPPED
+    assert outcomes(result)[0] == CandidateOutcome.DROPPED
     assert [candidate.losses.size for candidate in result.candidates] == [12, 24, 24, 24]
     assert result.num_steps == 84
 
@@ -97,7 +97,7 @@ def test_a_candidate_whose_loss_is_no_longer_finite_breaks_and_cannot_win(keras:
     model = compiled(keras, keras.optimizers.SGD(), loss="mse", metrics=[])
     x, y = digits()
     result = race(model, x, np.eye(10)[y], candidates=(0.1, 1e30), steps=8, verbose=0)
-    assert outcomes(result) == [Outcome.WON, Outcome.BROKE]
+    assert outcomes(result) == [CandidateOutcome.WON, CandidateOutcome.BROKE]
     assert result.candidates[1].losses.size < 8
     again = RaceResult.from_dict(json.loads(json.dumps(result.to_dict(), allow_nan=False)))
     assert again.to_dict() == result.to_dict()

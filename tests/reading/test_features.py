@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 
 from keras_lrscan import AVERAGES, LRCurve, ScanContext, analyze
+from keras_lrscan.curves.context import chance_loss
 from keras_lrscan.datasets.synthetic import synthetic_curve
 from keras_lrscan.reading.facts import MEASURES, facts
-from keras_lrscan.reading.features import CurveFeatures, StartState, chance_loss
+from keras_lrscan.reading.features import CurveFeatures, StartState
 from tests.support.strategies import any_curves
 
 

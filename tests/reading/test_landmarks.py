@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 
 from keras_lrscan import LRCurve, analyze
+from keras_lrscan.curves.context import chance_loss
 from keras_lrscan.datasets.synthetic import SYNTHETIC_LOSSES, synthetic_curve
-from keras_lrscan.reading.features import chance_loss, start_reference
+from keras_lrscan.reading.features import start_reference
 from keras_lrscan.reading.landmarks import Landmark, Landmarks, find_landmarks, with_ranges
 from keras_lrscan.reading.smoothing import smooth
 from tests.support.strategies import any_curves, valley_curves

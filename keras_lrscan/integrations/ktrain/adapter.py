@@ -27,7 +27,7 @@ from keras_lrscan.analysis import Analysis, analyze
 from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.curves.importers import from_ktrain
 from keras_lrscan.errors import InvalidCurveError, LRScanWarning, MissingDependencyError, ScanError
-from keras_lrscan.hosts.host import Host, first_fit_to_come
+from keras_lrscan.hosts.host import Host, keep_next_fit_first
 from keras_lrscan.hosts.random_state import RandomStates
 from keras_lrscan.integrations.ktrain.finder import KTRAIN_SKIPS, KtrainReading, ScanFinder, ktrain_estimate
 from keras_lrscan.integrations.ktrain.learner import (
@@ -119,7 +119,7 @@ def lr_find(  # noqa: PLR0917 - ktrain's signature
     if max_epochs is not None:
         _warn_if_few(epochs * data.num_batches, max_epochs)
     try:
-        with warnings.catch_warnings(), first_fit_to_come(model), progress(model, scan, num_steps, verbose) as bar:
+        with warnings.catch_warnings(), keep_next_fit_first(model), progress(model, scan, num_steps, verbose) as bar:
             warnings.simplefilter("ignore", LRScanWarning)  # it would speak of `epochs`
             model.fit(
                 data.x,

@@ -50,7 +50,7 @@ NUM_STEPS = 100
 NUM_SAMPLES = 3200
 """Samples that such a scan sees: 100 batches of 32. Smaller batches are noisier, so there are more of them, ..."""
 
-MOST_STEPS = 370
+MAX_STEPS = 370
 """... but no more than a fifth of what ktrain's own scan may take."""
 
 END_LR = 10.0
@@ -76,7 +76,7 @@ def planned(start_lr: float, lr_mult: float | None, batch_size: int) -> tuple[in
     """
     end_lr = END_LR if start_lr < END_LR else start_lr * END_LR
     if lr_mult is None or not start_lr > 0:  # the scan will refuse that rate
-        return min(max(NUM_STEPS, -(-NUM_SAMPLES // batch_size)), MOST_STEPS), end_lr
+        return min(max(NUM_STEPS, -(-NUM_SAMPLES // batch_size)), MAX_STEPS), end_lr
     if not lr_mult > 1:
         msg = f"Argument `lr_mult` must be above 1. Received: lr_mult={lr_mult!r}. ktrain's tutorials use 1.01 to 1.05."
         raise InvalidOptionError(msg)
