@@ -52,22 +52,22 @@ def losses(rng: Draw, size: int) -> np.ndarray:
         found = np.resize(whole.loss, size)
     elif kind == 1:
         found = np.full(size, rng.choice(EXTREMES))
-    elif kind == 2:  # noqa: PLR2004 - the kinds are counted
+    elif kind == 2:
         found = rng.choice(EXTREMES, size) * rng.choice([-1, 1], size)
-    elif kind == 3:  # noqa: PLR2004
+    elif kind == 3:
         found = 10.0 ** rng.uniform(-100, 100, size) * rng.choice([-1, 1], size)
-    elif kind == 4:  # noqa: PLR2004
+    elif kind == 4:
         found = np.cumsum(rng.standard_normal(size))
-    elif kind == 5:  # noqa: PLR2004
+    elif kind == 5:
         found = np.linspace(*rng.uniform(-5, 5, 2), size) + rng.choice([0, 1e-15, 0.1]) * rng.standard_normal(size)
-    elif kind == 6:  # noqa: PLR2004
+    elif kind == 6:
         found = np.where(np.arange(size) < size * rng.random(), rng.uniform(0, 3), rng.choice(EXTREMES))
     else:
         found = np.expm1(np.linspace(0, rng.uniform(0, 250), size))
-    if rng.random() < 0.3:  # noqa: PLR2004 - a share of the curves
+    if rng.random() < 0.3:
         with np.errstate(all="ignore"):
             found = found * rng.choice([*EXTREMES, *TOO_LARGE] if rng.integers(4) == 0 else EXTREMES)
-    if size and rng.random() < 0.3:  # noqa: PLR2004
+    if size and rng.random() < 0.3:
         found = found.copy()
         found[rng.integers(size) if rng.integers(2) else slice(rng.integers(size), None)] = rng.choice(NOT_FINITE)
     return np.asarray(found)
@@ -80,11 +80,11 @@ def rates(rng: Draw, size: int) -> np.ndarray:
         return rng.choice([*EXTREMES, *TOO_LARGE], size)
     if kind == 1:
         return np.sort(10.0 ** rng.uniform(-320, 300, size))
-    if kind == 2:  # noqa: PLR2004 - the kinds are counted
+    if kind == 2:
         return 1e-3 + np.arange(size) * np.spacing(1e-3)
-    if kind == 3:  # noqa: PLR2004
+    if kind == 3:
         return np.linspace(-7, 1, size)
-    low = rng.uniform(-12, 1) if rng.random() < 0.8 else rng.uniform(-101, 90)  # noqa: PLR2004
+    low = rng.uniform(-12, 1) if rng.random() < 0.8 else rng.uniform(-101, 90)
     return np.logspace(low, low + 10.0 ** (rng.uniform(-8, 1.2) if rng.integers(3) == 0 else 0.9), size)
 
 
@@ -103,7 +103,7 @@ def context(rng: Draw) -> dict[str, Any]:
             known[item.name] = int(rng.choice([*[1, 2, 3, 7, 32, 100] * 30, 0, -1, 2**62]))
         elif item.type == "bool | None":
             known[item.name] = bool(rng.integers(2))
-    if rng.random() < 0.3:  # noqa: PLR2004
+    if rng.random() < 0.3:
         known["start_metrics"] = {"accuracy": float(rng.choice([*EXTREMES, np.nan]))}
     return known
 
@@ -112,7 +112,7 @@ def arguments(rng: Draw) -> dict[str, Any]:
     """Returns what a curve is made of; some of it of the wrong type."""
     size = int(rng.choice([0, *range(1, 9), 29, 30, 31, 45, 60, 80, 100, 150, 300, 300]))
     made: dict[str, Any] = {"lr": rates(rng, size), "loss": losses(rng, size), "stop": rng.choice(list(StopReason))}
-    if rng.random() < 0.1:  # noqa: PLR2004 - a share of the curves
+    if rng.random() < 0.1:
         which = str(rng.choice(["lr", "loss"]))
         odd = ODD_VALUES[rng.integers(len(ODD_VALUES))]
         values = made[which].tolist()

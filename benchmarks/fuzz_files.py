@@ -129,7 +129,7 @@ def originals() -> dict[str, str]:
     return texts
 
 
-def change_value(rng: Draw, data: Any) -> Any:  # noqa: ANN401 - JSON holds any type
+def change_value(rng: Draw, data: Any) -> Any:
     """Returns the data with one part, anywhere in them, taken out, exchanged or doubled."""
     data = copy.deepcopy(data)
     holder = data
@@ -139,7 +139,7 @@ def change_value(rng: Draw, data: Any) -> Any:  # noqa: ANN401 - JSON holds any 
             return data
         key = keys[rng.integers(len(keys))]
         part = holder[key]
-        if isinstance(part, (dict, list)) and part and rng.random() < 0.8:  # noqa: PLR2004 - mostly go deeper
+        if isinstance(part, (dict, list)) and part and rng.random() < 0.8:
             holder = part
             continue
         kind = rng.integers(8) if rng.integers(2) else 2  # as often a number that could be meant
@@ -150,12 +150,12 @@ def change_value(rng: Draw, data: Any) -> Any:  # noqa: ANN401 - JSON holds any 
             holder.insert(int(rng.integers(len(holder) + 1)), odd)
         elif kind == 1:
             holder[str(odd)] = odd
-        elif kind == 2 and type(part) in {int, float} and abs(part) < 1e300:  # noqa: PLR2004
+        elif kind == 2 and type(part) in {int, float} and abs(part) < 1e300:
             factor = float(rng.choice([-1, 0, 1e3, 1e-3, 1e200, 0.5, 1.01]))
             holder[key] = int(part * factor) if isinstance(part, int) and abs(part * factor) < MOST else part * factor
-        elif kind == 3:  # noqa: PLR2004
+        elif kind == 3:
             holder[key] = copy.deepcopy(holder[keys[rng.integers(len(keys))]])
-        elif kind == 4 and isinstance(part, list):  # noqa: PLR2004
+        elif kind == 4 and isinstance(part, list):
             holder[key] = part[: rng.integers(len(part) + 1)]
         else:
             holder[key] = odd
@@ -171,7 +171,7 @@ def change_table(rng: Draw, text: str) -> str:
             rows[0][rng.integers(len(rows[0]))] = ODD_COLUMNS[rng.integers(len(ODD_COLUMNS))]
         elif kind == 1 and len(rows) > 1:
             del rows[at]
-        elif kind == 2:  # noqa: PLR2004 - the kinds are counted
+        elif kind == 2:
             rows.insert(at, [ODD_CELLS[rng.integers(len(ODD_CELLS))] for _ in range(rng.integers(5))])
         elif rows[at]:
             rows[at][rng.integers(len(rows[at]))] = ODD_CELLS[rng.integers(len(ODD_CELLS))]
@@ -233,7 +233,7 @@ def through_functions(rng: Draw, kind: str, path: Path) -> str:
         describe_plot(found)
         found.search_range()
     if rng.random() < SHARE_DRAWN and hasattr(found, "plot") and importlib.util.find_spec("matplotlib"):
-        from matplotlib.figure import Figure  # noqa: PLC0415 - seldom
+        from matplotlib.figure import Figure
 
         found.plot(ax=Figure().subplots())
     return "function read"
@@ -263,7 +263,7 @@ def through_command(rng: Draw, kind: str, path: Path) -> str:
     if path.read_bytes() != before or (path.parent / "victim").exists():
         msg = "the input, or the target of a link, was overwritten"
         raise AssertionError(msg)
-    if status not in {0, 2} or (status == 2 and "lrscan" not in err.getvalue()):  # noqa: PLR2004 - as argparse
+    if status not in {0, 2} or (status == 2 and "lrscan" not in err.getvalue()):
         msg = f"exit status {status} without a sentence"
         raise AssertionError(msg)
     return "command read" if status == 0 else "command refused"

@@ -8,7 +8,7 @@ Run with: python benchmarks/recording_cost.py [tiny] [cnn] [transformer]
 Choose the host with KERAS_BACKEND, or TF_USE_LEGACY_KERAS=1 for tf_keras.
 """
 
-# ruff: noqa: ANN401, D102, SLF001 - the hosts' modules have no types of their own, and hooks are known
+# ruff: noqa: D102, SLF001 - the hosts' modules have no types of their own, and hooks are known
 
 from __future__ import annotations
 
@@ -130,12 +130,12 @@ class Classic(keras.callbacks.Callback):  # type: ignore[misc]
         self.losses: list[float] = []
         self.best = float("inf")
 
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         self.model.optimizer.learning_rate = 1e-6
         if self.exact:
             self.model.reset_metrics()
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self.losses.append(logs["loss"])
         self.best = min(self.best, self.losses[-1])
 
@@ -179,7 +179,7 @@ class Switch(keras.callbacks.Callback):  # type: ignore[misc]
         """The model; on JAX the public name copies the state back to the variables."""
         return self._model if hasattr(self, "_model") else self.model
 
-    def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002
+    def on_train_begin(self, logs: Any = None) -> None:
         model = self.model
         self.steps["plain"] = model.train_function
         self.steps["in graph"] = in_graph_step(model, self.num_steps)
@@ -190,7 +190,7 @@ class Switch(keras.callbacks.Callback):  # type: ignore[misc]
         self.names = [*self.steps, *self.callbacks]
         self.blocks = {name: [] for name in self.names}
 
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         if batch % BLOCK == 0:
             self.name = self.names[(batch // BLOCK) % len(self.names)]
             self.blocks[self.name].append([])
@@ -209,7 +209,7 @@ class Switch(keras.callbacks.Callback):  # type: ignore[misc]
         if batch % BLOCK > 1:  # the first step of a block still pays for the one before
             self.blocks[self.name][-1].append(seconds)
 
-    def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002
+    def on_train_end(self, logs: Any = None) -> None:
         curve = self.session.curve
         self.session.end()
         if curve is None or curve.stop != "interrupted":

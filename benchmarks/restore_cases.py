@@ -9,8 +9,6 @@ Run with: KERAS_BACKEND=jax python benchmarks/restore_cases.py [NUMBER [SEED]]
 With TF_USE_LEGACY_KERAS=1, the cases are those of tf_keras.
 """
 
-# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
-
 from __future__ import annotations
 
 import importlib
@@ -121,7 +119,7 @@ def counting(keras: Any) -> Any:
 
 def untracked(keras: Any) -> Any:
     """A layer that holds a variable and a random generator of TensorFlow's own."""
-    import tensorflow as tf  # noqa: PLC0415 - only on that backend
+    import tensorflow as tf
 
     class Untracked(keras.layers.Layer):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -152,7 +150,7 @@ def noisy(keras: Any) -> Any:
 
 def two_optimizers(keras: Any) -> Any:
     """A train step that gives each layer an optimizer of its own, beside the one that `compile` takes."""
-    import tensorflow as tf  # noqa: PLC0415 - only on that backend
+    import tensorflow as tf
 
     class Split(keras.Model):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -255,7 +253,7 @@ def draw(keras: Any, random: np.random.Generator, backend: str) -> Case:
         model=str(random.choice(models)),
         optimizer=str(random.choice(list(optimizers(keras)))),
         used=bool(random.integers(2)),
-        eager=bool(random.random() < 0.4),  # noqa: PLR2004 - a share
+        eager=bool(random.random() < 0.4),
         place=str(random.choice(["memory", "disk"])),
         steps_per_execution=int(random.choice([1, 1, 1, 2])) if backend != "torch" else 1,
         seed=int(random.integers(2**16)),
@@ -317,7 +315,7 @@ def keras_backend(keras: Any) -> str:
 def main() -> None:
     """Prints how many cases came out how, and each that differs; ends with status 1 if one does."""
     number = int(sys.argv[1]) if len(sys.argv) > 1 else 100
-    random = np.random.default_rng(int(sys.argv[2]) if len(sys.argv) > 2 else 0)  # noqa: PLR2004 - second argument
+    random = np.random.default_rng(int(sys.argv[2]) if len(sys.argv) > 2 else 0)
     keras = importlib.import_module("tf_keras" if IS_TF_KERAS else "keras")
     backend = keras_backend(keras)
     counts: Counter[str] = Counter()

@@ -65,7 +65,7 @@ class _Draw:
         """Returns a rise of 0.5 to 4 in the first third, 0.1 to 2 decades wide, even or with a long way down."""
         height, width = self.random.uniform(0.5, 4.0), 10 ** self.random.uniform(-1, math.log10(2))
         center = self.random.uniform(FIRST + 0.3, FIRST + (LAST - FIRST) / 3)
-        left = width / 2 if self.random.random() < 0.5 else width / 5  # noqa: PLR2004 - half of the humps are even
+        left = width / 2 if self.random.random() < 0.5 else width / 5
         away = self.x - center
         reach = np.where(away < 0, left, width - left)
         return height * np.exp2(-((away / reach) ** 2))

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-import keras_lrscan  # noqa: E402 - as above
-import pages  # noqa: E402 - the path to it is set above
+import keras_lrscan
+import pages
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -44,7 +44,7 @@ html_copy_source = False
 FENCE = re.compile(r"^(?P<space> *)```python\n(?P<code>.*?)^ *```$", re.MULTILINE | re.DOTALL)
 
 
-def fences_to_directives(*event: Any) -> None:  # noqa: ANN401 - what Sphinx hands over
+def fences_to_directives(*event: Any) -> None:
     """Lets a docstring hold code between Markdown's fences, as Keras's do."""
     lines: list[str] = event[-1]
 

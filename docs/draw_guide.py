@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-from exhibits import EXHIBITS  # noqa: E402 - the path to it is set above
-from keras_lrscan import Analysis, analyze  # noqa: E402 - as above
-from keras_lrscan.formatting import format_lr  # noqa: E402 - as above
-from keras_lrscan.reading.features import chance_loss  # noqa: E402 - as above
+from exhibits import EXHIBITS
+from keras_lrscan import Analysis, analyze
+from keras_lrscan.formatting import format_lr
+from keras_lrscan.reading.features import chance_loss
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

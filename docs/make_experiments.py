@@ -25,7 +25,7 @@ NEW_CLASSES = 5
 """The body learns the digits below this one, the new head the others."""
 
 
-def contrast() -> Any:  # noqa: ANN401 - any result of an experiment
+def contrast() -> Any:
     """The digits classifier after ten epochs."""
     x, y = digits()
     model = digits_model()
@@ -33,12 +33,12 @@ def contrast() -> Any:  # noqa: ANN401 - any result of an experiment
     return contrast_with_scratch(model, x, y, verbose=0)
 
 
-def repeats() -> Any:  # noqa: ANN401 - see above
+def repeats() -> Any:
     """The digits classifier, fresh."""
     return repeat_scans(digits_model(), *digits(), num_scans=5, verbose=0)
 
 
-def groups() -> Any:  # noqa: ANN401 - see above
+def groups() -> Any:
     """A body that has learned five digits, under a new head for the other five."""
     (x, y), layers = digits(), keras.layers
     hidden = [layer for size in (64, 64, 32) for layer in (layers.Dense(size, "relu"), layers.BatchNormalization())]

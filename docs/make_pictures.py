@@ -30,9 +30,9 @@ GRAY, BLUE, GREEN = "0.45", "#1f4e8c", "#2e7d32"
 
 def scan_of_digits(name: str, num_epochs: int) -> None:
     """Draws a real scan of the digits classifier, trained for some epochs first."""
-    import keras  # noqa: PLC0415 - the picture of ktrain's record needs no Keras
+    import keras
 
-    from keras_lrscan.datasets.digits import digits, digits_model  # noqa: PLC0415
+    from keras_lrscan.datasets.digits import digits, digits_model
 
     keras.utils.set_random_seed(0)
     x, y = digits()

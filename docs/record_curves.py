@@ -15,9 +15,9 @@ import keras
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-from exhibits import EXHIBITS  # noqa: E402 - the path to it is set above
-from keras_lrscan import analyze  # noqa: E402 - as above
-from recipes import RECIPES  # noqa: E402 - as above
+from exhibits import EXHIBITS
+from keras_lrscan import analyze
+from recipes import RECIPES
 
 if __name__ == "__main__":
     chosen = set(sys.argv[1:]) or set(RECIPES)

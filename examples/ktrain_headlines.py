@@ -115,7 +115,7 @@ class Task:
         self.test = self.encoders["pretrained"].preprocess_test(texts[count:], labels[count:], verbose=0)
         self.test.batch_size = 50
 
-    def learner(self, start: str = "pretrained") -> Any:  # noqa: ANN401 - ktrain has no types
+    def learner(self, start: str = "pretrained") -> Any:
         """Returns a learner whose model and optimizer are as at the start."""
         tf_keras.utils.set_random_seed(0)
         model = self.encoders[start].get_classifier()
@@ -123,7 +123,7 @@ class Task:
         model.compile(optimizer=optimizer, loss=model.loss, metrics=["accuracy"])
         return ktrain.get_learner(model, train_data=self.data[start], batch_size=BATCH_SIZE)
 
-    def scan(self, learner: Any) -> Analysis:  # noqa: ANN401 - ktrain has no types
+    def scan(self, learner: Any) -> Analysis:
         """Scans a learner, on the same batches each time."""
         tf_keras.utils.set_random_seed(1)
         return lr_find(learner, verbose=0)
@@ -136,7 +136,7 @@ class Task:
         return history.history["loss"], accuracy
 
 
-def timed(function: Any, *arguments: Any, **options: Any) -> tuple[Any, float]:  # noqa: ANN401 - any function
+def timed(function: Any, *arguments: Any, **options: Any) -> tuple[Any, float]:
     """Returns what `function` returns, and the seconds that it took."""
     begin = time.perf_counter()
     return function(*arguments, **options), time.perf_counter() - begin

@@ -28,11 +28,11 @@ TRAINING = 1400
 """Images to train on; the other 397 are for validation."""
 
 
-def tuner_in(folder: Path, trials: int) -> Any:  # noqa: ANN401 - KerasTuner ships no types
+def tuner_in(folder: Path, trials: int) -> Any:
     """Returns the tuner; chief and workers make the same one."""
     analysis = load(folder / "scan.json")
 
-    def build(hp: Any) -> Any:  # noqa: ANN401
+    def build(hp: Any) -> Any:
         model = digits_model()
         model.optimizer.learning_rate = hp_float(hp, analysis)
         return model

@@ -29,7 +29,7 @@ TRAINING = 1400
 """Images to train on; the other 397 are for validation."""
 
 
-def model_with(rate: float) -> Any:  # noqa: ANN401 - a Keras model
+def model_with(rate: float) -> Any:
     """Returns the classifier, set to a rate."""
     model = digits_model()
     model.optimizer.learning_rate = rate

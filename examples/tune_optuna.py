@@ -50,7 +50,7 @@ def trials_needed(objective: Callable[[Any], float], *, seed: int, most: int) ->
     """Returns the number of trials until the target is reached; `most` + 1 if it is not."""
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
 
-    def stop(study: Any, trial: Any) -> None:  # noqa: ANN401 - Optuna's own types
+    def stop(study: Any, trial: Any) -> None:
         if trial.value <= TARGET:
             study.stop()
 

@@ -150,7 +150,7 @@ def _json(data: dict[str, Any]) -> str:
 
 def _write_plot(analysis: Analysis, path: Path, inputs: Sequence[Path]) -> None:
     try:
-        from matplotlib.figure import Figure  # noqa: PLC0415 - needed for this option only
+        from matplotlib.figure import Figure
     except ImportError as error:
         msg = f"A picture needs matplotlib. Received: {error}. Install it with: pip install matplotlib"
         raise MissingDependencyError(msg) from error

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from keras_lrscan._typing import Value
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -64,7 +66,7 @@ def slots_of(sentence: str) -> frozenset[str]:
     return frozenset(name for _, name, _, _ in string.Formatter().parse(sentence) if name)
 
 
-def measured(words: str, form: str = "{:.2g}", default: Any = None) -> Any:  # noqa: ANN401 - as `dataclasses.field`
+def measured(words: str, form: str = "{:.2g}", default: Value = None) -> Value:
     """Returns a dataclass field that a rule may test."""
     return dataclasses.field(default=default, metadata={"measure": Measure(words=words, form=form)})
 
@@ -85,7 +87,7 @@ def format_lr(lr: float) -> str:
     ['0.02', '3e-5', '8', '10']
     """
     mantissa, exponent = f"{lr:.0e}".split("e")
-    if -4 < int(exponent) < 4:  # noqa: PLR2004 - shorter as a plain number
+    if -4 < int(exponent) < 4:
         return f"{float(f'{lr:.0e}'):.{max(0, -int(exponent))}f}"
     return f"{mantissa}e{int(exponent)}"
 
@@ -96,7 +98,7 @@ def format_loss(loss: float) -> str:
     >>> [format_loss(loss) for loss in (2.30259, 0.00512, 2754.48)]
     ['2.30', '0.00512', '2754']
     """
-    if abs(loss) >= 1000 or loss == 0:  # noqa: PLR2004 - no decimals, no exponent
+    if abs(loss) >= 1000 or loss == 0:
         return f"{loss:.0f}" if abs(loss) < 1e6 else f"{loss:.2e}"  # noqa: PLR2004
     return f"{loss:#.3g}".rstrip(".")
 

@@ -7,6 +7,7 @@ import sys
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from keras_lrscan._typing import FitData, FitOption, Model, Optimizer
 from keras_lrscan.analysis import Analysis, analyze
 from keras_lrscan.errors import InvalidOptionError, ScanError
 from keras_lrscan.hosts.callbacks import Hooks, autologging_paused, callback_list, rearrange
@@ -81,7 +82,7 @@ class LRScan(Hooks):
         stop_on_divergence: bool = True,
         snapshot: str = "memory",
         monitor: str = "loss",
-        optimizer: Any = None,  # noqa: ANN401 - the hosts' optimizers share no type
+        optimizer: Optimizer = None,
         verbose: int = 1,
     ) -> None:
         self._ramp = checked_ramp(start_lr, end_lr, num_steps)
@@ -137,7 +138,7 @@ class LRScan(Hooks):
             self._analysis = analyze(self.curve)
         return self._analysis
 
-    def plot(self, ax: Axes | None = None, **options: Any) -> Axes:  # noqa: ANN401
+    def plot(self, ax: Axes | None = None, **options: FitOption) -> Axes:
         """Draws the curve and its reading.
 
         Args:
@@ -151,12 +152,12 @@ class LRScan(Hooks):
 
     def investigate(
         self,
-        x: Any = None,  # noqa: ANN401 - whatever `fit` takes
-        y: Any = None,  # noqa: ANN401 - whatever `fit` takes
+        x: FitData = None,
+        y: FitData = None,
         *,
         probes: Sequence[str] | None = None,
         verbose: int = 1,
-        **options: Any,  # noqa: ANN401 - those of `keras_lrscan.investigate`
+        **options: FitOption,
     ) -> Investigation:
         """Puts questions to model and data that settle what the curve alone leaves open.
 
@@ -212,7 +213,7 @@ class LRScan(Hooks):
         return self._session is None or self._session.is_over
 
     @contextlib.contextmanager
-    def on(self, model: Any) -> Iterator[LRScan]:  # noqa: ANN401
+    def on(self, model: Model) -> Iterator[LRScan]:
         """Scans a loop of your own over `model.train_on_batch`, in the place of `fit`.
 
         Within the `with` block, each call of `train_on_batch` is one step of the scan, at its rate, and returns the
@@ -249,7 +250,7 @@ class LRScan(Hooks):
             raise
         self._close()
 
-    def set_model(self, model: Any) -> None:  # noqa: ANN401
+    def set_model(self, model: Model) -> None:
         """Takes the model, and with it the place among the other callbacks."""
         self._model = model
         owner = callback_list(self)
@@ -264,11 +265,11 @@ class LRScan(Hooks):
         """Takes the number of epochs, and of steps in one where it is known."""
         self.params = dict(params or {})
 
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Keeps the state and takes hold of the rate."""
         self._begin(in_fit=True)
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Settles the length of the ramp in the first epoch."""
         if self._session is not None:
             self._session.start_epoch(epochs_left=int(self.params.get("epochs") or 1) - epoch)
@@ -276,7 +277,7 @@ class LRScan(Hooks):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Does nothing; that it is there makes Keras 3 call the hooks in order instead of in threads."""
 
-    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Puts everything back, unless a later call does."""
         if not self._has_closer:
             self._close()
@@ -330,7 +331,7 @@ class _Closer(Hooks):
     def __init__(self, scan: LRScan) -> None:
         self._scan = scan
 
-    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Ends the scan."""
         self._scan._close()  # noqa: SLF001 - a part of it
 
@@ -341,9 +342,9 @@ def last_scan() -> LRScan | None:
 
 
 def lr_scan(
-    model: Any,  # noqa: ANN401 - the hosts' models share no type
-    x: Any = None,  # noqa: ANN401 - whatever `fit` takes
-    y: Any = None,  # noqa: ANN401 - whatever `fit` takes
+    model: Model,
+    x: FitData = None,
+    y: FitData = None,
     *,
     start_lr: float = 1e-7,
     end_lr: float = 10.0,
@@ -351,9 +352,9 @@ def lr_scan(
     stop_on_divergence: bool = True,
     snapshot: str = "memory",
     monitor: str = "loss",
-    optimizer: Any = None,  # noqa: ANN401 - the hosts' optimizers share no type
+    optimizer: Optimizer = None,
     verbose: int = 1,
-    **fit_options: Any,  # noqa: ANN401 - whatever `fit` takes
+    **fit_options: FitOption,
 ) -> Analysis:
     """Scans `model` on the data and returns the reading, with the model put back whatever happens.
 

@@ -1,7 +1,5 @@
 """Fixtures that every test may use."""
 
-# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
-
 from __future__ import annotations
 
 import gc

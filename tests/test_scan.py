@@ -1,7 +1,5 @@
 """`LRScan`, `lr_scan` and `last_scan` as a user meets them."""
 
-# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
-
 from __future__ import annotations
 
 import copy
@@ -131,7 +129,7 @@ def test_a_loss_that_is_not_logged_is_refused_with_what_is(keras: Any) -> None:
 def test_copies_leave_model_and_running_scan_behind(keras: Any) -> None:
     recorder = LRScan(num_steps=14, verbose=0)
     compiled(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[recorder])
-    for twin in (copy.deepcopy(recorder), pickle.loads(pickle.dumps(recorder))):  # noqa: S301 - own bytes
+    for twin in (copy.deepcopy(recorder), pickle.loads(pickle.dumps(recorder))):
         np.testing.assert_array_equal(twin.curve.loss, recorder.curve.loss)
         compiled(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[twin])
 

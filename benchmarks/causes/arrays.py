@@ -48,7 +48,7 @@ class Data:
     def units(self) -> int:
         """Numbers that a model has to predict for one sample."""
         if self.classes is not None:
-            return 1 if self.classes == 2 else self.classes  # noqa: PLR2004 - yes or no takes one number
+            return 1 if self.classes == 2 else self.classes
         return int(self.y.shape[-1])
 
 
@@ -95,7 +95,7 @@ def _own(name: str, changes: tuple[Any, ...]) -> Data:
 def _of_packages(name: str, changes: tuple[Any, ...]) -> Data:
     if str(SUGGESTIONS) not in sys.path:
         sys.path.append(str(SUGGESTIONS))
-    import data  # type: ignore[import-not-found]  # noqa: PLC0415 - it needs pandas, which most conditions do not
+    import data  # type: ignore[import-not-found]
 
     kept = tuple(change for change in changes if change in {UNSCALED, UNSCALED_TARGETS})
     found = data.load(name, kept)

@@ -16,7 +16,7 @@ __all__ = ["bidirectional", "residual", "separable", "towers", "wide_and_deep"]
 Tensor = Any
 
 
-def residual(inputs: Tensor, data: Data, *, width: int = 64, blocks: int = 2, normalize: bool = True) -> Tensor:  # noqa: ARG001
+def residual(inputs: Tensor, data: Data, *, width: int = 64, blocks: int = 2, normalize: bool = True) -> Tensor:
     """Dense layers in residual blocks, normalized over the batch."""
     features = layers.Dense(width)(layers.Flatten()(inputs))
     for _ in range(blocks):
@@ -28,11 +28,11 @@ def residual(inputs: Tensor, data: Data, *, width: int = 64, blocks: int = 2, no
 
 def separable(
     inputs: Tensor,
-    data: Data,  # noqa: ARG001
+    data: Data,
     *,
     filters: tuple[int, ...] = (16, 32),
     normalize: bool = False,
-    **options: Any,  # noqa: ANN401
+    **options: Any,
 ) -> Tensor:
     """Separable convolutions with strides over a picture."""
     features = layers.Reshape((*inputs.shape[1:], 1))(inputs)
@@ -50,7 +50,7 @@ def bidirectional(
     units: int = 16,
     cell: str = "LSTM",
     sequences: bool = False,
-    **options: Any,  # noqa: ANN401
+    **options: Any,
 ) -> Tensor:
     """A recurrent layer in both directions."""
     features = layers.Embedding(data.tokens[0], 16)(inputs) if data.tokens else inputs
@@ -60,10 +60,10 @@ def bidirectional(
 
 def wide_and_deep(
     inputs: Tensor,
-    data: Data,  # noqa: ARG001
+    data: Data,
     *,
     units: tuple[int, ...] = (64, 32),
-    **options: Any,  # noqa: ANN401
+    **options: Any,
 ) -> Tensor:
     """The inputs themselves beside what dense layers make of them."""
     flat = layers.Flatten()(inputs)
@@ -75,11 +75,11 @@ def wide_and_deep(
 
 def towers(
     inputs: Sequence[Tensor],
-    data: Data,  # noqa: ARG001
+    data: Data,
     *,
     units: tuple[int, ...] = (32, 32),
     activation: str = "relu",
-    **options: Any,  # noqa: ANN401
+    **options: Any,
 ) -> Tensor:
     """A dense layer for each of two inputs, and one over both."""
     first = [layers.Dense(units[0], activation=activation, **options)(part) for part in inputs]

@@ -97,7 +97,7 @@ class Workshop:
     def _compile(self) -> None:
         self._compiled(self.model, self.data, self._optimizer(), {})
 
-    def _compiled(self, model: keras.Model, data: Data, optimizer: Any, more: Mapping[str, Any]) -> None:  # noqa: ANN401
+    def _compiled(self, model: keras.Model, data: Data, optimizer: Any, more: Mapping[str, Any]) -> None:
         condition = self.condition
         loss = LOSSES[condition.loss](data) if condition.loss in LOSSES else condition.loss
         plain = {"jit_compile": False, "metrics": ["accuracy"] if data.classes else []}  # quicker for a hundred steps
@@ -147,12 +147,12 @@ class ClassicFinder(keras.callbacks.Callback):
         super().__init__()
         self.ramp, self.lr, self.losses = ramp, [], []
 
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:  # noqa: ANN401, ARG002
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Sets the rate."""
         self.lr.append(self.ramp(len(self.lr)))
         self.model.optimizer.learning_rate = self.lr[-1]
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ANN401, ARG002
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Keeps the loss, and stops after the last rate or at four times the lowest loss."""
         self.losses.append(float(logs["loss"]))
         lowest = min(self.losses)
@@ -176,7 +176,7 @@ def by_tool(condition: Condition, ready: Ready, *, averaging: str, declared: boo
     curve = scan.curve
     loss = curve.loss[np.isfinite(curve.loss)]
     stored = AVERAGES[averaging].apply(loss, curve.context.steps_per_epoch)
-    above = np.flatnonzero((stored > 4 * np.minimum.accumulate(stored)) & (np.arange(len(stored)) > 10))  # noqa: PLR2004
+    above = np.flatnonzero((stored > 4 * np.minimum.accumulate(stored)) & (np.arange(len(stored)) > 10))
     end = int(above[0]) + 1 if above.size else len(stored)
     context = ScanContext(averaging=averaging, steps_per_epoch=curve.context.steps_per_epoch) if declared else None
     return LRCurve(lr=curve.lr[:end], loss=stored[:end], context=context or ScanContext())

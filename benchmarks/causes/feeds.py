@@ -23,8 +23,8 @@ def _batches(data: Data, size: int) -> Iterator[tuple[Any, ...]]:
         yield data.x[start : start + size], data.y[start : start + size]
 
 
-def _slices(*arrays: Any) -> Any:  # noqa: ANN401
-    import tensorflow as tf  # noqa: PLC0415 - only these conditions need it
+def _slices(*arrays: Any) -> Any:
+    import tensorflow as tf
 
     return tf.data.Dataset.from_tensor_slices(arrays if len(arrays) > 1 else arrays[0])
 
@@ -49,15 +49,15 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, number: int) -> tuple[Any, Any]:
         first, second = (self._rows((number - late) % len(self)) for late in (0, self.late))
-        first = np.random.permutation(first) if self.mixes else first  # noqa: NPY002 - seeded as above
+        first = np.random.permutation(first) if self.mixes else first
         return self.data.x[first], self.data.y[second]
 
-    def _rows(self, number: int) -> Any:  # noqa: ANN401
+    def _rows(self, number: int) -> Any:
         return self.order[number * self.size : (number + 1) * self.size]
 
     def on_epoch_end(self) -> None:
         """Draws another order."""
-        np.random.shuffle(self.order)  # noqa: NPY002 - what `keras.utils.set_random_seed` seeds
+        np.random.shuffle(self.order)
 
 
 def _epochs(data: Data, options: dict[str, Any], size: int) -> None:
@@ -99,7 +99,7 @@ def from_small_buffer(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, .
 
 def from_zip(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Two tf.data pipelines, inputs and targets, each shuffled for itself before they are joined."""
-    import tensorflow as tf  # noqa: PLC0415
+    import tensorflow as tf
 
     parts = tuple(_slices(array).shuffle(len(array)) for array in (data.x, data.y))
     return (tf.data.Dataset.zip(parts).batch(options.pop("batch_size", BATCH_SIZE)),), options
@@ -107,13 +107,13 @@ def from_zip(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], dict
 
 def from_filter(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """A tf.data pipeline whose length is not known, since it filters."""
-    kept = _slices(data.x, data.y).filter(lambda x, y: y >= 0)  # noqa: ARG005
+    kept = _slices(data.x, data.y).filter(lambda x, y: y >= 0)
     return (kept.shuffle(len(data.x)).batch(options.pop("batch_size", BATCH_SIZE)),), options
 
 
 def from_shards(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """A tf.data pipeline whose length is not known, since it opens one shard after another."""
-    import tensorflow as tf  # noqa: PLC0415
+    import tensorflow as tf
 
     shards = _slices(data.x, data.y).batch(100)
     opened = shards.flat_map(lambda x, y: tf.data.Dataset.from_tensor_slices((x, y)))
@@ -122,7 +122,7 @@ def from_shards(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], d
 
 def from_python(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """A tf.data pipeline around a generator of Python, whose length TensorFlow cannot know."""
-    import tensorflow as tf  # noqa: PLC0415
+    import tensorflow as tf
 
     signature = tuple(tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in (data.x, data.y))
     size = options.pop("batch_size", BATCH_SIZE)
@@ -167,7 +167,7 @@ def from_interleaved(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ..
     files = _slices(np.arange(data.classes or 0, dtype=data.y.dtype))
     samples = _slices(data.x, data.y)
     opened = files.interleave(
-        lambda number: samples.filter(lambda x, y: y == number).repeat(),  # noqa: ARG005
+        lambda number: samples.filter(lambda x, y: y == number).repeat(),
         cycle_length=data.classes,
         block_length=size,
         deterministic=True,
@@ -177,7 +177,7 @@ def from_interleaved(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ..
 
 def from_windows(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """A tf.data pipeline whose length is not known, since it cuts windows as tutorials on series do."""
-    import tensorflow as tf  # noqa: PLC0415
+    import tensorflow as tf
 
     size = options.pop("batch_size", BATCH_SIZE)
     windows = _slices(data.x, data.y).shuffle(len(data.x)).window(size, drop_remainder=True)

@@ -18,7 +18,7 @@ __all__ = ["build"]
 Tensor = Any
 
 
-def norm(kind: str | None, features: Tensor, **options: Any) -> Tensor:  # noqa: ANN401 - Keras's own arguments
+def norm(kind: str | None, features: Tensor, **options: Any) -> Tensor:
     """Normalizes, if asked to."""
     kinds = {"batch": layers.BatchNormalization, "layer": layers.LayerNormalization}
     return features if kind is None else kinds[kind](**options)(features)
@@ -34,11 +34,11 @@ def mlp(
     data: Data,
     *,
     units: tuple[int, ...] = (64, 64),
-    activation: Any = "relu",  # noqa: ANN401
+    activation: Any = "relu",
     normalize: str | None = None,
     norm_options: Mapping[str, Any] | None = None,
     dropout: float = 0.0,
-    **options: Any,  # noqa: ANN401
+    **options: Any,
 ) -> Tensor:
     """Dense layers."""
     features = layers.Flatten()(as_numbers(inputs, data))
@@ -59,10 +59,10 @@ def cnn(
     norm_options: Mapping[str, Any] | None = None,
     pool: str = "mean",
     dropout: float = 0.0,
-    **options: Any,  # noqa: ANN401
+    **options: Any,
 ) -> Tensor:
     """Convolutions over a picture, a series or a text."""
-    picture = len(inputs.shape) == 3 and inputs.shape[1] == inputs.shape[2]  # noqa: PLR2004 - height and width
+    picture = len(inputs.shape) == 3 and inputs.shape[1] == inputs.shape[2]
     features = layers.Reshape((*inputs.shape[1:], 1))(inputs) if picture else as_numbers(inputs, data)
     convolution, pooling, means = (
         (layers.Conv2D, layers.MaxPooling2D, layers.GlobalAveragePooling2D)
@@ -101,7 +101,7 @@ class UnitLength(layers.Layer):
 class Map(layers.Layer):
     """A function of the numbers, by its name in `keras.ops` and how much of the input it gets."""
 
-    def __init__(self, name_of: str, factor: float = 1.0, **kwargs: Any) -> None:  # noqa: ANN401
+    def __init__(self, name_of: str, factor: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.name_of, self.factor = name_of, factor
 
@@ -119,7 +119,7 @@ def rnn(
     sequences: bool = False,
     dropout: float = 0.0,
     normalize: str | None = None,
-    **options: Any,  # noqa: ANN401
+    **options: Any,
 ) -> Tensor:
     """A recurrent layer."""
     features = layers.Dropout(dropout)(as_numbers(inputs, data)) if dropout else as_numbers(inputs, data)
@@ -150,7 +150,7 @@ def transformer(
     return features if sequences else layers.GlobalAveragePooling1D()(features)
 
 
-def bag(inputs: Tensor, data: Data, width: int = 32, dropout: float = 0.0, **options: Any) -> Tensor:  # noqa: ANN401
+def bag(inputs: Tensor, data: Data, width: int = 32, dropout: float = 0.0, **options: Any) -> Tensor:
     """The mean of the embedded words."""
     embedded = layers.Embedding(data.tokens[0], width, **options)(inputs)
     features = layers.GlobalAveragePooling1D()(embedded)
@@ -178,7 +178,7 @@ def nothing(inputs: Tensor, data: Data) -> Tensor:
     return layers.Flatten()(as_numbers(inputs, data))
 
 
-def mapped(inputs: Tensor, data: Data, functions: tuple[Any, ...], **options: Any) -> Tensor:  # noqa: ANN401
+def mapped(inputs: Tensor, data: Data, functions: tuple[Any, ...], **options: Any) -> Tensor:
     """Dense layers, then functions written by hand."""
     features = mlp(inputs, data, **options)
     for function in functions:
@@ -204,7 +204,7 @@ BODIES: Mapping[str, Callable[..., Tensor]] = {
 }
 
 
-def plain(features: Tensor, data: Data, activation: str | None = "auto", **options: Any) -> Tensor:  # noqa: ANN401
+def plain(features: Tensor, data: Data, activation: str | None = "auto", **options: Any) -> Tensor:
     """One dense layer; its activation fits the targets unless it is given."""
     if activation == "auto":
         activation = None if data.classes is None else ("sigmoid" if data.units == 1 else "softmax")
@@ -247,7 +247,7 @@ def frames(features: Tensor, data: Data, activation: str = "softmax") -> Tensor:
 class ScaledCosine(layers.Layer):
     """Shares of classes from the angles to their vectors, times a scale, with a softmax typed in by hand."""
 
-    def __init__(self, classes: int, scale: float, **kwargs: Any) -> None:  # noqa: ANN401
+    def __init__(self, classes: int, scale: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.classes, self.scale = classes, scale
 
@@ -297,12 +297,12 @@ class Whole(keras.Model):
         super().__init__()
         self.inside = inside
 
-    def call(self, x: Tensor, training: bool | None = None) -> Tensor:  # noqa: FBT001 - Keras's own
+    def call(self, x: Tensor, training: bool | None = None) -> Tensor:
         """Returns the outputs."""
         return self.inside(x, training=training)
 
 
-def inputs_of(data: Data) -> Any:  # noqa: ANN401
+def inputs_of(data: Data) -> Any:
     """Returns the input of a model, or two of them where the columns are split."""
     if data.split:
         return [keras.Input((width,)) for width in (data.split, data.x.shape[1] - data.split)]

@@ -32,7 +32,7 @@ class LARS(keras.optimizers.Optimizer):
         trust: float = 0.001,
         *,
         name: str = "lars",
-        **kwargs: Any,  # noqa: ANN401 - Keras's own
+        **kwargs: Any,
     ) -> None:
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)
         self.momentum, self.trust = momentum, trust
@@ -43,7 +43,7 @@ class LARS(keras.optimizers.Optimizer):
             super().build(variables)
             self.velocities = self.add_optimizer_variables(variables, "velocity")
 
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:  # noqa: ANN401
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Moves one weight; one that is all zeros moves by the rate itself."""
         length, slope = (ops.sqrt(ops.sum(ops.square(values))) for values in (variable, gradient))
         share = ops.where((length > 0) & (slope > 0), self.trust * length / (slope + 1e-9), 1.0)
@@ -71,10 +71,10 @@ class Fromage(keras.optimizers.Optimizer):
         2020, algorithm 1.
     """
 
-    def __init__(self, learning_rate: float = 0.01, *, name: str = "fromage", **kwargs: Any) -> None:  # noqa: ANN401
+    def __init__(self, learning_rate: float = 0.01, *, name: str = "fromage", **kwargs: Any) -> None:
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)
 
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:  # noqa: ANN401
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Moves one weight; one that is all zeros moves by the rate itself."""
         length, slope = (ops.sqrt(ops.sum(ops.square(values))) for values in (variable, gradient))
         share = ops.where((length > 0) & (slope > 0), length / (slope + 1e-9), 1.0)

@@ -50,8 +50,8 @@ def commit() -> str:
 
 def work(order: Order) -> str:
     """Records the scans of one condition into its file, and returns what went wrong, if anything."""
-    import build  # noqa: PLC0415 - it loads Keras, which each process does by itself
-    import keras  # noqa: PLC0415
+    import build
+    import keras
 
     condition, file = order
     keras.utils.clear_session(free_memory=False)

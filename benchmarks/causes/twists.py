@@ -49,7 +49,7 @@ def relative_error(truth: Tensor, said: Tensor) -> Tensor:
 
 def probabilities_as_logits(truth: Tensor, said: Tensor) -> Tensor:
     """Returns TensorFlow's own cross-entropy, which wants logits, whatever it is given."""
-    import tensorflow as tf  # noqa: PLC0415 - only one condition needs it
+    import tensorflow as tf
 
     labels = tf.cast(tf.reshape(truth, (-1,)), tf.int32)
     return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=said)
@@ -103,27 +103,27 @@ LOSSES: Mapping[str, Callable[[Data], Any]] = {
 # What is done before the scan ----------------------------------------------------------------------------------------
 
 
-def frozen(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:  # noqa: ARG001
+def frozen(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:
     """Freezes the whole model."""
     model.trainable = False
     compiled()
 
 
-def frozen_body(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:  # noqa: ARG001
+def frozen_body(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:
     """Freezes all but the last layer."""
     for layer in model.layers:
         layer.trainable = layer.name.startswith("head")
     compiled()
 
 
-def frozen_but_normalization(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:  # noqa: ARG001
+def frozen_but_normalization(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:
     """Freezes all layers that are no normalization, whose statistics go on moving."""
     for layer in model.layers:
         layer.trainable = isinstance(layer, keras.layers.BatchNormalization)
     compiled()
 
 
-def frozen_kernels(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:  # noqa: ARG001
+def frozen_kernels(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:
     """Leaves nothing but the bias of the last layer to train."""
     for layer in model.layers:
         layer.trainable = layer.name == "head"
@@ -131,20 +131,20 @@ def frozen_kernels(model: keras.Model, compiled: Callable[[], None], ready: Data
     compiled()
 
 
-def frozen_but_last(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:  # noqa: ARG001
+def frozen_but_last(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:
     """Freezes all layers but the last in the list, which may be one without weights."""
     for layer in model.layers[:-1]:
         layer.trainable = False
     compiled()
 
 
-def frozen_inside(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:  # noqa: ARG001
+def frozen_inside(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:
     """Freezes the backbone of a model written as a class, which holds the last layer as well."""
     model.inside.trainable = False
     compiled()
 
 
-def frozen_by_name(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:  # noqa: ARG001
+def frozen_by_name(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:
     """Freezes all layers but those of a name that no layer has."""
     for layer in model.layers:
         layer.trainable = layer.name.startswith("classifier")
@@ -159,7 +159,7 @@ def unfrozen_too_late(model: keras.Model, compiled: Callable[[], None], ready: D
     model.trainable = True
 
 
-def detached(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:  # noqa: ARG001
+def detached(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:
     """Freezes nothing; used where the body of the table does what has to be done."""
     compiled()
 

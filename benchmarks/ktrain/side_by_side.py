@@ -44,24 +44,24 @@ SEEDS = range(3)
 LOSS = "sparse_categorical_crossentropy"
 
 
-def adam() -> Any:  # noqa: ANN401 - tf_keras has no types
+def adam() -> Any:
     """Returns ktrain's usual optimizer."""
     return tf_keras.optimizers.legacy.Adam(1e-3)
 
 
-def sgd() -> Any:  # noqa: ANN401 - tf_keras has no types
+def sgd() -> Any:
     """Returns plain gradient descent."""
     return tf_keras.optimizers.legacy.SGD(1e-2)
 
 
-def dense() -> Any:  # noqa: ANN401 - tf_keras has no types
+def dense() -> Any:
     """Returns a small dense network."""
     layers = tf_keras.layers
     hidden = layers.Dense(64, activation="relu", input_shape=(64,))
     return tf_keras.Sequential([hidden, layers.Dense(10, activation="softmax")])
 
 
-def cnn() -> Any:  # noqa: ANN401 - tf_keras has no types
+def cnn() -> Any:
     """Returns a small convolutional network."""
     layers = tf_keras.layers
     return tf_keras.Sequential(
@@ -100,7 +100,7 @@ class Task:
             model.fit(*self._data, batch_size=self._batch_size, epochs=epochs, verbose=0)
         self._weights = model.get_weights()
 
-    def learner(self) -> Any:  # noqa: ANN401 - ktrain has no types
+    def learner(self) -> Any:
         """Returns a learner at the start."""
         tf_keras.utils.set_random_seed(self._seed)
         model = self._model()

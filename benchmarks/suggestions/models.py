@@ -84,7 +84,7 @@ def bag_model(plan: Plan) -> list[Layer]:
 
 def cnn_model(plan: Plan) -> list[Layer]:
     """Two convolutions over pictures or sequences."""
-    if len(plan.shape) == 2 and plan.shape[0] == plan.shape[1]:  # noqa: PLR2004 - a gray picture
+    if len(plan.shape) == 2 and plan.shape[0] == plan.shape[1]:
         first = convolution(8, 3, 2, stride=plan.shape[0] // 7)
         return [with_channel, *plan.hidden(first), *plan.hidden(convolution(16, 3, 2)), pool(2), flatten, *plan.head()]
     body = [*plan.hidden(convolution(16, 5, 1)), pool(1), *plan.hidden(convolution(16, 3, 1)), mean_over_steps]

@@ -151,7 +151,7 @@ def fastai_slide(lr: Array, loss: Array) -> float | None:
         return None
     slope = np.gradient(smooth)
     rate = lr[left]
-    while left >= -smooth.size and abs(slope[right] - slope[left]) > 0.005:  # noqa: PLR2004 - as published
+    while left >= -smooth.size and abs(slope[right] - slope[left]) > 0.005:
         rate = lr[left]
         right, left = right - 1, left - 1
     return float(rate)

@@ -51,9 +51,9 @@ KEPT = ("loss", "val")
 
 def middle_of(about: Mapping[str, Any], lr: Array, scans: Array) -> float:
     """Returns the middle of the constant rates to run: the median of what the scans of a task suggest."""
-    from score import as_scanned, context_of  # noqa: PLC0415 - merging needs no analysis
+    from score import as_scanned, context_of
 
-    from keras_lrscan import analyze  # noqa: PLC0415
+    from keras_lrscan import analyze
 
     with np.errstate(all="ignore"):
         curves = [as_scanned(lr, np.asarray(loss, float), context_of(about, lr)) for loss in scans]
@@ -63,12 +63,12 @@ def middle_of(about: Mapping[str, Any], lr: Array, scans: Array) -> float:
 
 def measure(task: Task, middle: float) -> dict[str, Array]:
     """Returns the losses of every run of a task (begins, rates, blocks), by the name of the run and of the loss."""
-    import jax  # noqa: PLC0415 - the compiler's settings must be made first
-    import jax.numpy as jnp  # noqa: PLC0415
-    import optax  # noqa: PLC0415
-    from data import load  # noqa: PLC0415
-    from keras_formulas import OPTIMIZERS  # noqa: PLC0415
-    from train import Problem, Start, batches, one_cycle, stacked, starts  # noqa: PLC0415
+    import jax
+    import jax.numpy as jnp
+    import optax
+    from data import load
+    from keras_formulas import OPTIMIZERS
+    from train import Problem, Start, batches, one_cycle, stacked, starts
 
     row, optimizer = task.row, OPTIMIZERS[task.optimizer]
     data = load(row.data, row.changes)
@@ -82,14 +82,14 @@ def measure(task: Task, middle: float) -> dict[str, Array]:
     chosen = np.stack([batches(len(data.x), size, longest, seed) for seed in seeds.tolist()])
     chosen = jnp.asarray(chosen.reshape(len(BEGINS), -1, 2 * BLOCK, size))
 
-    def step(carry: Any, now: Any) -> tuple[Any, jax.Array]:  # noqa: ANN401 - trees of arrays
+    def step(carry: Any, now: Any) -> tuple[Any, jax.Array]:
         (at, memory, key), (rate, rows, number) = carry, now
         gradient = jax.value_and_grad(problem.objective, has_aux=True)
         (loss, moving), slopes = gradient(at.trained, at, x[rows], y[rows], jax.random.fold_in(key, number))
         change, memory = optimizer.make(rate).update(slopes, memory, at.trained)
         return (Start(optax.apply_updates(at.trained, change), at.frozen, moving), memory, key), loss
 
-    def blocks(carry: Any, now: Any) -> tuple[Any, tuple[jax.Array, jax.Array]]:  # noqa: ANN401
+    def blocks(carry: Any, now: Any) -> tuple[Any, tuple[jax.Array, jax.Array]]:
         carry, losses = jax.lax.scan(step, carry, now)
         return carry, (losses.reshape(2, BLOCK).mean(axis=1), problem.validation(carry[0]))
 
@@ -118,7 +118,7 @@ def measure(task: Task, middle: float) -> dict[str, Array]:
 
 def work(order: tuple[Task, tuple[Mapping[str, Any], Array, Array], Path]) -> tuple[str, float]:
     """Measures a task into its file, and returns its name and the seconds taken."""
-    import jax  # noqa: PLC0415
+    import jax
 
     task, seen, file = order
     begin = time.monotonic()

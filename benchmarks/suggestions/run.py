@@ -52,8 +52,8 @@ def pin(counter: Synchronized[int]) -> None:
 
 def work(order: tuple[Task, Path]) -> tuple[str, float]:
     """Measures a task into its file, and returns its name and the seconds taken."""
-    import jax  # noqa: PLC0415 - the compiler's settings must be made first
-    from train import measure  # noqa: PLC0415
+    import jax
+    from train import measure
 
     task, file = order
     begin = time.monotonic()
@@ -104,7 +104,7 @@ def source(task: Task) -> str | None:
 
 def merge(tasks: list[Task], folder: Path, results: Path) -> None:
     """Writes the results of all tasks that have a file into one."""
-    import train  # noqa: PLC0415 - it loads JAX, which running must set up first
+    import train
 
     found = [(task, np.load(file)) for task in tasks if (file := shard(folder, task)).exists()]
     if not found:

@@ -145,7 +145,7 @@ def satellite() -> Raw:
 
 def mlbench(name: str) -> pd.DataFrame:
     """Returns a table of the R package mlbench, read without R."""
-    import rdata  # noqa: PLC0415 - only these two tables need it
+    import rdata
 
     file = from_debian("r-cran-mlbench", f"usr/lib/R/site-library/mlbench/data/{name}.rda")
     return rdata.conversion.convert(rdata.parser.parse_file(file))[name]

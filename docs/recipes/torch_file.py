@@ -55,7 +55,7 @@ class Reader(pickle.Unpickler):  # noqa: S301 - it refuses every name but those 
         super().__init__(file)
         self.kinds: dict[str, np.dtype[Any]] = {}
 
-    def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401 - as in pickle
+    def find_class(self, module: str, name: str) -> Any:
         """Returns what stands for a name, if it is allowed."""
         if module == "torch" and name in KINDS:
             return name

@@ -89,11 +89,11 @@ class TutorialFinder(keras.callbacks.Callback):
         self.lrs: list[float] = []
         self.losses: list[float] = []
 
-    def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002 - Keras's
+    def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Sets the rate."""
         self.model.optimizer.learning_rate = self.rate
 
-    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002 - Keras's
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Keeps the rate and the loss, and raises the rate."""
         self.lrs.append(self.rate)
         self.losses.append((logs or {})["loss"])

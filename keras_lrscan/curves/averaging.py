@@ -329,7 +329,7 @@ def stored_precision(stored: Array) -> float:
 
 def _tolerated(loss: Array) -> Array:
     level = np.full(loss.size, ROUNDING_TO_LEVEL * float(np.median(np.abs(loss))) if loss.size else 0.0)
-    return level if loss.size < 3 else np.maximum(ROUNDING_TO_NOISE * neighbor_noise(loss), level)  # noqa: PLR2004
+    return level if loss.size < 3 else np.maximum(ROUNDING_TO_NOISE * neighbor_noise(loss), level)
 
 
 def _check_steps(average: Average, steps_per_epoch: float | None) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, SupportsFloat, cast
 
 import numpy as np
 
+from keras_lrscan._typing import ForeignRecord, Learner, Value
 from keras_lrscan.curves.averaging import AVERAGES, Average, get_average, undo_losses, undo_notes
 from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.curves.curve import LRCurve, numbers
@@ -47,7 +48,7 @@ SAMPLE_COUNTS = ("nsamples", "samples", "n")
 """Names under which ktrain's data sets, and Keras's iterators over images, tell how many samples they have."""
 
 
-def from_fastai(recorder: Any, *, undo: bool = True, context: ScanContext | None = None) -> LRCurve:  # noqa: ANN401
+def from_fastai(recorder: ForeignRecord, *, undo: bool = True, context: ScanContext | None = None) -> LRCurve:
     """Reads `learn.recorder` after fastai's `learn.lr_find()`: `lrs`, and `losses`, a moving average (0.98).
 
     Args:
@@ -64,7 +65,7 @@ def from_fastai(recorder: Any, *, undo: bool = True, context: ScanContext | None
 
 
 def from_torch_lr_finder(
-    history: Any,  # noqa: ANN401
+    history: ForeignRecord,
     *,
     averaging: str | Average | None = "ema-seeded-0.05",
     undo: bool = True,
@@ -91,7 +92,7 @@ def from_torch_lr_finder(
     return build_curve(rates, losses, averaging=averaging, undo=undo, context=context, shift=True)
 
 
-def from_lightning(results: Any, *, undo: bool = True, context: ScanContext | None = None) -> LRCurve:  # noqa: ANN401
+def from_lightning(results: ForeignRecord, *, undo: bool = True, context: ScanContext | None = None) -> LRCurve:
     """Reads what Lightning's `Tuner(trainer).lr_find(model)` returns, whose losses begin at half their size.
 
     Args:
@@ -108,7 +109,7 @@ def from_lightning(results: Any, *, undo: bool = True, context: ScanContext | No
 
 
 def from_ktrain(
-    lr_finder: Any,  # noqa: ANN401
+    lr_finder: ForeignRecord,
     *,
     steps_per_epoch: float | None = None,
     undo: bool = True,
@@ -137,7 +138,7 @@ def from_ktrain(
     return build_curve(rates, losses, averaging="ktrain", steps_per_epoch=steps, undo=undo, context=context, shift=True)
 
 
-def from_keras_history(history: Any, *, context: ScanContext | None = None) -> LRCurve:  # noqa: ANN401
+def from_keras_history(history: ForeignRecord, *, context: ScanContext | None = None) -> LRCurve:
     """Reads the `History` of a Keras `fit` in which a `LearningRateScheduler` raised the rate at every epoch.
 
     Each point is the mean loss of one epoch at one rate, so nothing lags and nothing is to be undone.
@@ -281,7 +282,7 @@ def _attributes(record: object, name: str, *attributes: str) -> tuple[Any, Any]:
     return rates, losses
 
 
-def _keys(record: Any, name: str) -> tuple[Any, Any]:  # noqa: ANN401
+def _keys(record: ForeignRecord, name: str) -> tuple[Any, Any]:
     keys = list(record) if hasattr(record, "keys") else []
     rate = next((key for key in RATE_KEYS if key in keys), None)
     loss = next((key for key in LOSS_KEYS if key in keys), None)
@@ -294,7 +295,7 @@ def _keys(record: Any, name: str) -> tuple[Any, Any]:  # noqa: ANN401
     return record[rate], record[loss]
 
 
-def _steps_of_learner(learner: Any) -> float | None:  # noqa: ANN401
+def _steps_of_learner(learner: Learner) -> float | None:
     """Returns the batches in an epoch of ktrain's scan of that learner, or `None`.
 
     Of arrays, Keras takes the last, smaller batch as well. Of a data set, ktrain has it take whole batches only.
@@ -404,7 +405,7 @@ def _lag(average: Average, size: int, steps: float | None) -> float:
 
 
 def _to_the_right(lag: float, lr: Array | None = None) -> str:
-    if lr is None or lr.size < 2 or not lr[-1] > lr[0] > 0:  # noqa: PLR2004 - no step
+    if lr is None or lr.size < 2 or not lr[-1] > lr[0] > 0:
         return f"Landmarks stand to the right of where they belong, by up to {lag:.0f} batches."
     decades = lag * math.log10(lr[-1] / lr[0]) / (lr.size - 1)
     return f"Landmarks stand to the right of where they belong, by about {decades:.1g} decades."
@@ -433,7 +434,7 @@ def _numbers(name: str, values: Iterable[Any]) -> Array:
     return numbers(name, listed)
 
 
-def _number(value: Any) -> float:  # noqa: ANN401
+def _number(value: Value) -> float:
     """Returns what a number, or a tensor of one, holds; of texts only what JSON has no number for."""
     if isinstance(value, (bool, np.bool_, np.complexfloating)) or (isinstance(value, str) and value not in NO_DIGITS):
         msg = "no real number"

@@ -65,7 +65,7 @@ def difference_noise(y: Array) -> float:
     References:
         Gasser, Sroka and Jennen-Steinmetz (1986), "Residual variance and residual pattern in nonlinear regression".
     """
-    return NORMAL_MAD * float(np.median(np.abs(np.diff(y, 2)))) / SECOND_DIFFERENCE if y.size > 2 else 0.0  # noqa: PLR2004
+    return NORMAL_MAD * float(np.median(np.abs(np.diff(y, 2)))) / SECOND_DIFFERENCE if y.size > 2 else 0.0
 
 
 def neighbor_noise(y: Array) -> Array:

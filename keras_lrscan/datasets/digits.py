@@ -5,8 +5,9 @@ The digits are the 1,797 images of 8 by 8 pixels that come with scikit-learn (UC
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from keras_lrscan._typing import Model
 from keras_lrscan.errors import missing_dependency
 
 if TYPE_CHECKING:
@@ -25,21 +26,21 @@ def digits() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         MissingDependencyError: If scikit-learn is not installed.
     """
     try:
-        from sklearn.datasets import load_digits  # noqa: PLC0415 - an extra
+        from sklearn.datasets import load_digits
     except ImportError as error:
         raise missing_dependency(PURPOSE, "scikit-learn", "demo") from error
     x, y = load_digits(return_X_y=True)
     return (x / 16).astype("float32"), y.astype("int64")
 
 
-def digits_model() -> Any:  # noqa: ANN401 - a model of whichever Keras is installed
+def digits_model() -> Model:
     """Returns a compiled classifier of three dense layers, 64-64-10, under Adam.
 
     Raises:
         MissingDependencyError: If Keras, or the backend it is set to, is not installed.
     """
     try:
-        import keras  # noqa: PLC0415 - an extra
+        import keras
     except ImportError as error:
         raise missing_dependency(PURPOSE, "Keras with TensorFlow", "cpu") from error
     layers = keras.layers

@@ -79,7 +79,7 @@ def synthetic_curve(
     """
     if shape not in list(SYNTHETIC_LOSSES):
         raise unknown_option("shape", shape, SYNTHETIC_LOSSES)
-    if num_steps < 2:  # noqa: PLR2004 - a ramp has two ends
+    if num_steps < 2:
         msg = f"Argument `num_steps` must be at least 2. Received: num_steps={num_steps}."
         raise InvalidOptionError(msg)
     if noise < 0:

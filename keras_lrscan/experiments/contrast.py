@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from keras_lrscan._typing import FitData, FitOption, Model
 from keras_lrscan.analysis import Analysis, analyze
 from keras_lrscan.curves.context import chance_loss
 from keras_lrscan.experiments.result import Result
@@ -125,9 +126,9 @@ class Contrast(Result):
 
 
 def contrast_with_scratch(
-    model: Any,  # noqa: ANN401 - the hosts' models share no type
-    x: Any,  # noqa: ANN401 - whatever `fit` takes
-    y: Any = None,  # noqa: ANN401 - whatever `fit` takes
+    model: Model,
+    x: FitData,
+    y: FitData = None,
     *,
     scratch: Callable[[], Any] | None = None,
     start_lr: float = 1e-7,
@@ -136,7 +137,7 @@ def contrast_with_scratch(
     snapshot: str = "memory",
     monitor: str = "loss",
     verbose: int = 1,
-    **fit_options: Any,  # noqa: ANN401 - whatever `fit` takes
+    **fit_options: FitOption,
 ) -> Contrast:
     """Scans the model as it is and the same architecture from scratch, on the same batches, and compares.
 
@@ -412,7 +413,7 @@ def _rates_told(what: str, rates: list[float | None], apart: float) -> str:
     return f"{what}{' at' if not what.endswith('is') else ''} about {first}, and about {second} from scratch{compared}."
 
 
-def _frozen_note(num_frozen: int | None, model: Any) -> list[str]:  # noqa: ANN401
+def _frozen_note(num_frozen: int | None, model: Model) -> list[str]:
     if not num_frozen or not frozen_layers(model):
         return []
     return ["Frozen layers stayed frozen from scratch too: what learns there stands on random features."]

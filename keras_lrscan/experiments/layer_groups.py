@@ -7,6 +7,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from keras_lrscan._typing import FitData, FitOption, Groups, Model, Optimizer
 from keras_lrscan.analysis import Analysis, analyze
 from keras_lrscan.errors import ScanError
 from keras_lrscan.experiments.result import Result
@@ -131,7 +132,7 @@ class LayerGroups(Result):
         alone = [group.analysis.suggestion.lr for group in self.groups]
         return together if together is not None else min((lr for lr in alone if lr is not None), default=0.0)
 
-    def optimizer_for(self, model: Any) -> Any:  # noqa: ANN401 - the hosts' models and optimizers share no type
+    def optimizer_for(self, model: Model) -> Optimizer:
         """Returns a new optimizer that trains each group at its own rate.
 
         It is a `keras.optimizers.MultiOptimizer` of copies of the model's optimizer. Groups to freeze get a rate of
@@ -266,10 +267,10 @@ class LayerGroups(Result):
 
 
 def scan_groups(
-    model: Any,  # noqa: ANN401 - the hosts' models share no type
-    x: Any,  # noqa: ANN401 - whatever `fit` takes
-    y: Any = None,  # noqa: ANN401 - whatever `fit` takes
-    groups: Any = None,  # noqa: ANN401 - layers, their names, regular expressions
+    model: Model,
+    x: FitData,
+    y: FitData = None,
+    groups: Groups = None,
     *,
     start_lr: float = 1e-7,
     end_lr: float = 10.0,
@@ -277,7 +278,7 @@ def scan_groups(
     snapshot: str = "memory",
     monitor: str = "loss",
     verbose: int = 1,
-    **fit_options: Any,  # noqa: ANN401 - whatever `fit` takes
+    **fit_options: FitOption,
 ) -> LayerGroups:
     """Scans each group of weights with the others still, and all together, on the same batches.
 
@@ -385,7 +386,7 @@ def _scan_alone(trials: Trials, group: WeightGroup) -> LRCurve | None:
     return trials.scan(prepare=lambda: still.append(Snapshot(others)), after_step=put_back)
 
 
-def _notes_on_groups(found: tuple[WeightGroup, ...], model: Any) -> list[str]:  # noqa: ANN401
+def _notes_on_groups(found: tuple[WeightGroup, ...], model: Model) -> list[str]:
     scanned = {id(variable) for group in found for variable in group.variables}
     left = [path_of(variable) for variable in model.trainable_variables if id(variable) not in scanned]
     frozen = frozen_layers(model)

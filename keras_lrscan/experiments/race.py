@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_lrscan._typing import FitData, FitOption, Model
 from keras_lrscan.analysis import Analysis, analyze
 from keras_lrscan.errors import InvalidOptionError, unknown_option
 from keras_lrscan.experiments.race_result import Candidate, CandidateOutcome, RaceResult
@@ -63,19 +64,19 @@ class _Runner:
 
 
 def race(
-    model: Any,  # noqa: ANN401 - the hosts' models share no type
-    x: Any,  # noqa: ANN401 - whatever `fit` takes
-    y: Any = None,  # noqa: ANN401 - whatever `fit` takes
+    model: Model,
+    x: FitData,
+    y: FitData = None,
     *,
     candidates: Sequence[float] | None = None,
     analysis: Analysis | None = None,
     steps: int | None = None,
-    validation_data: Any = None,  # noqa: ANN401 - whatever `evaluate` takes
+    validation_data: FitData = None,
     role: str = Role.CONSTANT,
     snapshot: str = "memory",
     monitor: str = "loss",
     verbose: int = 1,
-    **fit_options: Any,  # noqa: ANN401 - whatever `fit` takes
+    **fit_options: FitOption,
 ) -> RaceResult:
     """Trains at a few rates around the suggested one, each from the same weights on the same batches; the best wins.
 
@@ -170,7 +171,7 @@ class _Track:
         *,
         role: Role,
         steps: int,
-        validation_data: Any,  # noqa: ANN401 - whatever `evaluate` takes
+        validation_data: FitData,
         monitor: str,
         batch_size: int | None,
     ) -> None:
@@ -316,7 +317,7 @@ def _checked_steps(steps: int | None, role: Role) -> int:
 
 def _checked_rates(candidates: Sequence[float]) -> tuple[float, ...]:
     rates = sorted({float(rate) for rate in candidates})
-    if len(rates) < 2 or not all(0 < rate < math.inf for rate in rates):  # noqa: PLR2004 - one alone is no race
+    if len(rates) < 2 or not all(0 < rate < math.inf for rate in rates):
         msg = f"Argument `candidates` must hold at least two different positive rates. Received: {candidates!r}."
         raise InvalidOptionError(msg)
     return tuple(rates)

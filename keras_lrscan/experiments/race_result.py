@@ -128,7 +128,7 @@ class RaceResult(Result):
             The axes.
         """
         if ax is None:
-            from matplotlib import pyplot as plt  # noqa: PLC0415 - `import keras_lrscan` must not load matplotlib
+            from matplotlib import pyplot as plt
 
             _, ax = plt.subplots(figsize=(7.2, 4.5), layout="constrained")
         others = 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from keras_lrscan._typing import FitData, FitOption, Model
 from keras_lrscan.analysis import Analysis, analyze
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
 from keras_lrscan.experiments.result import Result
@@ -263,9 +264,9 @@ class Repeats(Result):
 
 
 def repeat_scans(
-    model: Any,  # noqa: ANN401 - the hosts' models share no type
-    x: Any,  # noqa: ANN401 - whatever `fit` takes
-    y: Any = None,  # noqa: ANN401 - whatever `fit` takes
+    model: Model,
+    x: FitData,
+    y: FitData = None,
     *,
     num_scans: int = 5,
     fresh_weights: bool = False,
@@ -276,7 +277,7 @@ def repeat_scans(
     snapshot: str = "memory",
     monitor: str = "loss",
     verbose: int = 1,
-    **fit_options: Any,  # noqa: ANN401 - whatever `fit` takes
+    **fit_options: FitOption,
 ) -> Repeats:
     """Scans the model several times, each time on other batches, and says what the scans agree on.
 

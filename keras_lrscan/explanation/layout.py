@@ -41,7 +41,7 @@ def factor(decades: float) -> str:
     ('higher by a factor of 2', 'lower by a factor of 10', 'the same')
     """
     times = 10.0 ** abs(decades)
-    shown = f"{times:.1f}".removesuffix(".0") if times < 3 else f"{float(f'{times:.1g}'):.0f}"  # noqa: PLR2004
+    shown = f"{times:.1f}".removesuffix(".0") if times < 3 else f"{float(f'{times:.1g}'):.0f}"
     if shown == "1":
         return "the same"
     return f"{'higher' if decades > 0 else 'lower'} by a factor of {shown}"

@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_lrscan._typing import FitData, Value
 from keras_lrscan.errors import InvalidCurveError, LRScanError, shown
 from keras_lrscan.files.text import read_text
 
@@ -134,7 +135,7 @@ def decode(kind: type[T], data: object, *, again: str, named: bool = False) -> T
     return made
 
 
-def _plain(value: Any, place: str) -> Any:  # noqa: ANN401
+def _plain(value: Value, place: str) -> Value:
     """Returns the value in the types that JSON has; a number that is not finite becomes its name, as in our files."""
     if isinstance(value, (np.ndarray, np.generic)):
         value = value.tolist()
@@ -153,7 +154,7 @@ def _plain(value: Any, place: str) -> Any:  # noqa: ANN401
     return _text(value, place) if isinstance(value, str) else value
 
 
-def _text(value: Any, place: str) -> str:  # noqa: ANN401
+def _text(value: Value, place: str) -> str:
     """Returns a text that can be printed: JSON's escapes can spell half of a character."""
     if not isinstance(value, str):
         msg = "only texts as the names of parts"
@@ -166,7 +167,7 @@ def _text(value: Any, place: str) -> str:  # noqa: ANN401
     return value
 
 
-def _array(kind: Any, value: Any) -> Any:  # noqa: ANN401
+def _array(kind: Value, value: Value) -> Value:
     """Makes the arrays, the only fields that the library does not know."""
     if kind not in {Floats, Indices}:
         msg = f"No way to read {kind}."
@@ -182,7 +183,7 @@ def _array(kind: Any, value: Any) -> Any:  # noqa: ANN401
     return np.array([float(number) for number in numbers], dtype=np.float64)
 
 
-def _check_parts(made: Any, plain: Any, place: str) -> None:  # noqa: ANN401
+def _check_parts(made: Value, plain: Value, place: str) -> None:
     """Refuses formats and parts that this version does not know, in all objects at any depth."""
     if dataclasses.is_dataclass(made) and isinstance(plain, dict):
         if plain.get("format", FORMAT) != FORMAT:
@@ -201,7 +202,7 @@ def _check_parts(made: Any, plain: Any, place: str) -> None:  # noqa: ANN401
             _check_parts(*pair, f"{place}[{at}]")
 
 
-def _told(error: msgspec.ValidationError, data: Any, again: str) -> LRScanError:  # noqa: ANN401
+def _told(error: msgspec.ValidationError, data: FitData, again: str) -> LRScanError:
     """Returns the library's finding in the words of this package."""
     said, _, place = str(error).partition(" - at `")
     place = place.rstrip("`").removeprefix("$").lstrip(".").replace("key` in `$.", "").replace("[...]", "")
@@ -227,7 +228,7 @@ def _expected(said: str) -> str:
     return words if bound is None else f"{words} {signs[bound[1]]} {bound[2]}"
 
 
-def _message(expected: str, place: str, data: Any, again: str) -> str:  # noqa: ANN401
+def _message(expected: str, place: str, data: FitData, again: str) -> str:
     value = data
     for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", place):
         try:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
+from keras_lrscan._typing import Optimizer, StepResult, Value, Variable
 from keras_lrscan.errors import ScanError
 from keras_lrscan.hosts.optimizers import batch_counter, batches_seen
 from keras_lrscan.hosts.snapshot import read_value
@@ -75,19 +76,19 @@ class Meter:
         """Sets the rate and empties the loss; returns the arguments for the train function."""
         raise NotImplementedError
 
-    def after(self, result: Any) -> BatchLoss:  # noqa: ANN401
+    def after(self, result: StepResult) -> BatchLoss:
         """Reads what the train function returned."""
         raise NotImplementedError
 
-    def logs(self, result: Any) -> dict[str, Any]:  # noqa: ANN401
+    def logs(self, result: StepResult) -> dict[str, Any]:
         """Returns the logs in what the train function returned."""
         return dict(result)
 
-    def with_logs(self, result: Any, logs: dict[str, Any]) -> Any:  # noqa: ANN401, ARG002
+    def with_logs(self, result: StepResult, logs: dict[str, Any]) -> StepResult:
         """Returns `result` with other logs."""
         return logs
 
-    def next_args(self, args: tuple[Any, ...], result: Any) -> tuple[Any, ...]:  # noqa: ANN401, ARG002
+    def next_args(self, args: tuple[Any, ...], result: StepResult) -> tuple[Any, ...]:
         """Returns the arguments for one more call after `result`."""
         return args
 
@@ -95,15 +96,15 @@ class Meter:
         """Notes that others have used the model's metrics, whose counts go on from nowhere."""
         self._restart = True
 
-    def batches_seen(self, result: Any, optimizer: Any) -> int:  # noqa: ANN401, ARG002
+    def batches_seen(self, result: StepResult, optimizer: Optimizer) -> int:
         """Returns how many batches `optimizer` has seen after the step that returned `result`."""
         return batches_seen(optimizer)
 
-    def weights(self, result: Any) -> list[NDArray[Any]]:  # noqa: ANN401, ARG002
+    def weights(self, result: StepResult) -> list[NDArray[Any]]:
         """Returns the values of the trainable weights after the step that returned `result`, or now for `None`."""
         return [read_value(variable) for variable in self.host.model.trainable_variables]
 
-    def value(self, result: Any) -> float:  # noqa: ANN401
+    def value(self, result: StepResult) -> float:
         """Returns the number under the key `monitor` in what the train function returned.
 
         Raises:
@@ -182,7 +183,7 @@ class VariableMeter(Meter):
             self._forget_count()
         return args
 
-    def after(self, result: Any) -> BatchLoss:  # noqa: ANN401
+    def after(self, result: StepResult) -> BatchLoss:
         """Reads the logs, or the metric itself where several replicas each hold a part of it."""
         if self._empty is None:
             self._find_means()
@@ -203,21 +204,21 @@ class VariableMeter(Meter):
         self._empty = [self._writer(metric.total) for metric in self._means]
         self._read_count = self._reader(self._means[0].count) if self._means else None
 
-    def _writer(self, variable: Any) -> Callable[[float], None]:  # noqa: ANN401
+    def _writer(self, variable: Variable) -> Callable[[float], None]:
         """Returns a function that sets `variable`; on TensorFlow one that costs a fourth of `assign`."""
         if not self._fast:
             return cast("Callable[[float], None]", variable.assign)
-        import tensorflow as tf  # noqa: PLC0415 - the host has loaded it
+        import tensorflow as tf
 
         tensor = _resource(variable)
         handle, dtype, assign = tensor.handle, tensor.dtype, tf.raw_ops.AssignVariableOp
         zero = tf.zeros((), dtype)
         return lambda value: assign(resource=handle, value=tf.constant(value, dtype) if value else zero)
 
-    def _reader(self, variable: Any) -> Callable[[], float]:  # noqa: ANN401
+    def _reader(self, variable: Variable) -> Callable[[], float]:
         if not self._fast:
             return lambda: float(read_value(variable))
-        import tensorflow as tf  # noqa: PLC0415 - the host has loaded it
+        import tensorflow as tf
 
         tensor = _resource(variable)
         handle, dtype, read = tensor.handle, tensor.dtype, tf.raw_ops.ReadVariableOp
@@ -253,7 +254,7 @@ class StateMeter(Meter):
             self._forget_count()
         return ((trainable, other, optimizer, metrics), *rest)
 
-    def after(self, result: Any) -> BatchLoss:  # noqa: ANN401
+    def after(self, result: StepResult) -> BatchLoss:
         """Reads the logs and the count."""
         logs, (_, _, _, metrics) = result
         mean = self._monitored(logs)
@@ -270,24 +271,24 @@ class StateMeter(Meter):
             values[at] = like(values[at], item.value_for(rate, iterations))
         return values
 
-    def logs(self, result: Any) -> dict[str, Any]:  # noqa: ANN401
+    def logs(self, result: StepResult) -> dict[str, Any]:
         """Returns the logs."""
         return dict(result[0])
 
-    def with_logs(self, result: Any, logs: dict[str, Any]) -> Any:  # noqa: ANN401
+    def with_logs(self, result: StepResult, logs: dict[str, Any]) -> StepResult:
         """Returns `logs` and the state."""
         return logs, result[1]
 
-    def batches_seen(self, result: Any, optimizer: Any) -> int:  # noqa: ANN401
+    def batches_seen(self, result: StepResult, optimizer: Optimizer) -> int:
         """Returns the count in the new state."""
         at = _position(batch_counter(optimizer), self.host.model.optimizer.variables)
         return round(_number(result[1][2][at]))
 
-    def weights(self, result: Any) -> list[NDArray[Any]]:  # noqa: ANN401
+    def weights(self, result: StepResult) -> list[NDArray[Any]]:
         """Returns the weights in the new state."""
         return super().weights(None) if result is None else [np.asarray(value) for value in result[1][0]]
 
-    def next_args(self, args: tuple[Any, ...], result: Any) -> tuple[Any, ...]:  # noqa: ANN401
+    def next_args(self, args: tuple[Any, ...], result: StepResult) -> tuple[Any, ...]:
         """Returns the new state with the same iterator."""
         return (result[1], *args[1:])
 
@@ -301,26 +302,26 @@ def _means(host: Host, name: str) -> list[Any]:
     return [metric for metric in named if getattr(type(metric), "result", None) is result]
 
 
-def _resource(variable: Any) -> Any:  # noqa: ANN401
+def _resource(variable: Variable) -> Value:
     """Returns the `tf.Variable` in a variable of Keras 3; that of tf_keras is one, with a method called `value`."""
     return variable if callable(variable.value) else variable.value
 
 
-def _number(value: Any) -> float:  # noqa: ANN401
+def _number(value: Value) -> float:
     """Returns the number in a host's scalar; on JAX in a fifth of the time that `float` takes."""
     item = getattr(value, "item", None)
     return float(value if item is None else item())
 
 
-def _position(variable: Any, variables: Sequence[Any]) -> int:  # noqa: ANN401
+def _position(variable: Variable, variables: Sequence[Any]) -> int:
     return next(at for at, other in enumerate(variables) if other is variable)
 
 
-def like(old: Any, value: Any) -> Any:  # noqa: ANN401
+def like(old: Variable, value: Value) -> Value:
     """Returns `value` with the type, and where it matters the placement, of the array `old`."""
     new = np.asarray(value, old.dtype)
     if not getattr(old, "committed", False):
         return new
-    import jax  # noqa: PLC0415 - the host has loaded it
+    import jax
 
     return jax.device_put(new, old.sharding)

@@ -12,6 +12,7 @@ import sys
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from keras_lrscan._typing import CallbackList, Model, Optimizer, Value
 from keras_lrscan.errors import ScanError
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class Hooks:
         """Makes copies of the true type."""
         return _blank, (type(self),), self.__getstate__()
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any hook
+    def __getattr__(self, name: str) -> Value:
         """Returns a hook that does nothing for every name that starts with `on_`."""
         if name.startswith("on_"):
             return _skip
@@ -112,7 +113,7 @@ class Hooks:
     def set_params(self, params: dict[str, Any] | None) -> None:
         """Takes what `fit` says of itself."""
 
-    def set_model(self, model: Any) -> None:  # noqa: ANN401
+    def set_model(self, model: Model) -> None:
         """Takes the model."""
 
     def _implements_train_batch_hooks(self) -> bool:
@@ -125,7 +126,7 @@ class Hooks:
         return False
 
 
-def _blank(cls: Any) -> Any:  # noqa: ANN401 - a class, and an instance of it
+def _blank(cls: Optimizer) -> Value:
     return object.__new__(cls)
 
 
@@ -137,16 +138,19 @@ def _host_callbacks() -> tuple[type[Any], ...]:
 
 
 @functools.cache
-def _passing(cls: Any, callbacks: tuple[type[Any], ...]) -> Any:  # noqa: ANN401 - classes
+def _passing(cls: Optimizer, callbacks: tuple[type[Any], ...]) -> Value:
     """Returns a class for `isinstance` to look at, which is of `cls` and of `callbacks`; calling it makes a `cls`."""
     if not callbacks:
         return cls
-    make = lambda _, *args, **options: cls(*args, **options)  # noqa: E731
+
+    def make(_: Value, *args: Any, **options: Any) -> Value:
+        return cls(*args, **options)
+
     names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
     return type(cls.__name__, (cls, *callbacks), {**names, "__new__": make})
 
 
-def callback_list(callback: object) -> Any | None:  # noqa: ANN401
+def callback_list(callback: object) -> CallbackList | None:
     """Returns the host's list of callbacks that is calling a method of `callback` now, or `None`.
 
     Keras gives a callback no reference to the list, so this looks at the callers.
@@ -188,7 +192,7 @@ def fit_calls(model: object) -> list[Mapping[str, Any]]:
     return found
 
 
-def rearrange(owner: Any, scan: Hooks, closer: Hooks) -> list[str]:  # noqa: ANN401
+def rearrange(owner: CallbackList, scan: Hooks, closer: Hooks) -> list[str]:
     """Puts `scan` first and `closer` last in the list, and sets clashing callbacks aside.
 
     Args:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_lrscan._typing import StepResult, Value
 from keras_lrscan.errors import ScanError
 from keras_lrscan.hosts.batch_loss import BatchLoss, Meter, StateMeter, VariableMeter, like
 from keras_lrscan.hosts.reachable import reachable_from
@@ -92,14 +93,14 @@ class CustomVariableMeter(VariableMeter):
             metric.reset_state()
         return args
 
-    def value(self, result: Any) -> float:  # noqa: ANN401
+    def value(self, result: StepResult) -> float:
         """Returns the number under the key `monitor`."""
         if self._is_first:
             self._metrics.find()
             self._is_first = False
         return super().value(result)
 
-    def after(self, result: Any) -> BatchLoss:  # noqa: ANN401
+    def after(self, result: StepResult) -> BatchLoss:
         """Reads the logs, or the metric itself where that is what shows that the value is the batch's own."""
         value = self.value(result)
         if self.reads_metric and np.isfinite(value):
@@ -109,7 +110,7 @@ class CustomVariableMeter(VariableMeter):
             value = float(read_number(metric.result()))
         return self._alone(value)
 
-    def source_of(self, value: float) -> Any | None:  # noqa: ANN401
+    def source_of(self, value: float) -> Value | None:
         """Returns the metric that `value` was read from just now; several workers log the sum of theirs."""
         strategy = self.host.strategy
         replicas = 1 if strategy is None else strategy.num_replicas_in_sync
@@ -139,7 +140,7 @@ class CustomStateMeter(StateMeter):
         metrics = [like(old, value) for old, value in zip(metrics, self._empty, strict=True)]
         return ((trainable, other, self._with_rates(optimizer, rate, iterations), metrics), *rest)
 
-    def after(self, result: Any) -> BatchLoss:  # noqa: ANN401
+    def after(self, result: StepResult) -> BatchLoss:
         """Reads the logs."""
         return self._alone(self.value(result))
 
@@ -157,12 +158,12 @@ def unproven(monitor: str, received: str) -> ScanError:
     )
 
 
-def read_number(value: Any) -> Any:  # noqa: ANN401 - a host's scalar
+def read_number(value: Value) -> Value:
     """Returns a scalar outside of what torch keeps for gradients."""
     return value.detach().cpu() if hasattr(value, "detach") else value
 
 
-def _is_value_of(metric: Any, value: float, replicas: int) -> bool:  # noqa: ANN401
+def _is_value_of(metric: Value, value: float, replicas: int) -> bool:
     """Whether `metric`, which must have counted something, holds `value`, or an equal share of it."""
     counted = any(np.any(read_value(variable)) for variable in metric.variables)
     result = metric.result() if counted else None

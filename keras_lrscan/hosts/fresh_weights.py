@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from keras_lrscan._typing import Layer, Nest, Tensor, Variable
 from keras_lrscan.errors import ScanError
 from keras_lrscan.hosts.layer_tree import layers_in
 from keras_lrscan.hosts.optimizers import initial_state, is_variable, optimizer_state
@@ -49,7 +50,7 @@ class FreshWeights:
         self._host = host
         self._scratch = scratch
 
-    def draw(self, inputs: Any = None) -> None:  # noqa: ANN401 - whatever the model takes
+    def draw(self, inputs: Nest = None) -> None:
         """Gives every weight a new initial value.
 
         Args:
@@ -83,7 +84,7 @@ class FreshWeights:
             )
             raise ScanError(msg)
 
-    def _from_scratch(self, scratch: Callable[[], Any], inputs: Any) -> Iterator[tuple[Any, Any]]:  # noqa: ANN401
+    def _from_scratch(self, scratch: Callable[[], Any], inputs: Nest) -> Iterator[tuple[Any, Any]]:
         twin, model = scratch(), self._host.model
         if twin is model:
             msg = "Argument `scratch` must return another model. Received: a function that returns the model itself."
@@ -113,14 +114,14 @@ def renew_optimizer(host: Host) -> None:
         variable.assign(value)
 
 
-def _own_variables(layer: Any) -> list[Any]:  # noqa: ANN401
+def _own_variables(layer: Layer) -> list[Any]:
     """The variables that a layer itself has made, those of its sublayers left out."""
     names = ("_trainable_variables", "_non_trainable_variables", "_trainable_weights", "_non_trainable_weights")
     found = [variable for name in names for variable in vars(layer).get(name, ()) if is_variable(variable)]
     return list({id(variable): variable for variable in found}.values())
 
 
-def _values_of_twin(layer: Any, own: list[Any]) -> list[Any] | None:  # noqa: ANN401
+def _values_of_twin(layer: Layer, own: list[Any]) -> list[Any] | None:
     """Values of the variables of a copy of `layer`; `None` where it cannot be made, or is not one."""
     try:
         twin = type(layer).from_config(layer.get_config())
@@ -133,7 +134,7 @@ def _values_of_twin(layer: Any, own: list[Any]) -> list[Any] | None:  # noqa: AN
     return [read_value(variable) for variable in made]
 
 
-def _initial_value(layer: Any, variable: Any) -> Any:  # noqa: ANN401
+def _initial_value(layer: Layer, variable: Variable) -> Tensor:
     """A value from the initializer that `layer` keeps under the variable's name, or `None`."""
     name = variable.name.rpartition("/")[2].partition(":")[0]
     initializer: Any = getattr(layer, f"{name}_initializer", None)
@@ -143,5 +144,5 @@ def _initial_value(layer: Any, variable: Any) -> Any:  # noqa: ANN401
     return anew(tuple(variable.shape), dtype=variable.dtype)
 
 
-def _path(variable: Any) -> str:  # noqa: ANN401
+def _path(variable: Variable) -> str:
     return str(getattr(variable, "path", variable.name))

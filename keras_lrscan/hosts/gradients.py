@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_lrscan._typing import Model, Tensor, Value
 from keras_lrscan.errors import ScanError
 from keras_lrscan.hosts.layer_tree import layers_in
 from keras_lrscan.hosts.snapshot import read_value
@@ -86,8 +87,11 @@ def gradients(host: Host, batch: Batch) -> tuple[Gradient, ...]:
 
 def _with_tensorflow(host: Host, batch: Batch, weights: list[Any], scale: float) -> list[NDArray[Any]]:
     tensorflow = importlib.import_module("tensorflow")
-    make = lambda part: None if part is None else tensorflow.convert_to_tensor(part)  # noqa: E731
-    tensors = tensorflow.nest.map_structure(make, batch)  # tf_keras's losses take nothing else
+
+    def to_tensor(part: Value) -> Tensor | None:
+        return None if part is None else tensorflow.convert_to_tensor(part)
+
+    tensors = tensorflow.nest.map_structure(to_tensor, batch)  # tf_keras's losses take nothing else
     with tensorflow.GradientTape() as tape:
         loss = scale * _loss(host, tensors)
     variables = [weight if callable(weight.value) else weight.value for weight in weights]
@@ -108,7 +112,7 @@ def _with_torch(host: Host, batch: Batch, weights: list[Any], scale: float) -> l
 def _with_jax(host: Host, batch: Batch, weights: list[Any], scale: float) -> list[NDArray[Any]]:
     jax, scope = importlib.import_module("jax"), importlib.import_module("keras").StatelessScope
 
-    def loss_of(values: list[Any]) -> Any:  # noqa: ANN401 - an array of JAX
+    def loss_of(values: list[Any]) -> Tensor:
         with scope(state_mapping=list(zip(weights, values, strict=True)), collect_losses=False):
             return scale * _loss(host, batch)
 
@@ -122,7 +126,7 @@ BACKENDS: Mapping[str, Callable[[Host, Batch, list[Any], float], list[NDArray[An
 """Library that computes → how it differentiates."""
 
 
-def _loss(host: Host, batch: Batch) -> Any:  # noqa: ANN401 - a tensor of the host
+def _loss(host: Host, batch: Batch) -> Tensor:
     """Returns the loss of a batch as `fit` would minimize it, regularization included."""
     model, (x, y, weights) = host.model, batch
     takes_training = getattr(model, "_expects_training_arg" if host.is_tf_keras else "_call_has_training_arg", True)
@@ -130,11 +134,11 @@ def _loss(host: Host, batch: Batch) -> Any:  # noqa: ANN401 - a tensor of the ho
     return model.compute_loss(x=x, y=y, y_pred=predicted, sample_weight=weights)
 
 
-def _computes_in_half(model: Any) -> bool:  # noqa: ANN401 - the hosts' models share no type
+def _computes_in_half(model: Model) -> bool:
     return any(getattr(layer, "compute_dtype", None) == "float16" for layer in layers_in(model))
 
 
-def _names(model: Any, weights: list[Any]) -> list[str]:  # noqa: ANN401
+def _names(model: Model, weights: list[Any]) -> list[str]:
     prefix = f"{model.name}/"
     names = [str(getattr(weight, "path", weight.name)).removesuffix(":0") for weight in weights]
     return [name.removeprefix(prefix) for name in names]

@@ -11,6 +11,7 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
+from keras_lrscan._typing import HostFunction, Model, Nest, Optimizer, Tensor, Value, Variable
 from keras_lrscan.errors import ScanError
 from keras_lrscan.hosts.layer_tree import layers_in
 from keras_lrscan.hosts.optimizers import build_optimizer
@@ -54,7 +55,7 @@ class Host:
         ScanError: If `model` is neither, or has no optimizer, or if `optimizer` is none that can be scanned.
     """
 
-    def __init__(self, model: Any, optimizer: Any = None) -> None:  # noqa: ANN401 - the hosts' models share no type
+    def __init__(self, model: Model, optimizer: Optimizer = None) -> None:
         families = {cls.__module__.partition(".")[0] for cls in type(model).__mro__}
         self.model = model
         self.is_tf_keras = "tf_keras" in families
@@ -77,7 +78,7 @@ class Host:
         self._is_traced_through = False
         self._was_traced = any(_traces(getattr(model, "train_function", None)))
 
-    def _checked(self, optimizer: Any) -> Any:  # noqa: ANN401
+    def _checked(self, optimizer: Optimizer) -> Value:
         if not all(hasattr(optimizer, name) for name in ("apply_gradients", "learning_rate", "variables")):
             msg = (
                 "Argument `optimizer` must be an optimizer that the model trains with, such as "
@@ -106,7 +107,7 @@ class Host:
         return f"{'tf_keras' if self.is_tf_keras else 'keras'} {self.library.__version__}"
 
     @property
-    def strategy(self) -> Any:  # noqa: ANN401
+    def strategy(self) -> Value:
         """The `tf.distribute` strategy with several replicas or workers, or `None`."""
         strategy = getattr(self.model, "distribute_strategy", None)
         if strategy is None:
@@ -129,7 +130,7 @@ class Host:
     def _has_built_parts(self) -> bool:
         return all(layer.built for layer in layers_in(self.model, include_self=False))
 
-    def build(self, iterator: Any) -> None:  # noqa: ANN401
+    def build(self, iterator: Value) -> None:
         """Makes the model's weights from the shapes of the batches that `iterator` will yield.
 
         A model that cannot be called on them, such as one that trains a generator and a discriminator, needs nothing
@@ -158,7 +159,7 @@ class Host:
         """Makes the optimizer's slots."""
         build_optimizer(self.optimizer, self.model.trainable_variables)
 
-    def build_in_step(self, optimizer: Any, variables: list[Any]) -> None:  # noqa: ANN401
+    def build_in_step(self, optimizer: Optimizer, variables: list[Any]) -> None:
         """Makes the slots of another `optimizer` as a first step does: on TensorFlow, in a traced function.
 
         There, the slots begin with what their initializers say, and not with what `build` assigns to them after that.
@@ -173,17 +174,16 @@ class Host:
         if hasattr(self.model, "jax_state_sync"):
             self.model.jax_state_sync()
 
-    def make_rate_variable(self, optimizer: Any) -> Any:  # noqa: ANN401
+    def make_rate_variable(self, optimizer: Optimizer) -> Variable:
         """Returns a new scalar variable that the train function of this host reads as `optimizer`'s rate."""
         if self.backend == "jax":
             return optimizer.add_variable(shape=(), name="lrscan_rate")
         if not self.is_tf_keras:
-            make = lambda: self.library.Variable(1.0, trainable=False, aggregation="only_first_replica")  # noqa: E731
+            variable, aggregation = self.library.Variable, "only_first_replica"
         else:
             tensorflow = sys.modules["tensorflow"]
-            aggregation = tensorflow.VariableAggregation.ONLY_FIRST_REPLICA
-            make = lambda: tensorflow.Variable(1.0, trainable=False, aggregation=aggregation)  # noqa: E731
-        return self._in_scope(make)
+            variable, aggregation = tensorflow.Variable, tensorflow.VariableAggregation.ONLY_FIRST_REPLICA
+        return self._in_scope(functools.partial(variable, 1.0, trainable=False, aggregation=aggregation))
 
     def regularization_loss(self) -> float | None:
         """Returns the sum of the penalties on the weights, in the unit of the loss; `None` where it cannot be told."""
@@ -195,13 +195,13 @@ class Host:
             terms = [make() for layer in layers for make in getattr(layer, "_callable_losses", [])]
         return sum(float(term.detach() if hasattr(term, "detach") else term) for term in terms) if terms else None
 
-    def has_stateful_randomness(self, train_function: Any) -> bool:  # noqa: ANN401
+    def has_stateful_randomness(self, train_function: HostFunction) -> bool:
         """Whether a traced `train_function` holds kernels whose random state nobody can put back."""
         if self.backend != "tensorflow":
             return False
         return any(STATEFUL_RANDOM_OPS & _op_types(trace) for trace in _traces(train_function))
 
-    def _has_caught_generator(self, train_function: Any) -> bool:  # noqa: ANN401
+    def _has_caught_generator(self, train_function: HostFunction) -> bool:
         """Whether `train_function` was traced in the scan and draws from Keras's global generator."""
         generator = global_seed_generator()
         if self._was_traced or self.backend != "tensorflow" or generator is None:
@@ -209,7 +209,7 @@ class Host:
         seed = generator.state.value
         return any(variable is seed for trace in _traces(train_function) for variable in trace.graph.variables)
 
-    def other_variables(self, train_function: Any, known: Iterable[Any]) -> list[Any]:  # noqa: ANN401
+    def other_variables(self, train_function: HostFunction, known: Iterable[Any]) -> list[Any]:
         """Returns the variables, besides the `known` ones, that a traced `train_function` uses: a user's own, seeds."""
         if self.backend != "tensorflow" or self.strategy is not None:
             return []
@@ -232,7 +232,7 @@ class Host:
         return self._steps_per_execution if steps is None else int(steps.numpy())
 
     @property
-    def _steps_variable(self) -> Any:  # noqa: ANN401
+    def _steps_variable(self) -> Variable:
         """tf_keras's variable for `batches_per_execution`, which it lowers for the end of an epoch; or `None`."""
         return getattr(self.model, "_steps_per_execution", None) if self.is_tf_keras else None
 
@@ -262,11 +262,11 @@ class Host:
         if shared and (self.has_stateful_randomness(function) or self._has_caught_generator(function)):
             self.model.train_function = None
 
-    def needs_own_step(self, train_function: Any) -> bool:  # noqa: ANN401
+    def needs_own_step(self, train_function: HostFunction) -> bool:
         """Whether a scan cannot use the `train_function` of `fit` as it is."""
         return self.batches_per_execution > 1 or self.has_stateful_randomness(train_function)
 
-    def own_step_function(self) -> Any:  # noqa: ANN401
+    def own_step_function(self) -> HostFunction:
         """Returns a new train function for one batch a call."""
         functions = self.train_functions()
         with self._single_steps():
@@ -290,17 +290,17 @@ class Host:
         elif not self.is_tf_keras:
             self.model.steps_per_execution = number
 
-    def _in_scope(self, make: Callable[[], Any]) -> Any:  # noqa: ANN401
+    def _in_scope(self, make: Callable[[], Any]) -> Value:
         strategy = getattr(self.model, "distribute_strategy", None)
         if strategy is None:
             return make()
         with strategy.scope():
             return make()
 
-    def _symbolic_input(self, spec: Any) -> Any:  # noqa: ANN401
+    def _symbolic_input(self, spec: Tensor) -> Tensor:
         return self.library.Input(batch_shape=tuple(spec.shape), dtype=spec.dtype.name)
 
-    def _trace_call(self, inputs: Any) -> None:  # noqa: ANN401
+    def _trace_call(self, inputs: Nest) -> None:
         """Traces the forward pass, which makes the weights and runs nothing."""
         tensorflow = sys.modules["tensorflow"]
         call = tensorflow.function(lambda x: self.model(x, training=True))
@@ -314,15 +314,15 @@ class BufferVariable:
         tensor: The tensor, which stays the same object.
     """
 
-    def __init__(self, tensor: Any) -> None:  # noqa: ANN401 - torch may not be installed
+    def __init__(self, tensor: Tensor) -> None:
         self.value = tensor
         self.shape = tuple(tensor.shape)
 
-    def numpy(self) -> Any:  # noqa: ANN401
+    def numpy(self) -> Value:
         """Returns the value as an array."""
         return self.value.detach().cpu().numpy()
 
-    def assign(self, value: Any) -> None:  # noqa: ANN401
+    def assign(self, value: Value) -> None:
         """Copies `value` into the tensor."""
         torch = sys.modules["torch"]
         with torch.no_grad():
@@ -330,7 +330,7 @@ class BufferVariable:
 
 
 @contextlib.contextmanager
-def keep_next_fit_first(model: Any) -> Iterator[None]:  # noqa: ANN401
+def keep_next_fit_first(model: Model) -> Iterator[None]:
     """Lets the next `fit` be the first one again, for the random generators, after a `fit` of a fresh model inside.
 
     On JAX and torch, Keras takes a batch out of the data to finish a freshly compiled model, before any callback is
@@ -348,7 +348,7 @@ def keep_next_fit_first(model: Any) -> Iterator[None]:  # noqa: ANN401
             loss.built = False
 
 
-def _graph_functions(train_function: Any) -> Iterator[Any]:  # noqa: ANN401
+def _graph_functions(train_function: HostFunction) -> Iterator[Any]:
     """Yields the `tf.function`s that a train function is made of."""
     waiting, seen = [train_function], set()
     while waiting:
@@ -364,13 +364,13 @@ def _graph_functions(train_function: Any) -> Iterator[Any]:  # noqa: ANN401
             waiting += [cell.cell_contents] if callable(cell.cell_contents) else []
 
 
-def _traces(train_function: Any) -> Iterator[Any]:  # noqa: ANN401
+def _traces(train_function: HostFunction) -> Iterator[Any]:
     """Yields the graphs that a train function of TensorFlow has been traced to."""
     for function in _graph_functions(train_function):
         yield from function._list_all_concrete_functions()  # noqa: SLF001 - there is no public way
 
 
-def _op_types(concrete: Any) -> set[str]:  # noqa: ANN401
+def _op_types(concrete: HostFunction) -> set[str]:
     graph = concrete.graph.as_graph_def()
     own = {node.op for node in graph.node}
     return own.union(*({node.op for node in function.node_def} for function in graph.library.function))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from keras_lrscan._typing import Layer, Model, Value
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["frozen_layers", "layers_in"]
 
 
-def layers_in(layer: Any, *, include_self: bool = True, recursive: bool = True) -> list[Any]:  # noqa: ANN401
+def layers_in(layer: Layer, *, include_self: bool = True, recursive: bool = True) -> list[Any]:
     """Returns the layers in `layer`, a layer or a model of either host, each once.
 
     The hosts list them by a method of their own. Where a release lacks it, the attributes of each layer are searched,
@@ -33,7 +35,7 @@ def layers_in(layer: Any, *, include_self: bool = True, recursive: bool = True) 
     return [*([layer] if include_self else []), *found.values()]
 
 
-def _below(layer: Any, *, recursive: bool) -> Iterator[Any]:  # noqa: ANN401
+def _below(layer: Layer, *, recursive: bool) -> Iterator[Any]:
     """Yields the layers that stand in the attributes of `layer`, before those inside of them."""
     seen, waiting = {id(layer)}, list(reversed(list(_held(vars(layer).values()))))
     while waiting:
@@ -46,7 +48,7 @@ def _below(layer: Any, *, recursive: bool) -> Iterator[Any]:  # noqa: ANN401
             waiting += reversed(list(_held(vars(item).values())))
 
 
-def _held(values: Any) -> Iterator[Any]:  # noqa: ANN401 - attributes of any type
+def _held(values: Value) -> Iterator[Any]:
     for value in values:
         if isinstance(value, dict):
             yield from _held(value.values())
@@ -60,6 +62,6 @@ def _is_layer(value: object) -> bool:
     return all(hasattr(type(value), name) for name in ("trainable_weights", "get_config", "build"))
 
 
-def frozen_layers(model: Any) -> list[str]:  # noqa: ANN401 - the hosts' models share no type
+def frozen_layers(model: Model) -> list[str]:
     """Returns the names of the model's own layers that have weights and do not train them."""
     return [layer.name for layer in model.layers if layer.weights and not layer.trainable]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_lrscan._typing import StepResult, Value
 from keras_lrscan.hosts.batch_loss import like
 from keras_lrscan.hosts.custom_steps import CustomVariableMeter, unproven
 from keras_lrscan.hosts.optimizers import optimizer_variables
@@ -230,7 +231,7 @@ class _Stage:
     def _state(self, push: float, left: Sequence[int]) -> tuple[Any, ...]:
         raise NotImplementedError
 
-    def _note(self, result: Any) -> None:  # noqa: ANN401
+    def _note(self, result: StepResult) -> None:
         raise NotImplementedError
 
 
@@ -255,7 +256,7 @@ class _VariableStage(_Stage):
             variable.assign(_pushed(read_value(variable), push))
         return ()
 
-    def _note(self, result: Any) -> None:  # noqa: ANN401
+    def _note(self, result: StepResult) -> None:
         pass
 
     def changed(self) -> list[int]:
@@ -278,7 +279,7 @@ class _VariableStage(_Stage):
 class _StateStage(_Stage):
     """For JAX, where the state goes in and comes out, and what goes in is used up."""
 
-    def _start(self, place: Place) -> None:  # noqa: ARG002 - all state is in `args`
+    def _start(self, place: Place) -> None:
         self._first = self._last = self.args[0]
 
     def _state(self, push: float, left: Sequence[int]) -> tuple[Any, ...]:
@@ -291,7 +292,7 @@ class _StateStage(_Stage):
                 other[at] = value
         return ((trainable, other, optimizer, metrics),)
 
-    def _note(self, result: Any) -> None:  # noqa: ANN401
+    def _note(self, result: StepResult) -> None:
         self._last = result[1]
 
     def changed(self) -> list[int]:
@@ -309,13 +310,13 @@ class _StateStage(_Stage):
         return [np.asarray(v, np.float64) for part in (self._last[0], self._last[2]) for v in part if _has_fractions(v)]
 
 
-def _copied(state: Any) -> Any:  # noqa: ANN401 - nested lists of arrays of JAX
-    import jax  # noqa: PLC0415 - the host has loaded it
+def _copied(state: Value) -> Value:
+    import jax
 
     return jax.tree.map(lambda value: jax.numpy.array(value, copy=True), state)
 
 
-def _has_fractions(value: Any) -> bool:  # noqa: ANN401 - an array of any library; bfloat16 is no number of NumPy's
+def _has_fractions(value: Value) -> bool:
     return "float" in str(value.dtype)
 
 

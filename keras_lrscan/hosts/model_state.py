@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from keras_lrscan._typing import HostFunction, Optimizer, Value, Variable
 from keras_lrscan.errors import ScanError
 from keras_lrscan.hosts.optimizers import (
     copy_of,
@@ -39,7 +40,7 @@ class ModelState:
         place: Where the values are kept.
     """
 
-    def __init__(self, host: Host, train_function: Any, *, place: Place) -> None:  # noqa: ANN401
+    def __init__(self, host: Host, train_function: HostFunction, *, place: Place) -> None:
         model = host.model
         self.host = host
         """The host and its model."""
@@ -100,7 +101,7 @@ class ModelState:
             )
             raise ScanError(msg)
 
-    def _key(self, variable: Any) -> int:  # noqa: ANN401
+    def _key(self, variable: Variable) -> int:
         """Returns what tells variables apart; Keras's own and the one of TensorFlow inside of it are the same."""
         if self.host.backend != "tensorflow" or callable(variable.value):
             return id(variable)
@@ -132,13 +133,13 @@ class _Build:
         optimizer: An optimizer that is not built.
     """
 
-    def __init__(self, optimizer: Any) -> None:  # noqa: ANN401 - the hosts' optimizers share no type
+    def __init__(self, optimizer: Optimizer) -> None:
         self._optimizer = optimizer
         self._built_for: list[Any] | None = None
         self._is_watching = True
         build = optimizer.build
 
-        def watched(variables: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        def watched(variables: Variable, *args: Any, **kwargs: Any) -> Value:
             self._built_for = list(variables)
             return build(variables, *args, **kwargs)
 
@@ -159,7 +160,7 @@ class _Build:
             del self._optimizer.build
 
 
-def _check_copy(optimizer: Any) -> None:  # noqa: ANN401
+def _check_copy(optimizer: Optimizer) -> None:
     """Makes sure that an optimizer can be as new again after the scan.
 
     Raises:

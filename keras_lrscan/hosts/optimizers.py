@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from keras_lrscan._typing import Nest, Optimizer, Value, Variable
 from keras_lrscan.errors import ScanError
 from keras_lrscan.hosts.snapshot import read_value
 
@@ -46,7 +47,7 @@ COPYING = "ScheduleFree"
 every step where a first update makes the slots, and once where they were made before."""
 
 
-def innermost(optimizer: Any) -> list[Any]:  # noqa: ANN401 - the hosts' optimizers share no type
+def innermost(optimizer: Optimizer) -> list[Any]:
     """Returns the optimizers that make the updates, with wrappers taken off."""
     if hasattr(optimizer, "inner_optimizer"):
         return innermost(optimizer.inner_optimizer)
@@ -55,12 +56,12 @@ def innermost(optimizer: Any) -> list[Any]:  # noqa: ANN401 - the hosts' optimiz
     return [optimizer]
 
 
-def keeps_averages(optimizer: Any) -> bool:  # noqa: ANN401
+def keeps_averages(optimizer: Optimizer) -> bool:
     """Whether `fit` puts averages of the weights into their place when it ends."""
     return any(getattr(leaf, "use_ema", False) for leaf in innermost(optimizer))
 
 
-def copy_of(optimizer: Any, **changes: Any) -> Any:  # noqa: ANN401
+def copy_of(optimizer: Optimizer, **changes: Any) -> Optimizer:
     """Returns a new optimizer of the same kind and settings, with the `changes` to its config."""
     with warnings.catch_warnings():
         # Keras reads its rate in a way that NumPy is about to drop
@@ -69,7 +70,7 @@ def copy_of(optimizer: Any, **changes: Any) -> Any:  # noqa: ANN401
     return type(optimizer).from_config({**config, **changes})
 
 
-def build_optimizer(optimizer: Any, variables: list[Any]) -> None:  # noqa: ANN401
+def build_optimizer(optimizer: Optimizer, variables: list[Any]) -> None:
     """Makes the slots of `optimizer` for the trainable `variables`, so that they can be kept; does nothing twice."""
     if hasattr(optimizer, "_create_all_weights"):  # tf_keras's legacy optimizers
         optimizer._create_all_weights(variables)  # noqa: SLF001 - there is no public way
@@ -82,7 +83,7 @@ def build_optimizer(optimizer: Any, variables: list[Any]) -> None:  # noqa: ANN4
         optimizer.build(variables)
 
 
-def is_built(optimizer: Any) -> bool:  # noqa: ANN401
+def is_built(optimizer: Optimizer) -> bool:
     """Whether the slots of `optimizer` exist, or are none of the kind that a first update makes."""
     inner = getattr(optimizer, "inner_optimizer", None)
     if inner is not None and not hasattr(optimizer, "built"):  # tf_keras's loss scaling
@@ -92,7 +93,7 @@ def is_built(optimizer: Any) -> bool:  # noqa: ANN401
     return bool(getattr(optimizer, "built", getattr(optimizer, "_built", False)))
 
 
-def is_built_alike(optimizer: Any) -> bool:  # noqa: ANN401
+def is_built_alike(optimizer: Optimizer) -> bool:
     """Whether slots made ahead of the first update are sure to equal those that the first update would make.
 
     They are for the optimizers of the hosts, less those that begin their averages with the weights, and for all that
@@ -104,7 +105,7 @@ def is_built_alike(optimizer: Any) -> bool:  # noqa: ANN401
     )
 
 
-def optimizer_state(optimizer: Any) -> list[Any]:  # noqa: ANN401
+def optimizer_state(optimizer: Optimizer) -> list[Any]:
     """Returns the variables of `optimizer`, each once, without its rates."""
     rates = {id(rate_of(leaf)) for leaf in innermost(optimizer)}
     unique = {id(variable): variable for variable in optimizer_variables(optimizer)}
@@ -112,7 +113,7 @@ def optimizer_state(optimizer: Any) -> list[Any]:  # noqa: ANN401
 
 
 def initial_state(
-    optimizer: Any,  # noqa: ANN401
+    optimizer: Optimizer,
     variables: list[Any],
     build: Callable[[Any, list[Any]], None] | None = None,
 ) -> list[Any]:
@@ -139,26 +140,26 @@ def initial_state(
     return [read_value(variable) for variable in other]
 
 
-def update_phase(optimizer: Any) -> tuple[int, int, int]:  # noqa: ANN401
+def update_phase(optimizer: Optimizer) -> tuple[int, int, int]:
     """Returns the updates made, the batches gathered for one update, and those gathered since the last update."""
     batches_per_update = int(getattr(innermost(optimizer)[0], "gradient_accumulation_steps", None) or 1)
     updates, gathered = divmod(batches_seen(optimizer), batches_per_update)
     return updates, batches_per_update, gathered
 
 
-def batches_seen(optimizer: Any) -> int:  # noqa: ANN401
+def batches_seen(optimizer: Optimizer) -> int:
     """Returns how many batches `optimizer` has taken a gradient of."""
     return int(read_value(batch_counter(optimizer)))
 
 
-def batch_counter(optimizer: Any) -> Any:  # noqa: ANN401
+def batch_counter(optimizer: Optimizer) -> Variable:
     """Returns the variable that counts the batches; the public name counts updates where gradients are gathered."""
     leaf = innermost(optimizer)[0]
     counter = getattr(leaf, "_iterations", None)
     return leaf.iterations if counter is None else counter
 
 
-def optimizer_variables(optimizer: Any) -> Iterator[Variable]:  # noqa: ANN401
+def optimizer_variables(optimizer: Optimizer) -> Iterator[Variable]:
     """Yields every variable that `optimizer` holds, some more than once.
 
     `optimizer.variables` alone misses the rate and some counters in tf_keras, so the attributes are looked at as well.
@@ -171,7 +172,7 @@ def optimizer_variables(optimizer: Any) -> Iterator[Variable]:  # noqa: ANN401
         yield from (value for value in values if is_variable(value))
 
 
-def optimizer_notes(optimizer: Any, last_update: int) -> tuple[str, ...]:  # noqa: ANN401
+def optimizer_notes(optimizer: Optimizer, last_update: int) -> tuple[str, ...]:
     """Says in a sentence each where something besides the learning rate decides how far `optimizer` moves.
 
     Args:
@@ -183,14 +184,14 @@ def optimizer_notes(optimizer: Any, last_update: int) -> tuple[str, ...]:  # noq
     return tuple(note for note in notes if note)
 
 
-def _note_on_averaging(_leaf: Any, _last_update: int) -> str:  # noqa: ANN401
+def _note_on_averaging(_leaf: Nest, _last_update: int) -> str:
     return (
         "ScheduleFreeAdamW also moves the weights by averaging them, even at a rate of zero: the loss answers late to "
         "the learning rate, so read the curve's right-hand end with care."
     )
 
 
-def _note_on_cap(leaf: Any, last_update: int) -> str:  # noqa: ANN401
+def _note_on_cap(leaf: Nest, last_update: int) -> str:
     if not getattr(leaf, "relative_step", False):
         return ""
     cap = 1 / math.sqrt(max(1, last_update))
@@ -206,7 +207,7 @@ NOTES: Mapping[str, Callable[[Any, int], str]] = MappingProxyType(
 """Optimizers that the learning rate alone does not drive; each with what makes the sentence about it."""
 
 
-def python_numbers(optimizer: Any) -> Callable[[], None]:  # noqa: ANN401
+def python_numbers(optimizer: Optimizer) -> Callable[[], None]:
     """Keeps the integers that optimizers hold outside of variables, such as tf_keras's Nadam; returns what restores."""
     parts = [vars(part) for part in [optimizer, *innermost(optimizer)]]
     kept = [{name: value for name, value in part.items() if type(value) is int} for part in parts]
@@ -253,7 +254,7 @@ class RateControl:
         ScanError: If the rate is something that cannot be set.
     """
 
-    def __init__(self, optimizer: Any, make_variable: Any) -> None:  # noqa: ANN401
+    def __init__(self, optimizer: Optimizer, make_variable: Variable) -> None:
         self._replaced: list[tuple[Any, Any, Any]] = []
         leaves = innermost(optimizer)
         rates = [rate_of(leaf) for leaf in leaves]
@@ -291,7 +292,7 @@ class RateControl:
                 leaf._untrack_variable(variable)  # noqa: SLF001 - or checkpoints would hold it for ever
         self._replaced = []
 
-    def _replace(self, leaf: Any, schedule: Any, make_variable: Any) -> Any:  # noqa: ANN401
+    def _replace(self, leaf: Nest, schedule: Value, make_variable: Variable) -> Value:
         if not callable(schedule):
             msg = (
                 "Expected an optimizer whose learning rate is a number or a schedule. "
@@ -304,14 +305,14 @@ class RateControl:
         return variable
 
 
-def rate_of(leaf: Any) -> Any:  # noqa: ANN401
+def rate_of(leaf: Nest) -> Value:
     """Returns what holds the rate of one optimizer: a variable, a schedule, or something of the user's."""
     if hasattr(leaf, "_hyper"):
         return leaf._hyper["learning_rate"]  # noqa: SLF001 - the public name computes a value
     return getattr(leaf, "_learning_rate", None)
 
 
-def _put_rate(leaf: Any, rate: Any) -> None:  # noqa: ANN401
+def _put_rate(leaf: Nest, rate: Value) -> None:
     """Sets the attribute behind `learning_rate`; the public setter would drop the variable from checkpoints."""
     if hasattr(leaf, "_hyper"):
         leaf._hyper["learning_rate"] = rate  # noqa: SLF001 - see above

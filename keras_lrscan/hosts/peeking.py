@@ -6,6 +6,8 @@ import itertools
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from keras_lrscan._typing import FitData, Tensor
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -26,7 +28,7 @@ class Peeked(NamedTuple):
     again: Callable[[], Any]
 
 
-def peek(source: Any) -> Peeked | None:  # noqa: ANN401 - what the hosts pass
+def peek(source: FitData) -> Peeked | None:
     """Returns the next batch of `source`, or `None` where there is none, or none that can be made again.
 
     Args:
@@ -40,7 +42,7 @@ def peek(source: Any) -> Peeked | None:  # noqa: ANN401 - what the hosts pass
     return _peek_pipeline(source)
 
 
-def _peek_pipeline(source: Any) -> Peeked | None:  # noqa: ANN401 - an iterator of TensorFlow
+def _peek_pipeline(source: FitData) -> Peeked | None:
     """Takes a batch out of a pipeline, and makes iterators of the same kind that have it alone.
 
     They have the same element spec, so that nothing is traced anew.
@@ -60,6 +62,6 @@ def _peek_pipeline(source: Any) -> Peeked | None:  # noqa: ANN401 - an iterator 
     return Peeked(batch, iter(dataset), lambda: iter(dataset))
 
 
-def _can_be_made_again(spec: Any) -> bool:  # noqa: ANN401
+def _can_be_made_again(spec: Tensor) -> bool:
     shape = getattr(spec, "shape", None)
     return type(spec).__name__ == "TensorSpec" and shape is not None and bool(shape.rank)

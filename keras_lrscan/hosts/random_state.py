@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_lrscan._typing import Value
 from keras_lrscan.hosts.snapshot import read_value
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class RandomStates:
             restore()
 
 
-def global_seed_generator() -> Any | None:  # noqa: ANN401
+def global_seed_generator() -> Value | None:
     """Returns what `keras.random` calls without a seed draw from, or `None` where nothing has drawn yet."""
     state = sys.modules.get("keras.src.backend.common.global_state")
     return state.get_global_attribute(SEED_GENERATOR) if state is not None else None

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_lrscan._typing import CallbackList, HostFunction, Layer, Model, Optimizer, Value
 from keras_lrscan.hosts.optimizers import innermost, is_variable
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Reachable:
     owners: dict[str, Any] = field(default_factory=dict)
 
 
-def reachable_from(model: Any) -> Reachable:  # noqa: ANN401 - the hosts' models share no type
+def reachable_from(model: Model) -> Reachable:
     """Returns the variables, optimizers, metrics and objects of the user's that `model` reaches.
 
     Example:
@@ -92,7 +93,7 @@ def reachable_from(model: Any) -> Reachable:  # noqa: ANN401 - the hosts' models
     return found
 
 
-def _parts_of_optimizer(optimizer: Any) -> Iterator[Any]:  # noqa: ANN401
+def _parts_of_optimizer(optimizer: Optimizer) -> Iterator[Any]:
     yield from innermost(optimizer)
     inner = getattr(optimizer, "inner_optimizer", None)
     while inner is not None:
@@ -100,7 +101,7 @@ def _parts_of_optimizer(optimizer: Any) -> Iterator[Any]:  # noqa: ANN401
         inner = getattr(inner, "inner_optimizer", None)
 
 
-def _children(path: str, item: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+def _children(path: str, item: Value) -> Iterator[tuple[str, Any]]:
     """Yields what an object holds that may lead to state."""
     if isinstance(item, dict):
         if len(item) <= MAX_ITEMS:
@@ -180,7 +181,7 @@ def keep_numbers(owners: dict[str, Any]) -> Callable[[], None]:
     return restore
 
 
-def _put_back(owner: Any, name: str, original: Any, value: Any) -> None:  # noqa: ANN401
+def _put_back(owner: CallbackList, name: str, original: HostFunction, value: Value) -> None:
     """Sets an attribute to what it was; a collection that is still the same object gets its items back."""
     if isinstance(original, list):
         original[:] = copy.deepcopy(value)
@@ -193,7 +194,7 @@ def _put_back(owner: Any, name: str, original: Any, value: Any) -> None:  # noqa
         setattr(owner, name, original)
 
 
-def _is_plain(value: Any) -> bool:  # noqa: ANN401
+def _is_plain(value: Value) -> bool:
     if isinstance(value, np.ndarray):
         return value.dtype != object and value.size <= MAX_NUMBERS
     if isinstance(value, (list, tuple, set)):
@@ -216,7 +217,7 @@ def _names_of_host(cls: type) -> frozenset[str]:
     return frozenset(names)
 
 
-def _function(member: Any) -> Any:  # noqa: ANN401
+def _function(member: Layer) -> HostFunction:
     member = getattr(member, "fget", None) or getattr(member, "__func__", member)
     return inspect.unwrap(member) if callable(member) else member
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
+from keras_lrscan._typing import Value
 from keras_lrscan.errors import unknown_option
 
 if TYPE_CHECKING:
@@ -25,10 +26,10 @@ Place = Literal["memory", "disk"]
 class Variable(Protocol):
     """What Keras's, TensorFlow's and tf_keras's variables have in common."""
 
-    def numpy(self) -> Any:  # noqa: ANN401 - an array, or a scalar of numpy's or Python's
+    def numpy(self) -> Value:
         """Returns the value."""
 
-    def assign(self, value: Any) -> Any:  # noqa: ANN401 - the hosts differ
+    def assign(self, value: Value) -> Value:
         """Sets the value."""
 
 
@@ -45,7 +46,7 @@ def checked_place(snapshot: str) -> Place:
     raise unknown_option("snapshot", snapshot, PLACES)
 
 
-def read_value(variable: Any) -> NDArray[Any]:  # noqa: ANN401 - the hosts' variables share no type
+def read_value(variable: Variable) -> NDArray[Any]:
     """Returns the value of any host's variable; it may be a view of the live value."""
     value = getattr(variable, "value", None)
     if value is None or callable(value):  # a `tf.Variable` has a method of that name

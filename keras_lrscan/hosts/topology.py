@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from keras_lrscan._typing import HostFunction, Layer, Model, Tensor
 from keras_lrscan.hosts.layer_tree import layers_in
 
 if TYPE_CHECKING:
@@ -39,12 +40,12 @@ SQUASHING = frozenset({"softmax", "sigmoid", "hard_sigmoid"})
 """Activations that make probabilities."""
 
 
-def class_names(layer: Any) -> list[str]:  # noqa: ANN401 - the hosts' layers share no type
+def class_names(layer: Layer) -> list[str]:
     """Returns the names of the class of `layer` and of those it was made from."""
     return [cls.__name__ for cls in type(layer).__mro__]
 
 
-def own_weights(layer: Any) -> tuple[list[Any], list[Any]]:  # noqa: ANN401
+def own_weights(layer: Layer) -> tuple[list[Any], list[Any]]:
     """Returns the weights that `layer` holds itself: those that training can change, and the others.
 
     The lists keep their members when a layer is frozen; that of a layer inside is not among them.
@@ -54,7 +55,7 @@ def own_weights(layer: Any) -> tuple[list[Any], list[Any]]:  # noqa: ANN401
     return list(getattr(layer, "_trainable_weights", [])), list(getattr(layer, "_non_trainable_weights", []))
 
 
-def first_layers(model: Any, tensor: Any) -> Iterator[Any]:  # noqa: ANN401
+def first_layers(model: Model, tensor: Tensor) -> Iterator[Any]:
     """Yields the layers that are the first to do something to the numbers of a symbolic input of `model`.
 
     Args:
@@ -77,7 +78,7 @@ def first_layers(model: Any, tensor: Any) -> Iterator[Any]:  # noqa: ANN401
             yield operation
 
 
-def output_layer(model: Any) -> Any | None:  # noqa: ANN401
+def output_layer(model: Model) -> Layer | None:
     """Returns the layer that gives the numbers of the only output their range, or `None` where it is not known."""
     outputs = _outputs_of(model)
     if len(outputs) != 1:
@@ -95,7 +96,7 @@ def output_layer(model: Any) -> Any | None:  # noqa: ANN401
     return None
 
 
-def producer(model: Any, counts: Callable[[Any], bool]) -> Any | None:  # noqa: ANN401
+def producer(model: Model, counts: Callable[[Any], bool]) -> Layer | None:
     """Returns the last layer for which `counts` holds on the way to the only output, or `None` where it is not known.
 
     Wrappers and models inside are gone into; where a layer takes several inputs, the way back ends.
@@ -117,7 +118,7 @@ def producer(model: Any, counts: Callable[[Any], bool]) -> Any | None:  # noqa: 
     return None
 
 
-def output_activation(model: Any) -> str | None:  # noqa: ANN401
+def output_activation(model: Model) -> str | None:
     """Returns the name of the activation that makes the only output, such as `"softmax"` or `"linear"`, or `None`.
 
     Of an average of several layers it is theirs, if it is the same for all.
@@ -129,7 +130,7 @@ def output_activation(model: Any) -> str | None:  # noqa: ANN401
     return names.pop() if len(names) == 1 else None
 
 
-def squashed_twice(model: Any) -> bool | None:  # noqa: ANN401
+def squashed_twice(model: Model) -> bool | None:
     """Returns whether the only output went through two softmaxes or sigmoids with no weights between them.
 
     The second finds numbers from 0 to 1, between which it sees hardly any difference. `None` where the layers are not
@@ -141,7 +142,7 @@ def squashed_twice(model: Any) -> bool | None:  # noqa: ANN401
     return all(sum(name in SQUASHING for name in trail) > 1 for trail in _trails(outputs[0]))
 
 
-def _trails(tensor: Any) -> Iterator[tuple[str, ...]]:  # noqa: ANN401
+def _trails(tensor: Tensor) -> Iterator[tuple[str, ...]]:
     """Yields the activations that `tensor` went through since a layer with weights, the last first, on each way back.
 
     A way also ends at a layer or operation of which it is not known what it does to the size of numbers.
@@ -181,12 +182,12 @@ def num_outputs(host: Host) -> int | None:
     return total
 
 
-def _kind(operation: Any) -> str | None:  # noqa: ANN401
+def _kind(operation: HostFunction) -> str | None:
     """`"linear"` for a layer that does nothing but apply the activation of that name."""
     return "linear" if type(operation).__name__ == "Activation" else None
 
 
-def _activation(layer: Any) -> str | None:  # noqa: ANN401
+def _activation(layer: Layer) -> str | None:
     name = type(layer).__name__
     if name in SELF_NAMED:
         return SELF_NAMED[name]
@@ -210,48 +211,48 @@ SELF_NAMED = {
 """Layers and operations that are an activation → its name."""
 
 
-def _unwrapped(layer: Any) -> Any:  # noqa: ANN401
+def _unwrapped(layer: Layer) -> Layer:
     """Returns the layer in a wrapper such as `TimeDistributed`."""
     inner = getattr(layer, "layer", None)
     return layer if inner is None or not hasattr(inner, "activation") else inner
 
 
-def _operation_of(tensor: Any) -> Any:  # noqa: ANN401
+def _operation_of(tensor: Tensor) -> HostFunction:
     history = getattr(tensor, "_keras_history", None)
     return getattr(history, "operation", None) or getattr(history, "layer", None)
 
 
-def _inputs_of(model: Any) -> list[Any]:  # noqa: ANN401
+def _inputs_of(model: Model) -> list[Any]:
     """The symbolic inputs of a model, or none."""
     return _flat(getattr(model, "inputs", None)) if _is_graph(model) else []
 
 
-def _outputs_of(model: Any) -> list[Any]:  # noqa: ANN401
+def _outputs_of(model: Model) -> list[Any]:
     """The symbolic outputs of a model, or none."""
     return _flat(getattr(model, "outputs", None)) if _is_graph(model) else []
 
 
-def _is_graph(model: Any) -> bool:  # noqa: ANN401
+def _is_graph(model: Model) -> bool:
     names = class_names(model)
     return "Functional" in names or ("Sequential" in names and bool(getattr(model, "built", False)))
 
 
-def _flat(tensors: Any) -> list[Any]:  # noqa: ANN401
+def _flat(tensors: Tensor) -> list[Any]:
     found = list(tensors) if isinstance(tensors, (list, tuple)) else []
     return found if all(hasattr(tensor, "_keras_history") for tensor in found) else []
 
 
-def _operations_of(model: Any) -> list[Any]:  # noqa: ANN401
+def _operations_of(model: Model) -> list[Any]:
     return list(getattr(model, "operations", None) or getattr(model, "layers", None) or [])
 
 
-def _followers(operation: Any, model: Any) -> list[Any]:  # noqa: ANN401
+def _followers(operation: HostFunction, model: Model) -> list[Any]:
     """The layers of `model` that take what `operation` makes."""
     operations = _operations_of(model)
     return [item for item in operations if any(_operation_of(source) is operation for source in _sources(item))]
 
 
-def _sources(operation: Any) -> list[Any]:  # noqa: ANN401
+def _sources(operation: HostFunction) -> list[Any]:
     """The symbolic tensors that `operation` is called on."""
     found = []
     for node in getattr(operation, "_inbound_nodes", []):

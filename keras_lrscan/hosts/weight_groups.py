@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from keras_lrscan._typing import Groups, Layer, Model, Value, Variable
 from keras_lrscan.errors import InvalidOptionError, ScanError
 from keras_lrscan.hosts.layer_tree import layers_in
 
@@ -44,7 +45,7 @@ class WeightGroup:
         return _num_scalars(self.variables)
 
 
-def find_groups(model: Any, groups: Any = None) -> tuple[WeightGroup, ...]:  # noqa: ANN401
+def find_groups(model: Model, groups: Groups = None) -> tuple[WeightGroup, ...]:
     """Sorts the trainable weights of `model` into groups, in the order from input to output.
 
     Without `groups`, the body of the model makes up to three stages and what follows it makes the head. The body is the
@@ -76,12 +77,12 @@ def find_groups(model: Any, groups: Any = None) -> tuple[WeightGroup, ...]:  # n
     return found
 
 
-def path_of(variable: Any) -> str:  # noqa: ANN401
+def path_of(variable: Variable) -> str:
     """Returns the path of a weight, such as `"dense/kernel"`; tf_keras calls it its name."""
     return str(getattr(variable, "path", variable.name))
 
 
-def _by_names(model: Any, groups: Any) -> tuple[WeightGroup, ...]:  # noqa: ANN401
+def _by_names(model: Model, groups: Groups) -> tuple[WeightGroup, ...]:
     if isinstance(groups, Mapping):
         named = dict(groups)
     elif isinstance(groups, Sequence) and not isinstance(groups, str):
@@ -95,7 +96,7 @@ def _by_names(model: Any, groups: Any) -> tuple[WeightGroup, ...]:  # noqa: ANN4
     return tuple(_named_group(model, str(name), item) for name, item in named.items())
 
 
-def _named_group(model: Any, name: str, item: Any) -> WeightGroup:  # noqa: ANN401
+def _named_group(model: Model, name: str, item: Value) -> WeightGroup:
     items = list(item) if isinstance(item, Sequence) and not isinstance(item, str) else [item]
     variables: dict[int, Any] = {}
     for one in items:
@@ -113,7 +114,7 @@ def _named_group(model: Any, name: str, item: Any) -> WeightGroup:  # noqa: ANN4
     return WeightGroup(name=name, variables=tuple(variables.values()), holds=holds)
 
 
-def _selected(model: Any, item: Any) -> list[Any]:  # noqa: ANN401
+def _selected(model: Model, item: Value) -> list[Any]:
     """The trainable weights of a layer, given itself or by name, or those whose path holds an expression."""
     if hasattr(item, "trainable_variables"):
         return list(item.trainable_variables)
@@ -128,7 +129,7 @@ def _selected(model: Any, item: Any) -> list[Any]:  # noqa: ANN401
     return [variable for variable in model.trainable_variables if pattern.search(path_of(variable))]
 
 
-def _by_structure(model: Any) -> tuple[WeightGroup, ...]:  # noqa: ANN401
+def _by_structure(model: Model) -> tuple[WeightGroup, ...]:
     units = _parts(model)
     main = max(units, key=_size, default=None)
     title = "body"
@@ -161,13 +162,13 @@ def _group(name: str, layers: list[Any], seen: set[int]) -> WeightGroup:
     return WeightGroup(name=name, variables=tuple(variables.values()), holds=" to ".join(ends))
 
 
-def _parts(layer: Any) -> list[Any]:  # noqa: ANN401
+def _parts(layer: Layer) -> list[Any]:
     """The layers right below `layer` that hold trainable weights, in its order."""
     below = layers_in(layer, include_self=False, recursive=False)
     return [part for part in below if part.trainable_variables]
 
 
-def _opened(layer: Any) -> list[Any]:  # noqa: ANN401
+def _opened(layer: Layer) -> list[Any]:
     """The parts of `layer`, taken apart until there are enough for stages and none holds most of the weights."""
     parts = _parts(layer)
     while whole := [part for part in parts if len(_parts(part)) > 1]:
@@ -193,14 +194,14 @@ def _stages(layers: list[Any]) -> list[list[Any]]:
     return [stage for stage in stages if stage]
 
 
-def _block(layer: Any) -> str:  # noqa: ANN401
+def _block(layer: Layer) -> str:
     found = BLOCK.match(layer.name)
     return found.group(1) if found is not None else str(layer.name)
 
 
-def _size(layer: Any) -> int:  # noqa: ANN401
+def _size(layer: Layer) -> int:
     return _num_scalars(layer.trainable_variables)
 
 
-def _num_scalars(variables: Any) -> int:  # noqa: ANN401
+def _num_scalars(variables: Variable) -> int:
     return sum(math.prod(variable.shape) for variable in variables)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_lrscan._typing import Nest, Value
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -76,7 +78,7 @@ class Range:
         return max(abs(self.low), abs(self.high))
 
 
-def array_of(value: Any) -> Array | None:  # noqa: ANN401 - any library's array
+def array_of(value: Value) -> Array | None:
     """Returns the numbers of any library's array, without a copy where that can be; `None` for anything else."""
     if type(value).__module__.partition(".")[0] not in ARRAYS or not hasattr(value, "__array__"):
         return None
@@ -87,7 +89,7 @@ def array_of(value: Any) -> Array | None:  # noqa: ANN401 - any library's array
     return array if array.dtype.kind in "fiub" and array.ndim and array.size else None
 
 
-def parts_of(value: Any) -> list[Any]:  # noqa: ANN401 - whatever `fit` takes
+def parts_of(value: Value) -> list[Any]:
     """Returns the parts of nested tuples, lists and dicts, in order."""
     if isinstance(value, dict):
         value = list(value.values())
@@ -96,7 +98,7 @@ def parts_of(value: Any) -> list[Any]:  # noqa: ANN401 - whatever `fit` takes
     return [] if value is None else [value]
 
 
-def mapped(function: Callable[[Any], Any], value: Any) -> Any:  # noqa: ANN401 - whatever `fit` takes
+def mapped(function: Callable[[Any], Any], value: Value) -> Nest:
     """Returns `value` with `function` applied to each part of its nested tuples, lists and dicts."""
     if isinstance(value, dict):
         return {name: mapped(function, item) for name, item in value.items()}
@@ -234,7 +236,7 @@ class NoArrayError(TypeError):
     """Something is no array that NumPy knows, such as a ragged tensor; the message names its type."""
 
 
-def leaves(nest: Any) -> Iterator[Any]:  # noqa: ANN401 - arrays of any library in lists, tuples and dicts
+def leaves(nest: Nest) -> Iterator[Any]:
     """Yields the arrays in a nest of lists, tuples and dicts."""
     if isinstance(nest, dict):
         yield from itertools.chain.from_iterable(leaves(nest[name]) for name in sorted(nest, key=str))
@@ -244,7 +246,7 @@ def leaves(nest: Any) -> Iterator[Any]:  # noqa: ANN401 - arrays of any library 
         yield nest
 
 
-def _mapped(function: Callable[[Any], Any], nest: Any) -> Any:  # noqa: ANN401
+def _mapped(function: Callable[[Any], Any], nest: Nest) -> Nest:
     """Returns the nest with `function` of each array in its place, asked in the order of `leaves`."""
     if isinstance(nest, dict):
         return {name: _mapped(function, nest[name]) for name in sorted(nest, key=str)}
@@ -253,7 +255,7 @@ def _mapped(function: Callable[[Any], Any], nest: Any) -> Any:  # noqa: ANN401
     return None if nest is None else function(nest)
 
 
-def to_arrays(nest: Any) -> Any:  # noqa: ANN401
+def to_arrays(nest: Nest) -> Nest:
     """Returns the nest with arrays of NumPy.
 
     Raises:
@@ -262,12 +264,12 @@ def to_arrays(nest: Any) -> Any:  # noqa: ANN401
     return _mapped(_to_array, nest)
 
 
-def select(nest: Any, rows: Array) -> Any:  # noqa: ANN401
+def select(nest: Nest, rows: Array) -> Nest:
     """Returns these rows of each array."""
     return _mapped(lambda value: _to_array(value)[rows], nest)
 
 
-def joined(nests: Sequence[Any]) -> Any:  # noqa: ANN401
+def joined(nests: Sequence[Any]) -> Nest:
     """Returns one nest with the rows of all, one below the other."""
     arrays = [list(leaves(to_arrays(nest))) for nest in nests]
     if not arrays[0]:
@@ -294,10 +296,10 @@ def standardized(batches: Sequence[tuple[Any, Any, Any]]) -> tuple[list[Any], li
     spans = [(float(np.nanmin(table)), float(np.nanmax(table))) for table in tables]
     wanted = [_is_measured(leaf) for leaf in leaves(everything)]
 
-    def scaled(nest: Any) -> Any:  # noqa: ANN401
+    def scaled(nest: Nest) -> Nest:
         flags, moves = iter(wanted), iter(shifts)
 
-        def scale(value: Any) -> Any:  # noqa: ANN401
+        def scale(value: Value) -> Nest:
             if not next(flags):
                 return value
             mean, spread = next(moves)
@@ -316,7 +318,7 @@ def _is_measured(leaf: Array) -> bool:
     return leaf.dtype.kind == "f" or leaf.dtype == np.uint8
 
 
-def _to_array(value: Any) -> Array:  # noqa: ANN401
+def _to_array(value: Value) -> Array:
     value = value.detach().cpu() if hasattr(value, "detach") else value
     if not hasattr(value, "shape") or hasattr(value, "row_splits") or hasattr(value, "dense_shape"):
         msg = f"the data hold something that is no plain array: {type(value).__name__}"

@@ -180,7 +180,7 @@ def _axis_of_outputs(truth: Array, said: Array) -> int | None:
     """Returns the axis along which a sample has several outputs: of amounts the last, of classes that of the places."""
     if truth.ndim > 1 and truth.shape == said.shape and not np.allclose(truth.sum(-1), 1.0, atol=OFF_ONE):
         return -1
-    has_places = truth.ndim > 1 and said.ndim == 3 and truth.shape[1] == said.shape[1]  # noqa: PLR2004 - the classes last
+    has_places = truth.ndim > 1 and said.ndim == 3 and truth.shape[1] == said.shape[1]
     return 1 if has_places else None
 
 

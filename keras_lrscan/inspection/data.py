@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_lrscan._typing import FitData, Layer, Model, Tensor
 from keras_lrscan.hosts.layer_tree import layers_in
 from keras_lrscan.hosts.topology import class_names, first_layers
 from keras_lrscan.inspection.arrays import Range, array_of, even_rows, nonfinite_share, parts_of, range_of
@@ -91,7 +92,7 @@ def array_facts(host: Host, given: Given) -> dict[str, Any]:
     }
 
 
-def _input_facts(model: Any, x: Any) -> dict[str, Any]:  # noqa: ANN401
+def _input_facts(model: Model, x: FitData) -> dict[str, Any]:
     """Describes the measurements among the inputs; of several the one with the largest numbers."""
     found: list[Range] = []
     for part, tensor in _with_symbols(model, x):
@@ -110,7 +111,7 @@ def _input_facts(model: Any, x: Any) -> dict[str, Any]:  # noqa: ANN401
     }
 
 
-def _with_symbols(model: Any, x: Any) -> Iterator[tuple[Any, Any]]:  # noqa: ANN401
+def _with_symbols(model: Model, x: FitData) -> Iterator[tuple[Any, Any]]:
     """Yields each input with the symbolic tensor of the model that it goes into, `None` where that is not known."""
     tensors = list(getattr(model, "inputs", None) or [])
     if isinstance(x, dict):
@@ -123,7 +124,7 @@ def _with_symbols(model: Any, x: Any) -> Iterator[tuple[Any, Any]]:  # noqa: ANN
     yield from zip(parts, tensors if matches else [None] * len(parts), strict=True)
 
 
-def _is_measurement(model: Any, tensor: Any, array: Array) -> bool:  # noqa: ANN401
+def _is_measurement(model: Model, tensor: Tensor, array: Array) -> bool:
     """Whether an input holds amounts whose size matters to the model, rather than numbers of words or flags."""
     if array.dtype.kind == "b":
         return False
@@ -135,7 +136,7 @@ def _is_measurement(model: Any, tensor: Any, array: Array) -> bool:  # noqa: ANN
     return kinds == {"plain"}
 
 
-def _kind(layer: Any, array: Array) -> str:  # noqa: ANN401
+def _kind(layer: Layer, array: Array) -> str:
     """What a layer does first to `array`."""
     if any(map(SCALES.search, class_names(layer))):
         return "scales"
@@ -259,7 +260,7 @@ def source_facts(local: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def shuffles_anew(data: Any) -> bool:  # noqa: ANN401 - whatever `fit` takes
+def shuffles_anew(data: FitData) -> bool:
     """Whether a `tf.data` pipeline shuffles anywhere, in another order at each pass."""
     return any(
         "Shuffle" in type(item).__name__ and getattr(item, "_reshuffle_each_iteration", True) is not False
@@ -271,7 +272,7 @@ def _facts(num_samples: int | None, shuffled: bool | None) -> dict[str, Any]:  #
     return {"num_samples": num_samples, "shuffled": shuffled}
 
 
-def _steps(data: Any) -> Iterator[Any]:  # noqa: ANN401
+def _steps(data: FitData) -> Iterator[Any]:
     """Yields a `tf.data` pipeline from its end to its sources."""
     waiting = [data] if hasattr(data, "element_spec") else []
     while waiting:
@@ -280,7 +281,7 @@ def _steps(data: Any) -> Iterator[Any]:  # noqa: ANN401
         waiting.extend(getattr(item, "_inputs", list)())
 
 
-def _of_pipeline(data: Any) -> dict[str, Any]:  # noqa: ANN401
+def _of_pipeline(data: FitData) -> dict[str, Any]:
     """Of a `tf.data` pipeline: the samples are what goes into its only `batch`."""
     steps = list(_steps(data))
     names = [type(step).__name__ for step in steps]
@@ -296,7 +297,7 @@ def _of_pipeline(data: Any) -> dict[str, Any]:  # noqa: ANN401
     return _facts(samples if known else None, True if shuffled else (None if unknown else False))
 
 
-def _of_loader(loader: Any) -> dict[str, Any]:  # noqa: ANN401
+def _of_loader(loader: FitData) -> dict[str, Any]:
     """Of a `DataLoader` of torch."""
     sampler = type(getattr(loader, "sampler", None)).__name__
     known = {"RandomSampler": True, "SequentialSampler": False}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_lrscan._typing import Model, Variable
 from keras_lrscan.curves.context import ARRAYS_SEEN
 from keras_lrscan.hosts.callbacks import fit_calls, fit_frame
 from keras_lrscan.hosts.layer_tree import layers_in
@@ -123,7 +124,7 @@ def data_notes(frame: FrameType | None) -> tuple[str, ...]:
     return ()
 
 
-def _num_classes(model: Any, loss_name: str | None) -> int | None:  # noqa: ANN401
+def _num_classes(model: Model, loss_name: str | None) -> int | None:
     if loss_weights(model) is not None:  # the loss is no longer in its own unit
         return None
     if loss_name == "binary_crossentropy":
@@ -134,11 +135,11 @@ def _num_classes(model: Any, loss_name: str | None) -> int | None:  # noqa: ANN4
     return shape[-1] if isinstance(shape[-1], int) and shape[-1] > 1 else None
 
 
-def _num_scalars(variables: Any) -> int:  # noqa: ANN401
+def _num_scalars(variables: Variable) -> int:
     return sum(math.prod(variable.shape) for variable in variables)
 
 
-def _precision(model: Any) -> str | None:  # noqa: ANN401
+def _precision(model: Model) -> str | None:
     """The dtype policy of the model, or that of a layer in it that computes with fewer bits."""
     layers = layers_in(model)
     names = [getattr(getattr(layer, "dtype_policy", None), "name", None) for layer in (model, *layers)]

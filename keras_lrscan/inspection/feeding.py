@@ -5,6 +5,7 @@ from __future__ import annotations
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
+from keras_lrscan._typing import FitData
 from keras_lrscan.errors import InvalidOptionError
 from keras_lrscan.inspection.arrays import ARRAYS
 
@@ -41,7 +42,7 @@ def feeding_of(calls: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def fed_alike(context: ScanContext, x: Any, options: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ANN401
+def fed_alike(context: ScanContext, x: FitData, options: Mapping[str, Any]) -> dict[str, Any]:
     """Returns `options` with what they leave open taken from the `fit` that was scanned, where it applies to `x`.
 
     Args:
@@ -73,7 +74,7 @@ def fed_alike(context: ScanContext, x: Any, options: Mapping[str, Any]) -> dict[
     return {**{name: value for name, value in fed.items() if value is not None}, **options}
 
 
-def _holds_rows(x: Any) -> bool:  # noqa: ANN401 - whatever `fit` takes
+def _holds_rows(x: FitData) -> bool:
     """Whether `fit` makes batches of rows of `x` itself; of several parts the first tells."""
     if isinstance(x, dict):
         x = list(x.values())

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_lrscan._typing import Layer, Nest, Value
 from keras_lrscan.curves.context import BATCHES_SEEN
 from keras_lrscan.hosts.peeking import peek
 from keras_lrscan.inspection.arrays import array_of, even_rows, mapped, parts_of, thinned
@@ -113,24 +114,24 @@ class FirstBatches:
         return (None, args) if peeked is None else (peeked.batch, (*state, peeked.source))
 
 
-def _kept(*parts: Any) -> tuple[Any, ...]:  # noqa: ANN401 - nested as the user nests them
+def _kept(*parts: Nest) -> tuple[Any, ...]:
     """Copies the same rows of every array of a batch."""
     arrays = [array for part in parts_of(list(parts)) if (array := array_of(part)) is not None]
     length = len(arrays[0]) if arrays else 0
     rows = even_rows(length, max(1, MAX_KEPT // max((array[0].size for array in arrays), default=1)))
 
-    def copy(value: Any) -> NDArray[Any] | None:  # noqa: ANN401 - any library's array
+    def copy(value: Value) -> NDArray[Any] | None:
         array = array_of(value)
         return None if array is None else np.array(array[rows] if len(array) == length else thinned(array, MAX_KEPT))
 
     return tuple(mapped(copy, part) for part in parts)
 
 
-def _joined(batches: list[Any]) -> Any:  # noqa: ANN401 - nested as the user nests them
+def _joined(batches: list[Any]) -> Nest:
     """Joins batches of one structure; those of another shape than the first are left out."""
     columns: Iterator[tuple[Any, ...]] = zip(*(parts_of(batch) for batch in batches), strict=True)
 
-    def joined(first: Any) -> Any:  # noqa: ANN401
+    def joined(first: Layer) -> Nest:
         if first is None:
             return None
         arrays = next(columns)
@@ -139,7 +140,7 @@ def _joined(batches: list[Any]) -> Any:  # noqa: ANN401 - nested as the user nes
     return mapped(joined, batches[0])
 
 
-def _scalar(value: Any) -> float | None:  # noqa: ANN401 - a host's scalar, or what the user's own step returns
+def _scalar(value: Value) -> float | None:
     if getattr(value, "shape", ()) != ():
         return None
     try:

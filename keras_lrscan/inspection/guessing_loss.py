@@ -238,7 +238,7 @@ def _compiled(host: Host, function: Callable[..., Any]) -> Callable[..., Any]:
     """Returns `function` as one program on JAX, which would otherwise compile each of its operations by itself."""
     if host.backend != "jax" or host.model.run_eagerly:
         return function
-    import jax  # noqa: PLC0415 - the host has loaded it
+    import jax
 
     compiled: Callable[..., Any] = jax.jit(function)
     return compiled
@@ -255,7 +255,7 @@ def _tensor_maker(host: Host) -> Callable[[Array], Any]:
     if not host.is_tf_keras:
         make: Callable[[Array], Any] = host.library.ops.convert_to_tensor
         return make
-    import tensorflow as tf  # noqa: PLC0415 - the host has loaded it
+    import tensorflow as tf
 
     convert: Callable[[Array], Any] = tf.convert_to_tensor
     return convert
@@ -280,7 +280,7 @@ def _lines(best: Array, constants: list[Array], *, beyond: float) -> Iterator[tu
 
 def _lowest_along(loss_at: Callable[[Array], float], begin: Array, end: Array) -> float:
     """Returns the lowest loss found between two constants."""
-    from scipy.optimize import minimize_scalar  # noqa: PLC0415 - slow to load, and most losses need no search
+    from scipy.optimize import minimize_scalar
 
     def at(share: float) -> float:
         return loss_at(begin + share * (end - begin))

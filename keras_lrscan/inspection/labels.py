@@ -80,7 +80,7 @@ def _of_amounts(labels: Array) -> dict[str, Any]:
 
 def _runs(loss_name: str, labels: Array) -> float | None:
     """How far the data are sorted by class; `None` where a sample has more than one."""
-    if labels.ndim == 2 and loss_name.startswith("categorical"):  # noqa: PLR2004 - samples and classes
+    if labels.ndim == 2 and loss_name.startswith("categorical"):
         return run_share(labels)
     return run_share(labels.reshape(-1)) if labels.size == len(labels) else None
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_lrscan._typing import Layer, Model
 from keras_lrscan.hosts.layer_tree import layers_in
 from keras_lrscan.hosts.snapshot import read_value
 from keras_lrscan.hosts.topology import class_names, own_weights, producer
@@ -65,7 +66,7 @@ def layer_facts(host: Host, iterations: int) -> dict[str, Any]:
     }
 
 
-def _is_used(layer: Any) -> bool | None:  # noqa: ANN401 - the hosts' layers share no type
+def _is_used(layer: Layer) -> bool | None:
     """Whether a layer was trained before; `None` where its weights do not tell."""
     told = [
         bool((read_value(variable) != first).any())
@@ -75,7 +76,7 @@ def _is_used(layer: Any) -> bool | None:  # noqa: ANN401 - the hosts' layers sha
     return any(told) if told else None
 
 
-def _first_value(layer: Any, name: str) -> float | NDArray[Any] | None:  # noqa: ANN401
+def _first_value(layer: Layer, name: str) -> float | NDArray[Any] | None:
     """What the initializer of a weight gives, where that is always the same."""
     initializer = getattr(layer, f"{name}_initializer", None)
     kind = type(initializer).__name__
@@ -88,13 +89,13 @@ def _first_value(layer: Any, name: str) -> float | NDArray[Any] | None:  # noqa:
     return float(value)
 
 
-def _is_fresh(head: Any, used: dict[int, bool | None], *, is_used: bool | None) -> bool | None:  # noqa: ANN401
+def _is_fresh(head: Layer, used: dict[int, bool | None], *, is_used: bool | None) -> bool | None:
     """Whether the layer that makes the output is as initialized while others were trained."""
     others = any(value is True for key, value in used.items() if key != id(head))
     return others and not is_used if is_used is not None else (None if others else False)
 
 
-def _head(model: Any, layers: list[Any]) -> Any | None:  # noqa: ANN401
+def _head(model: Model, layers: list[Any]) -> Layer | None:
     """The last layer with weights, where it is known which one that is."""
     head = producer(model, lambda layer: bool(own_weights(layer)[0]))
     body = getattr(model, getattr(model, "base_model_prefix", None) or " ", None)  # a task model of transformers
@@ -105,7 +106,7 @@ def _head(model: Any, layers: list[Any]) -> Any | None:  # noqa: ANN401
     return head
 
 
-def _disturbs(layer: Any) -> bool:  # noqa: ANN401
+def _disturbs(layer: Layer) -> bool:
     if any(map(DISTURBS.match, class_names(layer))):
         return getattr(layer, "rate", 1) != 0
     rates = [getattr(layer, name, 0) for name in ("dropout", "recurrent_dropout")]  # of a recurrent cell

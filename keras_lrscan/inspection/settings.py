@@ -7,6 +7,7 @@ import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from keras_lrscan._typing import HostFunction, Loss, Optimizer, Value
 from keras_lrscan.hosts.optimizers import innermost, is_variable
 from keras_lrscan.hosts.snapshot import read_value
 from keras_lrscan.inspection.targets import loss_function_name, loss_setting
@@ -33,7 +34,7 @@ REDUCTIONS: Mapping[str, str] = MappingProxyType({"auto": "sum_over_batch_size",
 """Other names for the mean over samples."""
 
 
-def optimizer_settings(optimizer: Any) -> dict[str, Any]:  # noqa: ANN401
+def optimizer_settings(optimizer: Optimizer) -> dict[str, Any]:
     """Returns the settings of `OPTIMIZER_SETTINGS` that are set; `None` for one that is not, or not for all of several.
 
     Args:
@@ -43,16 +44,16 @@ def optimizer_settings(optimizer: Any) -> dict[str, Any]:  # noqa: ANN401
     return {field: _shared([_setting(leaf, names) for leaf in leaves]) for field, names in OPTIMIZER_SETTINGS.items()}
 
 
-def _setting(leaf: Any, names: tuple[str, ...]) -> float | int | None:  # noqa: ANN401
+def _setting(leaf: Optimizer, names: tuple[str, ...]) -> float | int | None:
     for name in names:
-        value = getattr(leaf, name, None)
+        value: Value = getattr(leaf, name, None)
         value = read_value(value).item() if is_variable(value) else value
         if isinstance(value, (int, float)) and value:
             return value
     return None
 
 
-def _shared(values: list[Any]) -> Any:  # noqa: ANN401
+def _shared(values: list[Any]) -> Value:
     return values[0] if len(set(values)) == 1 else None
 
 
@@ -85,12 +86,12 @@ def loss_settings(host: Host) -> dict[str, Any]:
     return {"loss_reduction": _reduction(loss), "from_logits": _from_logits(loss)}
 
 
-def _single_loss(host: Host) -> Any | None:  # noqa: ANN401
+def _single_loss(host: Host) -> Loss | None:
     losses = compiled_losses(host)
     return losses[0] if len(losses) == 1 else None
 
 
-def _reduction(loss: Any) -> str | None:  # noqa: ANN401
+def _reduction(loss: Loss) -> str | None:
     stated = getattr(loss, "reduction", None)
     if isinstance(stated, str):
         return REDUCTIONS.get(stated, stated)
@@ -98,7 +99,7 @@ def _reduction(loss: Any) -> str | None:  # noqa: ANN401
     return "sum_over_batch_size" if _is_of_keras(function) else None
 
 
-def _from_logits(loss: Any) -> bool | None:  # noqa: ANN401
+def _from_logits(loss: Loss) -> bool | None:
     if isinstance(loss, functools.partial):
         stated = loss.keywords.get("from_logits")
         loss = loss.func
@@ -112,7 +113,7 @@ def _from_logits(loss: Any) -> bool | None:  # noqa: ANN401
     return False if known else None
 
 
-def _is_of_keras(function: Any) -> bool:  # noqa: ANN401
+def _is_of_keras(function: HostFunction) -> bool:
     """Whether a function is one of Keras's losses."""
     module = getattr(function, "__module__", None) or ""
     return callable(function) and module.partition(".")[0] in {"keras", "tf_keras"} and module.endswith("losses")

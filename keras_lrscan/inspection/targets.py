@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_lrscan._typing import FitData, Loss, Model, Value
 from keras_lrscan.hosts.layer_tree import layers_in
 from keras_lrscan.inspection.arrays import ARRAYS
 
@@ -106,20 +107,20 @@ def targets(host: Host, given: Mapping[str, Any]) -> Iterator[Target]:
         )
 
 
-def _who_calls_the_loss(model: Any) -> tuple[str, ...]:  # noqa: ANN401
+def _who_calls_the_loss(model: Model) -> tuple[str, ...]:
     """Libraries whose train step uses the loss that `model` was compiled with."""
     compiled = getattr(model, "_using_dummy_loss", True) is False  # transformers' mark of a model compiled with a loss
     return ("keras.", "tf_keras.", *(["transformers."] if compiled else []))
 
 
-def loss_weights(model: Any) -> Any:  # noqa: ANN401
+def loss_weights(model: Model) -> Value:
     """Returns the `loss_weights` that the model was compiled with, as they were given, or `None`."""
     container = getattr(model, "_compile_loss", None) or getattr(model, "compiled_loss", None)
     return getattr(container, "_user_loss_weights", None)
 
 
 def _by_name(
-    value: Any,  # noqa: ANN401 - what `compile` and `fit` take
+    value: Value,
     names: list[str],
     *,
     spread: bool,
@@ -136,11 +137,11 @@ def _by_name(
     return dict(zip(names, value, strict=True))
 
 
-def _is_shape(value: Any) -> bool:  # noqa: ANN401 - what the host calls the shape of its output
+def _is_shape(value: Value) -> bool:
     return value is None or (isinstance(value, tuple) and all(size is None or isinstance(size, int) for size in value))
 
 
-def _array(value: Any) -> Array:  # noqa: ANN401 - any library's array
+def _array(value: Value) -> Array:
     if type(value).__module__.partition(".")[0] not in ARRAYS or not hasattr(value, "shape"):
         msg = f"they are of type {type(value).__name__!r}, not an array in memory"
         raise UnknownTargetError(msg)
@@ -151,7 +152,7 @@ def _array(value: Any) -> Array:  # noqa: ANN401 - any library's array
     return array
 
 
-def _loss_object(host: Host, loss: Any) -> Any:  # noqa: ANN401 - the hosts' losses share no type
+def _loss_object(host: Host, loss: Loss) -> Loss:
     losses = host.library.losses
     loss = losses.get(loss) if isinstance(loss, (str, dict)) else loss
     if not isinstance(loss, losses.Loss):
@@ -162,7 +163,7 @@ def _loss_object(host: Host, loss: Any) -> Any:  # noqa: ANN401 - the hosts' los
     return loss
 
 
-def _guessed_shape(loss: Any, labels: Array) -> tuple[int | None, ...]:  # noqa: ANN401
+def _guessed_shape(loss: Loss, labels: Array) -> tuple[int | None, ...]:
     """The shape of the output of a model that does not know it itself."""
     if "sparse" in loss_function_name(loss):
         inner = labels.shape[:-1] if labels.ndim > 1 and labels.shape[-1] == 1 else labels.shape
@@ -177,7 +178,7 @@ def _check_masks(host: Host, shape: tuple[int | None, ...]) -> None:
         raise UnknownTargetError(msg)
 
 
-def _weights(labels: Array, sample_weight: Any, class_weight: Any) -> Array | None:  # noqa: ANN401
+def _weights(labels: Array, sample_weight: FitData, class_weight: FitData) -> Array | None:
     """The weight of each sample, by `sample_weight` and by `class_weight`."""
     weights = None if sample_weight is None else _array(sample_weight).astype(float)
     if class_weight:
@@ -193,17 +194,17 @@ def _weights(labels: Array, sample_weight: Any, class_weight: Any) -> Array | No
     return weights.reshape(-1)
 
 
-def loss_function_name(loss: Any) -> str:  # noqa: ANN401
+def loss_function_name(loss: Loss) -> str:
     """Returns the name of the function behind a loss, or of its class."""
     return str(getattr(getattr(loss, "fn", loss), "__name__", None) or type(loss).__name__)
 
 
-def loss_setting(loss: Any, name: str) -> Any:  # noqa: ANN401
+def loss_setting(loss: Loss, name: str) -> Value:
     """A setting of a loss, which the hosts keep as an attribute or among the arguments of its function."""
     return getattr(loss, name, getattr(loss, "_fn_kwargs", {}).get(name))
 
 
-def _takes_logits(model: Any, loss: Any) -> bool:  # noqa: ANN401
+def _takes_logits(model: Model, loss: Loss) -> bool:
     """Whether the loss says so, or else whether the model ends in no softmax or sigmoid."""
     stated = loss_setting(loss, "from_logits")
     if stated is not None or loss_function_name(loss) in CLOSED_FORM:

@@ -5,8 +5,9 @@ Neither library is imported: both functions call a method of the object that the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from keras_lrscan._typing import Value
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
 from keras_lrscan.suggestions.search_range import RangeKind
 
@@ -17,7 +18,7 @@ __all__ = ["hp_float", "suggest_float"]
 
 
 def hp_float(
-    hp: Any,  # noqa: ANN401 - KerasTuner ships no types
+    hp: Value,
     analysis: Analysis,
     *,
     name: str = "learning_rate",
@@ -60,7 +61,7 @@ def hp_float(
 
 
 def suggest_float(
-    trial: Any,  # noqa: ANN401 - Optuna is not a dependency
+    trial: Value,
     analysis: Analysis,
     *,
     name: str = "learning_rate",

@@ -99,7 +99,7 @@ def plot_curve(
     """
     rates = rates_to_show(analysis, compare)
     if ax is None:
-        from matplotlib import pyplot as plt  # noqa: PLC0415 - `import keras_lrscan` must not load matplotlib
+        from matplotlib import pyplot as plt
 
         _, ax = plt.subplots(figsize=FIGURE_SIZE, layout="constrained")
     _draw_lines(ax, analysis, raw_kw or {}, line_kw or {})
@@ -130,7 +130,7 @@ def _draw_lines(ax: Axes, analysis: PureAnalysis, raw_kw: Mapping[str, Any], lin
 
 def _dress(ax: Axes, analysis: PureAnalysis) -> None:
     """Names title and axes, with rates written as they are everywhere else in the text."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: PLC0415 - as above
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     ax.set_xscale("log")
     low, high = float(analysis.curve.lr[0]), float(analysis.curve.lr[-1])
@@ -138,7 +138,7 @@ def _dress(ax: Axes, analysis: PureAnalysis) -> None:
     ax.set_xlim(low / room, high * room)
     rate = FuncFormatter(lambda lr, _: format_lr(lr))
     ax.xaxis.set_major_formatter(rate)
-    narrow = high / low < 30  # noqa: PLR2004 - a decade and a half has too few powers of ten for an axis
+    narrow = high / low < 30
     ax.xaxis.set_minor_locator(LogLocator(subs=(2, 5) if narrow else tuple(range(2, 10)), numticks=99))
     ax.xaxis.set_minor_formatter(rate if narrow else NullFormatter())
     ax.tick_params(which="both", labelsize=SMALLEST)
@@ -232,7 +232,7 @@ def _name_regions(ax: Axes, analysis: PureAnalysis) -> None:
 
 def _draw_legend(ax: Axes) -> None:
     """Writes the legend under the name of the axis, in two columns if there is room."""
-    from matplotlib.transforms import ScaledTranslation  # noqa: PLC0415 - as above
+    from matplotlib.transforms import ScaledTranslation
 
     lines = 1 + ax.get_xlabel().count("\n")
     below = ax.transAxes + ScaledTranslation(0, -(2.4 + 1.2 * lines) * SMALL / 72, ax.figure.dpi_scale_trans)
@@ -322,12 +322,12 @@ def _ends(ax: Axes, mark: Landmark) -> Array:
 
 def _dotted(line: Array) -> Array:
     """Returns dots along a line, from end to end, closer together than letters are wide."""
-    steps = np.linspace(0, len(line) - 1, 40 if len(line) == 2 else 600)  # noqa: PLR2004 - straight, or a curve
+    steps = np.linspace(0, len(line) - 1, 40 if len(line) == 2 else 600)
     return np.column_stack([np.interp(steps, np.arange(len(line)), column) for column in line.T]) if len(line) else line
 
 
 def _ink() -> str:
-    from matplotlib import rcParams  # noqa: PLC0415 - as above
+    from matplotlib import rcParams
 
     return str(rcParams["text.color"])
 

@@ -29,7 +29,7 @@ def axes(ax: Axes | None) -> Axes:
     """Returns `ax`, or the axes of a new figure."""
     if ax is not None:
         return ax
-    from matplotlib import pyplot as plt  # noqa: PLC0415 - `import keras_lrscan` must not load matplotlib
+    from matplotlib import pyplot as plt
 
     return plt.subplots(figsize=(8, 4.5), layout="constrained")[1]
 

@@ -96,8 +96,8 @@ def draw_rates(ax: Axes, rates: Sequence[Suggestion], share: float) -> list[Arra
     """
     if not rates:
         return []
-    from matplotlib import rcParams  # noqa: PLC0415 - `import keras_lrscan` must not load matplotlib
-    from matplotlib.patches import Rectangle  # noqa: PLC0415 - as above
+    from matplotlib import rcParams
+    from matplotlib.patches import Rectangle
 
     ink = rcParams["text.color"]
     across = ax.get_xaxis_transform()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_lrscan._typing import FitOption, Value
 from keras_lrscan.analysis import analyze
 from keras_lrscan.curves.averaging import AVERAGES
 from keras_lrscan.curves.detect_averaging import detect_averaging
@@ -269,7 +270,7 @@ def _no_average(analysis: Analysis) -> Answer:
 
 
 def _undone(curve: LRCurve, average: str) -> LRCurve:
-    from keras_lrscan.curves.averaging import undo_averaging  # noqa: PLC0415
+    from keras_lrscan.curves.averaging import undo_averaging
 
     steps = curve.context.steps_per_epoch or detect_averaging(curve).steps_per_epoch
     try:
@@ -287,12 +288,12 @@ def _averaged(curve: LRCurve, average: str) -> LRCurve:
     return dataclasses.replace(curve, loss=AVERAGES[average].apply(curve.loss, steps), context=context)
 
 
-def _scan(bench: Bench, **options: Any) -> Analysis:  # noqa: ANN401
+def _scan(bench: Bench, **options: FitOption) -> Analysis:
     curve = bench.scan(**options)
     return analyze(dataclasses.replace(curve, context=_with_settings(curve, bench.analysis.curve)))
 
 
-def _with_settings(curve: LRCurve, original: LRCurve) -> Any:  # noqa: ANN401
+def _with_settings(curve: LRCurve, original: LRCurve) -> Value:
     """Returns the context of the first scan, with the range of this one."""
     new = curve.context
     return dataclasses.replace(
@@ -300,7 +301,7 @@ def _with_settings(curve: LRCurve, original: LRCurve) -> Any:  # noqa: ANN401
     )
 
 
-def _lowest(analysis: Analysis) -> Any:  # noqa: ANN401 - a landmark, or nothing
+def _lowest(analysis: Analysis) -> Value:
     return analysis.landmarks.minimum if analysis.landmarks.valleys else None
 
 

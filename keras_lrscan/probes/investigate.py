@@ -6,8 +6,9 @@ import contextlib
 import sys
 import time
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from keras_lrscan._typing import FitData, FitOption, Model, Value
 from keras_lrscan.errors import InvalidOptionError, LRScanWarning, ScanError
 from keras_lrscan.hosts.optimizers import update_phase
 from keras_lrscan.inspection.arrays import NoArrayError
@@ -28,9 +29,9 @@ __all__ = ["investigate"]
 
 
 def investigate(
-    model: Any,  # noqa: ANN401 - the hosts' models share no type
-    x: Any = None,  # noqa: ANN401 - whatever `fit` takes
-    y: Any = None,  # noqa: ANN401 - whatever `fit` takes
+    model: Model,
+    x: FitData = None,
+    y: FitData = None,
     *,
     analysis: Analysis,
     probes: Sequence[str] | None = None,
@@ -38,7 +39,7 @@ def investigate(
     snapshot: str = "memory",
     monitor: str = "loss",
     verbose: int = 1,
-    **fit_options: Any,  # noqa: ANN401 - whatever says which batches `fit` trains on
+    **fit_options: FitOption,
 ) -> Investigation:
     """Puts questions to model and data that settle what the curve alone leaves open.
 
@@ -111,7 +112,7 @@ def _chosen(probes: Sequence[str] | None, analysis: Analysis) -> list[Probe]:
     return [probe for probe in PROBES if probe.name in names]
 
 
-def _check_model(model: Any, probes: Sequence[Probe], analysis: Analysis) -> None:  # noqa: ANN401
+def _check_model(model: Model, probes: Sequence[Probe], analysis: Analysis) -> None:
     if model is None:
         names = ", ".join(probe.name for probe in probes)
         msg = f"Expected a model for the probes {names}. Received: model=None. Pass the model that was scanned."
@@ -129,7 +130,7 @@ def _check_model(model: Any, probes: Sequence[Probe], analysis: Analysis) -> Non
         warnings.warn(msg, LRScanWarning, stacklevel=3)
 
 
-def _trials(model: Any, x: Any, y: Any, analysis: Analysis, **options: Any) -> Trials:  # noqa: ANN401
+def _trials(model: Model, x: FitData, y: FitData, analysis: Analysis, **options: FitOption) -> Trials:
     curve = analysis.curve
     context = curve.context
     return Trials(
@@ -145,7 +146,7 @@ def _trials(model: Any, x: Any, y: Any, analysis: Analysis, **options: Any) -> T
 
 
 @contextlib.contextmanager
-def _compiled_functions_kept(model: Any) -> Iterator[None]:  # noqa: ANN401
+def _compiled_functions_kept(model: Model) -> Iterator[None]:
     """Puts the functions back that evaluating and predicting compile."""
     names = ("test_function", "predict_function")
     kept = {name: getattr(model, name) for name in names if hasattr(model, name)}
@@ -162,7 +163,7 @@ class _Report:
     def __init__(self, verbose: int, total: int) -> None:
         self._verbose, self._total, self._number = verbose, total, 0
 
-    def ask(self, probe: Probe, of: Any) -> ProbeResult:  # noqa: ANN401 - a bench, or an analysis
+    def ask(self, probe: Probe, of: Value) -> ProbeResult:
         """Asks, and returns the answer with the name of the probe."""
         self._number += 1
         self._print(f"{self._number}/{self._total} {probe.question} ")

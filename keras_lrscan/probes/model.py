@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_lrscan._typing import Value
 from keras_lrscan.formatting import format_loss, format_lr
 from keras_lrscan.hosts.gradients import gradients
 from keras_lrscan.hosts.optimizers import update_phase
@@ -256,7 +257,7 @@ def halve_batch(bench: Bench) -> Answer:
     return Answer(outcome=Outcome.NO, says=f"{says} It is their mean.", rules_out=("sum-loss",))
 
 
-def _facts(bench: Bench) -> Any:  # noqa: ANN401 - a mapping to values of any type
+def _facts(bench: Bench) -> Value:
     return facts(bench.analysis.features, bench.analysis.curve.context)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_lrscan._typing import Model
 from keras_lrscan.hosts.snapshot import read_value
 from keras_lrscan.inspection.arrays import NoArrayError, joined, leaves, select, to_arrays
 from keras_lrscan.inspection.guessing_loss import chance_of
@@ -88,7 +89,7 @@ class Bench:
         return self._trials.host
 
     @property
-    def model(self) -> Any:  # noqa: ANN401 - the hosts' models share no type
+    def model(self) -> Model:
         """The model."""
         return self.host.model
 

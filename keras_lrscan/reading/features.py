@@ -305,12 +305,12 @@ def _whole_record(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) -> 
         found["rise_before_nonfinite"] = float(curve.loss[first - 1] / start - 1) if first and start > 0 else 0.0
     period = curve.context.steps_per_epoch
     end = smoothed.loss.size if marks.elbow is None else marks.elbow.index
-    if period is not None and 2 <= period <= end // 2:  # noqa: PLR2004 - two epochs show one repetition
+    if period is not None and 2 <= period <= end // 2:
         residual = (curve.loss[finite] - smoothed.loss)[:end]
         found["epoch_pattern"] = correlation(residual[:-period], residual[period:])
     together = memory(curve.loss[finite])[0] if finite.sum() >= MIN_POINTS else math.nan
     found["neighbor_correlation"] = None if math.isnan(together) else together
     steps = np.arange(curve.lr.size, dtype=float)
-    if curve.lr.size > 2:  # noqa: PLR2004 - two points are straight on any axis
+    if curve.lr.size > 2:
         found["linear_spacing"] = correlation(curve.lr, steps) - correlation(np.log10(curve.lr), steps)
     return found

@@ -217,7 +217,7 @@ class _Prepared:
 
         The line is kept within the losses around each point: beside an explosion a spline would swing far below zero.
         """
-        from scipy.interpolate import CubicSpline  # noqa: PLC0415 - takes as long to load as all else that a scan needs
+        from scipy.interpolate import CubicSpline
 
         curve = CubicSpline(self.knots, fitted, bc_type="natural")
         if self.bin_width:  # the mean over a bin is above its middle where the curve bends up

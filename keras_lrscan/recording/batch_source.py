@@ -7,6 +7,7 @@ import itertools
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from keras_lrscan._typing import FitData, Nest, Value
 from keras_lrscan.errors import InvalidOptionError
 from keras_lrscan.hosts.callbacks import Hooks, autologging_paused, fit_calls, fit_frame
 from keras_lrscan.inspection.describe import data_notes
@@ -44,7 +45,7 @@ class BatchSource:
         InvalidOptionError: If an option is none of `DATA_OPTIONS`.
     """
 
-    def __init__(self, host: Host, x: Any, y: Any, fit_options: dict[str, Any]) -> None:  # noqa: ANN401
+    def __init__(self, host: Host, x: FitData, y: FitData, fit_options: dict[str, Any]) -> None:
         unknown = sorted(set(fit_options) - set(DATA_OPTIONS))
         if unknown:
             msg = (
@@ -117,11 +118,11 @@ class _Keeper(Hooks):
                 setattr(model, name, value)
             model.stop_training = False
 
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Takes the place of the training step."""
         self._host.model.train_function = self._take
 
-    def _take(self, *args: Any) -> Any:  # noqa: ANN401 - the hosts' arguments differ
+    def _take(self, *args: Any) -> Nest:
         """Keeps what one call of the train function would train on; returns what that would, without a training."""
         host, data = self._host, args[-1]
         if not host.is_built:
@@ -156,13 +157,13 @@ class _Keeper(Hooks):
         """Takes the number of steps in an epoch, where it is known."""
         self.params = dict(params or {})
 
-    def _parts(self, batch: Any) -> Batch:  # noqa: ANN401 - whatever the host hands to a training step
+    def _parts(self, batch: Nest) -> Batch:
         """Returns inputs, targets and weights; TensorFlow hands on a wrapper where there is nothing."""
         x, y, weights = self._host.library.utils.unpack_x_y_sample_weight(batch)
         return x, _value_or_none(y), _value_or_none(weights)
 
 
-def _value_or_none(value: Any) -> Any:  # noqa: ANN401 - an array, several, or nothing
+def _value_or_none(value: Value) -> Value:
     if not hasattr(value, "has_value"):
         return value
     return value.get_value() if value.has_value() else None

@@ -144,7 +144,7 @@ class DivergenceWatch:
         self._before_last, self._last = second, loss
         self._count = count = self._count + 1
         middle = loss
-        if count > 2:  # noqa: PLR2004 - a median of three
+        if count > 2:
             middle = max(min(first, second), min(max(first, second), loss))
             self._lowest = min(self._lowest, middle)
         if count <= self._num_start:

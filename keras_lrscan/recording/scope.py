@@ -13,6 +13,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from keras_lrscan._typing import CallbackList, Model, Value
 from keras_lrscan.errors import ScanError
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ REFUSED = ("compile", "fit", "train_on_batch")
 _MISSING = object()
 
 
-def watch_hooks(owner: Any, on_error: Callable[[], None]) -> None:  # noqa: ANN401
+def watch_hooks(owner: CallbackList, on_error: Callable[[], None]) -> None:
     """Calls `on_error` when a hook of any callback ends by an exception, before that exception goes on.
 
     An exception that Keras takes for the end of the data is left alone in the hooks of a batch: `fit` goes on.
@@ -69,7 +70,7 @@ def watch_hooks(owner: Any, on_error: Callable[[], None]) -> None:  # noqa: ANN4
     held = weakref.ref(owner)
 
     def watched(name: str, hook: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        def call(*args: Any, **kwargs: Any) -> Value:
             try:
                 return hook(held(), *args, **kwargs)
             except BaseException as error:
@@ -99,7 +100,7 @@ class ModelGuard:
 
     def __init__(
         self,
-        model: Any,  # noqa: ANN401 - the hosts' models share no type
+        model: Model,
         fit: FrameType | None,
         put_back: Callable[[], None],
         on_use: Callable[[], None],
@@ -114,7 +115,7 @@ class ModelGuard:
         for name in names:
             setattr(model, name, self._guarded(name, getattr(model, name)))
 
-    def follow(self, owner: Any) -> None:  # noqa: ANN401
+    def follow(self, owner: CallbackList) -> None:
         """Puts the model back once `owner`, the list of callbacks of the running `fit`, is gone."""
         self._finalizer = weakref.finalize(owner, self._put_back)
         self._finalizer.atexit = False
@@ -131,7 +132,7 @@ class ModelGuard:
 
     def _guarded(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(method)
-        def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        def call(*args: Any, **kwargs: Any) -> Value:
             caller = sys._getframe(1)  # noqa: SLF001 - documented for this use
             if self._code is not None and not self._is_inside(caller):
                 self._put_back()

@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from keras_lrscan._typing import CallbackList, StepResult
 from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.errors import ScanError
@@ -133,7 +134,7 @@ class Session:
         """Whether Ctrl-C has asked for the end."""
         return self._guard is not None and self._guard.requested
 
-    def begin(self, *, steps_per_epoch: int | None, notes: tuple[str, ...] = (), owner: Any = None) -> None:  # noqa: ANN401
+    def begin(self, *, steps_per_epoch: int | None, notes: tuple[str, ...] = (), owner: CallbackList = None) -> None:
         """Takes the model over, in `on_train_begin`.
 
         Args:
@@ -298,7 +299,7 @@ class Session:
         watch = StepWatch(host, state, meter, self._ramp.num_steps)
         return _Grip(step=step, shared=not anew, meter=meter, control=control, state=state, watch=watch)
 
-    def _execute(self, *args: Any) -> Any:  # noqa: ANN401 - the hosts' arguments differ
+    def _execute(self, *args: Any) -> StepResult:
         """Stands in for the model's train function."""
         try:
             if self._grip is None:
@@ -313,7 +314,7 @@ class Session:
                 self.fail()
             raise
 
-    def _execute_batches(self, grip: _Grip, recorder: Recorder, args: tuple[Any, ...]) -> Any:  # noqa: ANN401
+    def _execute_batches(self, grip: _Grip, recorder: Recorder, args: tuple[Any, ...]) -> StepResult:
         """Does as many batches as one call of the train function should."""
         result, logs = self._one_batch(grip, recorder, args)
         for _ in range(1, self.host.batches_per_execution if self._in_fit else 1):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_lrscan._typing import StepResult
 from keras_lrscan.errors import ScanError
 from keras_lrscan.hosts.optimizers import batches_seen
 
@@ -59,7 +60,7 @@ class StepWatch:
         self._expects_finite = self._began_finite and expects_finite
         self.broken = ()
 
-    def after(self, result: Any) -> None:  # noqa: ANN401 - what the host's train function returned
+    def after(self, result: StepResult) -> None:
         """Looks, after one step.
 
         Raises:
@@ -79,7 +80,7 @@ class StepWatch:
     def _optimizers(self) -> dict[str, Any]:
         return {"model.optimizer": self._host.optimizer, **self._state.other_optimizers}
 
-    def _check_optimizer(self, result: Any) -> None:  # noqa: ANN401
+    def _check_optimizer(self, result: StepResult) -> None:
         host, own = self._host, self._host.optimizer
         if not host.model.trainable_variables or hasattr(own, "inner_optimizer"):
             return  # loss scaling counts no update whose gradients overflow
@@ -103,7 +104,7 @@ class StepWatch:
         )
         raise ScanError(msg)
 
-    def _broken_weights(self, result: Any) -> tuple[str, ...]:  # noqa: ANN401
+    def _broken_weights(self, result: StepResult) -> tuple[str, ...]:
         model = self._host.model
         values = self._meter.weights(result)
         with np.errstate(invalid="ignore", over="ignore"):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from keras_lrscan._typing import FitData, Model
 from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.errors import InvalidOptionError, ScanError
 from keras_lrscan.hosts.fresh_weights import FreshWeights, renew_optimizer
@@ -78,9 +79,9 @@ class Trials:
 
     def __init__(
         self,
-        model: Any,  # noqa: ANN401 - the hosts' models share no type
-        x: Any,  # noqa: ANN401 - whatever `fit` takes
-        y: Any = None,  # noqa: ANN401 - whatever `fit` takes
+        model: Model,
+        x: FitData,
+        y: FitData = None,
         *,
         start_lr: float = 1e-7,
         end_lr: float = 10.0,

@@ -155,9 +155,9 @@ def _render(template: str, analysis: PureAnalysis, sizes: Mapping[str, tuple[flo
 
 def _environment() -> tuple[Environment, Callable[[str], Markup]]:
     try:
-        import matplotlib as mpl  # noqa: PLC0415 - `import keras_lrscan` must not load it
-        from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 - as above
-        from markupsafe import Markup, escape  # noqa: PLC0415 - as above
+        import matplotlib as mpl
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+        from markupsafe import Markup, escape
     except ImportError as error:
         msg = (
             f"A report needs jinja2 and matplotlib. Received: {error}. Install them with: pip install jinja2 matplotlib"

@@ -66,8 +66,8 @@ def svg(analysis: PureAnalysis, *, size: tuple[float, float] = WIDE, prefix: str
     >>> svg(analyze(synthetic_curve("flat")))[:24]
     '<svg role="img" aria-lab'
     """
-    from matplotlib import rc_context, style  # noqa: PLC0415 - `import keras_lrscan` must not load matplotlib
-    from matplotlib.figure import Figure  # noqa: PLC0415 - as above
+    from matplotlib import rc_context, style
+    from matplotlib.figure import Figure
 
     with style.context("default"), rc_context({"svg.hashsalt": prefix, "svg.fonttype": "path"}):
         figure = Figure(figsize=size, layout="constrained")

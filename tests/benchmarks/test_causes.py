@@ -1,7 +1,5 @@
 """The benchmark of causes: its tables are sound, some of each cause is set aside, and its fits run."""
 
-# ruff: noqa: ANN401 - the benchmark's files are scripts that are imported from their folder
-
 from __future__ import annotations
 
 import importlib

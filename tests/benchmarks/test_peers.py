@@ -1,7 +1,5 @@
 """The benchmark of suggestions: what other tools suggest, and what a rate costs."""
 
-# ruff: noqa: ANN401 - the benchmark's files are scripts that are loaded by their path
-
 from __future__ import annotations
 
 import doctest

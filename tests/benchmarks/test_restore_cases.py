@@ -1,7 +1,5 @@
 """The benchmark of restoring: a few of its drawn cases, of which none may differ."""
 
-# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
-
 from __future__ import annotations
 
 from typing import Any

@@ -1,7 +1,5 @@
 """What a scan knows of model, data and run: each field against a model or data for which it is known."""
 
-# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
-
 from __future__ import annotations
 
 import copy
@@ -88,7 +86,7 @@ def test_a_number_that_cannot_be_is_refused(field: dict[str, Any]) -> None:
 
 def test_contexts_can_be_pickled_and_copied() -> None:
     context = ScanContext(start_metrics={"accuracy": 0.5}, notes=("a",))
-    assert pickle.loads(pickle.dumps(context)) == copy.deepcopy(context) == context  # noqa: S301 - made here
+    assert pickle.loads(pickle.dumps(context)) == copy.deepcopy(context) == context
 
 
 OPTIMIZERS: dict[str, tuple[Callable[[Any], Any], dict[str, Any]]] = {
@@ -217,7 +215,7 @@ def test_the_activation_of_models_within_models_and_of_those_without_a_graph(ker
 
 @pytest.mark.keras
 @pytest.mark.parametrize("shuffle", [False, True])
-def test_a_scan_fills_the_context(keras: Any, shuffle: bool) -> None:  # noqa: FBT001
+def test_a_scan_fills_the_context(keras: Any, shuffle: bool) -> None:
     x, y = digits(200)
     recorder = LRScan(start_lr=1e-3, end_lr=1e-1, num_steps=12, verbose=0)
     compiled(keras, keras.optimizers.Adam(1e-3, clipnorm=1.0)).fit(

@@ -161,7 +161,7 @@ def test_a_keras_history_has_a_point_an_epoch_and_shared_rates_become_one(rate: 
 
 @pytest.mark.keras
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras 3 on JAX with numpy 2
-def test_a_real_keras_history_is_read(keras: Any) -> None:  # noqa: ANN401
+def test_a_real_keras_history_is_read(keras: Any) -> None:
     model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)])
     model.compile(optimizer="sgd", loss="mse")
     scheduler = keras.callbacks.LearningRateScheduler(lambda epoch: 1e-3 * 10.0**epoch)

@@ -1,7 +1,5 @@
 """The model as it is against the same architecture from scratch."""
 
-# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
-
 from __future__ import annotations
 
 import functools

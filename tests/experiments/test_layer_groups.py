@@ -1,7 +1,5 @@
 """Scans of groups of weights, the others standing still."""
 
-# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
-
 from __future__ import annotations
 
 import functools

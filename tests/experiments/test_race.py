@@ -1,7 +1,5 @@
 """A race of learning rates: who wins, what it leaves behind, and how it is told."""
 
-# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
-
 from __future__ import annotations
 
 import json

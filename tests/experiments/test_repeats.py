@@ -1,7 +1,5 @@
 """What several scans of one model agree on."""
 
-# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
-
 from __future__ import annotations
 
 import functools
@@ -113,7 +111,7 @@ OPTIONS: dict[str, Any] = {"start_lr": 1e-4, "end_lr": 1e-1, "num_steps": 16, "v
 
 @pytest.mark.keras
 @pytest.mark.parametrize("fresh_weights", [False, True])
-def test_each_scan_sees_other_batches_and_the_model_is_as_it_was(keras: Any, fresh_weights: bool) -> None:  # noqa: FBT001
+def test_each_scan_sees_other_batches_and_the_model_is_as_it_was(keras: Any, fresh_weights: bool) -> None:
     model = compiled(keras)
     model.train_on_batch(*digits(32))
     before = state(model)

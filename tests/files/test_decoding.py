@@ -31,7 +31,7 @@ ANALYSIS = analyze(synthetic_curve("u-shaped", num_steps=60), num_copies=2)
 GONE = object()
 
 
-def plain(result: Any) -> Any:  # noqa: ANN401 - each result has the method
+def plain(result: Any) -> Any:
     """What the JSON file of a result holds."""
     return json.loads(json.dumps(result.to_dict()))
 
@@ -39,7 +39,7 @@ def plain(result: Any) -> Any:  # noqa: ANN401 - each result has the method
 SAVED = plain(ANALYSIS)
 
 
-def changed(data: Any, place: str, value: Any) -> Any:  # noqa: ANN401 - JSON holds any type
+def changed(data: Any, place: str, value: Any) -> Any:
     """The data with another value at a place such as `findings.0.status`, or without the place."""
     data = copy.deepcopy(data)
     *way, last = (int(part) if part.isdigit() else part for part in place.split("."))
@@ -111,7 +111,7 @@ PLACES = [
 
 
 @pytest.mark.parametrize(("place", "value", "message"), PLACES)
-def test_a_changed_analysis_is_refused_by_the_place_that_was_changed(place: str, value: Any, message: str) -> None:  # noqa: ANN401
+def test_a_changed_analysis_is_refused_by_the_place_that_was_changed(place: str, value: Any, message: str) -> None:
     with pytest.raises(InvalidCurveError, match=message):
         Analysis.from_dict(changed(SAVED, place, value))
 
@@ -137,7 +137,7 @@ def test_results_of_experiments_name_the_place_as_well(kind: str) -> None:
         type(result).from_dict(changed(data, "notes", "x"))
 
 
-def race(**changes: Any) -> dict[str, Any]:  # noqa: ANN401
+def race(**changes: Any) -> dict[str, Any]:
     suggestion = SAVED["suggestions"][0]
     racer = {"lr": 0.1, "losses": [2.0, "inf"], "score": "inf", "outcome": "broke"}
     known = {"suggestion": suggestion, "before": None, "candidates": [racer], "role": "constant", "start_loss": "nan"}
@@ -221,7 +221,7 @@ def test_data_that_hold_themselves_are_refused() -> None:
 
 @pytest.mark.parametrize("data", [None, 3, [1], "x", [10**5000]])
 @pytest.mark.parametrize("kind", [Analysis, LRCurve, ScanContext, Contrast, Investigation])
-def test_what_is_no_object_is_refused(kind: Any, data: object) -> None:  # noqa: ANN401
+def test_what_is_no_object_is_refused(kind: Any, data: object) -> None:
     with pytest.raises(InvalidCurveError, match=r"an object with named parts, as `to_dict` returns it. Received: "):
         kind.from_dict(data)
 

@@ -1,7 +1,5 @@
 """A scan passes for a callback of the host wherever somebody asks, and stays an `LRScan`."""
 
-# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
-
 from __future__ import annotations
 
 import copy
@@ -80,7 +78,7 @@ def test_the_type_that_is_shown_makes_true_scans(keras: Any) -> None:
 def test_a_scan_survives_pickle_with_its_curve(keras: Any, protocol: int) -> None:
     scan = LRScan(num_steps=14, verbose=0)
     compiled(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[scan])
-    again = pickle.loads(pickle.dumps(scan, protocol))  # noqa: S301 - made a line above
+    again = pickle.loads(pickle.dumps(scan, protocol))
     assert type(again) is LRScan
     assert again.curve.loss.tolist() == scan.curve.loss.tolist()
 

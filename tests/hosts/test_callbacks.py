@@ -1,7 +1,5 @@
 """Other callbacks of the same fit neither harm a scan nor are harmed by it."""
 
-# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
-
 from __future__ import annotations
 
 import sys
@@ -35,7 +33,7 @@ def clashing(keras: Any, folder: Path) -> list[Any]:
 
 
 @pytest.mark.parametrize("scan_first", [True, False])
-def test_callbacks_that_judge_keep_or_steer_sit_out(keras: Any, tmp_path: Path, scan_first: bool) -> None:  # noqa: FBT001
+def test_callbacks_that_judge_keep_or_steer_sit_out(keras: Any, tmp_path: Path, scan_first: bool) -> None:
     model = compiled(keras)
     x, y = digits(200)
     before = [weight.tobytes() for weight in weights(model)]
@@ -68,10 +66,10 @@ def test_harmless_callbacks_run_and_see_the_model_put_back_only_after_them(keras
     calls: list[str] = []
 
     class Spy(keras.callbacks.Callback):  # type: ignore[misc]
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             calls.append(f"epoch {epoch}")
 
-        def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002
+        def on_train_end(self, logs: Any = None) -> None:
             calls.append("end")
             for weight in self.model.trainable_variables:
                 weight.assign(weight * 0.0)

@@ -1,7 +1,5 @@
 """A custom `train_step` is recorded whatever feeds it, and is trained on as if nothing had been tried before."""
 
-# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
-
 from __future__ import annotations
 
 import json
@@ -72,7 +70,7 @@ def test_a_generator(keras: Any) -> None:
 
 @ONLY_TENSORFLOW
 def test_a_pipeline_with_an_uneven_last_batch(keras: Any) -> None:
-    import tensorflow as tf  # noqa: PLC0415 - only this test needs it
+    import tensorflow as tf
 
     x, y = numbers(56)
     recorder = recorder_for()
@@ -126,9 +124,9 @@ def test_random_layers_draw_what_they_would_have_drawn(keras: Any) -> None:
     np.testing.assert_allclose(recorder.curve.loss, expected, rtol=1e-4)
 
 
-def with_noise(model: Any, batch: Batch) -> Any:  # noqa: ARG001
+def with_noise(model: Any, batch: Batch) -> Any:
     """The loss with noise from a kernel of TensorFlow whose state cannot be put back."""
-    import tensorflow as tf  # noqa: PLC0415 - only these tests need it
+    import tensorflow as tf
 
     return batch.loss + 0.02 * tf.random.uniform(())
 
@@ -145,7 +143,7 @@ def tracked(model: Any, batch: Batch) -> dict[str, Any]:
 
 @ONLY_TENSORFLOW
 def test_noise_that_cannot_be_put_back_is_recorded_and_an_average_in_it_refused(keras: Any) -> None:
-    import tensorflow as tf  # noqa: PLC0415 - only this test needs it
+    import tensorflow as tf
 
     def prepare(model: Any) -> None:
         model.tracker = keras.metrics.Mean(name="any")
@@ -195,7 +193,7 @@ def accumulating(keras: Any) -> Callable[[Any], None]:
 
     def variable(shape: Any) -> Any:
         if IS_TF_KERAS:
-            import tensorflow as tf  # noqa: PLC0415 - only this host takes its variables
+            import tensorflow as tf
 
             return tf.Variable(np.zeros(shape, "float32"), trainable=False)
         return keras.Variable(np.zeros(shape, "float32"), trainable=False)
@@ -337,7 +335,7 @@ def test_only_what_keras_does_not_log_itself_is_tried_out(keras: Any) -> None:
 
 
 @ONLY_TENSORFLOW
-def test_on_two_devices_the_mean_of_a_tracker_is_recorded_and_a_raw_loss_refused(keras: Any) -> None:  # noqa: ARG001
+def test_on_two_devices_the_mean_of_a_tracker_is_recorded_and_a_raw_loss_refused(keras: Any) -> None:
     found = subprocess.run(
         [sys.executable, "-m", "tests.support.mirrored_program"],
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},

@@ -1,7 +1,5 @@
 """However a `train_step` logs, the recorded loss is that of the batch that trains, or the scan refuses it."""
 
-# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
-
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -68,7 +66,7 @@ def variable(keras: Any, value: float = 0.0) -> Any:
     """A variable that does not train."""
     if not IS_TF_KERAS:
         return keras.Variable(value, trainable=False, dtype="float32")
-    import tensorflow as tf  # noqa: PLC0415 - only this host takes its variables
+    import tensorflow as tf
 
     return tf.Variable(value, trainable=False, dtype="float32")
 

@@ -1,7 +1,5 @@
 """The recorded loss is that of one batch alone, and stands at the rate of the update before it."""
 
-# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
-
 from __future__ import annotations
 
 from itertools import pairwise
@@ -143,7 +141,7 @@ def test_the_logs_of_each_batch_show_the_rate_and_the_running_mean(keras: Any) -
     seen: list[dict[str, float]] = []
 
     class Spy(keras.callbacks.Callback):  # type: ignore[misc]
-        def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
             seen.append(dict(logs or {}))
 
     x, y = digits(200)
@@ -155,7 +153,7 @@ def test_the_logs_of_each_batch_show_the_rate_and_the_running_mean(keras: Any) -
 def test_a_custom_train_step_that_logs_the_raw_loss(keras: Any) -> None:
     if BACKEND != "tensorflow":
         pytest.skip("the step is written for TensorFlow")
-    import tensorflow as tf  # noqa: PLC0415 - only this test needs it
+    import tensorflow as tf
 
     class Custom(keras.Model):  # type: ignore[misc]
         def __init__(self) -> None:

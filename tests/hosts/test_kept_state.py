@@ -1,7 +1,5 @@
 """State that the hosts do not list is put back as well, or the scan says beforehand that it cannot be."""
 
-# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
-
 from __future__ import annotations
 
 from typing import Any
@@ -58,7 +56,7 @@ def counting_layer(keras: Any) -> Any:
             self.num_calls = 0
             self.seen: list[int] = []
             if BACKEND == "tensorflow":
-                import tensorflow as tf  # noqa: PLC0415 - only one host needs it
+                import tensorflow as tf
 
                 self.counter = tf.Variable(0.0, trainable=False)
                 self.generator = tf.random.Generator.from_seed(3)
@@ -76,7 +74,7 @@ def counting_layer(keras: Any) -> Any:
 
 @pytest.mark.parametrize("eager", [False, True], ids=["graph", "eager"])
 @pytest.mark.parametrize("used", [False, True], ids=["fresh", "used"])
-def test_counters_and_variables_that_nobody_tracks_come_back(keras: Any, eager: bool, used: bool) -> None:  # noqa: FBT001
+def test_counters_and_variables_that_nobody_tracks_come_back(keras: Any, eager: bool, used: bool) -> None:
     if BACKEND == "jax":
         pytest.skip("a step on JAX has no such state")
     ends = []
@@ -106,7 +104,7 @@ def test_a_metric_that_never_resets_is_as_it_was(keras: Any) -> None:
             super().__init__(name="total")
             self.total = self.add_weight(shape=(), initializer="zeros", name="total")
 
-        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # noqa: ARG002
+        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
             self.total.assign(self.total + 1.0)
 
         def result(self) -> Any:
@@ -127,7 +125,7 @@ def test_a_metric_that_never_resets_is_as_it_was(keras: Any) -> None:
 def test_a_variable_made_in_the_first_step_is_refused_by_name(keras: Any) -> None:
     if IS_TF_KERAS:
         pytest.skip("tf_keras lists such variables, and its layers make them while the model is built")
-    import tensorflow as tf  # noqa: PLC0415 - only one host needs it
+    import tensorflow as tf
 
     class Late(keras.layers.Layer):  # type: ignore[misc]
         late: Any = None
@@ -151,7 +149,7 @@ def test_a_variable_made_in_the_first_step_is_refused_by_name(keras: Any) -> Non
 
 def gan(keras: Any, *, call: bool = False) -> Any:
     """A model that trains two parts with two optimizers of its own, beside the one that `compile` makes."""
-    import tensorflow as tf  # noqa: PLC0415 - only one host comes here
+    import tensorflow as tf
 
     class Gan(keras.Model):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -204,7 +202,7 @@ def optimizer_values(model: Any) -> list[Any]:
 
 @on_tensorflow
 @pytest.mark.parametrize("call", [False, True], ids=["without a call", "with the call of its generator"])
-def test_a_model_that_trains_with_other_optimizers_is_refused_until_one_is_named(keras: Any, call: bool) -> None:  # noqa: FBT001
+def test_a_model_that_trains_with_other_optimizers_is_refused_until_one_is_named(keras: Any, call: bool) -> None:
     model = gan(keras, call=call)
     before = state(model)
     with pytest.raises(ScanError, match=r"no update in 2 steps, while .*LRScan\(optimizer=model.d_optimizer\)"):
@@ -215,7 +213,7 @@ def test_a_model_that_trains_with_other_optimizers_is_refused_until_one_is_named
 
 @on_tensorflow
 @pytest.mark.parametrize("used", [False, True], ids=["fresh", "used"])
-def test_each_of_two_optimizers_can_be_scanned(keras: Any, used: bool) -> None:  # noqa: FBT001
+def test_each_of_two_optimizers_can_be_scanned(keras: Any, used: bool) -> None:
     x = digits(96)[0]
     ends, curves = [], []
     for name in (None, "d_optimizer", "g_optimizer"):
@@ -239,7 +237,7 @@ def test_the_scanned_optimizer_has_the_rates_of_the_scan(keras: Any) -> None:
     model, seen = gan(keras), []
 
     class Spy(keras.callbacks.Callback):  # type: ignore[misc]
-        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             rates = [optimizer.learning_rate for optimizer in (model.d_optimizer, model.g_optimizer)]
             seen.append([float(array_of(rate)) for rate in rates])
 
@@ -278,7 +276,7 @@ def test_another_optimizer_is_refused_on_jax(keras: Any) -> None:
 
 
 @pytest.mark.parametrize("used", [False, True], ids=["fresh", "used"])
-def test_an_optimizer_that_begins_its_averages_with_the_weights_comes_back(keras: Any, used: bool) -> None:  # noqa: FBT001
+def test_an_optimizer_that_begins_its_averages_with_the_weights_comes_back(keras: Any, used: bool) -> None:
     if not hasattr(keras.optimizers, "ScheduleFreeAdamW"):
         pytest.skip("this Keras has no such optimizer")
     ends = []
@@ -295,7 +293,7 @@ def test_an_optimizer_that_begins_its_averages_with_the_weights_comes_back(keras
 
 
 def with_a_weight_that_breaks(keras: Any) -> Any:
-    import tensorflow as tf  # noqa: PLC0415 - only one host comes here
+    import tensorflow as tf
 
     class Half(keras.layers.Layer):  # type: ignore[misc]
         """Has a weight of which the output never depends, and whose gradient is NaN all the same."""
@@ -345,7 +343,7 @@ def test_one_of_several_scans_in_which_weights_break_does_not_end_the_next(keras
 
 @pytest.mark.skipif(BACKEND != "torch", reason="a module of torch")
 def test_the_buffers_of_a_module_of_torch_come_back(keras: Any) -> None:
-    import torch  # noqa: PLC0415 - only one host comes here
+    import torch
 
     module = torch.nn.BatchNorm1d(8)
     layer = keras.layers.TorchModuleWrapper(module)

@@ -27,7 +27,7 @@ class FakeStage:
         self.first: list[NDArray[Any]] = []
         self._loss, self._log, self._slope = loss, log, slope
 
-    def run(self, *, push: float = 0.0, left: Sequence[int] = (), rate: float | None = None) -> float:  # noqa: ARG002
+    def run(self, *, push: float = 0.0, left: Sequence[int] = (), rate: float | None = None) -> float:
         """Trains."""
         return self._log(self._loss * (1.0 + self._slope * push))
 
@@ -131,9 +131,9 @@ def test_a_value_that_is_not_finite_ends_the_scan_by_itself() -> None:
 
 @given(seed=st.integers(0, 1000), noise=st.floats(0.001, 0.02))
 def test_noise_that_cannot_be_put_back_is_told_from_memory(seed: int, noise: float) -> None:
-    import random  # noqa: PLC0415 - this test alone is about chance
+    import random
 
-    generator = random.Random(seed)  # noqa: S311 - noise, no secret
+    generator = random.Random(seed)
     assert proves(1.0, lambda value: value + noise * generator.uniform(-1, 1), slope=3.0)
     kept = [1.0]
 

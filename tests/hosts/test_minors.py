@@ -29,7 +29,7 @@ def _table() -> dict[str, str]:
 @pytest.mark.minors
 @pytest.mark.keras
 def test_the_keras_of_this_run_is_the_one_in_the_folder_that_was_given(
-    keras: Any,  # noqa: ANN401 - the hosts' modules have no types of their own
+    keras: Any,
     pytestconfig: pytest.Config,
 ) -> None:
     for folder in pytestconfig.getini("pythonpath"):

@@ -1,7 +1,5 @@
 """Optimizers that the learning rate alone does not drive are named in the notes of a scan."""
 
-# ruff: noqa: ANN401 - the hosts' modules have no types of their own
-
 from __future__ import annotations
 
 from typing import Any

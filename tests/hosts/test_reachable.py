@@ -20,17 +20,17 @@ class Variable:
     def __init__(self, value: float = 0.0) -> None:
         self.value = np.array(value)
 
-    def numpy(self) -> Any:  # noqa: ANN401 - an array or a scalar
+    def numpy(self) -> Any:
         return self.value
 
-    def assign(self, value: Any) -> None:  # noqa: ANN401 - as above
+    def assign(self, value: Any) -> None:
         self.value = np.array(value)
 
 
 class Optimizer:
     """Has the methods of a host's optimizer."""
 
-    def __init__(self, inner: Any = None) -> None:  # noqa: ANN401 - another optimizer
+    def __init__(self, inner: Any = None) -> None:
         self.variables = [Variable()]
         if inner is not None:
             self.inner_optimizer = inner
@@ -42,7 +42,7 @@ class Optimizer:
 class Model:
     """Holds whatever it is given."""
 
-    def __init__(self, **held: Any) -> None:  # noqa: ANN401 - anything
+    def __init__(self, **held: Any) -> None:
         vars(self).update(held)
 
 

@@ -1,7 +1,5 @@
 """After a scan the model is as it was, and trains on as if there had been no scan."""
 
-# ruff: noqa: ANN401, FBT001 - the hosts' modules, models and data have no types of their own
-
 from __future__ import annotations
 
 from typing import Any
@@ -139,7 +137,7 @@ def noisy(keras: Any) -> Any:
         def call(self, inputs: Any) -> Any:
             if hasattr(keras, "random"):
                 return inputs + 0.1 * keras.random.normal((8,))
-            import tensorflow as tf  # noqa: PLC0415 - only tf_keras comes here
+            import tensorflow as tf
 
             return inputs + 0.1 * tf.random.normal((8,)) + tf.random.get_global_generator().normal((8,))
 
@@ -159,7 +157,7 @@ def test_every_random_generator_comes_back(keras: Any, eager: bool) -> None:
         for with_scan in (False, True):
             keras.backend.clear_session()  # Keras before 3.9 keeps its global generator when seeds are set anew
             if IS_TF_KERAS:
-                import tensorflow as tf  # noqa: PLC0415 - only tf_keras needs it
+                import tensorflow as tf
 
                 tf.random.set_global_generator(tf.random.Generator.from_seed(5))
             network = classifier(keras) if IS_TF_KERAS and eager else noisy(keras)

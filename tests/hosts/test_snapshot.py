@@ -1,7 +1,5 @@
 """Values come back to the last bit, from memory and from disk."""
 
-# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
-
 from __future__ import annotations
 
 import os
@@ -85,6 +83,6 @@ def test_an_unknown_place_is_refused_with_the_known_ones() -> None:
 
 def test_random_states_come_back() -> None:
     states = RandomStates()
-    first = random.random(), np.random.rand()  # noqa: NPY002, S311 - the global generators are the subject
+    first = random.random(), np.random.rand()
     states.restore()
-    assert first == (random.random(), np.random.rand())  # noqa: NPY002, S311
+    assert first == (random.random(), np.random.rand())

@@ -1,7 +1,5 @@
 """The optimizers that only tf_keras has: legacy ones, with decay and schedules, and those of transformers."""
 
-# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
-
 from __future__ import annotations
 
 from typing import Any
@@ -37,7 +35,7 @@ OPTIMIZERS: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("used", [False, True], ids=["fresh", "used"])
-def test_training_after_a_scan_equals_training_without_one(keras: Any, name: str, used: bool) -> None:  # noqa: FBT001
+def test_training_after_a_scan_equals_training_without_one(keras: Any, name: str, used: bool) -> None:
     x, y = digits(200)
     ends = []
     for with_scan in (False, True):

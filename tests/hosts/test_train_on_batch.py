@@ -1,7 +1,5 @@
 """A loop over `train_on_batch` is scanned as a `fit` is."""
 
-# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
-
 from __future__ import annotations
 
 from typing import Any
@@ -33,7 +31,7 @@ def loop(model: Any, *, num_steps: int = STEPS, evaluate: bool = False) -> LRSca
 
 
 @pytest.mark.parametrize("evaluate", [False, True], ids=["alone", "evaluating in between"])
-def test_losses_are_exact_and_stand_at_the_rates_of_a_fit(keras: Any, evaluate: bool) -> None:  # noqa: FBT001
+def test_losses_are_exact_and_stand_at_the_rates_of_a_fit(keras: Any, evaluate: bool) -> None:
     recorder = loop(compiled(keras), evaluate=evaluate)
     rates = recorder.curve.lr.tolist()
     assert (len(rates), recorder.curve.stop) == (STEPS, StopReason.END_LR)

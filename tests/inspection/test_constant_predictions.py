@@ -1,7 +1,5 @@
 """What a loss adds up, found by giving it twice as much; and what guessing costs where it adds up the batch."""
 
-# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any

@@ -1,7 +1,5 @@
 """What a scan knows of the data that `fit` was given: their size, their labels, their order, their copies."""
 
-# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any

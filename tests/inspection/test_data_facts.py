@@ -1,7 +1,5 @@
 """What a scan knows of data that are no arrays: from the first batches, which it does not take away."""
 
-# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -168,7 +166,7 @@ def test_batches_of_a_loop_are_looked_at_too(keras: Any) -> None:
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="an iterator of tf.data comes with TensorFlow")
 def test_an_iterator_made_again_is_of_the_same_kind_and_ends_are_left_to_fit(keras: Any) -> None:
-    import tensorflow as tf  # noqa: PLC0415 - only this test needs it
+    import tensorflow as tf
 
     def batches() -> Iterator[Any]:
         yield np.ones((2, 3), "float32"), {"y": np.zeros((2,), "int64")}

@@ -1,7 +1,5 @@
 """What a scan remembers of how `fit` was fed, and what experiments make of it."""
 
-# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
-
 from __future__ import annotations
 
 import json

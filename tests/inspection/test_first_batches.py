@@ -1,7 +1,5 @@
 """Data of known and unknown length, in all the forms that `fit` takes."""
 
-# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -77,7 +75,7 @@ def test_a_sequence_of_batches(keras: Any) -> None:
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="tf.data comes with TensorFlow")
 @pytest.mark.parametrize("kind", ["known", "unknown", "repeated", "shuffled"])
 def test_tf_data_of_known_and_unknown_length(keras: Any, kind: str) -> None:
-    import tensorflow as tf  # noqa: PLC0415 - only these tests need it
+    import tensorflow as tf
 
     data = tf.data.Dataset.from_tensor_slices(digits(320)).batch(32)
     data = {

@@ -1,7 +1,5 @@
 """The loss of guessing, against the same worked out by hand."""
 
-# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
-
 from __future__ import annotations
 
 import random
@@ -233,7 +231,7 @@ def test_a_subclassed_model_that_does_not_know_its_shape_is_told_by_its_labels(k
 
 def test_tensors_are_labels_too(keras: Any) -> None:
     if IS_TF_KERAS:
-        import tensorflow as tf  # noqa: PLC0415 - not there under every host
+        import tensorflow as tf
 
         tensor = tf.constant(CODES)
     else:
@@ -248,7 +246,7 @@ def test_of_many_labels_a_part_is_counted_that_repeats_no_pattern(keras: Any) ->
     assert found.loss == pytest.approx(np.log(4), rel=2e-3)
 
 
-def fails(truth: Any, guess: Any) -> Any:  # noqa: ARG001 - the signature of a loss
+def fails(truth: Any, guess: Any) -> Any:
     msg = "not this one"
     raise RuntimeError(msg)
 
@@ -303,18 +301,18 @@ def test_without_labels_in_memory_nothing_is_known_and_nothing_is_looked_at(kera
 
 def test_models_and_random_states_stay_as_they_are(keras: Any) -> None:
     def draws(truth: Any, guess: Any) -> Any:
-        noise = float(np.random.random()) + random.random()  # noqa: NPY002, S311 - what a user may write
+        noise = float(np.random.random()) + random.random()
         return abs(truth - guess) + noise
 
     model = model_for(keras, draws, 1)
     before = state(model)
-    np.random.seed(1)  # noqa: NPY002 - the generator that `fit` draws from
+    np.random.seed(1)
     random.seed(1)
     assert chance(model, AMOUNTS.astype("float32")).note is None
-    drawn = np.random.random(), random.random()  # noqa: NPY002, S311 - as above
-    np.random.seed(1)  # noqa: NPY002 - as above
+    drawn = np.random.random(), random.random()
+    np.random.seed(1)
     random.seed(1)
-    assert drawn == (np.random.random(), random.random())  # noqa: NPY002, S311 - as above
+    assert drawn == (np.random.random(), random.random())
     assert same_bits(before, state(model))
 
 

@@ -1,7 +1,5 @@
 """Whether labels hang on inputs, and when a scan asks."""
 
-# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any

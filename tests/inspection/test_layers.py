@@ -1,7 +1,5 @@
 """What the layers of a model tell a scan: which can train, which were trained before, what the model was built from."""
 
-# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
-
 from __future__ import annotations
 
 from types import SimpleNamespace

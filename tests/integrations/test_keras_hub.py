@@ -1,7 +1,5 @@
 """A task of KerasHub, built from a config: its texts are preprocessed once, in `fit` and in every experiment."""
 
-# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
-
 from __future__ import annotations
 
 from typing import Any

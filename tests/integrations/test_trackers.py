@@ -1,7 +1,5 @@
 """With the real MLflow and the real W&B, offline: a scan leaves no trace with them, and a training does as usual."""
 
-# ruff: noqa: ANN401 - modules, models and runs have no types of their own
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -27,7 +25,7 @@ RANGE: dict[str, Any] = {"num_steps": 14, "verbose": 0}
 
 
 @pytest.fixture(name="mlflow")
-def _mlflow(keras: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:  # noqa: ARG001 - loaded first
+def _mlflow(keras: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     mlflow = optional.module("mlflow", environment="ecosystem")

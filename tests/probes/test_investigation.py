@@ -32,7 +32,7 @@ def healthy() -> Analysis:
     return analyze(LRCurve(lr=10.0**X, loss=loss, context=CLASSES))
 
 
-def result(**changes: Any) -> ProbeResult:  # noqa: ANN401
+def result(**changes: Any) -> ProbeResult:
     values = {"name": "gradients", "question": "Is it?", "outcome": Outcome.YES, "evidence": "It is 3.", **changes}
     return ProbeResult(**values)
 

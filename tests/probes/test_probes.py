@@ -1,7 +1,5 @@
 """Questions to the model: each asked of one where it is so and one where it is not, and no trace afterwards."""
 
-# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
-
 from __future__ import annotations
 
 import dataclasses
@@ -244,7 +242,7 @@ def test_an_investigation_leaves_no_trace(keras: Any, kind: str) -> None:
             after = [getattr(model, name, None) for name in ("train_function", "test_function", "predict_function")]
             assert after[1:] == functions[1:]
         model.fit(x, y, epochs=2, verbose=0)
-        ends.append([*weights(model), np.random.random(2)])  # noqa: NPY002 - Keras draws from this generator
+        ends.append([*weights(model), np.random.random(2)])
     assert same_bits(*ends)
 
 
@@ -326,7 +324,7 @@ def test_ctrl_c_keeps_what_was_found_and_the_model(keras: Any, monkeypatch: pyte
 
 def _interrupted_in(name: str, model: Any, analysis: Analysis, monkeypatch: pytest.MonkeyPatch) -> Investigation:
     """Presses Ctrl-C when that probe has begun."""
-    import keras_lrscan.probes.investigate as module  # noqa: PLC0415 - to change its table
+    import keras_lrscan.probes.investigate as module
 
     def pressed(probe: Any) -> Any:
         def ask(bench: Any) -> Any:
@@ -355,8 +353,8 @@ def test_a_model_with_a_step_of_its_own_is_asked_what_it_can_be_asked(keras: Any
 
 
 def test_gradients_are_those_of_one_plain_step(keras: Any) -> None:
-    from keras_lrscan.hosts.gradients import gradients  # noqa: PLC0415 - used once
-    from keras_lrscan.hosts.host import Host  # noqa: PLC0415 - used once
+    from keras_lrscan.hosts.gradients import gradients
+    from keras_lrscan.hosts.host import Host
 
     x, y = digits(32)
     model = compiled(keras, keras.optimizers.SGD(0.5))

@@ -1,7 +1,5 @@
 """Whatever ends a scan, the model is put back or can be, and what was recorded is kept."""
 
-# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
-
 from __future__ import annotations
 
 import math
@@ -43,7 +41,7 @@ def stopper(keras: Any, action: Any) -> Any:
     class Stopper(keras.callbacks.Callback):  # type: ignore[misc]
         seen = 0
 
-        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             self.seen += 1
             if self.seen == 5:
                 action()
@@ -186,7 +184,7 @@ def test_a_step_that_fails_on_jax_leaves_living_arrays(keras: Any) -> None:
     recorder = LRScan(num_steps=20, verbose=0)
 
     class Nasty(keras.callbacks.Callback):  # type: ignore[misc]
-        def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002
+        def on_train_begin(self, logs: Any = None) -> None:
             inner = model.train_function
 
             def fail(old: Any, iterator: Any) -> Any:

@@ -1,7 +1,5 @@
 """Ways of running a step: compiled, eager, several at once, gathered gradients, half precision, several optimizers."""
 
-# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
-
 from __future__ import annotations
 
 from typing import Any
@@ -134,7 +132,7 @@ def test_several_optimizers_keep_the_ratio_of_their_rates(keras: Any) -> None:
     seen = []
 
     class Spy(keras.callbacks.Callback):  # type: ignore[misc]
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             self.model  # noqa: B018 - on JAX this brings the variables up to date
             seen.append((float(array_of(main._learning_rate)), float(array_of(slow._learning_rate))))
 

@@ -1,7 +1,5 @@
 """However a `fit` ends, by whatever exception in whoever's hook, the scan leaves nothing behind."""
 
-# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
-
 from __future__ import annotations
 
 import contextlib
@@ -157,7 +155,7 @@ def test_data_that_break_leave_a_model_that_is_put_back_before_it_is_used(model:
     before = state(model)
     scan = LRScan(num_steps=20, start_lr=1e-2, verbose=0)
     # the hosts wrap the error of the data each in its own; as long as it is held, so are the frames of `fit`
-    with pytest.raises(Exception) as held:  # noqa: PT011
+    with pytest.raises(Exception) as held:  # noqa: PT011 - each host wraps it in its own
         model.fit(broken_batches(), callbacks=[scan], shuffle=False, verbose=0)
     USES[use](model)
     assert same_bits(before, state(model))
@@ -179,7 +177,7 @@ def test_a_callback_may_evaluate_within_a_scan(keras: Any, model: Any) -> None:
     seen: list[float] = []
 
     class Evaluates(keras.callbacks.Callback):  # type: ignore[misc]
-        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             if batch == 1:
                 seen.append(float(self.model.evaluate(x[:40], y[:40], verbose=0, return_dict=True)["loss"]))
 

@@ -1,7 +1,5 @@
 """Several scans and trainings of one model: the same start, the same batches, and no trace of them afterwards."""
 
-# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
-
 from __future__ import annotations
 
 import functools

@@ -273,7 +273,7 @@ def test_a_notebook_shows_a_card_that_keeps_its_style_to_itself() -> None:
 
 
 def test_the_picture_does_not_hang_on_the_users_style() -> None:
-    import matplotlib as mpl  # noqa: PLC0415 - not installed everywhere
+    import matplotlib as mpl
 
     with mpl.rc_context({"text.color": "red", "axes.facecolor": "black", "font.size": 30}):
         assert svg(recorded("fresh-classifier")) == svg(recorded("fresh-classifier"))

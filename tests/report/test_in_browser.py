@@ -3,8 +3,6 @@
 Where the browser is missing these tests are skipped; with `LRSCAN_REQUIRE_BROWSER=1` that is a failure.
 """
 
-# ruff: noqa: ANN401 - selenium and axe have no types of their own here
-
 from __future__ import annotations
 
 import base64

@@ -10,7 +10,7 @@ from typing import Any
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 
 
-def load(name: str) -> Any:  # noqa: ANN401 - a script without a package
+def load(name: str) -> Any:
     """Returns the script `benchmarks/NAME.py` as a module; those beside it can be imported by it, as when it runs."""
     path = FOLDER / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"benchmark_{path.stem}", path)

@@ -1,6 +1,6 @@
 """Scans a small model on several devices and prints what came of it; run by the tests in processes of their own."""
 
-# ruff: noqa: ANN401, T201 - the hosts' modules have no types of their own; the last line printed is the result
+# ruff: noqa: T201 - the hosts' modules have no types of their own; the last line printed is the result
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def main() -> None:
 
 def _by_hand(keras: Any, recorder: LRScan) -> list[float]:
     """Losses of the same updates in this process alone."""
-    from tests.support.hosts import batches_of, replayed_losses  # noqa: PLC0415 - only here
+    from tests.support.hosts import batches_of, replayed_losses
 
     rates = recorder.curve.lr.tolist()
     model = compiled(keras, keras.optimizers.SGD(0.05, momentum=0.9))

@@ -1,7 +1,5 @@
 """The Keras that this test run is about, small models for it, and an independent record of what training does."""
 
-# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
-
 from __future__ import annotations
 
 import os

@@ -1,7 +1,5 @@
 """Small learners of ktrain, and the two finders that can scan them: ktrain's own and ours."""
 
-# ruff: noqa: ANN401, PLC0415 - ktrain's objects have no types, and it is imported only where it is installed
-
 from __future__ import annotations
 
 import importlib

@@ -1,6 +1,6 @@
 """Scans custom train steps on two devices and prints what came of it; run by a test in a process of its own."""
 
-# ruff: noqa: ANN401, T201 - the hosts' modules have no types of their own; the last line printed is the result
+# ruff: noqa: T201 - the hosts' modules have no types of their own; the last line printed is the result
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 
-def module(name: str, *, environment: str = "py") -> Any:  # noqa: ANN401 - modules without types
+def module(name: str, *, environment: str = "py") -> Any:
     """The module of that name.
 
     Where it is not installed the test is skipped, but not in the tox environment that installs it.

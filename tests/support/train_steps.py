@@ -1,7 +1,5 @@
 """A small model whose `train_step` logs as it is told, for every host, and how Keras's own step trains the same."""
 
-# ruff: noqa: ANN401 - the hosts' modules, models and data have no types of their own
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -50,7 +48,7 @@ def ops(keras: Any) -> Any:
     """Operations on tensors, by the names that `keras.ops` has for them."""
     if not IS_TF_KERAS:
         return keras.ops
-    import tensorflow as tf  # noqa: PLC0415 - only this host has no `ops`
+    import tensorflow as tf
 
     class Ops:
         mean, square, cast, convert_to_tensor = tf.reduce_mean, tf.square, tf.cast, tf.convert_to_tensor
@@ -103,7 +101,7 @@ def custom(
 
 
 def _tensorflow_step(keras: Any, book: Book) -> Any:
-    import tensorflow as tf  # noqa: PLC0415 - the host has loaded it
+    import tensorflow as tf
 
     def train_step(self: Any, data: Any) -> dict[str, Any]:
         x, y = data[:2]
@@ -119,7 +117,7 @@ def _tensorflow_step(keras: Any, book: Book) -> Any:
 
 
 def _torch_step(keras: Any, book: Book) -> Any:
-    import torch  # noqa: PLC0415 - the host has loaded it
+    import torch
 
     def train_step(self: Any, data: Any) -> dict[str, Any]:
         x, y = (torch.as_tensor(part) for part in data[:2])
@@ -137,7 +135,7 @@ def _torch_step(keras: Any, book: Book) -> Any:
 
 
 def _jax_step(keras: Any, book: Book) -> Any:
-    import jax  # noqa: PLC0415 - the host has loaded it
+    import jax
 
     def train_step(self: Any, state: Any, data: Any) -> tuple[dict[str, Any], Any]:
         trainable, other, optimizer, metrics = state

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_lrscan._typing import FitData, Learner, Value
 from keras_lrscan.analysis import Analysis, analyze
 from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.curves.importers import from_ktrain
@@ -52,16 +53,16 @@ if TYPE_CHECKING:
 __all__ = ["adopt", "explain_learner", "lr_estimate", "lr_find", "lr_plot", "release"]
 
 
-def lr_find(  # noqa: PLR0917 - ktrain's signature
-    learner: Any,  # noqa: ANN401 - ktrain has no types, and may not be installed
+def lr_find(
+    learner: Learner,
     start_lr: float = 1e-7,
     lr_mult: float | None = None,
     max_epochs: int | None = None,
     class_weight: Mapping[int, float] | None = None,
     stop_factor: float | None = None,
-    show_plot: bool = False,  # noqa: FBT001, FBT002 - ktrain's signature
-    suggest: bool = False,  # noqa: FBT001, FBT002 - ktrain's signature
-    restore_weights_only: bool = False,  # noqa: ARG001, FBT001, FBT002 - ktrain's signature
+    show_plot: bool = False,
+    suggest: bool = False,
+    restore_weights_only: bool = False,  # noqa: ARG001 - ktrain's signature
     verbose: int = 1,
 ) -> Analysis:
     """Scans the learner's model on its training data, and leaves both as they were.
@@ -146,11 +147,11 @@ def lr_find(  # noqa: PLR0917 - ktrain's signature
 
 
 def lr_plot(
-    learner: Any,  # noqa: ANN401 - see `lr_find`
+    learner: Learner,
     n_skip_beginning: int = KTRAIN_SKIPS[0],
     n_skip_end: int = KTRAIN_SKIPS[1],
-    suggest: bool = False,  # noqa: FBT001, FBT002 - ktrain's signature
-    return_fig: bool = False,  # noqa: FBT001, FBT002 - ktrain's signature
+    suggest: bool = False,
+    return_fig: bool = False,
     *,
     compare: bool = False,
 ) -> Figure | None:
@@ -175,7 +176,7 @@ def lr_plot(
     return _finder_of(learner).plot_loss(n_skip_beginning, n_skip_end, suggest, return_fig, compare=compare)
 
 
-def lr_estimate(learner: Any) -> tuple[float | None, float | None, float | None]:  # noqa: ANN401 - see `lr_find`
+def lr_estimate(learner: Learner) -> tuple[float | None, float | None, float | None]:
     """Returns ktrain's three estimates, read from the losses of single batches without lag.
 
     Args:
@@ -192,7 +193,7 @@ def lr_estimate(learner: Any) -> tuple[float | None, float | None, float | None]
     return _finder_of(learner).estimate_lr()
 
 
-def explain_learner(learner: Any) -> KtrainReading:  # noqa: ANN401 - see `lr_find`
+def explain_learner(learner: Learner) -> KtrainReading:
     """Shows a scan of ktrain's own `lr_find` twice: what ktrain drew, and what the batches saw.
 
     Its averages are undone. A scan that Ctrl-C ended, of which ktrain draws nothing, is read as well. Of a scan by this
@@ -240,7 +241,7 @@ REPLACEMENTS: Mapping[str, Callable[..., Any]] = MappingProxyType(
 _originals: dict[str, Any] = {}
 
 
-def adopt(learner: Any = None) -> None:  # noqa: ANN401 - see `lr_find`
+def adopt(learner: Learner = None) -> None:
     """Puts `lr_find`, `lr_plot` and `lr_estimate` in the place of ktrain's own methods.
 
     Args:
@@ -261,7 +262,7 @@ def adopt(learner: Any = None) -> None:  # noqa: ANN401 - see `lr_find`
         setattr(every, name, function)
 
 
-def release(learner: Any = None) -> None:  # noqa: ANN401 - see `lr_find`
+def release(learner: Learner = None) -> None:
     """Undoes `adopt`; does nothing where nothing was adopted.
 
     Args:
@@ -269,7 +270,7 @@ def release(learner: Any = None) -> None:  # noqa: ANN401 - see `lr_find`
     """
     if learner is not None:
         for name in REPLACEMENTS:
-            vars(learner).pop(name, None)
+            learner.__dict__.pop(name, None)
         return
     while _originals:
         setattr(_learner_class(), *_originals.popitem())
@@ -284,7 +285,7 @@ def _warn_if_few(num_batches: int, max_epochs: int) -> None:
         warnings.warn(msg, LRScanWarning, stacklevel=3)
 
 
-def _keep(learner: Any, scan: LRScan, data: LearnerData, class_weight: Any, *, diverged: bool) -> None:  # noqa: ANN401
+def _keep(learner: Learner, scan: LRScan, data: LearnerData, class_weight: FitData, *, diverged: bool) -> None:
     """Puts what was recorded at `learner.lr_finder`, if anything was."""
     try:
         curve = scan.curve
@@ -300,7 +301,7 @@ def _keep(learner: Any, scan: LRScan, data: LearnerData, class_weight: Any, *, d
     learner.lr_finder = ScanFinder(scan.analysis, model=learner.model, steps_per_epoch=data.epoch_size)
 
 
-def _finder_of(learner: Any) -> ScanFinder:  # noqa: ANN401 - see `lr_find`
+def _finder_of(learner: Learner) -> ScanFinder:
     """Returns the finder; one of ktrain's own is read anew, with its averages undone."""
     check_learner(learner)
     finder = learner.lr_finder
@@ -313,7 +314,7 @@ def _finder_of(learner: Any) -> ScanFinder:  # noqa: ANN401 - see `lr_find`
     )
 
 
-def _learner_class() -> Any:  # noqa: ANN401 - see `lr_find`
+def _learner_class() -> Value:
     try:
         return importlib.import_module("ktrain.core").Learner
     except Exception as error:  # ktrain raises a bare `Exception` where it finds another Keras

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_lrscan._typing import Model
 from keras_lrscan.curves.averaging import AVERAGES
 from keras_lrscan.errors import InvalidOptionError, ScanError
 from keras_lrscan.formatting import format_loss, format_lr
@@ -82,7 +83,7 @@ class ScanFinder:
     stop_factor = 4
     _weightfile = None
 
-    def __init__(self, analysis: Analysis, *, model: Any, steps_per_epoch: float) -> None:  # noqa: ANN401
+    def __init__(self, analysis: Analysis, *, model: Model, steps_per_epoch: float) -> None:
         curve, marks = analysis.curve, analysis.landmarks
         self.analysis = analysis
         self.model = model
@@ -126,13 +127,13 @@ class ScanFinder:
         self,
         n_skip_beginning: int = KTRAIN_SKIPS[0],
         n_skip_end: int = KTRAIN_SKIPS[1],
-        suggest: bool = False,  # noqa: FBT001, FBT002 - ktrain's signature
-        return_fig: bool = False,  # noqa: FBT001, FBT002 - ktrain's signature
+        suggest: bool = False,
+        return_fig: bool = False,
         *,
         compare: bool = False,
     ) -> Figure | None:
         """Draws the curve and shows it; see `keras_lrscan.integrations.ktrain.adapter.lr_plot`."""
-        from matplotlib import pyplot as plt  # noqa: PLC0415 - `import keras_lrscan` must not load matplotlib
+        from matplotlib import pyplot as plt
 
         _, axes = plt.subplots(figsize=FIGURE_SIZE, layout="constrained")
         if compare:
@@ -233,7 +234,7 @@ class KtrainReading:
             The figure. Its first axes hold ktrain's curve, its second the batches' losses.
         """
         if figure is None:
-            from matplotlib import pyplot as plt  # noqa: PLC0415 - `import keras_lrscan` must not load matplotlib
+            from matplotlib import pyplot as plt
 
             figure = plt.figure(figsize=(2 * FIGURE_SIZE[0], 1.1 * FIGURE_SIZE[1]), layout="constrained")
         halves: list[SubFigure] = np.asarray(figure.subfigures(1, 2), dtype=object).tolist()

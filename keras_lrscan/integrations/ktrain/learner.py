@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from keras_lrscan._typing import FitData, Learner, Model, Value
 from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError, ScanError
 from keras_lrscan.hosts.callbacks import Hooks
@@ -117,7 +118,7 @@ class LearnerData:
         return data_notes(cast("FrameType", frame)) if self.is_put_back else ()
 
     @classmethod
-    def of(cls, learner: Any) -> LearnerData:  # noqa: ANN401 - ktrain has no types
+    def of(cls, learner: Learner) -> LearnerData:
         """Returns the data of a learner.
 
         Raises:
@@ -147,12 +148,12 @@ class LearnerData:
         )
 
 
-def batch_size_of(learner: Any) -> int:  # noqa: ANN401 - ktrain has no types
+def batch_size_of(learner: Learner) -> int:
     """Returns the samples in a batch of the learner's training data."""
     return int(getattr(learner.train_data, "batch_size", None) or learner.batch_size)
 
 
-def _position_keeper(data: Any) -> Callable[[], None]:  # noqa: ANN401 - whatever ktrain trains on
+def _position_keeper(data: FitData) -> Callable[[], None]:
     """Keeps the order of the samples and the counters of a data set; returns what puts them back."""
     values = getattr(data, "__dict__", {})
     kept = {name: copy.copy(values[name]) for name in POSITION if name in values}
@@ -195,11 +196,11 @@ class StopFactor(_BatchHooks):
         self._average, self._best, self._count = 0.0, math.inf, 0
         self._model: Any = None
 
-    def set_model(self, model: Any) -> None:  # noqa: ANN401 - the hosts' models share no type
+    def set_model(self, model: Model) -> None:
         """Takes the model."""
         self._model = model
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ANN401, ARG002 - the hosts' logs differ
+    def on_train_batch_end(self, batch: int, logs: Value = None) -> None:
         """Ends the scan when the average is too high."""
         if self._factor is None:
             return
@@ -214,12 +215,12 @@ class StopFactor(_BatchHooks):
 class _Bar(_BatchHooks):
     """One progress bar for the whole scan; `fit` would draw one an epoch."""
 
-    def __init__(self, scan: LRScan, bar: Any) -> None:  # noqa: ANN401 - the hosts' bars share no type
+    def __init__(self, scan: LRScan, bar: Value) -> None:
         super().__init__(scan)
         self._bar = bar
         self._next = 0.0
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ANN401, ARG002 - the hosts' logs differ
+    def on_train_batch_end(self, batch: int, logs: Value = None) -> None:
         """Draws the bar, not too often."""
         if self._bar is not None and time.monotonic() >= self._next:
             self.draw()
@@ -236,7 +237,7 @@ class _Bar(_BatchHooks):
 
 
 @contextlib.contextmanager
-def progress(model: Any, scan: LRScan, num_steps: int, verbose: int) -> Iterator[_Bar]:  # noqa: ANN401
+def progress(model: Model, scan: LRScan, num_steps: int, verbose: int) -> Iterator[_Bar]:
     """Yields a callback that draws a progress bar, or none where `verbose` is 0."""
     make = Host(model).library.utils.Progbar
     names = ["learning_rate", "loss"]
@@ -247,7 +248,7 @@ def progress(model: Any, scan: LRScan, num_steps: int, verbose: int) -> Iterator
         bar.draw(last=True)
 
 
-def with_chance(context: ScanContext, host: Host, data: LearnerData, class_weight: Any) -> ScanContext:  # noqa: ANN401
+def with_chance(context: ScanContext, host: Host, data: LearnerData, class_weight: FitData) -> ScanContext:
     """Adds what guessing costs, from labels that `fit` did not see because they are in a data set."""
     if data.labels is None:
         return context
@@ -256,7 +257,7 @@ def with_chance(context: ScanContext, host: Host, data: LearnerData, class_weigh
     return dataclasses.replace(context, **chance.facts, notes=notes)
 
 
-def context_after_ktrain(learner: Any, data: LearnerData) -> ScanContext:  # noqa: ANN401 - ktrain has no types
+def context_after_ktrain(learner: Learner, data: LearnerData) -> ScanContext:
     """Returns what can be known after a scan by ktrain, which leaves nothing of the optimizer's state before it."""
     host = Host(learner.model)
     host.build_optimizer()

@@ -1,7 +1,5 @@
 """Real learners of ktrain of every kind that installs: scanned, left as they were, explained."""
 
-# ruff: noqa: ANN401, PLC0415 - ktrain's objects have no types, and it is imported only where it is installed
-
 from __future__ import annotations
 
 import inspect

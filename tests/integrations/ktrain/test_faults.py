@@ -1,7 +1,5 @@
 """Each fault of ktrain's own finder that can be shown: it is there in ktrain's, and not in ours."""
 
-# ruff: noqa: ANN401, PLC0415 - ktrain's objects have no types, and it is imported only where it is installed
-
 from __future__ import annotations
 
 import signal
@@ -37,7 +35,7 @@ pytestmark = MARKS
 both = pytest.mark.parametrize("who", [KTRAIN, OURS])
 
 
-def fault(shown: bool, who: str) -> None:  # noqa: FBT001 - what the tests are about
+def fault(shown: bool, who: str) -> None:
     """Asserts that a fault shows in ktrain's own finder, and only there."""
     assert bool(shown) == (who == KTRAIN)
 
