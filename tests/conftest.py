@@ -17,6 +17,7 @@ gc.set_threshold(50_000, 20, 50)  # tracing makes so many objects that looking f
 
 
 settings.register_profile("suite", max_examples=25, deadline=None, derandomize=True, database=None)
+settings.register_profile("quick", settings.get_profile("suite"), max_examples=6)
 settings.load_profile("suite")
 
 
