@@ -21,6 +21,7 @@ from keras_lrscan.integrations.ktrain.adapter import (
     lr_plot,
     release,
 )
+from keras_lrscan.integrations.ktrain.finder import BATCH_TITLE
 from tests.support.hosts import batches_of, compiled, digits, replayed_losses, same_bits, state
 from tests.support.learners import (
     KTRAIN,
@@ -232,7 +233,7 @@ def test_the_plot_shows_what_is_asked_for_and_can_be_zoomed() -> None:
     lr_find(learner, verbose=0)
     plain, full = lr_plot(learner, return_fig=True), lr_plot(learner, suggest=True, return_fig=True, compare=True)
     assert len(labels(plain)) < len(labels(full))
-    assert "what ktrain would have drawn" in labels(full)
+    assert "ktrain's curve" in labels(full)
     assert lr_plot(learner) is None
     zoomed = lr_plot(learner, 20, 0, return_fig=True)
     assert zoomed is not None
@@ -271,12 +272,12 @@ def test_a_scan_by_ktrain_is_explained(kind: str, tmp_path: Path) -> None:
     scan(KTRAIN, learner)
     reading = explain_learner(learner)
     text = str(reading)
-    assert text.index("What ktrain drew") < text.index("What your batches saw") < text.index("What it means")
+    assert text.index("The curve ktrain drew") < text.index(BATCH_TITLE) < text.index("What it means")
     assert "recovered" in text
     assert reading.estimates == pytest.approx(learner.lr_finder.estimate_lr())
     assert reading.analysis.curve.context.chance_loss is not None
     titles = [half.get_suptitle() for half in reading.plot().subfigs]
-    assert titles == ["What ktrain drew", "What your batches saw"]
+    assert titles == ["The curve ktrain drew", BATCH_TITLE]
     assert lr_estimate(learner) == pytest.approx(
         [reading.analysis.suggest(method=method).lr for method in ("steepest", "minimum/10", "valley")]
     )
@@ -287,7 +288,7 @@ def test_a_scan_by_us_is_explained_beside_what_ktrain_would_have_drawn() -> None
     analysis = lr_find(learner, verbose=0)
     reading = explain_learner(learner)
     assert reading.analysis is analysis
-    assert "What ktrain would have drawn" in reading.explain()
+    assert "The curve ktrain would have drawn" in reading.explain()
     assert from_ktrain(learner) is analysis.curve
 
 
@@ -323,5 +324,5 @@ def test_the_example_of_the_headlines_ends_with_a_table_and_two_pictures(
     printed = capsys.readouterr().out
     assert re.search(r"\| ours \| \d\.\de-0\d \|", printed)
     assert "| ktrain's valley |" in printed
-    assert "What your batches saw" in printed
+    assert BATCH_TITLE in printed
     assert {path.name for path in tmp_path.iterdir()} == {"headlines_curves.png", "headlines_training.png"}
