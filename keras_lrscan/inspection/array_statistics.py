@@ -1,7 +1,7 @@
 """Computes statistics of large arrays in bounded time: range, spread, values that are not finite, and order.
 
-Large arrays are sampled in evenly spread rows, the same ones on each call, so each function takes milliseconds whatever
-the size.
+Large arrays are sampled in evenly spread rows, the same ones on each call, so each function takes milliseconds at any
+size.
 """
 
 from __future__ import annotations

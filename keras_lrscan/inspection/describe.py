@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["data_notes", "describe", "describe_labels"]
 
 NO_FALL_RATIO = 0.85
-"""A loss that stays above this share of its start, and of the chance level, counts as not falling."""
+"""Share of the start or of the chance level, the lower of both, above which a loss counts as not falling."""
 
 MEDIAN_OF = 7
 """Consecutive losses whose median is one level of the curve."""

@@ -39,7 +39,7 @@ MAX_KEPT = 50_000
 """Numbers to keep of each array in a batch."""
 
 MAX_LABEL_RUNS = 0.2
-"""Up to this run share, the first batches represent the class frequencies of all data. Sorted data have more."""
+"""Run share below which the first batches represent the class frequencies of all data. Sorted data have more."""
 
 MIN_LABELS = 10
 """Labels per class needed to estimate the class frequencies."""

@@ -1,4 +1,4 @@
-"""Data of known and unknown length, in all the forms that `fit` takes."""
+"""Tests scans on data of known and unknown length, in every form that `fit` takes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loss of guessing, against the same worked out by hand."""
+"""Compares the chance level with values computed independently."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def entropy(prior: Any, target: Any = None) -> float:
 
 
 def on_a_grid(loss: Callable[[Any, float], Any], labels: Any, low: float, high: float) -> float:
-    """The lowest mean loss of any constant of a fine grid."""
+    """Returns the lowest mean loss over a fine grid of constants."""
     return min(float(np.mean(loss(labels, value))) for value in np.linspace(low, high, 2001))
 
 

@@ -1,4 +1,4 @@
-"""With the real KerasTuner and the real Optuna."""
+"""Tests search ranges with KerasTuner and Optuna themselves."""
 
 from __future__ import annotations
 

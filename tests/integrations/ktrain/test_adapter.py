@@ -1,4 +1,4 @@
-"""Real learners of ktrain of every kind that installs: scanned, left as they were, explained."""
+"""Tests scans of ktrain learners of every kind that can be installed: they are restored and explained."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ pytestmark = MARKS
 
 
 def own_optimizer(learner: Any) -> Any:
-    """The learner with an optimizer that it shares with no other, which is how ktrain compiles its own models."""
+    """Returns the learner with an optimizer of its own, as ktrain compiles its own models."""
     model = learner.model
     model.compile(optimizer=keras().optimizers.legacy.Adam(), loss=model.loss, metrics=["accuracy"])
     return learner
@@ -59,7 +59,7 @@ def tabular(_: Path) -> Any:
     table = pd.DataFrame({"a": random.normal(size=90), "b": random.normal(size=90), "c": random.choice(["x", "y"], 90)})
     table["t"] = np.where(table.a + table.b > 0, "yes", "no")
     data, _, _ = ktrain().tabular.tabular_from_df(table, label_columns=["t"], random_state=0, verbose=0)
-    dropouts = [0.0, 0.5]  # ktrain changes its own default, a list, at every call
+    dropouts = [0.0, 0.5]  # ktrain modifies its default, a list, on every call
     model = ktrain().tabular.tabular_classifier("mlp", data, hidden_layers=[8, 8], hidden_dropouts=dropouts, verbose=0)
     return own_optimizer(learner_of(model, data, 16))
 
@@ -69,7 +69,7 @@ def words(name: str) -> Callable[[Path], Any]:
         x, y = texts(80)
         text, made_names = ktrain().text, ["kind", "unkind"]
         data, _, made = text.texts_from_array(x, y, x, y, class_names=made_names, maxlen=8, max_features=50, verbose=0)
-        vectors = folder / "cc.vec"  # in place of what ktrain downloads for "bigru"
+        vectors = folder / "cc.vec"  # replaces the vectors that ktrain downloads for "bigru"
         vectors.write_text("\n".join(" ".join([word, *["0.1"] * 300]) for word in WORDS))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(text.preprocessor, "get_wv_path", lambda _: str(vectors))
@@ -93,7 +93,7 @@ def names(_: Path) -> Any:
     data, _, made = ktrain().text.entities_from_array(x, y, verbose=0)
     layers = keras().layers
     tags = layers.Dense(len(made.p._label_vocab), activation="softmax")
-    model = keras().Sequential([layers.Embedding(50, 4), tags])  # ktrain's own taggers take long to build
+    model = keras().Sequential([layers.Embedding(50, 4), tags])  # ktrain's own taggers are slow to build
     model.compile(optimizer=keras().optimizers.legacy.Adam(), loss="categorical_crossentropy", metrics=["accuracy"])
     return learner_of(model, data, 8)
 
@@ -247,7 +247,7 @@ def labels(figure: Any) -> list[str]:
 
 
 def streamed(size: int = 640) -> tuple[Any, Any]:
-    """A learner whose batches come in a known order, and all of these batches."""
+    """Returns a learner whose batches have a known order, and all of these batches."""
     import tensorflow as tf
 
     x, y = digits(size)
