@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from keras_lrscan.causes.cause import Cause, Clue
 from keras_lrscan.causes.start import AT_CHANCE, BETTER, STARTS_BETTER, UNKNOWN, WORSE
+from keras_lrscan.curves.context import FLOAT16_POLICIES
 from keras_lrscan.reading.facts import RISES, Condition
 
 __all__ = ["CAUSES_OF_DATA"]
@@ -207,7 +208,7 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
                 says="The loss turned NaN or infinite after {finite_share} of the range, before it had risen much.",
             ),
             Clue(
-                when=(Condition("precision", "in", ("mixed_float16", "float16")),),
+                when=(Condition("precision", "in", FLOAT16_POLICIES),),
                 weight=-1.0,
                 says="",
             ),

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from keras_lrscan.causes.cause import Cause, Clue
 from keras_lrscan.causes.start import AT_CHANCE, LOSS_FALLS, WORSE
+from keras_lrscan.curves.context import FLOAT16_POLICIES
+from keras_lrscan.curves.loss_names import CROSSENTROPIES
 from keras_lrscan.reading.facts import NO_FALL, NO_RISE, RISES, Condition
 from keras_lrscan.reading.features import StartState
 
 __all__ = ["CAUSES_OF_MODEL"]
 
 BOUNDED = ("softmax", "sigmoid", "hard_sigmoid")
-CROSSENTROPIES = (
-    "binary_crossentropy",
-    "binary_focal_crossentropy",
-    "categorical_crossentropy",
-    "categorical_focal_crossentropy",
-    "sparse_categorical_crossentropy",
-)
-HALF = ("mixed_float16", "float16")
 IS_CROSSENTROPY = Condition("loss_name", "in", CROSSENTROPIES)
 TAKES_LOGITS = Condition("from_logits", "==", threshold=True)
 TAKES_PROBABILITIES = Condition("from_logits", "==", threshold=False)
@@ -259,7 +253,7 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
         title="A number grew too large for 16 bits (float16), so it became infinite.",
         means="The largest float16 number is 65504. Large activations and scaled gradients soon go beyond it.",
         start=-1.0,
-        when=(Clue(when=(Condition("precision", "in", HALF),), says="The model computes in {precision}."),),
+        when=(Clue(when=(Condition("precision", "in", FLOAT16_POLICIES),), says="The model computes in {precision}."),),
         clues=(
             Clue(
                 when=(Condition("finite_share", "<", 1.0),),

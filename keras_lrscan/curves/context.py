@@ -20,6 +20,8 @@ __all__ = [
     "ARRAYS_SEEN",
     "BATCHES_SEEN",
     "CONTEXT_MEASURES",
+    "FLOAT16_POLICIES",
+    "SIXTEEN_BIT_POLICIES",
     "ScanContext",
     "chance_loss",
     "is_classifier",
@@ -28,6 +30,12 @@ __all__ = [
 
 ARRAYS_SEEN, BATCHES_SEEN = "arrays", "first batches"
 """What can have been seen of the data: all, in the order of the user; or the first of what was fed, in that order."""
+
+FLOAT16_POLICIES = ("mixed_float16", "float16")
+"""Dtype policies that overflow beyond 65504, the largest float16 number."""
+
+SIXTEEN_BIT_POLICIES = (*FLOAT16_POLICIES, "mixed_bfloat16", "bfloat16")
+"""Dtype policies that compute with 16 bits. bfloat16 has the range of float32."""
 
 MIN_VALUES: Mapping[str, float] = MappingProxyType({"start_lr": 1 / LARGEST, "end_lr": 1 / LARGEST, "num_classes": 1})
 """Field → the least that it can be; other whole numbers are at least 0."""

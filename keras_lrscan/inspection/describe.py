@@ -1,4 +1,4 @@
-"""What can be known of model, data and run without touching the training: the `ScanContext` of a scan."""
+"""Fills the `ScanContext` of a scan from model, data and optimizer, without changing the training."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_lrscan._typing import Model, Variable
-from keras_lrscan.curves.context import ARRAYS_SEEN
+from keras_lrscan.curves.context import ARRAYS_SEEN, SIXTEEN_BIT_POLICIES
+from keras_lrscan.curves.loss_names import CATEGORICAL_CROSSENTROPIES
 from keras_lrscan.hosts.callbacks import fit_calls, fit_frame
 from keras_lrscan.hosts.layer_tree import layers_in
 from keras_lrscan.hosts.topology import num_outputs, output_activation, squashed_twice
@@ -34,23 +35,19 @@ if TYPE_CHECKING:
 __all__ = ["data_notes", "describe", "describe_labels"]
 
 NO_FALL_RATIO = 0.85
-"""A loss that never goes below this share of its start, or of the loss of guessing, hardly falls."""
+"""Share of the start or of the chance level, the lower of both, above which a loss counts as not falling."""
+
 MEDIAN_OF = 7
-"""So many losses in a row are one level."""
-
-HALF = frozenset({"mixed_float16", "float16", "mixed_bfloat16", "bfloat16"})
-"""Policies of 16 bits."""
-
-CROSSENTROPIES = frozenset({"categorical_crossentropy", "sparse_categorical_crossentropy"})
+"""Consecutive losses whose median is one level of the curve."""
 
 
 def describe(host: Host, control: RateControl, planned: ScanContext) -> ScanContext:
-    """Returns `planned` with what is known of the model before the first batch.
+    """Returns `planned` with the facts about model, loss, data and optimizer that are known before the first batch.
 
     Args:
         host: The host and its model, built.
-        control: The optimizer's rate.
-        planned: What is known of the run.
+        control: Controls the optimizer's learning rate.
+        planned: The facts that are known of the scan itself.
     """
     model, frame = host.model, fit_frame()
     name = loss_name(host)
@@ -88,13 +85,13 @@ def describe(host: Host, control: RateControl, planned: ScanContext) -> ScanCont
 def describe_labels(
     host: Host, context: ScanContext, losses: Sequence[float], seen: Given | None = None
 ) -> ScanContext:
-    """Returns `context` with whether labels can be told from inputs, where the scan learned hardly anything.
+    """Tests whether the labels depend on the inputs if the loss did not fall, and adds the answer to `context`.
 
     Args:
         host: The host and its model.
-        context: What is known.
-        losses: The losses of single batches.
-        seen: What was seen of the data, where `fit` was given no arrays.
+        context: The facts that are known.
+        losses: The batch losses.
+        seen: The recorded first batches, for a `fit` without arrays.
     """
     frame = fit_frame()
     given = given_to_fit(frame.f_locals) if frame is not None else None
@@ -113,24 +110,24 @@ def _lowest(losses: NDArray[np.float64]) -> float:
 
 
 def data_notes(frame: FrameType | None) -> tuple[str, ...]:
-    """Says what of the data that `fit` was given cannot be put back, from the frame of `fit`."""
+    """Returns notes on data that the scan cannot restore, such as a generator, from the frame of `fit`."""
     data = frame.f_locals.get("x") if frame is not None else None
     if hasattr(data, "__next__"):
-        return ("The batches that the scan took from the generator are gone; make a new generator for the training.",)
+        return ("The scan used up batches of your generator. Create a new generator for the training.",)
     if shuffles_anew(data):
-        return ("A tf.data shuffle counts its passes, so the training after the scan sees another order of batches.",)
+        return ("A tf.data shuffle draws a new order on each pass, so the training after the scan sees another one.",)
     if data is not None and hasattr(data, "__getitem__") and hasattr(data, "on_epoch_end"):
-        return ("A data set that shuffles itself in `on_epoch_end` stays as the scan left it.",)
+        return ("Your data set may shuffle itself in `on_epoch_end`. The scan does not restore its order.",)
     return ()
 
 
 def _num_classes(model: Model, loss_name: str | None) -> int | None:
-    if loss_weights(model) is not None:  # the loss is no longer in its own unit
+    if loss_weights(model) is not None:  # the loss is scaled, so ln K is not its chance level
         return None
     if loss_name == "binary_crossentropy":
         return 2
     shape = getattr(model, "output_shape", None)
-    if loss_name not in CROSSENTROPIES or not isinstance(shape, tuple) or not shape:
+    if loss_name not in CATEGORICAL_CROSSENTROPIES or not isinstance(shape, tuple) or not shape:
         return None
     return shape[-1] if isinstance(shape[-1], int) and shape[-1] > 1 else None
 
@@ -140,8 +137,8 @@ def _num_scalars(variables: Variable) -> int:
 
 
 def _precision(model: Model) -> str | None:
-    """The dtype policy of the model, or that of a layer in it that computes with fewer bits."""
+    """Returns the dtype policy of the model, or that of its first layer with a 16-bit policy."""
     layers = layers_in(model)
     names = [getattr(getattr(layer, "dtype_policy", None), "name", None) for layer in (model, *layers)]
-    half = [name for name in names if name in HALF]
-    return half[0] if half else (names[0] if isinstance(names[0], str) else None)
+    short = [name for name in names if name in SIXTEEN_BIT_POLICIES]
+    return short[0] if short else (names[0] if isinstance(names[0], str) else None)

@@ -1,4 +1,4 @@
-"""How `fit` was fed: the arguments that say which batches it trains on, kept so that experiments feed likewise."""
+"""Records the arguments of `fit` that determine its batches, so that experiments can train on the same batches."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ if TYPE_CHECKING:
 __all__ = ["fed_alike", "feeding_of"]
 
 NUMBERS = {"batch_size": int, "steps_per_epoch": int, "validation_split": float}
-"""Arguments of `fit` that are numbers."""
+"""Numeric argument of `fit` → its type."""
 
 
 def feeding_of(calls: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Returns how `fit` was fed, as plain values; of weights of samples only that there were some.
+    """Returns the arguments of `fit` that determine its batches, as plain values.
+
+    Of `sample_weight` only its presence is recorded.
 
     Args:
         calls: The local variables of `fit`, and of each `fit` of a subclass around it, innermost first. A subclass may
-            keep arguments for itself, as the tasks of KerasHub do with `batch_size`.
+            use arguments itself, as the tasks of KerasHub do with `batch_size`.
     """
     found: dict[str, Any] = {}
     for local in calls:
@@ -43,15 +45,15 @@ def feeding_of(calls: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def fed_alike(context: ScanContext, x: FitData, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns `options` with what they leave open taken from the `fit` that was scanned, where it applies to `x`.
+    """Completes `options` from the `fit` that was scanned, with the arguments that apply to `x`.
 
     Args:
-        context: What is known of that `fit`.
+        context: The facts recorded by the scan.
         x: Input data, as for `fit`.
-        options: Arguments of `fit` that are given now; they come first, also where they are `None`.
+        options: Arguments of `fit`. They take precedence, even those that are `None`.
 
     Raises:
-        InvalidOptionError: If that `fit` had weights of samples, and there are none now.
+        InvalidOptionError: If the scanned `fit` had sample weights and `options` has none.
     """
     fed = dict(context.feeding)
     weighted = fed.pop("sample_weight", False)
@@ -61,11 +63,11 @@ def fed_alike(context: ScanContext, x: FitData, options: Mapping[str, Any]) -> d
         if weighted and "sample_weight" not in options:
             msg = (
                 "Expected `sample_weight`, as in the `fit` that was scanned. Received: none. Pass the same weights, or "
-                "`sample_weight=None` to look at all samples alike."
+                "`sample_weight=None` to weight all samples equally."
             )
             raise InvalidOptionError(msg)
         fed = {**fed, "batch_size": fed.get("batch_size", context.batch_size)}
-        if context.shuffled is not None:  # also where a pipeline was scanned, and arrays are given now
+        if context.shuffled is not None:  # also applies if a pipeline was scanned and `x` holds arrays
             fed["shuffle"] = context.shuffled
     else:
         fed = {name: fed.get(name) for name in ("class_weight", "steps_per_epoch", "shuffle")}
@@ -75,7 +77,7 @@ def fed_alike(context: ScanContext, x: FitData, options: Mapping[str, Any]) -> d
 
 
 def _holds_rows(x: FitData) -> bool:
-    """Whether `fit` makes batches of rows of `x` itself; of several parts the first tells."""
+    """Returns whether `fit` divides `x` into batches itself. If `x` has several parts, checks the first."""
     if isinstance(x, dict):
         x = list(x.values())
     if isinstance(x, (list, tuple)):

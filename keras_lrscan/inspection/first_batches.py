@@ -1,6 +1,6 @@
-"""`FirstBatches`: looks at the first batches of a scan on their way into the train function, where `fit` got no arrays.
+"""Inspects the first batches of a scan without consuming them, for a `fit` without arrays.
 
-No batch is taken away: what was looked at goes into the train function as it would have.
+Each inspected batch still goes into the train function.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import numpy as np
 from keras_lrscan._typing import Layer, Nest, Value
 from keras_lrscan.curves.context import BATCHES_SEEN
 from keras_lrscan.hosts.peeking import peek
-from keras_lrscan.inspection.arrays import array_of, even_rows, mapped, parts_of, thinned
+from keras_lrscan.inspection.array_statistics import even_rows, thinned
+from keras_lrscan.inspection.arrays import array_of, mapped, parts_of
 from keras_lrscan.inspection.data import Given, array_facts
 from keras_lrscan.inspection.guessing_loss import chance_of_labels
 
@@ -29,22 +30,30 @@ if TYPE_CHECKING:
 __all__ = ["FirstBatches"]
 
 MAX_BATCHES = 8
+"""Batches that are inspected at most."""
+
 MAX_SAMPLES = 512
-"""No more batches are looked at when there are as many samples, or batches, as this."""
+"""Samples after which no further batch is inspected."""
+
 MAX_KEPT = 50_000
-"""Numbers that are kept of each part of a batch."""
+"""Numbers to keep of each array in a batch."""
+
 MAX_LABEL_RUNS = 0.2
-"""Labels that are sorted as far as this in the first batches do not tell how frequent they are in all."""
+"""Run share below which the first batches represent the class frequencies of all data. Sorted data have more."""
+
 MIN_LABELS = 10
-"""Labels for each class that tell how frequent the classes are."""
+"""Labels per class needed to estimate the class frequencies."""
 
 
 class FirstBatches:
-    """What the first batches of a scan tell.
+    """Inspects the first batches of a scan on their way into the train function.
 
     Args:
         host: The host and its model.
         monitor: Key of the loss in the logs.
+
+    Attributes:
+        given: The inspected batches, joined; `None` before the first of them.
     """
 
     def __init__(self, host: Host, monitor: str) -> None:
@@ -57,14 +66,14 @@ class FirstBatches:
         self.given: Given | None = None
 
     def look(self, context: ScanContext, args: tuple[Any, ...]) -> tuple[ScanContext, tuple[Any, ...]]:
-        """Looks at the next batch, unless the data are known.
+        """Inspects the next batch, unless the data are already known or enough batches were inspected.
 
         Args:
-            context: What is known.
+            context: The facts that are known.
             args: The arguments of the train function.
 
         Returns:
-            What is known now, and arguments that hold the same batches.
+            The context with new facts, and arguments that yield the same batches.
         """
         if self._is_done or (not self._batches and context.nonfinite_inputs is not None):
             self._is_done = True
@@ -85,19 +94,19 @@ class FirstBatches:
         return (self._with_chance(context) if self._is_done else context), args
 
     def _with_chance(self, context: ScanContext) -> ScanContext:
-        """Adds what guessing costs by the labels of the first batches, where they tell and do not come in an order."""
+        """Adds the chance level, if it is unknown and the labels are in random order and numerous enough."""
         given = self.given
         if given is None or context.chance_loss is not None or (context.label_runs or 0.0) >= MAX_LABEL_RUNS:
             return context
         size = sum(array.size for part in parts_of(given.y) if (array := array_of(part)) is not None)
         if size < MIN_LABELS * (context.num_classes or 1):
             return context
-        told = {"y": given.y, "sample_weight": given.sample_weight, "batch_size": context.batch_size}
-        chance = chance_of_labels(self._host, told)
+        labels = {"y": given.y, "sample_weight": given.sample_weight, "batch_size": context.batch_size}
+        chance = chance_of_labels(self._host, labels)
         return dataclasses.replace(context, **chance.facts)
 
     def metrics(self, context: ScanContext, logs: Mapping[str, Any]) -> ScanContext:
-        """Returns `context` with the metrics of the first batch, from the logs after it."""
+        """Adds the metrics of the first batch, from the logs after it."""
         if self._has_metrics:
             return context
         self._has_metrics = True
@@ -108,14 +117,14 @@ class FirstBatches:
         return dataclasses.replace(context, metric_names=tuple(found), start_metrics=known)
 
     def _peek(self, args: tuple[Any, ...]) -> tuple[Any | None, tuple[Any, ...]]:
-        """Returns the next batch, or `None`, and arguments with that batch still in front."""
+        """Returns the next batch or `None`, and arguments that still start with that batch."""
         *state, source = args
         peeked = peek(source)
         return (None, args) if peeked is None else (peeked.batch, (*state, peeked.source))
 
 
 def _kept(*parts: Nest) -> tuple[Any, ...]:
-    """Copies the same rows of every array of a batch."""
+    """Copies the same rows of each array in a batch."""
     arrays = [array for part in parts_of(list(parts)) if (array := array_of(part)) is not None]
     length = len(arrays[0]) if arrays else 0
     rows = even_rows(length, max(1, MAX_KEPT // max((array[0].size for array in arrays), default=1)))
@@ -128,7 +137,7 @@ def _kept(*parts: Nest) -> tuple[Any, ...]:
 
 
 def _joined(batches: list[Any]) -> Nest:
-    """Joins batches of one structure; those of another shape than the first are left out."""
+    """Joins batches of the same structure. Leaves out arrays whose samples differ in shape from the first batch."""
     columns: Iterator[tuple[Any, ...]] = zip(*(parts_of(batch) for batch in batches), strict=True)
 
     def joined(first: Layer) -> Nest:

@@ -1,8 +1,8 @@
-"""The loss of guessing: what the best prediction that looks at no input costs, by the user's own loss.
+"""Computes the chance level of a model: the loss of the best constant prediction.
 
-Such a prediction knows the labels only: how often each class occurs, their mean or median. It is found by evaluating
-the compiled loss on a few constants, so that class imbalance, label smoothing, loss weights, sample weights and losses
-that the user wrote are all in it. Nothing of model, data or random states is changed, and nothing is drawn.
+Such a prediction uses the labels only, such as the class frequencies, the mean or the median. The search evaluates the
+compiled loss on a few constants, so the result includes class imbalance, label smoothing, loss weights, sample weights
+and custom losses. Model, data and random states stay unchanged.
 """
 
 from __future__ import annotations
@@ -15,16 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_lrscan.hosts.random_state import RandomStates
-from keras_lrscan.inspection.constant_predictions import (
-    NOTHING,
-    OUTPUTS,
-    SAMPLES,
-    adds_up,
-    are_codes,
-    are_distributions,
-    of_codes,
-    of_targets,
-)
+from keras_lrscan.inspection.constant_predictions import are_codes, are_distributions, of_codes, of_targets
+from keras_lrscan.inspection.loss_sums import NOTHING, OUTPUTS, SAMPLES, adds_up
 from keras_lrscan.inspection.targets import UnknownTargetError, targets
 
 if TYPE_CHECKING:
@@ -41,25 +33,28 @@ if TYPE_CHECKING:
 __all__ = ["Chance", "chance_of", "chance_of_labels"]
 
 DEFAULT_BATCH_SIZE = 32
-"""Keras's own, where `fit` is not told."""
+"""Keras's own default."""
+
 DOUBTS = (1e-3, 0.03, 0.1)
-"""Shares of a sure answer that are spread over all classes: where a loss smooths labels, some doubt costs least."""
+"""Probability to spread over all classes. Under label smoothing, slightly uncertain predictions cost least."""
+
 FREQUENCIES, TARGETS = "label frequencies", "best constant for the targets"
+"""Values of the context's `chance_source`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chance:
-    """What guessing costs.
+    """The chance level of a model, and related facts about its loss.
 
     Attributes:
-        loss: Loss of the best constant prediction, without regularization, in the unit of the loss; `None` where it is
-            not known.
-        source: How it was found; `None` where it is not known.
-        perfect: Loss of right answers that are nearly sure, as probabilities, for labels that are classes and a single
-            output; `None` for others.
-        adds_up: What the loss sums over, `"samples"`, `"outputs"` or `"nothing"`; `None` where it is not known, and for
-            several outputs.
-        note: Why the labels, which are there, did not tell; `None` where they did, or where there are none to look at.
+        loss: Loss of the best constant prediction, without regularization, in the unit of the loss; `None` if unknown.
+        source: How `loss` was found; `None` if unknown.
+        perfect: Loss of correct and nearly certain predictions, given as probabilities. `None` unless there is a single
+            output whose labels are classes.
+        adds_up: `"samples"`, `"outputs"` or `"nothing"`, depending on what the loss sums over; `None` if unknown or if
+            there are several outputs.
+        note: Why the chance level could not be computed from the labels; `None` if it was, or if there are no labels in
+            memory.
     """
 
     loss: float | None = None
@@ -70,7 +65,7 @@ class Chance:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What it tells, by fields of the context."""
+        """The facts, keyed by fields of `ScanContext`."""
         return {
             "loss_adds_up": self.adds_up,
             "perfect_loss": self.perfect,
@@ -82,22 +77,22 @@ class Chance:
 def chance_of(host: Host, frame: FrameType | None) -> Chance:
     """Returns the loss of the best constant prediction on the labels that `fit` was given as arrays in memory.
 
-    Data sets, generators and loaders are not touched: looking at a batch of them would take it away. There, and for
-    models that compute their loss in a way of their own, the answer is not known.
+    Data sets, generators and loaders are not read, since that would consume their batches. For them, and for models
+    that override the computation of the loss, the chance level is unknown.
 
     Args:
         host: The host and its model, built.
-        frame: The frame of `fit`, whose local variables are read.
+        frame: The frame of `fit`, to read its local variables.
     """
     return chance_of_labels(host, frame.f_locals if frame is not None else {})
 
 
 def chance_of_labels(host: Host, given: Mapping[str, Any]) -> Chance:
-    """Returns the same for labels that are told.
+    """Returns the loss of the best constant prediction on the given labels.
 
     Args:
         host: The host and its model, built.
-        given: `"y"` and, where they are, `"sample_weight"`, `"class_weight"` and `"batch_size"`, as `fit` takes them.
+        given: `"y"`, and optionally `"sample_weight"`, `"class_weight"` and `"batch_size"`, as for `fit`.
     """
     if given.get("y") is None or getattr(host.model, "loss", None) is None:
         return Chance()
@@ -106,18 +101,18 @@ def chance_of_labels(host: Host, given: Mapping[str, Any]) -> Chance:
         parts = list(targets(host, given))
         found = [_best_constant(host, target) for target in parts]
     except _errors_of_losses() as error:
-        said = (str(error).strip().splitlines() or [""])[-1].strip()  # before it, a host may repeat the user's code
+        message = (str(error).strip().splitlines() or [""])[-1].strip()  # user code may come before
         is_known = isinstance(error, UnknownTargetError)
-        why = said if is_known else f"evaluating the loss on them raised {type(error).__name__}: {said:.100}"
-        return Chance(note=f"What guessing costs could not be told from the labels: {why}.")
+        why = message if is_known else f"evaluating the loss on them raised {type(error).__name__}: {message:.100}"
+        return Chance(note=f"The chance level could not be computed from the labels: {why}.")
     finally:
         random.restore()
     size = given.get("batch_size") or DEFAULT_BATCH_SIZE
-    costs = [target.factor * guess.of_batch(size, guess.loss) for target, guess in zip(parts, found, strict=True)]
+    losses = [target.factor * best.of_batch(size, best.loss) for target, best in zip(parts, found, strict=True)]
     only = found[0] if len(found) == 1 else None
-    sources = {guess.source for guess in found}
+    sources = {best.source for best in found}
     return Chance(
-        loss=math.fsum(costs),
+        loss=math.fsum(losses),
         source=sources.pop() if len(sources) == 1 else TARGETS,
         perfect=None if only is None or only.perfect is None else only.of_batch(size, only.perfect),
         adds_up=None if only is None else only.adds_up,
@@ -125,9 +120,9 @@ def chance_of_labels(host: Host, given: Mapping[str, Any]) -> Chance:
 
 
 def _errors_of_losses() -> tuple[type[Exception], ...]:
-    """What a loss raises on labels or predictions that it was not made for, in any of the libraries.
+    """Returns the errors that a loss raises on unsuitable labels or predictions, in any of the libraries.
 
-    JAX raises subclasses of `TypeError` and `RuntimeError`, torch `RuntimeError`, and TensorFlow a family of its own.
+    JAX raises subclasses of `TypeError` and `RuntimeError`, torch raises `RuntimeError`, and TensorFlow its own errors.
     """
     tensorflow = sys.modules.get("tensorflow")
     own = (tensorflow.errors.OpError,) if tensorflow is not None else ()
@@ -135,8 +130,16 @@ def _errors_of_losses() -> tuple[type[Exception], ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Guess:
-    """The lowest loss of any constant on some samples, how it was found, and what the loss adds up."""
+class _BestConstant:
+    """The lowest loss of a constant prediction on a sample of the labels.
+
+    Attributes:
+        loss: The loss on the sample.
+        perfect: The loss of correct predictions on the sample, or `None`.
+        num_samples: Size of the sample.
+        source: How `loss` was found.
+        adds_up: What the loss sums over, or `None`.
+    """
 
     loss: float
     perfect: float | None
@@ -145,11 +148,16 @@ class _Guess:
     adds_up: str | None
 
     def of_batch(self, size: int, loss: float) -> float:
-        """Returns what `loss` is on a batch of `size` samples."""
+        """Converts a loss on the sample to a loss on a batch of `size` samples."""
         return loss * size / self.num_samples if self.adds_up == SAMPLES else loss
 
 
-def _best_constant(host: Host, target: Target) -> _Guess:
+def _best_constant(host: Host, target: Target) -> _BestConstant:
+    """Searches the constant prediction with the lowest loss for one output.
+
+    Raises:
+        UnknownTargetError: If the labels are unsuitable, or if no constant has a finite loss.
+    """
     if are_codes(target.labels, target.shape):
         labels, weights, constants, scale = of_codes(target)
         source = FREQUENCIES
@@ -169,10 +177,10 @@ def _best_constant(host: Host, target: Target) -> _Guess:
         sums = _sums_of(loss_of, labels, best)
         lines = _lines(best, constants, beyond=0.5 if target.logits or best.size == 1 else 0.0)
         lowest = min([lowest, *(_lowest_along(loss_at, *line) for line in lines)])
-    if sums == OUTPUTS and are_codes(target.labels, target.shape):  # one place stood for all
+    if sums == OUTPUTS and are_codes(target.labels, target.shape):  # the sample has one place
         scale *= math.prod(target.labels.shape[1:])
     perfect = _perfect(loss_of, labels, target) if source == FREQUENCIES else None
-    return _Guess(
+    return _BestConstant(
         loss=scale * lowest,
         perfect=None if perfect is None else scale * perfect,
         num_samples=len(labels),
@@ -182,19 +190,19 @@ def _best_constant(host: Host, target: Target) -> _Guess:
 
 
 def _perfect(loss_of: Callable[[Array, Array], Array], labels: Array, target: Target) -> float | None:
-    """Returns the loss of right answers, as sure as costs least; `None` where that is no finite number."""
+    """Returns the lowest loss of correct predictions over `DOUBTS`, or `None` if one of them is not finite."""
     classes = int(target.shape[-1] or 1)
     right = labels
     if are_codes(target.labels, target.shape):
         codes = labels.astype(np.int64).reshape(labels.shape[: len(target.shape) - 1])
         right = (codes[..., None] == np.arange(classes)).astype(float)
-    doubts = [(1 - doubt) * right + doubt / max(2, classes) for doubt in DOUBTS]
-    costs = [float(loss_of(labels, said).mean()) for said in doubts]
-    return min(costs) if all(map(math.isfinite, costs)) else None
+    doubtful = [(1 - doubt) * right + doubt / max(2, classes) for doubt in DOUBTS]
+    losses = [float(loss_of(labels, predictions).mean()) for predictions in doubtful]
+    return min(losses) if all(map(math.isfinite, losses)) else None
 
 
 def _sums_of(loss_of: Callable[[Array, Array], Array], labels: Array, constant: Array) -> str | None:
-    """Returns what the loss adds up; `None` where it does not take other numbers of samples or outputs."""
+    """Returns what the loss sums over, or `None` if it raises on other numbers of samples or outputs."""
     try:
         return adds_up(loss_of, labels, np.broadcast_to(constant, _full(labels, constant)))
     except _errors_of_losses():
@@ -202,13 +210,13 @@ def _sums_of(loss_of: Callable[[Array, Array], Array], labels: Array, constant: 
 
 
 def _loss_function(host: Host, target: Target, labels: Array) -> Callable[[Array, Array], Array]:
-    """Returns the loss as a function of labels and predictions, of arrays."""
+    """Returns the loss as a function of labels and predictions, both NumPy arrays."""
     tensor = _tensor_maker(host)
     kind = labels.dtype if host.is_tf_keras and labels.dtype.kind in "iu" else np.float32
     call = target.loss.call if target.has_closed_form else _compiled(host, target.loss.call)
 
-    def loss_of(truth: Array, said: Array) -> Array:
-        values = call(tensor(truth.astype(kind)), tensor(said.astype(np.float32)))
+    def loss_of(truth: Array, predictions: Array) -> Array:
+        values = call(tensor(truth.astype(kind)), tensor(predictions.astype(np.float32)))
         return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values, dtype=float)
 
     return loss_of
@@ -217,7 +225,7 @@ def _loss_function(host: Host, target: Target, labels: Array) -> Callable[[Array
 def _evaluator(
     loss_of: Callable[[Array, Array], Array], target: Target, labels: Array, weights: Array | None
 ) -> Callable[[Array], float]:
-    """Returns the loss as a function of the constant that is predicted."""
+    """Returns the loss as a function of the constant prediction."""
     divisor = weights if getattr(target.loss, "reduction", None) == "mean_with_sample_weight" else None
 
     def loss_at(constant: Array) -> float:
@@ -235,7 +243,7 @@ def _evaluator(
 
 
 def _compiled(host: Host, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Returns `function` as one program on JAX, which would otherwise compile each of its operations by itself."""
+    """Compiles `function` as a whole on JAX, to avoid compiling each of its operations separately."""
     if host.backend != "jax" or host.model.run_eagerly:
         return function
     import jax
@@ -245,7 +253,7 @@ def _compiled(host: Host, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _full(labels: Array, constant: Array) -> tuple[int, ...]:
-    """Shape of the predictions for `labels`."""
+    """Returns the shape of the predictions for `labels`."""
     if constant.ndim == labels.ndim and constant.shape[-1] == labels.shape[-1]:
         return labels.shape
     return (len(labels), *constant.shape[1:])
@@ -262,10 +270,11 @@ def _tensor_maker(host: Host) -> Callable[[Array], Any]:
 
 
 def _lines(best: Array, constants: list[Array], *, beyond: float) -> Iterator[tuple[Array, Array]]:
-    """Yields the ends of the lines to search: from the best constant to the others, and a part of the way `beyond`.
+    """Yields the ends of the lines to search for a lower loss.
 
-    Probabilities are not searched beyond, where they would be none. Where a constant is one number, all are on one
-    line, and the best has a neighbor to each side of it.
+    Each line goes from the best constant to another, and extends in both directions by the share `beyond` of their
+    distance. For probabilities `beyond` must be 0, so that they stay valid. Scalars have a single line, from the lower
+    to the upper neighbor of the best constant, which extends by `beyond` on a side without a neighbor.
     """
     others = [other for other in constants if not np.array_equal(other, best)]
     if best.size == 1:
@@ -279,7 +288,7 @@ def _lines(best: Array, constants: list[Array], *, beyond: float) -> Iterator[tu
 
 
 def _lowest_along(loss_at: Callable[[Array], float], begin: Array, end: Array) -> float:
-    """Returns the lowest loss found between two constants."""
+    """Returns the lowest loss on the line between two constants."""
     from scipy.optimize import minimize_scalar
 
     def at(share: float) -> float:

@@ -1,7 +1,7 @@
-"""Whether labels can be told from inputs at all: a small kernel ridge regression against itself on shuffled labels.
+"""Tests whether simple models predict real labels better than shuffled labels.
 
-Where even the best of several simple rules does no better on the real labels than on shuffled ones, inputs and labels
-do not belong together, or what ties them is too involved for a rule that simple.
+The models are kernel ridge regressions. If even the best of them does no better on the real labels, then inputs and
+labels do not belong together, or their relation is too complex for such models.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_lrscan.inspection.labels import REGRESSIONS
+from keras_lrscan.curves.loss_names import REGRESSION_LOSSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,39 +20,44 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-
 __all__ = ["MAX_SAMPLES", "MIN_SAMPLES", "Dependence", "labels_follow_inputs", "measure_dependence", "numbers_of"]
 
 MIN_SAMPLES = 100
-"""With fewer samples, that no rule was found says nothing."""
+"""Samples needed to conclude that labels do not depend on inputs."""
+
+MAX_SAMPLES = 300
+"""Samples that models are fitted to."""
 
 MAX_COLUMNS = 2048
-"""Columns of the inputs; of more, neighbors are averaged."""
+"""Columns of the inputs. If there are more, neighbors are averaged."""
 
 MAX_TARGETS = 64
-"""Numbers of a target that are looked at."""
+"""Numbers of a target that are used."""
+
+WORD_BUCKETS = 512
+"""Columns that counts of word indices are hashed into."""
 
 NUM_SHUFFLES = 49
-"""Copies with shuffled labels; chance beats all of them once in fifty times, but hardly ever clearly."""
+"""Copies with shuffled labels. Labels without relation beat all of them once in fifty times, but rarely clearly."""
 
 CLEAR = 1.5
-"""A rule must foretell this many times what the luckiest of the shuffled copies does, or one in fifty is wrong."""
+"""Factor by which the real labels must beat the best shuffled copy. Without it, one conclusion in fifty is wrong."""
 
 PENALTIES = (1e-3, 3e-2, 1.0)
-"""Ridge penalties that are tried, as shares of the largest eigenvalue of the kernel."""
+"""Ridge penalties to try, as shares of the kernel's largest eigenvalue."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dependence:
-    """How well simple rules tell labels from inputs, each sample foretold by a rule that has not seen it.
+    """How well simple models predict labels from inputs, on samples that they were not fitted to.
 
     Attributes:
-        num_samples: Samples looked at.
-        explained: Share of the variance of the labels that the best rule foretells; at or below 0 for none.
-        by_luck: The most that the same rules get on labels that were shuffled, of 49 tries.
-        typical_luck: What nineteen of twenty of those tries stay below.
-        accuracy: Share of samples whose class the best rule names; `None` where the labels are no classes.
-        majority: Share of the most frequent class; `None` where the labels are no classes.
+        num_samples: Samples used.
+        explained: Share of the labels' variance that the best model explains. Zero or negative if it explains none.
+        by_luck: Highest share that the same models explain on shuffled labels, of 49 copies.
+        typical_luck: The 95th percentile of that share over the copies.
+        accuracy: Accuracy of the best model; `None` if the labels are not classes.
+        majority: Share of the most frequent class; `None` if the labels are not classes.
     """
 
     num_samples: int
@@ -64,22 +69,60 @@ class Dependence:
 
     @property
     def depends(self) -> bool | None:
-        """Whether labels hang on inputs; `None` where that cannot be told."""
+        """Whether the labels depend on the inputs; `None` if the test is inconclusive."""
         if self.explained > CLEAR * max(self.by_luck, 0.0):
             return True
         return False if self.num_samples >= MIN_SAMPLES and self.explained <= self.typical_luck else None
 
 
-def measure_dependence(inputs: NDArray[Any], labels: NDArray[Any], *, classes: bool, seed: int = 0) -> Dependence:
-    """Fits ridge regressions with a linear and with a Gaussian kernel, and foretells each sample without it.
-
-    The residual of a sample that a ridge regression has not seen is ``(t - f) / (1 - h)``, with its fit ``f`` and the
-    diagonal ``h`` of the hat matrix, so no rule is fitted twice.
+def labels_follow_inputs(
+    loss: str | None, inputs: Sequence[NDArray[Any]], labels: NDArray[Any], *, are_words: bool
+) -> bool | None:
+    """Returns whether simple models predict labels better than shuffled labels.
 
     Args:
-        inputs: Finite numbers. Array of shape `(n, ...)`.
-        labels: Numbers of classes, of shape `(n,)`; or targets of any shape `(n, ...)`.
-        classes: Whether the labels are numbers of classes, or one column for each class.
+        loss: Keras's name of the loss.
+        inputs: Arrays of shape `(n, ...)`.
+        labels: Array of shape `(n, ...)`.
+        are_words: Whether whole numbers among the inputs are word indices, which have no meaningful size.
+
+    Returns:
+        The answer, or `None` if the test is inconclusive or does not apply to this loss or these data.
+
+    Example:
+    >>> x = np.random.default_rng(0).normal(size=(400, 4))
+    >>> labels_follow_inputs("binary_crossentropy", [x], x[:, 0] > 0, are_words=False)
+    True
+    """
+    name = loss or ""
+    is_sparse, is_classifier = name.startswith("sparse_categorical"), "crossentropy" in name
+    if not inputs or not (is_classifier or name in REGRESSION_LOSSES) or (is_sparse and labels.size != len(labels)):
+        return None
+    rows = slice(None, None, max(1, len(labels) // MAX_SAMPLES))
+    table = [
+        numbers_of(array[rows][:MAX_SAMPLES], are_words=are_words) for array in inputs if array.dtype.kind in "fiub"
+    ]
+    target = labels[rows][:MAX_SAMPLES]
+    if not table or target.dtype.kind not in "fiub":
+        return None
+    columns = np.concatenate(table, axis=1)
+    finite = np.isfinite(columns).all(1) & np.isfinite(target.reshape(len(target), -1).astype(float)).all(1)
+    columns, target = columns[finite], target[finite]
+    if len(target) < MAX_SAMPLES // 10 or np.ptp(target.astype(float)) == 0 or not np.ptp(columns, axis=0).any():
+        return None
+    return measure_dependence(columns, target, classes=is_classifier).depends
+
+
+def measure_dependence(inputs: NDArray[Any], labels: NDArray[Any], *, classes: bool, seed: int = 0) -> Dependence:
+    """Fits ridge regressions with a linear and a Gaussian kernel, and scores them by leave-one-out.
+
+    The leave-one-out residual of a ridge regression is ``(t - f) / (1 - h)``, with the fit ``f`` and the diagonal ``h``
+    of the hat matrix, so each model is fitted once.
+
+    Args:
+        inputs: Array of finite numbers, of shape `(n, ...)`.
+        labels: Class indices of shape `(n,)`, or targets of any shape `(n, ...)`.
+        classes: Whether the labels are class indices, or hold one column per class.
         seed: Seed of the shuffles.
 
     References:
@@ -93,22 +136,22 @@ def measure_dependence(inputs: NDArray[Any], labels: NDArray[Any], *, classes: b
     >>> measure_dependence(x, random.integers(0, 2, 200), classes=True).depends
     False
     """
-    columns = _columns(np.asarray(inputs, float).reshape(len(inputs), -1))
-    given = _numbers(np.asarray(labels), classes=classes)
+    columns = _input_columns(np.asarray(inputs, float).reshape(len(inputs), -1))
+    given = _target_columns(np.asarray(labels), classes=classes)
     targets = given - given.mean(0)
     random = np.random.default_rng(seed)
     orders = [np.arange(len(targets)), *(random.permutation(len(targets)) for _ in range(NUM_SHUFFLES))]
     copies = np.stack([targets[order] for order in orders])
-    unseen = _score(np.zeros_like(copies), 1 / len(targets), copies)[0][0]
-    best, kept = np.full(len(copies), -np.inf), targets * 0.0
-    for fit, own in _hats(columns):
-        explained, foretold = _score(fit @ copies, own, copies)
-        explained = 1 - explained / unseen
-        kept = foretold if explained[0] > best[0] else kept
+    total = _score(np.zeros_like(copies), 1 / len(targets), copies)[0][0]
+    best, predictions = np.full(len(copies), -np.inf), targets * 0.0
+    for hat, diagonal in _hats(columns):
+        squares, predicted = _score(hat @ copies, diagonal, copies)
+        explained = 1 - squares / total
+        predictions = predicted if explained[0] > best[0] else predictions
         best = np.maximum(best, explained)
     majority = float(np.bincount(given.argmax(1)).max() / len(given)) if classes and targets.shape[1] > 1 else None
-    named = (kept + given.mean(0)).argmax(1) == given.argmax(1)
-    accuracy = float(named.mean()) if best[0] > 0 else majority  # a rule no better than none names the most frequent
+    is_correct = (predictions + given.mean(0)).argmax(1) == given.argmax(1)
+    accuracy = float(is_correct.mean()) if best[0] > 0 else majority  # without a model, the most frequent class
     return Dependence(
         num_samples=len(targets),
         explained=float(best[0]),
@@ -119,8 +162,18 @@ def measure_dependence(inputs: NDArray[Any], labels: NDArray[Any], *, classes: b
     )
 
 
-def _columns(inputs: Array) -> Array:
-    """Returns columns of mean 0 and standard deviation 1, neighbors averaged where there are too many."""
+def numbers_of(array: NDArray[Any], *, are_words: bool) -> NDArray[Any]:
+    """Returns one row of numbers per sample. Word indices become the square roots of their counts."""
+    flat = array.reshape(len(array), -1)
+    if not are_words or (flat != np.floor(flat)).any():
+        return np.asarray(flat, float)
+    counts = np.zeros((len(flat), WORD_BUCKETS))
+    np.add.at(counts, (np.arange(len(flat))[:, None], flat.astype(np.int64) % WORD_BUCKETS), 1.0)
+    return np.sqrt(counts)
+
+
+def _input_columns(inputs: Array) -> Array:
+    """Scales columns to mean 0 and standard deviation 1, and averages neighbors if there are too many columns."""
     group = -(-inputs.shape[1] // MAX_COLUMNS)
     starts = np.arange(0, inputs.shape[1], group)
     means = np.asarray(np.add.reduceat(inputs, starts, axis=1), float) / group
@@ -129,8 +182,8 @@ def _columns(inputs: Array) -> Array:
     return np.asarray(centered[:, spread > 0] / spread[spread > 0])
 
 
-def _numbers(labels: NDArray[Any], *, classes: bool) -> Array:
-    """Returns one column for each class or number."""
+def _target_columns(labels: NDArray[Any], *, classes: bool) -> Array:
+    """Returns one column per class or number of a target."""
     flat = labels.reshape(len(labels), -1)
     if classes and flat.shape[1] == 1:
         _, codes = np.unique(flat, return_inverse=True)
@@ -139,7 +192,7 @@ def _numbers(labels: NDArray[Any], *, classes: bool) -> Array:
 
 
 def _hats(columns: Array) -> Iterator[tuple[Array, Array]]:
-    """Yields the hat matrices of all rules without their mean, each with its whole diagonal."""
+    """Yields the hat matrix of each model for centered targets, and its diagonal with the part of the mean added."""
     n = len(columns)
     products = columns @ columns.T
     squares = np.diag(products)
@@ -155,60 +208,8 @@ def _hats(columns: Array) -> Iterator[tuple[Array, Array]]:
             yield hat, np.diag(hat) + 1 / n
 
 
-def _score(fits: Array, own: Array | float, copies: Array) -> tuple[Array, Array]:
-    """Returns the sum of squares of each copy's residuals, and what was foretold of the first, unseen."""
-    share = np.reshape(np.maximum(1 - np.asarray(own), 1e-6), (-1, 1))
+def _score(fits: Array, diagonal: Array | float, copies: Array) -> tuple[Array, Array]:
+    """Returns each copy's sum of squared leave-one-out residuals, and the predictions behind them for the first."""
+    share = np.reshape(np.maximum(1 - np.asarray(diagonal), 1e-6), (-1, 1))
     residuals = (copies - fits) / share
     return np.square(residuals).sum(axis=(1, 2)), copies[0] - residuals[0]
-
-
-MAX_SAMPLES = 300
-"""Samples that rules are fitted to."""
-
-WORD_BUCKETS = 512
-"""Columns that counts of word numbers are sorted into."""
-
-
-def labels_follow_inputs(
-    loss: str | None, inputs: Sequence[NDArray[Any]], labels: NDArray[Any], *, are_words: bool
-) -> bool | None:
-    """Returns whether simple rules foretell labels; `None` where that cannot be told.
-
-    Args:
-        loss: Keras's name of the loss.
-        inputs: Arrays of shape `(n, ...)`.
-        labels: Array of shape `(n, ...)`.
-        are_words: Whether whole numbers among the inputs are numbers of words, whose size means nothing.
-
-    Example:
-    >>> x = np.random.default_rng(0).normal(size=(400, 4))
-    >>> labels_follow_inputs("binary_crossentropy", [x], x[:, 0] > 0, are_words=False)
-    True
-    """
-    name = loss or ""
-    sparse = name.startswith("sparse_categorical")
-    if not inputs or not (name in REGRESSIONS or "crossentropy" in name) or (sparse and labels.size != len(labels)):
-        return None
-    rows = slice(None, None, max(1, len(labels) // MAX_SAMPLES))
-    table = [
-        numbers_of(array[rows][:MAX_SAMPLES], are_words=are_words) for array in inputs if array.dtype.kind in "fiub"
-    ]
-    target = labels[rows][:MAX_SAMPLES]
-    if not table or target.dtype.kind not in "fiub":
-        return None
-    columns = np.concatenate(table, axis=1)
-    finite = np.isfinite(columns).all(1) & np.isfinite(target.reshape(len(target), -1).astype(float)).all(1)
-    columns, target = columns[finite], target[finite]
-    if len(target) < MAX_SAMPLES // 10 or np.ptp(target.astype(float)) == 0 or not np.ptp(columns, axis=0).any():
-        return None
-    return measure_dependence(columns, target, classes=sparse or "crossentropy" in name).depends
-
-
-def numbers_of(array: NDArray[Any], *, are_words: bool) -> NDArray[Any]:
-    """Returns one row of numbers for each sample: of word numbers, how often each comes."""
-    flat = array.reshape(len(array), -1)
-    if not are_words or (flat != np.floor(flat)).any():
-        return np.asarray(flat, float)
-    counts = np.zeros((len(flat), WORD_BUCKETS))
-    np.add.at(counts, (np.arange(len(flat))[:, None], flat.astype(np.int64) % WORD_BUCKETS), 1.0)
-    return np.sqrt(counts)

@@ -1,4 +1,4 @@
-"""What optimizer and loss were set to when the model was compiled."""
+"""Reads the settings of optimizer and loss from a compiled model."""
 
 from __future__ import annotations
 
@@ -28,17 +28,21 @@ OPTIMIZER_SETTINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "gradient_accumulation_steps": ("gradient_accumulation_steps",),
     }
 )
-"""Field of the context → the attributes of optimizers that hold it."""
+"""Field of the context → the attributes in which optimizers keep it."""
 
 REDUCTIONS: Mapping[str, str] = MappingProxyType({"auto": "sum_over_batch_size", "mean": "sum_over_batch_size"})
 """Other names for the mean over samples."""
 
 
 def optimizer_settings(optimizer: Optimizer) -> dict[str, Any]:
-    """Returns the settings of `OPTIMIZER_SETTINGS` that are set; `None` for one that is not, or not for all of several.
+    """Returns the settings of an optimizer, keyed by fields of `ScanContext`.
 
     Args:
-        optimizer: An optimizer of any host, with wrappers such as loss scaling on it or not.
+        optimizer: An optimizer of Keras 3 or tf_keras, possibly wrapped, for example in loss scaling.
+
+    Returns:
+        A value for each field of `OPTIMIZER_SETTINGS`. `None` for a setting that is not set, or that differs between
+        the optimizers of a group.
     """
     leaves = innermost(optimizer)
     return {field: _shared([_setting(leaf, names) for leaf in leaves]) for field, names in OPTIMIZER_SETTINGS.items()}
@@ -58,7 +62,7 @@ def _shared(values: list[Any]) -> Value:
 
 
 def compiled_losses(host: Host) -> list[Any]:
-    """Returns the losses that the model was compiled with, strings resolved; some may be `None`."""
+    """Returns the losses that the model was compiled with, with names resolved. Some may be `None`."""
     given = getattr(host.model, "loss", None)
     if isinstance(given, dict):
         given = list(given.values())
@@ -67,7 +71,7 @@ def compiled_losses(host: Host) -> list[Any]:
 
 
 def loss_name(host: Host) -> str | None:
-    """Returns Keras's name of a single loss, such as `"mean_squared_error"`; `None` for no loss and for several."""
+    """Returns Keras's name of the loss, such as `"mean_squared_error"`, or `None` for no loss or several losses."""
     loss = _single_loss(host)
     if loss is None:
         return None
@@ -77,10 +81,10 @@ def loss_name(host: Host) -> str | None:
 
 
 def loss_settings(host: Host) -> dict[str, Any]:
-    """Returns `loss_reduction` and `from_logits` of a single loss, each `None` where it cannot be told.
+    """Returns `loss_reduction` and `from_logits` of a single loss, each `None` if unknown.
 
-    A string or a function of Keras is averaged over the samples and takes probabilities. What a function of the user's
-    does is not known.
+    A loss given by name, and a loss function of Keras, is averaged over the samples and takes probabilities. For custom
+    functions both settings are unknown.
     """
     loss = _single_loss(host)
     return {"loss_reduction": _reduction(loss), "from_logits": _from_logits(loss)}
@@ -114,6 +118,6 @@ def _from_logits(loss: Loss) -> bool | None:
 
 
 def _is_of_keras(function: HostFunction) -> bool:
-    """Whether a function is one of Keras's losses."""
+    """Returns whether a function is one of Keras's losses."""
     module = getattr(function, "__module__", None) or ""
     return callable(function) and module.partition(".")[0] in {"keras", "tf_keras"} and module.endswith("losses")

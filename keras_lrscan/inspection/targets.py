@@ -1,4 +1,4 @@
-"""`Target`s: for each output of a model, its loss and the labels that `fit` was given as arrays in memory."""
+"""Pairs each output of a model with its loss, its labels and their weights."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ __all__ = [
 ]
 
 AVERAGES = frozenset({"auto", "sum_over_batch_size", "mean", "mean_with_sample_weight"})
-"""Ways to reduce a loss that do not hang on the size of the batch."""
+"""Reductions that do not depend on the batch size."""
+
 CLOSED_FORM = frozenset(
     {
         "binary_crossentropy",
@@ -44,24 +45,24 @@ CLOSED_FORM = frozenset(
         "sparse_categorical_crossentropy",
     }
 )
-"""Functions of Keras whose best constant is the mean, the median or the mean direction, without a search."""
+"""Loss functions of Keras whose best constant is the mean, the median or the mean direction, without a search."""
 
 
 class UnknownTargetError(ValueError):
-    """The labels do not tell what guessing costs; the message says why."""
+    """Raised when the labels do not determine the chance level. The message is the end of a sentence about them."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Target:
-    """One output of the model.
+    """One output of a model, with its loss and labels.
 
     Attributes:
         loss: The host's loss object.
-        factor: Its weight in the sum.
+        factor: Weight of the loss in the total loss.
         labels: All labels. Array of shape `(n, ...)`.
-        weights: Weight of each label, of shape `(n,)`, or `None`.
-        shape: Shape of the output, `None` for each size that is not known.
-        logits: Whether the output is on the axis of logits.
+        weights: Weight of each sample, of shape `(n,)`, or `None`.
+        shape: Shape of the output, with `None` for each unknown size.
+        logits: Whether the output is unbounded, such as logits.
     """
 
     loss: Any
@@ -78,11 +79,19 @@ class Target:
 
 
 def targets(host: Host, given: Mapping[str, Any]) -> Iterator[Target]:
-    """Yields the outputs that have a loss, each with its labels."""
+    """Yields the outputs that have a loss, each with its labels.
+
+    Args:
+        host: The host and its model, built.
+        given: `"y"`, and optionally `"sample_weight"` and `"class_weight"`, as for `fit`.
+
+    Raises:
+        UnknownTargetError: If the model computes its loss in its own way, or if the labels or the loss are unsuitable.
+    """
     model = host.model
     for name in ("train_step", "compute_loss"):
         if not getattr(type(model), name).__module__.startswith(_who_calls_the_loss(model)):
-            msg = f"the model has a `{name}` of its own"
+            msg = f"the model overrides `{name}`"
             raise UnknownTargetError(msg)
     shapes = getattr(model, "output_shape", None)
     names = list(shapes) if isinstance(shapes, dict) else list(getattr(model, "output_names", None) or ["output"])
@@ -94,7 +103,7 @@ def targets(host: Host, given: Mapping[str, Any]) -> Iterator[Target]:
     for name in (name for name in names if losses[name] is not None):
         array = _array(labels[name])
         loss = _loss_object(host, losses[name])
-        shape = shapes[name] or _guessed_shape(loss, array)
+        shape = shapes[name] or _inferred_shape(loss, array)
         _check_masks(host, shape)
         factor = factors[name]
         yield Target(
@@ -108,13 +117,13 @@ def targets(host: Host, given: Mapping[str, Any]) -> Iterator[Target]:
 
 
 def _who_calls_the_loss(model: Model) -> tuple[str, ...]:
-    """Libraries whose train step uses the loss that `model` was compiled with."""
-    compiled = getattr(model, "_using_dummy_loss", True) is False  # transformers' mark of a model compiled with a loss
+    """Returns the libraries whose train step uses the loss that `model` was compiled with."""
+    compiled = getattr(model, "_using_dummy_loss", True) is False  # set by transformers
     return ("keras.", "tf_keras.", *(["transformers."] if compiled else []))
 
 
 def loss_weights(model: Model) -> Value:
-    """Returns the `loss_weights` that the model was compiled with, as they were given, or `None`."""
+    """Returns the `loss_weights` that the model was compiled with, or `None`."""
     container = getattr(model, "_compile_loss", None) or getattr(model, "compiled_loss", None)
     return getattr(container, "_user_loss_weights", None)
 
@@ -126,12 +135,12 @@ def _by_name(
     spread: bool,
     is_leaf: Callable[[Any], bool] = lambda value: not isinstance(value, (dict, list, tuple)),
 ) -> dict[str, Any]:
-    """Sorts what `compile` or `fit` was given by the names of the outputs."""
+    """Assigns an argument of `compile` or `fit` to the names of the outputs."""
     if isinstance(value, dict):
         return {name: value.get(name) for name in names}
     if is_leaf(value):
         if len(names) > 1 and not spread and value is not None:
-            msg = "there are several outputs but not as many labels"
+            msg = "the model has several outputs, but there is only one array of labels"
             raise UnknownTargetError(msg)
         return dict.fromkeys(names, value)
     return dict(zip(names, value, strict=True))
@@ -143,11 +152,11 @@ def _is_shape(value: Value) -> bool:
 
 def _array(value: Value) -> Array:
     if type(value).__module__.partition(".")[0] not in ARRAYS or not hasattr(value, "shape"):
-        msg = f"they are of type {type(value).__name__!r}, not an array in memory"
+        msg = f"they have type {type(value).__name__!r}, which is not an array in memory"
         raise UnknownTargetError(msg)
     array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
     if not array.ndim or not array.size:
-        msg = "there are none"
+        msg = "they are empty"
         raise UnknownTargetError(msg)
     return array
 
@@ -156,15 +165,15 @@ def _loss_object(host: Host, loss: Loss) -> Loss:
     losses = host.library.losses
     loss = losses.get(loss) if isinstance(loss, (str, dict)) else loss
     if not isinstance(loss, losses.Loss):
-        loss = losses.MeanSquaredError.__base__(loss)  # the hosts' wrapper of functions, which has no public name
+        loss = losses.MeanSquaredError.__base__(loss)  # the wrapper of functions has no public name
     if getattr(loss, "reduction", "auto") not in AVERAGES:
-        msg = f"the loss is not an average over the batch but reduced by {loss.reduction!r}"
+        msg = f"the loss uses reduction {loss.reduction!r}, which is not an average over the batch"
         raise UnknownTargetError(msg)
     return loss
 
 
-def _guessed_shape(loss: Loss, labels: Array) -> tuple[int | None, ...]:
-    """The shape of the output of a model that does not know it itself."""
+def _inferred_shape(loss: Loss, labels: Array) -> tuple[int | None, ...]:
+    """Infers the shape of an output from its labels, for a model that does not know it."""
     if "sparse" in loss_function_name(loss):
         inner = labels.shape[:-1] if labels.ndim > 1 and labels.shape[-1] == 1 else labels.shape
         return (*inner, int(labels.max()) + 1)
@@ -174,12 +183,12 @@ def _guessed_shape(loss: Loss, labels: Array) -> tuple[int | None, ...]:
 def _check_masks(host: Host, shape: tuple[int | None, ...]) -> None:
     layers = layers_in(host.model)
     if shape[1:-1] and any(getattr(layer, "mask_zero", False) or type(layer).__name__ == "Masking" for layer in layers):
-        msg = "the model masks a part of them"
+        msg = "the model masks some of them"
         raise UnknownTargetError(msg)
 
 
 def _weights(labels: Array, sample_weight: FitData, class_weight: FitData) -> Array | None:
-    """The weight of each sample, by `sample_weight` and by `class_weight`."""
+    """Returns the weight of each sample, from `sample_weight` and `class_weight`."""
     weights = None if sample_weight is None else _array(sample_weight).astype(float)
     if class_weight:
         flat = labels.reshape(len(labels), -1)
@@ -189,23 +198,23 @@ def _weights(labels: Array, sample_weight: FitData, class_weight: FitData) -> Ar
     if weights is None or weights.ndim == 1:
         return weights
     if weights.size != len(labels):
-        msg = "the sample weights differ along a sample"
+        msg = "the sample weights differ within a sample"
         raise UnknownTargetError(msg)
     return weights.reshape(-1)
 
 
 def loss_function_name(loss: Loss) -> str:
-    """Returns the name of the function behind a loss, or of its class."""
+    """Returns the name of the function that a loss wraps, or else of its class."""
     return str(getattr(getattr(loss, "fn", loss), "__name__", None) or type(loss).__name__)
 
 
 def loss_setting(loss: Loss, name: str) -> Value:
-    """A setting of a loss, which the hosts keep as an attribute or among the arguments of its function."""
+    """Returns a setting of a loss, which is an attribute or an argument of the function that it wraps."""
     return getattr(loss, name, getattr(loss, "_fn_kwargs", {}).get(name))
 
 
 def _takes_logits(model: Model, loss: Loss) -> bool:
-    """Whether the loss says so, or else whether the model ends in no softmax or sigmoid."""
+    """Returns the loss's `from_logits`, or else whether the model ends without a softmax or sigmoid."""
     stated = loss_setting(loss, "from_logits")
     if stated is not None or loss_function_name(loss) in CLOSED_FORM:
         return bool(stated)

@@ -1,1 +1,1 @@
-"""Adapters for libraries around Keras: hyper-parameter tuners and ktrain."""
+"""Connects scans to libraries around Keras: hyperparameter tuners and ktrain."""

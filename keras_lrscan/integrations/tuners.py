@@ -1,6 +1,6 @@
-"""A search range in the terms of hyper-parameter tuners: KerasTuner's `hp`, Optuna's `trial`.
+"""Passes the search range of a curve to hyperparameter tuners: KerasTuner's `hp`, and Optuna's `trial`.
 
-Neither library is imported: both functions call a method of the object that they are given.
+Neither library is imported. Both functions call a method of the object that the tuner passes in.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ def hp_float(
     kind: str = RangeKind.TO_ELBOW,
     otherwise: tuple[float, float] | None = None,
 ) -> float:
-    """Registers a learning rate with KerasTuner, over the range that a curve gives, on a log scale.
+    """Registers a learning rate with KerasTuner, on a log scale over the search range of a curve.
 
-    The suggested rate is the default of the hyper-parameter where it lies in the range.
+    The suggested rate becomes the default of the hyperparameter if it lies in the range.
 
     Args:
-        hp: A `keras_tuner.HyperParameters`, as a model-building function is given it.
-        analysis: What was read from the curve.
-        name: Name of the hyper-parameter.
+        hp: A `keras_tuner.HyperParameters`, the argument of a model-building function.
+        analysis: The analysis of a scan of the model.
+        name: Name of the hyperparameter.
         kind: One of `"to-elbow"`, `"around-steepest"`.
-        otherwise: Lowest and highest rate where the curve warrants no range.
+        otherwise: Lowest and highest rate to use if the curve does not justify a range.
 
     Returns:
-        The rate of this trial.
+        The learning rate of this trial.
 
     Raises:
-        InvalidOptionError: If `kind` is unknown or `otherwise` is no range.
-        InvalidCurveError: If the curve warrants no range and there is no `otherwise`.
+        InvalidOptionError: If `kind` is unknown or `otherwise` is not a range.
+        InvalidCurveError: If the curve does not justify a range and `otherwise` is not given.
 
     Example:
     ```python
@@ -68,27 +68,27 @@ def suggest_float(
     kind: str = RangeKind.TO_ELBOW,
     otherwise: tuple[float, float] | None = None,
 ) -> float:
-    """Suggests a learning rate to an Optuna trial, over the range that a curve gives, on a log scale.
+    """Samples a learning rate for an Optuna trial, on a log scale over the search range of a curve.
 
     Args:
-        trial: An `optuna.Trial`, as an objective is given it.
-        analysis: What was read from the curve.
+        trial: An `optuna.Trial`, the argument of an objective.
+        analysis: The analysis of a scan of the model.
         name: Name of the parameter.
         kind: One of `"to-elbow"`, `"around-steepest"`.
-        otherwise: Lowest and highest rate where the curve warrants no range.
+        otherwise: Lowest and highest rate to use if the curve does not justify a range.
 
     Returns:
-        The rate of this trial.
+        The learning rate of this trial.
 
     Raises:
-        InvalidOptionError: If `kind` is unknown or `otherwise` is no range.
-        InvalidCurveError: If the curve warrants no range and there is no `otherwise`.
+        InvalidOptionError: If `kind` is unknown or `otherwise` is not a range.
+        InvalidCurveError: If the curve does not justify a range and `otherwise` is not given.
 
     Example:
     ```python
     analysis = lr_scan(model, x, y)
     study = optuna.create_study()
-    study.enqueue_trial({"learning_rate": analysis.suggestion.lr})  # try what the curve suggests first
+    study.enqueue_trial({"learning_rate": analysis.suggestion.lr})  # start with the suggested rate
     study.optimize(lambda trial: train(suggest_float(trial, analysis)), n_trials=10)
     ```
     """
@@ -97,8 +97,11 @@ def suggest_float(
 
 
 def _ends(analysis: Analysis, kind: str, otherwise: tuple[float, float] | None) -> tuple[float, float]:
+    """Returns the lowest and the highest rate to search."""
     if otherwise is not None and not 0 < otherwise[0] < otherwise[1]:
-        msg = f"Argument `otherwise` must be two rates, the lower one first. Received: otherwise={otherwise!r}."
+        msg = (
+            f"Argument `otherwise` must be two positive rates, the lower one first. Received: otherwise={otherwise!r}."
+        )
         raise InvalidOptionError(msg)
     found = analysis.search_range(kind=kind)
     if found.low is not None and found.high is not None:
@@ -106,7 +109,7 @@ def _ends(analysis: Analysis, kind: str, otherwise: tuple[float, float] | None) 
     if otherwise is not None:
         return otherwise
     msg = (
-        f"Expected a curve that gives a range of rates. Received: {analysis.verdict.shape!s}. {found.reason} "
-        "Pass `otherwise=(1e-5, 1e-1)` to search that instead."
+        f"Expected a curve that justifies a search range. Received: {analysis.verdict.shape!s}. {found.reason} "
+        "Pass `otherwise=(1e-5, 1e-1)` to search that range instead."
     )
     raise InvalidCurveError(msg)

@@ -14,7 +14,8 @@ from keras_lrscan.curves.averaging import AVERAGES
 from keras_lrscan.curves.detect_averaging import detect_averaging
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
 from keras_lrscan.formatting import format_loss, format_lr
-from keras_lrscan.inspection.arrays import joined, leaves, run_share, standardized, to_arrays
+from keras_lrscan.inspection.array_statistics import run_share
+from keras_lrscan.inspection.arrays import joined, leaves, standardized, to_arrays
 from keras_lrscan.probes.investigation import Outcome
 from keras_lrscan.probes.workbench import Answer, Bench, CannotAskError
 from keras_lrscan.reading.facts import RISES

@@ -25,7 +25,7 @@ from keras_lrscan.hosts.random_state import RandomStates
 from keras_lrscan.hosts.snapshot import Snapshot
 from keras_lrscan.inspection.describe import data_notes, describe, describe_labels
 from keras_lrscan.inspection.first_batches import FirstBatches
-from keras_lrscan.inspection.layers import movement_facts
+from keras_lrscan.inspection.weight_change import movement_facts
 from keras_lrscan.recording.interrupts import InterruptGuard
 from keras_lrscan.recording.recorder import FEW_STEPS, Recorder, warn_of_few_steps
 from keras_lrscan.recording.scope import EXHAUSTED, ModelGuard

@@ -1,4 +1,4 @@
-"""Data of known and unknown length, in all the forms that `fit` takes."""
+"""Tests scans on data of known and unknown length, in every form that `fit` takes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_an_endless_generator_is_left_when_the_scan_is_done(keras: Any) -> None:
     before = weights(model)
     recorder = scan(model, endless(), steps_per_epoch=1000)
     assert (len(recorder.curve), recorder.curve.stop) == (STEPS, StopReason.END_LR)
-    assert "generator are gone" in recorder.curve.context.notes[0]
+    assert "batches of your generator" in recorder.curve.context.notes[0]
     assert same_bits(before, weights(model))
 
 
@@ -87,5 +87,5 @@ def test_tf_data_of_known_and_unknown_length(keras: Any, kind: str) -> None:
     options = {"steps_per_epoch": 10} if kind == "repeated" else {}
     recorder = scan(compiled(keras), data, epochs=2, **options)
     assert (len(recorder.curve), recorder.curve.stop) == (STEPS, StopReason.END_LR)
-    noted = any("shuffle counts its passes" in note for note in recorder.curve.context.notes)
+    noted = any("shuffle draws a new order" in note for note in recorder.curve.context.notes)
     assert noted == (kind == "shuffled")

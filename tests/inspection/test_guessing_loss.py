@@ -1,4 +1,4 @@
-"""The loss of guessing, against the same worked out by hand."""
+"""Compares the chance level with values computed independently."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def entropy(prior: Any, target: Any = None) -> float:
 
 
 def on_a_grid(loss: Callable[[Any, float], Any], labels: Any, low: float, high: float) -> float:
-    """The lowest mean loss of any constant of a fine grid."""
+    """Returns the lowest mean loss over a fine grid of constants."""
     return min(float(np.mean(loss(labels, value))) for value in np.linspace(low, high, 2001))
 
 
@@ -253,11 +253,11 @@ def fails(truth: Any, guess: Any) -> Any:
 
 UNKNOWN: dict[str, tuple[Callable[[Any], Any], Any, str]] = {
     "a sum": (lambda losses: losses.MeanSquaredError(reduction="sum"), AMOUNTS, "not an average over the batch"),
-    "labels all alike": (lambda _: "mse", AMOUNTS * 0, "all alike"),
+    "labels all alike": (lambda _: "mse", AMOUNTS * 0, "all equal"),
     "NaN among them": (lambda _: "mse", np.where(AMOUNTS > 30, np.nan, AMOUNTS), "not finite"),
     "words": (lambda _: "mse", np.array([["a"], ["b"]]), "raised ValueError"),
     "lists": (lambda _: "mse", [1.0, 2.0], "raised ValueError"),
-    "another shape": (lambda _: "mse", np.zeros((10, 3, 2)), "does not go with that of the output"),
+    "another shape": (lambda _: "mse", np.zeros((10, 3, 2)), "does not match the output shape"),
     "a loss that raises": (lambda _: fails, AMOUNTS, "not this one"),
 }
 
@@ -274,13 +274,13 @@ def test_what_the_labels_do_not_tell_is_said_in_a_note(keras: Any, name: str) ->
 def test_labels_of_one_class_tell_nothing(keras: Any) -> None:
     found = chance(model_for(keras, "sparse_categorical_crossentropy", 4, "softmax"), CODES * 0)
     assert found.loss is None
-    assert "all of one class" in str(found.note)
+    assert "all belong to one class" in str(found.note)
 
 
 def test_a_model_that_masks_steps_is_left_alone(keras: Any) -> None:
     found = chance(language_model(keras, masked=True), np.ones((10, 20), int))
     assert found.loss is None
-    assert "masks a part" in str(found.note)
+    assert "masks some of them" in str(found.note)
 
 
 def test_a_step_of_the_model_s_own_is_left_alone(keras: Any) -> None:
@@ -290,7 +290,7 @@ def test_a_step_of_the_model_s_own_is_left_alone(keras: Any) -> None:
 
     model = Own([keras.layers.Dense(1)])
     model.compile(optimizer="sgd", loss="mse")
-    assert "has a `train_step` of its own" in str(chance(model, AMOUNTS).note)
+    assert "overrides `train_step`" in str(chance(model, AMOUNTS).note)
 
 
 def test_without_labels_in_memory_nothing_is_known_and_nothing_is_looked_at(keras: Any) -> None:

@@ -1,4 +1,4 @@
-"""A task of KerasHub, built from a config: its texts are preprocessed once, in `fit` and in every experiment."""
+"""Tests a KerasHub task built from a config: `fit` and every experiment preprocess its texts once."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ def test_a_generator_loses_the_batches_that_were_used_and_no_more(same: Any) -> 
         assert len(log) == 2 * STEPS
     assert curve is not None
     assert len(curve) == STEPS
-    assert "generator are gone" in curve.context.notes[0]
+    assert "batches of your generator" in curve.context.notes[0]
 
 
 def test_data_of_fewer_batches_makes_a_shorter_scan(same: Any) -> None:

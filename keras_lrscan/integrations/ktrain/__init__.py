@@ -1,1 +1,1 @@
-"""Replaces ktrain's `learner.lr_find`, and reads the scans that ktrain recorded."""
+"""Replaces ktrain's `learner.lr_find`, and reads scans that ktrain recorded."""

@@ -1,15 +1,15 @@
-"""ktrain's `learner.lr_find`, replaced: the same call, the loss of each batch alone, and a learner left as it was.
+"""Replaces ktrain's `learner.lr_find` with a scan that records batch losses and restores the learner.
 
 ```python
 from keras_lrscan.integrations.ktrain.adapter import adopt, lr_find
 
-lr_find(learner)  # one scan
-adopt(learner)  # from now on, learner.lr_find(), learner.lr_plot() and learner.lr_estimate() are these
-adopt()  # ... and those of every learner, until release()
+lr_find(learner)  # a single scan
+adopt(learner)  # replaces learner.lr_find(), learner.lr_plot() and learner.lr_estimate()
+adopt()  # replaces them for every learner, until release()
 ```
 
-ktrain 0.41 needs `transformers<5`, and tf_keras with the environment variable `TF_USE_LEGACY_KERAS=1`, set before
-TensorFlow is imported: `pip install "keras_lrscan[ktrain]"` and `pip install --no-deps tf_keras`.
+ktrain 0.41 requires `transformers<5` and tf_keras: `pip install "keras_lrscan[ktrain]"` and
+`pip install --no-deps tf_keras`. Set the environment variable `TF_USE_LEGACY_KERAS=1` before importing TensorFlow.
 """
 
 from __future__ import annotations
@@ -65,34 +65,34 @@ def lr_find(
     restore_weights_only: bool = False,  # noqa: ARG001 - ktrain's signature
     verbose: int = 1,
 ) -> Analysis:
-    """Scans the learner's model on its training data, and leaves both as they were.
+    """Scans the learner's model on its training data, and restores both afterwards.
 
-    Takes ktrain's arguments. What is left out is chosen for the reading; what is given means what it means in ktrain.
-    Afterwards `learner.lr_finder` holds the scan, also when Ctrl-C or an error ended it, and `learner.lr_plot()` and
-    `learner.lr_estimate()` read it.
+    Arguments have the same meaning as in ktrain. Omitted ones get values that suit the analysis. Afterwards
+    `learner.lr_finder` holds the scan, even if Ctrl-C or an error ended it, for `learner.lr_plot()` and
+    `learner.lr_estimate()`.
 
     Args:
         learner: A learner of ktrain, from `ktrain.get_learner`.
         start_lr: Float. First learning rate. The last is 10, as in ktrain.
-        lr_mult: Float above 1. Factor from one batch to the next. Without it the scan takes 100 batches, or more if
-            they are smaller than 32, up to 370; ktrain's own default, 1.01, takes up to 1852.
-        max_epochs: Integer. The scan ends after so many epochs at the latest. Without it there are as many as it needs.
-        class_weight: Dictionary of class number → weight in the loss, as for `fit`.
-        stop_factor: Float above 1. The scan ends when the moving average of the losses of single batches, over a fifth
-            of a decade, is above so many times its lowest value. Without it, the scan ends when the loss has risen for
-            good, judged by its noise.
+        lr_mult: Float above 1. Factor from the learning rate of one batch to the next. By default the scan takes 100
+            batches, or up to 370 if they are smaller than 32. ktrain's own default, 1.01, takes up to 1852.
+        max_epochs: Integer. Maximum number of epochs. By default the scan takes as many epochs as it needs.
+        class_weight: Dictionary of class index → weight in the loss, as for `fit`.
+        stop_factor: Float above 1. The scan stops when the moving average of the batch losses, over a fifth of a
+            decade, exceeds this multiple of its lowest value. By default the scan stops when the loss has clearly
+            diverged, relative to its noise.
         show_plot: Boolean. Whether to draw the curve.
         suggest: Boolean. Whether to mark the three rates of `lr_estimate` in that plot.
-        restore_weights_only: Boolean. Accepted; weights and optimizer are both put back.
-        verbose: 0 or 1. With 1, there is a progress bar, and the reading in three lines.
+        restore_weights_only: Boolean. Ignored. The scan always restores both weights and optimizer.
+        verbose: 0 or 1. With 1, shows a progress bar and prints a summary.
 
     Returns:
         The `Analysis`.
 
     Raises:
-        InvalidOptionError: If an argument has a value that makes no scan, or if `learner` is none.
-        ScanError: If no batch could be recorded.
-        KeyboardInterrupt: If Ctrl-C was pressed, once the model is put back.
+        InvalidOptionError: If an argument has an invalid value, or if `learner` is not a learner of ktrain.
+        ScanError: If no batch was recorded.
+        KeyboardInterrupt: If Ctrl-C was pressed, after the model is restored.
 
     Example:
     ```python
@@ -121,7 +121,7 @@ def lr_find(
         _warn_if_few(epochs * data.num_batches, max_epochs)
     try:
         with warnings.catch_warnings(), keep_next_fit_first(model), progress(model, scan, num_steps, verbose) as bar:
-            warnings.simplefilter("ignore", LRScanWarning)  # it would speak of `epochs`
+            warnings.simplefilter("ignore", LRScanWarning)  # its message is about `epochs`
             model.fit(
                 data.x,
                 data.y,
@@ -139,7 +139,7 @@ def lr_find(
     analysis = scan.analysis
     if verbose:
         *verdict, _ = analysis.summary().splitlines()
-        more = "Why: print(learner.lr_finder.analysis.explain()). Picture: learner.lr_finder.analysis.plot()."
+        more = "Explanation: print(learner.lr_finder.analysis.explain()). Plot: learner.lr_finder.analysis.plot()."
         sys.stdout.write("\n".join([*verdict, more, ""]))
     if show_plot:
         lr_plot(learner, suggest=suggest)
@@ -159,33 +159,33 @@ def lr_plot(
 
     Args:
         learner: A learner that was scanned, by `lr_find` or by ktrain.
-        n_skip_beginning: Integer. Batches to leave out of view on the left. ktrain's defaults, 10 and 5, leave out
-            nothing here: they hide what a moving average does at its ends, and this curve has none.
-        n_skip_end: Integer. Batches to leave out of view on the right.
+        n_skip_beginning: Integer. Batches to hide on the left. ktrain's defaults, 10 and 5, hide nothing here: their
+            purpose is to hide the artifacts of a moving average at its ends, which this curve does not have.
+        n_skip_end: Integer. Batches to hide on the right.
         suggest: Boolean. Whether to mark the three rates of `lr_estimate`.
         return_fig: Boolean. Whether to return the figure.
-        compare: Boolean. Whether to draw also what ktrain would have drawn of the same batches, and its three rates.
+        compare: Boolean. Whether to also draw ktrain's curve of the same batches, and its three rates.
 
     Returns:
         The figure, or `None`.
 
     Raises:
         InvalidCurveError: If there was no scan yet.
-        InvalidOptionError: If too much is left out of view.
+        InvalidOptionError: If fewer than two batches would remain.
     """
     return _finder_of(learner).plot_loss(n_skip_beginning, n_skip_end, suggest, return_fig, compare=compare)
 
 
 def lr_estimate(learner: Learner) -> tuple[float | None, float | None, float | None]:
-    """Returns ktrain's three estimates, read from the losses of single batches without lag.
+    """Returns ktrain's three estimates, computed from the batch losses, without the lag of an average.
 
     Args:
         learner: A learner that was scanned, by `lr_find` or by ktrain.
 
     Returns:
-        The rate of the steepest fall, a tenth of that of the lowest loss, and the middle of the longest stretch over
-        which the loss falls; each `None` where the curve does not show it. `learner.lr_finder.ktrain_estimate()` has
-        what ktrain's own formulas say. Neither is the suggestion: that is `learner.lr_finder.analysis.suggestion`.
+        The rate of the steepest fall, a tenth of the rate of the lowest loss, and the middle of the longest range over
+        which the loss falls. Each is `None` if the curve does not show it. For the results of ktrain's own formulas,
+        call `learner.lr_finder.ktrain_estimate()`. For the suggestion, see `learner.lr_finder.analysis.suggestion`.
 
     Raises:
         InvalidCurveError: If there was no scan yet.
@@ -194,20 +194,21 @@ def lr_estimate(learner: Learner) -> tuple[float | None, float | None, float | N
 
 
 def explain_learner(learner: Learner) -> KtrainReading:
-    """Shows a scan of ktrain's own `lr_find` twice: what ktrain drew, and what the batches saw.
+    """Compares the curve that ktrain drew with the batch losses of the same scan.
 
-    Its averages are undone. A scan that Ctrl-C ended, of which ktrain draws nothing, is read as well. Of a scan by this
-    module, the first is what ktrain would have drawn.
+    For a scan by ktrain's own `lr_find`, the batch losses are recovered by undoing ktrain's averages, even if Ctrl-C
+    ended the scan and ktrain draws nothing. For a scan by this module, ktrain's curve is computed from the batch
+    losses.
 
     Args:
         learner: A learner that was scanned.
 
     Returns:
-        A `KtrainReading`: print it, or call its `plot()`.
+        A `KtrainReading`. Print it, or call its `plot()`.
 
     Raises:
         InvalidCurveError: If there was no scan yet, or if its averages cannot be undone.
-        InvalidOptionError: If `learner` is no learner of ktrain.
+        InvalidOptionError: If `learner` is not a learner of ktrain.
     """
     check_learner(learner)
     finder = learner.lr_finder
@@ -221,7 +222,8 @@ def explain_learner(learner: Learner) -> KtrainReading:
         data = LearnerData.of(learner)
         curve = from_ktrain(learner, context=context_after_ktrain(learner, data))
         if curve.context.averaging is not None:
-            msg = f"Expected a record whose averages can be undone. {' '.join(curve.context.notes)}"
+            averaging, notes = curve.context.averaging, " ".join(curve.context.notes)
+            msg = f"Expected a record whose averages can be undone. Received: averaging={averaging!r}. {notes}"
             raise InvalidCurveError(msg)
         analysis, drew = analyze(curve), "drew"
     return KtrainReading(
@@ -236,19 +238,19 @@ def explain_learner(learner: Learner) -> KtrainReading:
 REPLACEMENTS: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {"lr_find": lr_find, "lr_plot": lr_plot, "lr_estimate": lr_estimate}
 )
-"""Method of ktrain's `Learner` → what takes its place."""
+"""Method of ktrain's `Learner` → its replacement."""
 
 _originals: dict[str, Any] = {}
 
 
 def adopt(learner: Learner = None) -> None:
-    """Puts `lr_find`, `lr_plot` and `lr_estimate` in the place of ktrain's own methods.
+    """Replaces ktrain's own methods with `lr_find`, `lr_plot` and `lr_estimate`.
 
     Args:
-        learner: The one learner to do it for; every learner, those that exist and those to come, when it is `None`.
+        learner: The learner whose methods to replace. By default, replaces those of all existing and future learners.
 
     Raises:
-        InvalidOptionError: If `learner` is no learner of ktrain.
+        InvalidOptionError: If `learner` is not a learner of ktrain.
         MissingDependencyError: If ktrain cannot be imported.
     """
     if learner is not None:
@@ -263,10 +265,10 @@ def adopt(learner: Learner = None) -> None:
 
 
 def release(learner: Learner = None) -> None:
-    """Undoes `adopt`; does nothing where nothing was adopted.
+    """Undoes `adopt`. Does nothing if there is nothing to undo.
 
     Args:
-        learner: The learner that `adopt` was given; what `adopt()` did for every learner when it is `None`.
+        learner: The learner that was passed to `adopt`. By default, undoes `adopt()` for all learners.
     """
     if learner is not None:
         for name in REPLACEMENTS:
@@ -279,14 +281,14 @@ def release(learner: Learner = None) -> None:
 def _warn_if_few(num_batches: int, max_epochs: int) -> None:
     if num_batches < FEW_STEPS:
         msg = (
-            f"Expected at least {FEW_STEPS} batches, so that the curve can be read. Received: max_epochs={max_epochs}, "
-            f"which is {num_batches} batches. Leave it out for as many as are needed; the scan ends by itself."
+            f"Expected at least {FEW_STEPS} batches for a readable curve. Received: max_epochs={max_epochs}, which is "
+            f"{num_batches} batches. Omit it to scan as many epochs as needed; the scan stops by itself."
         )
         warnings.warn(msg, LRScanWarning, stacklevel=3)
 
 
 def _keep(learner: Learner, scan: LRScan, data: LearnerData, class_weight: FitData, *, diverged: bool) -> None:
-    """Puts what was recorded at `learner.lr_finder`, if anything was."""
+    """Stores the scan in `learner.lr_finder`, if it recorded a batch."""
     try:
         curve = scan.curve
     except ScanError:
@@ -297,12 +299,16 @@ def _keep(learner: Learner, scan: LRScan, data: LearnerData, class_weight: FitDa
     if known.chance_loss is None:
         known = with_chance(known, Host(learner.model), data, class_weight)
     stop = StopReason.DIVERGED if diverged else curve.stop
-    scan._curve = dataclasses.replace(curve, stop=stop, context=known)  # noqa: SLF001 - so that `last_scan` reads it too
+    scan._curve = dataclasses.replace(curve, stop=stop, context=known)  # noqa: SLF001 - `last_scan` reads it
     learner.lr_finder = ScanFinder(scan.analysis, model=learner.model, steps_per_epoch=data.epoch_size)
 
 
 def _finder_of(learner: Learner) -> ScanFinder:
-    """Returns the finder; one of ktrain's own is read anew, with its averages undone."""
+    """Returns the learner's `ScanFinder`. Converts a finder of ktrain, whose averages it undoes.
+
+    Raises:
+        InvalidCurveError: If there was no scan yet, or if its averages cannot be undone.
+    """
     check_learner(learner)
     finder = learner.lr_finder
     if isinstance(finder, ScanFinder):
@@ -317,11 +323,11 @@ def _finder_of(learner: Learner) -> ScanFinder:
 def _learner_class() -> Value:
     try:
         return importlib.import_module("ktrain.core").Learner
-    except Exception as error:  # ktrain raises a bare `Exception` where it finds another Keras
+    except Exception as error:  # ktrain raises a bare `Exception` under another Keras
         msg = (
-            "Expected a ktrain that can be imported. Received: "
+            "Expected `ktrain` to be importable. Received: "
             f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}. Install "
             '"keras_lrscan[ktrain]", then tf_keras with `pip install --no-deps tf_keras`, and set the environment '
-            "variable TF_USE_LEGACY_KERAS=1 before TensorFlow is imported."
+            "variable TF_USE_LEGACY_KERAS=1 before importing TensorFlow."
         )
         raise MissingDependencyError(msg) from error

@@ -1,4 +1,4 @@
-"""A learner of ktrain: its training data as `fit` takes them, what is known of it, and what watches a scan of it."""
+"""Prepares a scan of a ktrain learner: its training data, the plan of the scan, its callbacks and its context."""
 
 from __future__ import annotations
 
@@ -43,40 +43,41 @@ __all__ = [
 ]
 
 INFINITE = -1
-"""What `tf.data` calls the length of a data set that repeats for ever."""
+"""Cardinality of a `tf.data` data set that repeats forever."""
 
 NUM_STEPS = 100
-"""Fewest batches of a scan whose step is not given: the number that the margins of the suggestions were set on."""
+"""Minimum batches of a scan without `lr_mult`. The margins of the suggestions were calibrated on this number."""
 
 NUM_SAMPLES = 3200
-"""Samples that such a scan sees: 100 batches of 32. Smaller batches are noisier, so there are more of them, ..."""
+"""Samples in a scan without `lr_mult`: 100 batches of 32. Smaller batches are noisier, so it takes more of them."""
 
 MAX_STEPS = 370
-"""... but no more than a fifth of what ktrain's own scan may take."""
+"""Maximum batches of a scan without `lr_mult`: a fifth of what ktrain's own scan may take."""
 
 END_LR = 10.0
-"""Last rate of ktrain's scans."""
+"""Last learning rate of ktrain's scans."""
 
 KTRAIN_MULT = 1.01
-"""Factor from one rate to the next in ktrain's scans, unless told otherwise."""
+"""ktrain's default factor from one rate to the next."""
 
-POSITION = ("indices", "index_array", "batch_index", "total_batches_seen")
-"""Attributes in which ktrain's data sets, and Keras's iterators over images, keep how far they are."""
+POSITION_ATTRIBUTES = ("indices", "index_array", "batch_index", "total_batches_seen")
+"""Attributes in which ktrain's data sets and Keras's image iterators keep their position."""
 
-OWN_DATA = ("ktrain.", "tf_keras.", "keras.")
-"""Whose data sets hold their position there, and nowhere else."""
+POSITIONED_LIBRARIES = ("ktrain.", "tf_keras.", "keras.")
+"""Prefixes of modules whose data sets keep their position in these attributes only."""
 
 SECONDS_PER_FRAME = 0.2
+"""Minimum time between two updates of the progress bar."""
 
 
 def planned(start_lr: float, lr_mult: float | None, batch_size: int) -> tuple[int, float]:
-    """Returns the number of batches of a scan, and its last rate.
+    """Returns the number of batches of a scan, and its last learning rate.
 
     Raises:
         InvalidOptionError: If `lr_mult` is not above 1.
     """
     end_lr = END_LR if start_lr < END_LR else start_lr * END_LR
-    if lr_mult is None or not start_lr > 0:  # the scan will refuse that rate
+    if lr_mult is None or not start_lr > 0:  # the scan itself rejects such a rate
         return min(max(NUM_STEPS, -(-NUM_SAMPLES // batch_size)), MAX_STEPS), end_lr
     if not lr_mult > 1:
         msg = f"Argument `lr_mult` must be above 1. Received: lr_mult={lr_mult!r}. ktrain's tutorials use 1.01 to 1.05."
@@ -86,16 +87,16 @@ def planned(start_lr: float, lr_mult: float | None, batch_size: int) -> tuple[in
 
 @dataclass(frozen=True, kw_only=True)
 class LearnerData:
-    """A learner's training data, as `fit` takes them.
+    """A learner's training data, in the form that `fit` takes.
 
     Attributes:
         x: First argument of `fit`.
         y: Second argument of `fit`.
         options: Further arguments of `fit`.
-        labels: All labels, as one array; `None` where they are no array.
-        epoch_size: Samples / batch size.
-        put_back: Gives the data set its order and its counters back.
-        is_put_back: Whether that makes it as it was before.
+        labels: All labels as one array; `None` if they are not an array.
+        epoch_size: Number of samples divided by the batch size.
+        put_back: A function that restores the order and the counters of the data set.
+        is_put_back: Whether `put_back` restores the data set completely.
     """
 
     x: Any
@@ -108,18 +109,18 @@ class LearnerData:
 
     @property
     def num_batches(self) -> int:
-        """Batches in an epoch, the last of them perhaps smaller."""
+        """Batches in an epoch, including a smaller last one."""
         return max(1, math.ceil(self.epoch_size))
 
     @property
     def wrong_notes(self) -> tuple[str, ...]:
-        """What a scan says of such data in general, and what does not hold where `is_put_back`."""
+        """Notes that a scan adds for such data, but that are wrong because `put_back` restores the data."""
         frame = SimpleNamespace(f_locals={"x": self.x})
         return data_notes(cast("FrameType", frame)) if self.is_put_back else ()
 
     @classmethod
     def of(cls, learner: Learner) -> LearnerData:
-        """Returns the data of a learner.
+        """Returns the training data of a learner.
 
         Raises:
             ScanError: If it has none.
@@ -129,7 +130,7 @@ class LearnerData:
             msg = "Expected a learner with training data. Received: learner.train_data=None. Pass it to `get_learner`."
             raise ScanError(msg)
         size = utils.nsamples_from_data(data) / batch_size_of(learner)
-        prepared = learner._prepare(data)  # noqa: SLF001 - ktrain's own first step
+        prepared = learner._prepare(data)  # noqa: SLF001 - the first step of ktrain's own `fit`
         is_pair = not utils.is_iter(data)
         options: dict[str, Any] = {"batch_size": learner.batch_size}
         if not is_pair:
@@ -143,25 +144,25 @@ class LearnerData:
             options=options,
             labels=labels if isinstance(labels, np.ndarray) else None,
             epoch_size=size,
-            put_back=_position_keeper(data),
-            is_put_back=type(data).__module__.startswith(OWN_DATA) and type(data).__name__ != "TFDataset",
+            put_back=_save_position(data),
+            is_put_back=type(data).__module__.startswith(POSITIONED_LIBRARIES) and type(data).__name__ != "TFDataset",
         )
 
 
 def batch_size_of(learner: Learner) -> int:
-    """Returns the samples in a batch of the learner's training data."""
+    """Returns the batch size of the learner's training data."""
     return int(getattr(learner.train_data, "batch_size", None) or learner.batch_size)
 
 
-def _position_keeper(data: FitData) -> Callable[[], None]:
-    """Keeps the order of the samples and the counters of a data set; returns what puts them back."""
+def _save_position(data: FitData) -> Callable[[], None]:
+    """Saves the order of the samples and the counters of a data set. Returns a function that restores them."""
     values = getattr(data, "__dict__", {})
-    kept = {name: copy.copy(values[name]) for name in POSITION if name in values}
+    kept = {name: copy.copy(values[name]) for name in POSITION_ATTRIBUTES if name in values}
     return lambda: values.update(kept)
 
 
 class _BatchHooks(Hooks):
-    """A callback that is called at every batch."""
+    """A callback that Keras calls on every batch."""
 
     def __init__(self, scan: LRScan) -> None:
         self.scan = scan
@@ -171,15 +172,15 @@ class _BatchHooks(Hooks):
 
 
 class StopFactor(_BatchHooks):
-    """ktrain's rule for the end of a scan, on the losses of single batches; does nothing where `factor` is `None`.
+    """Stops a scan by ktrain's rule, applied to batch losses. Does nothing if `factor` is `None`.
 
-    ktrain's moving average (0.98) reaches back over a fifth of a decade of its default ramp, 1.01 a batch. So far it
-    reaches here on every ramp.
+    ktrain's moving average (0.98) covers a fifth of a decade of its default ramp, which multiplies the learning rate by
+    1.01 on each batch. The average here covers the same share of a decade on every ramp.
 
     Args:
         scan: The scan.
-        factor: The scan ends when the average is above so many times its lowest value.
-        lr_mult: Factor from one rate of the scan to the next.
+        factor: The scan stops when the average exceeds this multiple of its lowest value.
+        lr_mult: Factor from one learning rate of the scan to the next.
 
     Raises:
         InvalidOptionError: If `factor` is not above 1.
@@ -197,11 +198,11 @@ class StopFactor(_BatchHooks):
         self._model: Any = None
 
     def set_model(self, model: Model) -> None:
-        """Takes the model."""
+        """Stores the model."""
         self._model = model
 
     def on_train_batch_end(self, batch: int, logs: Value = None) -> None:
-        """Ends the scan when the average is too high."""
+        """Stops the scan if the average is too high."""
         if self._factor is None:
             return
         self._count += 1
@@ -213,7 +214,7 @@ class StopFactor(_BatchHooks):
 
 
 class _Bar(_BatchHooks):
-    """One progress bar for the whole scan; `fit` would draw one an epoch."""
+    """Draws one progress bar for the whole scan. `fit` would draw one per epoch."""
 
     def __init__(self, scan: LRScan, bar: Value) -> None:
         super().__init__(scan)
@@ -221,16 +222,16 @@ class _Bar(_BatchHooks):
         self._next = 0.0
 
     def on_train_batch_end(self, batch: int, logs: Value = None) -> None:
-        """Draws the bar, not too often."""
+        """Draws the bar, at most every `SECONDS_PER_FRAME`."""
         if self._bar is not None and time.monotonic() >= self._next:
             self.draw()
             self._next = time.monotonic() + SECONDS_PER_FRAME
 
     def draw(self, *, last: bool = False) -> None:
-        """Draws the bar as it stands."""
+        """Draws the bar with the latest learning rate and loss."""
         if self._bar is None:
             return
-        with contextlib.suppress(ScanError):  # nothing recorded yet, nothing to draw
+        with contextlib.suppress(ScanError):  # no batch is recorded yet
             curve = self.scan.curve
             shown = [("learning_rate", float(curve.lr[-1])), ("loss", float(curve.loss[-1]))]
             self._bar.update(len(curve), values=shown, finalize=last)
@@ -238,7 +239,7 @@ class _Bar(_BatchHooks):
 
 @contextlib.contextmanager
 def progress(model: Model, scan: LRScan, num_steps: int, verbose: int) -> Iterator[_Bar]:
-    """Yields a callback that draws a progress bar, or none where `verbose` is 0."""
+    """Yields a callback that draws a progress bar, or nothing if `verbose` is 0."""
     make = Host(model).library.utils.Progbar
     names = ["learning_rate", "loss"]
     bar = _Bar(scan, make(num_steps, stateful_metrics=names, unit_name="batch") if verbose else None)
@@ -249,7 +250,7 @@ def progress(model: Model, scan: LRScan, num_steps: int, verbose: int) -> Iterat
 
 
 def with_chance(context: ScanContext, host: Host, data: LearnerData, class_weight: FitData) -> ScanContext:
-    """Adds what guessing costs, from labels that `fit` did not see because they are in a data set."""
+    """Adds the chance level, computed from all labels of the learner's data, if they are an array."""
     if data.labels is None:
         return context
     chance = chance_of_labels(host, {"y": data.labels, "class_weight": class_weight})
@@ -258,7 +259,7 @@ def with_chance(context: ScanContext, host: Host, data: LearnerData, class_weigh
 
 
 def context_after_ktrain(learner: Learner, data: LearnerData) -> ScanContext:
-    """Returns what can be known after a scan by ktrain, which leaves nothing of the optimizer's state before it."""
+    """Returns the context of a scan by ktrain, without the optimizer's state before it, which ktrain does not keep."""
     host = Host(learner.model)
     host.build_optimizer()
     control = RateControl(learner.model.optimizer, host.make_rate_variable)
@@ -269,13 +270,17 @@ def context_after_ktrain(learner: Learner, data: LearnerData) -> ScanContext:
 
 
 def not_scanned(learner: object) -> InvalidCurveError:
-    """Returns ktrain's error for what needs a scan."""
-    msg = f"Please call lr_find first. Received: learner={learner!r:.80}, which was not scanned yet."
+    """Returns the error for functions that need a scan, with ktrain's wording."""
+    msg = f"Please call lr_find first. Received: learner={learner!r:.80}, which has no scan yet."
     return InvalidCurveError(msg)
 
 
 def check_learner(learner: object) -> None:
-    """Raises `InvalidOptionError` where `learner` is no learner of ktrain."""
+    """Checks that `learner` is a learner of ktrain.
+
+    Raises:
+        InvalidOptionError: If it is not.
+    """
     if not all(hasattr(learner, name) for name in ("lr_finder", "model", "train_data", "batch_size")):
         msg = f"Argument `learner` must be a learner of ktrain. Received: learner={learner!r:.80}."
         raise InvalidOptionError(msg)

@@ -1,4 +1,4 @@
-"""Real learners of ktrain of every kind that installs: scanned, left as they were, explained."""
+"""Tests scans of ktrain learners of every kind that can be installed: they are restored and explained."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from keras_lrscan.integrations.ktrain.adapter import (
     lr_plot,
     release,
 )
+from keras_lrscan.integrations.ktrain.finder import BATCH_TITLE
 from tests.support.hosts import batches_of, compiled, digits, replayed_losses, same_bits, state
 from tests.support.learners import (
     KTRAIN,
@@ -45,7 +46,7 @@ pytestmark = MARKS
 
 
 def own_optimizer(learner: Any) -> Any:
-    """The learner with an optimizer that it shares with no other, which is how ktrain compiles its own models."""
+    """Returns the learner with an optimizer of its own, as ktrain compiles its own models."""
     model = learner.model
     model.compile(optimizer=keras().optimizers.legacy.Adam(), loss=model.loss, metrics=["accuracy"])
     return learner
@@ -58,7 +59,7 @@ def tabular(_: Path) -> Any:
     table = pd.DataFrame({"a": random.normal(size=90), "b": random.normal(size=90), "c": random.choice(["x", "y"], 90)})
     table["t"] = np.where(table.a + table.b > 0, "yes", "no")
     data, _, _ = ktrain().tabular.tabular_from_df(table, label_columns=["t"], random_state=0, verbose=0)
-    dropouts = [0.0, 0.5]  # ktrain changes its own default, a list, at every call
+    dropouts = [0.0, 0.5]  # ktrain modifies its default, a list, on every call
     model = ktrain().tabular.tabular_classifier("mlp", data, hidden_layers=[8, 8], hidden_dropouts=dropouts, verbose=0)
     return own_optimizer(learner_of(model, data, 16))
 
@@ -68,7 +69,7 @@ def words(name: str) -> Callable[[Path], Any]:
         x, y = texts(80)
         text, made_names = ktrain().text, ["kind", "unkind"]
         data, _, made = text.texts_from_array(x, y, x, y, class_names=made_names, maxlen=8, max_features=50, verbose=0)
-        vectors = folder / "cc.vec"  # in place of what ktrain downloads for "bigru"
+        vectors = folder / "cc.vec"  # replaces the vectors that ktrain downloads for "bigru"
         vectors.write_text("\n".join(" ".join([word, *["0.1"] * 300]) for word in WORDS))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(text.preprocessor, "get_wv_path", lambda _: str(vectors))
@@ -92,7 +93,7 @@ def names(_: Path) -> Any:
     data, _, made = ktrain().text.entities_from_array(x, y, verbose=0)
     layers = keras().layers
     tags = layers.Dense(len(made.p._label_vocab), activation="softmax")
-    model = keras().Sequential([layers.Embedding(50, 4), tags])  # ktrain's own taggers take long to build
+    model = keras().Sequential([layers.Embedding(50, 4), tags])  # ktrain's own taggers are slow to build
     model.compile(optimizer=keras().optimizers.legacy.Adam(), loss="categorical_crossentropy", metrics=["accuracy"])
     return learner_of(model, data, 8)
 
@@ -232,7 +233,7 @@ def test_the_plot_shows_what_is_asked_for_and_can_be_zoomed() -> None:
     lr_find(learner, verbose=0)
     plain, full = lr_plot(learner, return_fig=True), lr_plot(learner, suggest=True, return_fig=True, compare=True)
     assert len(labels(plain)) < len(labels(full))
-    assert "what ktrain would have drawn" in labels(full)
+    assert "ktrain's curve" in labels(full)
     assert lr_plot(learner) is None
     zoomed = lr_plot(learner, 20, 0, return_fig=True)
     assert zoomed is not None
@@ -246,7 +247,7 @@ def labels(figure: Any) -> list[str]:
 
 
 def streamed(size: int = 640) -> tuple[Any, Any]:
-    """A learner whose batches come in a known order, and all of these batches."""
+    """Returns a learner whose batches have a known order, and all of these batches."""
     import tensorflow as tf
 
     x, y = digits(size)
@@ -271,12 +272,12 @@ def test_a_scan_by_ktrain_is_explained(kind: str, tmp_path: Path) -> None:
     scan(KTRAIN, learner)
     reading = explain_learner(learner)
     text = str(reading)
-    assert text.index("What ktrain drew") < text.index("What your batches saw") < text.index("What it means")
+    assert text.index("The curve ktrain drew") < text.index(BATCH_TITLE) < text.index("What it means")
     assert "recovered" in text
     assert reading.estimates == pytest.approx(learner.lr_finder.estimate_lr())
     assert reading.analysis.curve.context.chance_loss is not None
     titles = [half.get_suptitle() for half in reading.plot().subfigs]
-    assert titles == ["What ktrain drew", "What your batches saw"]
+    assert titles == ["The curve ktrain drew", BATCH_TITLE]
     assert lr_estimate(learner) == pytest.approx(
         [reading.analysis.suggest(method=method).lr for method in ("steepest", "minimum/10", "valley")]
     )
@@ -287,7 +288,7 @@ def test_a_scan_by_us_is_explained_beside_what_ktrain_would_have_drawn() -> None
     analysis = lr_find(learner, verbose=0)
     reading = explain_learner(learner)
     assert reading.analysis is analysis
-    assert "What ktrain would have drawn" in reading.explain()
+    assert "The curve ktrain would have drawn" in reading.explain()
     assert from_ktrain(learner) is analysis.curve
 
 
@@ -323,5 +324,5 @@ def test_the_example_of_the_headlines_ends_with_a_table_and_two_pictures(
     printed = capsys.readouterr().out
     assert re.search(r"\| ours \| \d\.\de-0\d \|", printed)
     assert "| ktrain's valley |" in printed
-    assert "What your batches saw" in printed
+    assert BATCH_TITLE in printed
     assert {path.name for path in tmp_path.iterdir()} == {"headlines_curves.png", "headlines_training.png"}

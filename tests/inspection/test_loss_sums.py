@@ -1,4 +1,4 @@
-"""What a loss adds up, found by giving it twice as much; and what guessing costs where it adds up the batch."""
+"""Tests whether a loss is a sum or a mean, and the chance level of losses that sum over the batch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_lrscan.inspection.constant_predictions import NOTHING, OUTPUTS, SAMPLES, adds_up
+from keras_lrscan.inspection.loss_sums import NOTHING, OUTPUTS, SAMPLES, adds_up
 from keras_lrscan.scan import LRScan
 from tests.support.hosts import stacked
 

@@ -1,0 +1,28 @@
+"""Groups Keras's names of losses by what they compare, for rules that depend on the kind of loss."""
+
+from __future__ import annotations
+
+__all__ = ["CATEGORICAL_CROSSENTROPIES", "CROSSENTROPIES", "REGRESSION_LOSSES"]
+
+CROSSENTROPIES = (
+    "binary_crossentropy",
+    "binary_focal_crossentropy",
+    "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "sparse_categorical_crossentropy",
+)
+"""Every cross-entropy of Keras. Each can take probabilities or logits."""
+
+CATEGORICAL_CROSSENTROPIES = ("categorical_crossentropy", "sparse_categorical_crossentropy")
+"""Cross-entropies over K classes whose uniform prediction has a loss of ln K. The focal variants scale that loss."""
+
+REGRESSION_LOSSES = (
+    "huber",
+    "log_cosh",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_error",
+    "mean_squared_logarithmic_error",
+    "poisson",
+)
+"""Losses of Keras that compare real-valued targets with predictions."""
