@@ -169,7 +169,7 @@ def test_analyze_leaves_averages_alone_when_told_to(capsys: pytest.CaptureFixtur
     assert main(["analyze", str(DRAWN), *how, "--no-undo"]) == 0
     context = json.loads(capsys.readouterr().out)["curve"]["context"]
     assert context["averaging"] == "running-mean"
-    assert "landmarks appear at too high learning rates" in context["notes"][0]
+    assert "shifts landmarks to the right" in context["notes"][0]
     assert main(["analyze", str(DRAWN), *how]) == 0
     assert "averaging" not in json.loads(capsys.readouterr().out)["curve"]["context"]
 

@@ -1,8 +1,8 @@
 """Recovers the losses of single batches from the averages that other tools store.
 
 Each average is a chain of stages, and each stage combines a new value with its previous result, so each stage can be
-inverted. The inversion costs digits: the stored numbers are rounded, and it multiplies their rounding errors by the
-length of the average.
+inverted. The inversion costs digits: the stored numbers are rounded, and it multiplies their rounding errors by about
+the length of the average.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ MAX_DIGITS = 17
 """Number of decimal digits that distinguishes any two float64 numbers."""
 
 ROUNDING_TO_NOISE = 0.3
-"""A recovered loss is kept if its rounding error is below this share of the noise, which it then raises by 5 %."""
+"""A recovered loss is kept if its rounding error is below this share of the noise, which it raises by 5 % at most."""
 
 ROUNDING_TO_LEVEL = 0.01
 """It is also kept if that error is below this share of the median loss, for curves without noise."""

@@ -176,7 +176,7 @@ class ScanContext:
     input_mean: float | None = measured("mean of the inputs", "{:.3g}")
     input_std: float | None = measured("standard deviation of the inputs", "{:.3g}")
     input_spread_ratio: float | None = measured(
-        "largest over smallest standard deviation of the input columns", "{:.3g}"
+        "ratio of the largest to the smallest standard deviation of an input column", "{:.3g}"
     )
     nonfinite_inputs: float | None = measured("share of samples with NaN or infinite inputs", "{:.2%}")
     nonfinite_targets: float | None = measured("share of samples with NaN or infinite targets", "{:.2%}")
@@ -203,7 +203,7 @@ class ScanContext:
     weight_change: float | None = measured("relative change of the weights over the scan")
     still_share: float | None = measured("share of trainable weights that never changed", "{:.1%}")
     layer_change_ratio: float | None = measured(
-        "relative change of the least changed layer over that of the most changed", "{:.1g}"
+        "ratio of the smallest to the largest relative change of a layer", "{:.1g}"
     )
     averaging: str | None = measured("average stored in place of the batch losses", "{}")
     undone_averaging: str | None = measured("undone average", "{}")

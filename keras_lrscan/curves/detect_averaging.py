@@ -41,10 +41,10 @@ MAX_SECOND_CORRELATION = 0.3
 """Largest correlation of differences two steps apart that single batches may have; pure noise has 0."""
 
 NEGATIVE_SHARE = 0.02
-"""Positive averages cannot come from losses below minus this share of the median average."""
+"""Positive averages are assumed not to come from losses below minus this share of the median average."""
 
 DOUBT = 0.8
-"""To prove raw losses, a part of n points must be below the upper correlation by this over the square root of n."""
+"""To prove raw losses, the correlation of a part of n points must be below the upper limit by this over sqrt(n)."""
 
 PARTS = (0.3, 0.6, 1.0)
 """Shares of a record that are tested: where the curve is steep and calm, its own course hides the noise."""
@@ -81,7 +81,7 @@ NOISE_TO_ROUNDING = 5.0
 """Smallest ratio of the noise of recovered losses to their rounding error."""
 
 LOGIT = 1.0
-"""Size of the logits that a small loss is the difference of, which limits the precision of the loss in float32."""
+"""Assumed size of logits: float32 rounds a small loss, the difference of two logits, by as much as the logits."""
 
 TREND_WIDTH = 7
 """Differences in the running mean that is subtracted from each difference to remove the course of the curve."""
@@ -99,7 +99,7 @@ MAX_DEVIATION = 10.0
 """Limit of the deviation of the first losses, in units of the noise; their likelihood is at its floor there."""
 
 DEGREES_OF_FREEDOM = 2.0
-"""Degrees of freedom of Student's distribution of the differences: heavy tails, for single odd batches."""
+"""Degrees of freedom of Student's distribution of the differences: heavy tails, for outliers."""
 
 NUM_FIRST = 3
 """Number of first losses, which show how an average begins."""

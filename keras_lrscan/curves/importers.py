@@ -347,7 +347,7 @@ def _keys(record: ForeignRecord, name: str) -> tuple[Any, Any]:
     loss = next((key for key in LOSS_KEYS if key in keys), None)
     if rate is None or loss is None:
         msg = (
-            f"Expected `{name}` to hold one of the keys {', '.join(map(repr, RATE_KEYS))} and one of "
+            f"Expected `{name}` to contain one of the keys {', '.join(map(repr, RATE_KEYS))} and one of "
             f"{', '.join(map(repr, LOSS_KEYS))}. Received: keys={sorted(map(str, keys))}. Run the scan first."
         )
         raise InvalidCurveError(msg)
@@ -380,11 +380,8 @@ def _detected(
     why = "; ".join(seen.evidence)
     if average is not None:
         found = seen.steps_per_epoch if seen.averaging == average.name else None
-        return (
-            average,
-            found,
-            () if found is None else (f"The batches per epoch were detected from the record: {why}.",),
-        )
+        note = f"The batches per epoch were detected from the record: {why}."
+        return average, found, () if found is None else (note,)
     if not seen.averaged:
         return None, steps, ()
     if seen.averaging is None:
@@ -414,9 +411,9 @@ def _lag(average: Average, size: int, steps: float | None) -> float:
 
 def _lag_note(lag: float, lr: Array | None = None) -> str:
     if lr is None or lr.size < 2 or not lr[-1] > lr[0] > 0:
-        return f"Therefore landmarks appear at too high learning rates, by up to {lag:.0f} batches."
+        return f"The lag of the average shifts landmarks to the right by up to {lag:.0f} batches."
     decades = lag * math.log10(lr[-1] / lr[0]) / (lr.size - 1)
-    return f"Therefore landmarks appear at too high learning rates, by about {decades:.1g} decades."
+    return f"The lag of the average shifts landmarks to the right by about {decades:.1g} decades."
 
 
 def _merged(lr: Array, loss: Array, context: ScanContext) -> LRCurve:

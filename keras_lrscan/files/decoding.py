@@ -205,23 +205,23 @@ def _check_parts(made: Value, plain: Value, place: str) -> None:
 
 def _translated(error: msgspec.ValidationError, data: Value, again: str) -> LRScanError:
     """Returns msgspec's error as an error of this package."""
-    said, _, place = str(error).partition(" - at `")
+    report, _, place = str(error).partition(" - at `")
     place = place.rstrip("`").removeprefix("$").lstrip(".").replace("key` in `$.", "").replace("[...]", "")
     cause = error.__cause__
     if isinstance(cause, _Misfit):
         return InvalidCurveError(_message(cause.expected, place + cause.place, data, again))
     if isinstance(cause, InvalidCurveError):
         return type(cause)(f"{cause} Location: `{place}`." if place else str(cause))
-    return InvalidCurveError(_message(_expected(said), place, data, again))
+    return InvalidCurveError(_message(_expected(report), place, data, again))
 
 
-def _expected(said: str) -> str:
-    missing = re.fullmatch(r"Object missing required field `(.*)`", said)
+def _expected(report: str) -> str:
+    missing = re.fullmatch(r"Object missing required field `(.*)`", report)
     if missing:
         return f"the field {missing[1]!r}"
-    if said.startswith("Invalid enum value"):
+    if report.startswith("Invalid enum value"):
         return "a value that this version knows"
-    kinds, bound = re.match(r"Expected `([^`]*)`(.*)", said), re.search(r"([<>]=?) ([-+.\de]+)$", said)
+    kinds, bound = re.match(r"Expected `([^`]*)`(.*)", report), re.search(r"([<>]=?) ([-+.\de]+)$", report)
     if kinds is None:
         return "something else"
     words = " or ".join(WORDS.get(kind, kind) for kind in kinds[1].split(" | "))

@@ -129,7 +129,7 @@ class CurveFeatures:
         "relative rise from the first loss to the loss before the first non-finite one", "{:.0%}"
     )
     peak: float | None = measured(
-        "height of the largest loss above the start, in units of the fall or the reference loss", "{:.3g}"
+        "height of the largest loss above the start, in units of the larger of fall and reference loss", "{:.3g}"
     )
     epoch_pattern: float | None = measured("correlation of losses one epoch apart, without the trend", "{:.2f}")
     neighbor_correlation: float | None = measured("correlation of successive changes of the loss", "{:+.2f}")

@@ -76,7 +76,7 @@ FLAT_SHARE = 0.05
 """Largest rise before that elbow, as a share of the first loss."""
 
 ELBOW_SHARE = 0.1
-"""Rise above the minimum, as a share of the fall, from which the loss diverges, unless its noise is larger."""
+"""Rise above the minimum that counts as divergence, as a share of the fall, if that exceeds the noise of the curve."""
 
 CEILING = 1.5
 """Height above the start at which losses are capped, as a multiple of the fall or of 5 noise levels."""

@@ -50,7 +50,7 @@ BOTTOM_WIDTH = 5
 """Number of batches whose median is a bottom; fewer batches may be low by chance."""
 
 MIN_SHARE = 3
-"""A loss that rises above its start within the first 1 / 3 of the points has no fall before that."""
+"""A loss that rises above its start within the first third of the points has no fall before that."""
 
 FAR_OFF = 0.3
 """Height above the bottom, as a share of the fall, from which a smoothed curve misses the bottom."""
@@ -59,7 +59,7 @@ FAR_OFF_NOISE = 4.0
 """Smallest such height, in standard deviations of one batch."""
 
 CLOSE = 0.15
-"""Height above the bottom, as a share of the fall, that a curve with more degrees of freedom must then reach."""
+"""Height above the bottom, as a share of the fall, to which a curve that misses it must come down."""
 
 POINTS_FOR_ONE = 2.5
 """Smallest number of points per degree of freedom of such a curve.
@@ -76,7 +76,7 @@ class Bottom:
     Attributes:
         index: Index of the bottom.
         far: Value at this index above which a smoothed curve misses the bottom.
-        close: Value that a smoother curve must reach instead.
+        close: Value that a smoothed curve must reach if it misses the bottom.
     """
 
     index: int

@@ -1,4 +1,4 @@
-"""What a scan knows of model, data and run: each field against a model or data for which it is known."""
+"""Tests each field of the context on a model or data for which its value is known."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class Scalar:
-    """A tensor of one number, as torch and fastai keep them."""
+    """Mimics the scalar tensors of torch and fastai."""
 
     def __init__(self, value: float) -> None:
         self.value = np.float32(value)
@@ -45,7 +45,7 @@ class Scalar:
 
 @dataclass
 class Record:
-    """The fields that fastai's `Recorder` and ktrain's `LRFinder` share."""
+    """Mimics fastai's `Recorder` and ktrain's `LRFinder` by their common attributes."""
 
     lrs: list[Any]
     losses: list[Any]
@@ -53,7 +53,7 @@ class Record:
 
 @dataclass
 class Finder:
-    """torch-lr-finder's `LRFinder`, Lightning's result and a Keras `History`, which differ in one name."""
+    """Mimics torch-lr-finder's `LRFinder`, Lightning's result and a Keras `History`, which differ in one name."""
 
     history: dict[str, list[Any]] = field(default_factory=dict)
     results: dict[str, list[Any]] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class Finder:
 
 @dataclass
 class Learner:
-    """What holds a `Recorder` in fastai and an `LRFinder` in ktrain."""
+    """Mimics the learners of fastai and ktrain, which hold a `Recorder` and an `LRFinder`."""
 
     recorder: Record | None = None
     lr_finder: Record | None = None
@@ -70,7 +70,7 @@ class Learner:
 
 
 def shifted(record: dict[str, Any], size: int) -> np.ndarray:
-    """The batches' own losses as a curve pairs them: the first two stand at the first rate."""
+    """Returns the batch losses as a curve pairs them with rates: the first two share the first rate."""
     own = np.asarray(record["batch_loss"], dtype=float)[: size + 1]
     return np.concatenate([[own[:2].mean()], own[2:]])
 
@@ -176,7 +176,7 @@ def test_what_is_not_undone_is_declared_with_how_far_it_lags() -> None:
     curve = from_lightning({"lr": record["lr"], "loss": record["loss"]}, undo=False)
     assert curve.context.averaging == "lightning"
     assert curve.loss[1] == record["loss"][2]
-    assert curve.context.notes[-1].endswith("at too high learning rates, by about 4 decades.")
+    assert curve.context.notes[-1].endswith("shifts landmarks to the right by about 4 decades.")
 
 
 def test_the_rate_of_a_batch_that_was_not_finished_is_left_out() -> None:
@@ -221,7 +221,7 @@ def test_averages_that_cannot_be_told_apart_are_read_as_they_are_with_a_note() -
     curve = from_csv(path, loss_column="keras_loss")
     np.testing.assert_array_equal(curve.loss, ktrain_run("reuters_pretrained_maxep1")["keras_loss"])
     assert "averages that could not be undone" in curve.context.notes[0]
-    assert "at too high learning rates" in curve.context.notes[0]
+    assert "shifts landmarks to the right" in curve.context.notes[0]
     told = from_csv(path, loss_column="keras_loss", averaging="running-mean", steps_per_epoch=600)
     np.testing.assert_allclose(told.loss, ktrain_run("reuters_pretrained_maxep1")["batch_loss"], atol=1e-4)
 
