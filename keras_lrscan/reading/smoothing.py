@@ -52,7 +52,7 @@ OVERSHOOT = 20.0
 """Largest excess of a spline over its values on the asinh scale, against overflow at absurd scales."""
 
 SLACK = 1e-3
-"""Share of the fall by which the curve may leave its bounds where points were averaged, as rounded valleys do."""
+"""Share of the fall by which the curve may leave its bounds where points were averaged, since it rounds off valleys."""
 
 SMALLEST_SCALE = 1e-200
 """Difference below which losses count as constant, since dividing by less would leave the range of a float."""
