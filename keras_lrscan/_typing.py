@@ -1,8 +1,14 @@
-"""Names the values that belong to other libraries, whose types cannot be imported without loading those libraries."""
+"""Names the types of arrays, and of values whose own types cannot be imported without loading their libraries."""
 
 from __future__ import annotations
 
 from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[np.float64]
+"""Real numbers in an array; each docstring gives the shape."""
 
 CallbackList: TypeAlias = Any
 """The list of callbacks that `fit` calls."""

@@ -24,7 +24,7 @@ from keras_lrscan.explanation.explain import LEVELS, sections, title
 from keras_lrscan.explanation.handbook import page
 from keras_lrscan.files.csv_tables import LOSS_COLUMN, RATE_COLUMN
 from keras_lrscan.files.decoding import read_json_object
-from keras_lrscan.files.text import check_output, write_file
+from keras_lrscan.files.read_write import check_output, write_file
 from keras_lrscan.formatting import LARGEST
 from keras_lrscan.plots.curve_plot import FIGURE_SIZE
 from keras_lrscan.report.html import write_report

@@ -1,4 +1,4 @@
-"""Every exception and warning that this package raises on purpose.
+"""Defines the exceptions and warnings of this package.
 
 ::
 
@@ -10,8 +10,8 @@
     └─ MissingDependencyError (ImportError)
     LRScanWarning (UserWarning)
 
-Each also inherits the builtin that a caller would expect, so ``except ValueError`` works. Messages follow Keras: what
-was expected, then ``Received: name=value.``, then how to go on.
+Each error also inherits from the built-in exception in parentheses, so ``except ValueError`` works. Messages have the
+form of Keras's messages: the expectation, then ``Received: name=value.``, then a remedy.
 """
 
 from __future__ import annotations
@@ -36,47 +36,47 @@ __all__ = [
 
 
 class LRScanError(Exception):
-    """Base of all errors of this package."""
+    """Base class of all errors of this package."""
 
 
 class InvalidCurveError(LRScanError, ValueError):
-    """A recorded curve, or a file that should hold one, is not usable."""
+    """Raised when a recorded curve, or a file that should contain one, is invalid."""
 
 
 class CurveTooShortError(InvalidCurveError):
-    """A curve without a single point."""
+    """Raised when a curve has no points."""
 
 
 class InvalidOptionError(LRScanError, ValueError):
-    """An argument has a value outside what the function accepts."""
+    """Raised when an argument has an invalid value."""
 
 
 class ScanError(LRScanError, RuntimeError):
-    """A scan cannot run, or was asked for something before it ran."""
+    """Raised when a scan cannot run, or when its result is requested before it has run."""
 
 
 class MissingDependencyError(LRScanError, ImportError):
-    """An optional package is needed and not installed."""
+    """Raised when a required optional package is not installed."""
 
 
 class LRScanWarning(UserWarning):
-    """Something that makes a scan or its reading less reliable than it could be."""
+    """Issued when something makes a scan or its analysis less reliable."""
 
 
 def shown(value: object, length: int = 80) -> str:
-    """Returns the beginning of how Python writes a value, for "Received: ...", whatever the value is.
+    """Returns the beginning of the `repr` of any value, for the "Received: ..." part of a message.
 
     >>> shown([1, 2]), shown("long " * 9, 12), shown([10**5000])
-    ('[1, 2]', "'long long l", 'a value of type list that cannot be shown')
+    ('[1, 2]', "'long long l", 'a value of type list that cannot be printed')
     """
     try:
         return repr(value)[:length]
-    except (ValueError, RecursionError):  # a number of thousands of digits, or endless nesting
-        return f"a value of type {type(value).__name__} that cannot be shown"
+    except (ValueError, RecursionError):  # an integer of thousands of digits, or too deep nesting
+        return f"a value of type {type(value).__name__} that cannot be printed"
 
 
 def unknown_option(argument: str, value: object, options: Iterable[str]) -> InvalidOptionError:
-    """Returns the error for a string argument that names none of the `options`.
+    """Returns the error for a string argument that is not one of the `options`.
 
     >>> print(unknown_option("role", "peak", ["constant", "one-cycle"]))
     Argument `role` must be one of 'constant', 'one-cycle'. Received: role='peak'.
@@ -86,7 +86,7 @@ def unknown_option(argument: str, value: object, options: Iterable[str]) -> Inva
 
 
 def missing_dependency(purpose: str, package: str, extra: str) -> MissingDependencyError:
-    """Returns the error for an optional `package` that `purpose` needs.
+    """Returns the error for a missing optional `package` that `purpose` needs.
 
     >>> print(missing_dependency("The demo", "scikit-learn", "demo"))
     The demo needs scikit-learn. Install it with: pip install "keras_lrscan[demo]"

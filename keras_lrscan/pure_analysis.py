@@ -17,7 +17,7 @@ from keras_lrscan._version import __version__
 from keras_lrscan.causes.cause import Finding
 from keras_lrscan.errors import InvalidCurveError, shown
 from keras_lrscan.files.decoding import checked_object, decode
-from keras_lrscan.files.text import write_file
+from keras_lrscan.files.read_write import write_file
 from keras_lrscan.reading.facts import facts
 from keras_lrscan.reading.reading import Reading
 from keras_lrscan.suggestions.search_range import RangeKind, SearchRange, search_range

@@ -54,7 +54,7 @@ def test_the_five_figures_of_a_run_are_in_the_saved_file(tmp_path: Path) -> None
         ({"lr": [1], "loss": [1]}, r"Received: format=None, keys=\['loss', 'lr'\]. Analyze the curve again"),
         (
             {"format": 1, "curve": {"lr": [1], "loss": [1]}},
-            r"Expected a part 'smoothed'. Received: keys=\['format', 'curve'\]",
+            r"Expected the field 'smoothed'. Received: keys=\['format', 'curve'\]",
         ),
     ],
 )

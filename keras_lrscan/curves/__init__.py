@@ -1,1 +1,1 @@
-"""The recorded curve and its context: `LRCurve`, `ScanContext`, other tools' averages, and importers."""
+"""Holds recorded curves and their context, imports curves from other tools, and undoes their averaging."""

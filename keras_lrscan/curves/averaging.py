@@ -1,8 +1,8 @@
-"""Averages that other tools store in place of the losses, and the way back to the losses of single batches.
+"""Recovers the losses of single batches from the averages that other tools store.
 
-Every one of them is a chain of steps that each mix a new value into the one before it, so every one can be run
-backwards. What is lost is digits: the stored numbers are rounded, and going back multiplies that by the length of the
-average.
+Each average is a chain of stages, and each stage combines a new value with its previous result, so each stage can be
+inverted. The inversion costs digits: the stored numbers are rounded, and it multiplies their rounding errors by about
+the length of the average.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from keras_lrscan._typing import Array
 from keras_lrscan.curves.curve import LRCurve
 from keras_lrscan.curves.noise import neighbor_noise
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError, unknown_option
@@ -35,39 +35,41 @@ __all__ = [
     "undo_losses",
 ]
 
-Array = NDArray[np.float64]
 Stage = Callable[[int, float | None], tuple[Array, Array]]
 """Function of (number of points, batches per epoch) that returns `gain` and `carry`, each of shape `(n,)`.
 
-The stage runs backwards as `before[t] = gain[t] * after[t] - carry[t] * after[t - 1]`.
+The inverse of the stage is `before[t] = gain[t] * after[t] - carry[t] * after[t - 1]`.
 """
 
 FLOAT32_ROUNDING = 2.0**-24
-"""Largest relative error of a number in float32; Keras, torch and fastai keep their averages in it."""
+"""Largest relative rounding error in float32, the precision in which Keras, torch and fastai keep their averages."""
 
-MIN_TO_COUNT = 20
-"""Numbers from which on their decimal digits are counted."""
+MIN_FOR_DIGITS = 20
+"""Smallest number of values whose decimal digits are counted: a few values may all be short by chance."""
 
 MAX_DIGITS = 17
-"""Decimal digits that tell any two float64 apart."""
+"""Number of decimal digits that distinguishes any two float64 numbers."""
 
 ROUNDING_TO_NOISE = 0.3
-"""A loss is trusted while its rounding error is below this share of the noise around it: it adds a twentieth then."""
+"""A recovered loss is kept if its rounding error is below this share of the noise, which it raises by 5 % at most."""
 
 ROUNDING_TO_LEVEL = 0.01
-"""... or below this share of the median loss, where there is no noise to compare with."""
+"""It is also kept if that error is below this share of the median loss, for curves without noise."""
+
+MIN_KEPT = 10
+"""A record is refused if fewer losses than this can be recovered."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Average:
-    """One way of averaging losses along a scan.
+    """Describes and inverts one kind of average over the losses of a scan.
 
     Attributes:
-        name: Its key in `AVERAGES`.
-        words: What it is and who stores it, to follow "each stored loss is ".
-        stages: Functions that undo its steps, the last step first.
-        lag: Mean age of what is averaged once the average has filled up, in batches; half an epoch where it is `None`.
-        needs_epoch: Whether it starts anew at every epoch, so that the number of batches in one must be known.
+        name: Key of the average in `AVERAGES`.
+        words: Description of the average and the tools that store it, to follow "each stored loss is ".
+        stages: Functions that invert the stages of the average, the last stage first.
+        lag: Mean age of the averaged losses once the average has filled up, in batches; `None` means half an epoch.
+        needs_epoch: Whether the average restarts at every epoch, so that the number of batches per epoch must be known.
     """
 
     name: str
@@ -77,11 +79,11 @@ class Average:
     needs_epoch: bool = False
 
     def undo(self, stored: Array, steps_per_epoch: float | None = None) -> tuple[Array, Array]:
-        """Returns the losses of single batches, and the factor that one relative rounding error grows by.
+        """Returns the losses of single batches, and the error of each per unit of relative rounding error.
 
         Args:
-            stored: Averaged losses, one a batch, from the first batch of an epoch on. Array of shape `(n,)`.
-            steps_per_epoch: Batches in an epoch; see `undo_averaging`.
+            stored: Averaged losses, one per batch, from the first batch of an epoch on. Array of shape `(n,)`.
+            steps_per_epoch: Batches per epoch; see `undo_averaging`.
         """
         values, growth = stored, np.abs(stored)
         with np.errstate(invalid="ignore", over="ignore"):
@@ -92,7 +94,7 @@ class Average:
         return values, growth
 
     def apply(self, losses: Array, steps_per_epoch: float | None = None) -> Array:
-        """Returns what the tool would have stored, of shape `(n,)`."""
+        """Returns the averages that the tool would have stored. Array of shape `(n,)`."""
         values = np.array(losses, dtype=np.float64)
         for stage in reversed(self.stages):
             gain, carry = stage(values.size, steps_per_epoch)
@@ -103,12 +105,12 @@ class Average:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Undone:
-    """Losses of single batches that were recovered from an average.
+    """Holds the losses of single batches that were recovered from averages.
 
     Attributes:
-        loss: One loss a batch; may end in one that is not finite. Array of shape `(m,)`, `m <= n`.
-        rounding: Standard error of each loss from the digits that the stored numbers had, of shape `(m,)`.
-        dropped: Stored values after the last one that could be recovered.
+        loss: One loss per batch; the last may be non-finite. Array of shape `(m,)`, `m <= n`.
+        rounding: Standard error of each loss due to the rounding of the stored numbers. Array of shape `(m,)`.
+        dropped: Number of stored values after the last recovered loss.
     """
 
     loss: Array
@@ -120,14 +122,14 @@ def moving_average(beta: float, *, late: int = 0) -> Stage:
     """Returns the stage of an exponential moving average from zero, divided by `1 - beta ** (t + late)` at batch `t`.
 
     Args:
-        beta: What the average keeps of itself at every batch.
-        late: By how much the exponent of the correction is off; 0 corrects the bias.
+        beta: Weight of the previous average at each batch.
+        late: Offset in the exponent of the bias correction; 0 corrects the bias exactly.
 
     References:
         Kingma and Ba (2015), "Adam: A method for stochastic optimization", section 3, for the correction.
     """
 
-    def stage(num_points: int, steps_per_epoch: float | None) -> tuple[Array, Array]:  # noqa: ARG001 - runs on
+    def stage(num_points: int, steps_per_epoch: float | None) -> tuple[Array, Array]:  # noqa: ARG001 - never restarts
         t = np.arange(1, num_points + 1)
         correction = -np.expm1((t + late) * math.log(beta))
         carry = beta * np.concatenate([[0.0], correction[:-1]]) / (1 - beta)
@@ -137,9 +139,9 @@ def moving_average(beta: float, *, late: int = 0) -> Stage:
 
 
 def seeded_moving_average(share: float) -> Stage:
-    """Returns the stage of a moving average that begins at the first loss and takes `share` of each later one."""
+    """Returns the stage of a moving average that starts at the first loss and gives later losses the weight `share`."""
 
-    def stage(num_points: int, steps_per_epoch: float | None) -> tuple[Array, Array]:  # noqa: ARG001 - runs on
+    def stage(num_points: int, steps_per_epoch: float | None) -> tuple[Array, Array]:  # noqa: ARG001 - never restarts
         first = np.arange(num_points) == 0
         return np.where(first, 1.0, 1 / share), np.where(first, 0.0, (1 - share) / share)
 
@@ -153,7 +155,7 @@ def _epoch_mean(num_points: int, steps_per_epoch: float | None) -> tuple[Array, 
     return (before + weight) / weight, before / weight
 
 
-def _inflated(num_points: int, steps_per_epoch: float | None) -> tuple[Array, Array]:  # noqa: ARG001 - runs on
+def _inflated(num_points: int, steps_per_epoch: float | None) -> tuple[Array, Array]:  # noqa: ARG001 - never restarts
     return -np.expm1(np.arange(1, num_points + 1) * math.log(0.98)), np.zeros(num_points)
 
 
@@ -164,7 +166,7 @@ def _table(*averages: Average) -> Mapping[str, Average]:
 AVERAGES: Mapping[str, Average] = _table(
     Average(
         name="running-mean",
-        words='the mean of all batches since the epoch began, which is what Keras hands out as `logs["loss"]`',
+        words='the mean of all batches since the epoch began, which Keras reports as `logs["loss"]`',
         stages=(_epoch_mean,),
         needs_epoch=True,
     ),
@@ -176,38 +178,38 @@ AVERAGES: Mapping[str, Average] = _table(
     ),
     Average(
         name="ema-0.98",
-        words="a moving average that keeps 0.98 of itself, corrected for its start, which is what fastai stores",
+        words="a bias-corrected moving average with a decay of 0.98, as fastai stores it",
         stages=(moving_average(0.98),),
         lag=49,
     ),
     Average(
         name="lightning",
-        words="a moving average that keeps 0.98 of itself and begins at half the loss, which is what Lightning stores",
+        words="a moving average with a decay of 0.98 that starts at half the loss, as Lightning stores it",
         stages=(moving_average(0.98, late=1),),
         lag=49,
     ),
     Average(
         name="ema-seeded-0.05",
-        words="a moving average that begins at the first loss and takes 0.05 of each later one, which is what "
-        "torch-lr-finder and ignite store",
+        words="a moving average that starts at the first loss and gives each later loss a weight of 0.05, as "
+        "torch-lr-finder and ignite store it",
         stages=(seeded_moving_average(0.05),),
         lag=19,
     ),
     Average(
         name="keras-one-cycle",
-        words="the loss of one batch over 1 - 0.98 ** t, which keras-one-cycle stores: the first are far too high",
+        words="the loss of one batch over 1 - 0.98 ** t, as keras-one-cycle stores it: the first are far too high",
         stages=(_inflated,),
         lag=0,
     ),
 )
-"""Name → what other tools store, and how to undo it."""
+"""Name → average that other tools store, with its inverse."""
 
 
 def get_average(averaging: str | Average) -> Average:
-    """Returns the average of that name.
+    """Returns the average with the given name, or the given average itself.
 
     Raises:
-        InvalidOptionError: If there is none.
+        InvalidOptionError: If the name is not a key of `AVERAGES`.
     """
     if isinstance(averaging, Average):
         return averaging
@@ -219,25 +221,25 @@ def get_average(averaging: str | Average) -> Average:
 def undo_averaging(
     curve: LRCurve, *, averaging: str | Average | None = None, steps_per_epoch: float | None = None
 ) -> LRCurve:
-    """Recovers the losses of single batches from a curve of averaged ones.
+    """Recovers the losses of single batches from a curve of averaged losses.
 
-    The curve must hold every batch of the scan from its first on. It is cut where the digits of the stored numbers no
-    longer tell single losses apart, and at the first loss that is not finite; a note in the context says so.
+    The curve must contain every batch of the scan from the first on. It is cut after the first non-finite loss, and
+    where the stored digits no longer suffice to recover single losses; a note in the context reports the cut.
 
     Args:
         curve: A curve of averaged losses.
         averaging: A key of `AVERAGES`, or an `Average`; `curve.context.averaging` by default.
-        steps_per_epoch: Batches in an epoch, for averages that start anew at each; `curve.context.steps_per_epoch` by
-            default. Where the last batch of an epoch is smaller, pass samples / batch size: Keras weighs batches by
-            their size. `56.16` means 57 batches, the last of them 0.16 full.
+        steps_per_epoch: Batches per epoch, for averages that restart at every epoch; `curve.context.steps_per_epoch` by
+            default. If the last batch of an epoch is smaller, pass samples / batch size, since Keras weights batches by
+            their size: `56.16` means 57 batches, the last of them 0.16 full.
 
     Returns:
-        A curve whose `context.averaging` is `None`, with the same rates.
+        A curve of the recovered losses at their original rates, with `context.averaging=None`.
 
     Raises:
-        InvalidOptionError: If no average was named, its name is unknown, or the batches per epoch are missing or below
+        InvalidOptionError: If no average is given, its name is unknown, or the batches per epoch are missing or below
             1.
-        InvalidCurveError: If too few digits were stored to recover even the first losses.
+        InvalidCurveError: If the stored digits do not suffice to recover even the first losses.
 
     Example:
     >>> import numpy as np
@@ -262,11 +264,11 @@ def undo_averaging(
 
 
 def undo_losses(stored: Array, average: Average, steps_per_epoch: float | None) -> Undone:
-    """Recovers the losses of single batches, and drops those that rounding has destroyed.
+    """Recovers the losses of single batches, up to the first non-finite loss or the first loss lost to rounding.
 
     Raises:
-        InvalidOptionError: If the average needs the batches per epoch, and they are missing or below 1.
-        InvalidCurveError: If too few digits were stored to recover even the first losses.
+        InvalidOptionError: If the average needs the batches per epoch and they are missing or below 1.
+        InvalidCurveError: If the stored digits do not suffice to recover even the first losses.
     """
     if average.needs_epoch:
         _check_steps(average, steps_per_epoch)
@@ -278,9 +280,9 @@ def undo_losses(stored: Array, average: Average, steps_per_epoch: float | None) 
     if lost.size and lost[0] < min(MIN_KEPT, stored.size):
         at = int(lost[0])
         msg = (
-            f"Expected averaged losses with enough digits to recover those of single batches. Received: "
-            f"loss[{at}]={stored[at]}, which leaves the loss of that batch open by {rounding[at]:.2g}. Export them "
-            "with all their digits, or read the curve as it is."
+            f"Expected averaged losses with enough digits to recover the losses of single batches. Received: "
+            f"loss[{at}]={stored[at]}, which determines the loss of that batch only to within {rounding[at]:.2g}. "
+            "Export the losses with all their digits, or analyze the averaged curve as it is."
         )
         raise InvalidCurveError(msg)
     end = int(lost[0]) if lost.size else min(finite + 1, stored.size)
@@ -289,31 +291,25 @@ def undo_losses(stored: Array, average: Average, steps_per_epoch: float | None) 
     return Undone(loss=loss[:end], rounding=rounding[:end], dropped=stored.size - end)
 
 
-MIN_KEPT = 10
-"""A record of which fewer losses can be recovered is not worth reading."""
-
-
 def undo_notes(average: Average, undone: Undone, lr: Array) -> tuple[str, ...]:
-    """Returns what a reader should know of losses that were recovered; `lr` holds the rates of the stored ones."""
+    """Returns notes on recovered losses and on those left out; `lr` holds the rates of the stored losses."""
     largest = 3 * float(np.max(undone.rounding[np.isfinite(undone.rounding)], initial=0.0))
     first = (
-        f"The record held averages: each stored loss is {average.words}. The losses of the single batches were "
-        f"recovered from them, to within {largest:.1g}."
+        f"The record contained averages: each stored loss is {average.words}. The losses of single batches were "
+        f"recovered from them to within {largest:.1g}."
     )
     if not undone.dropped:
         return (first,)
-    where = (
-        f"the last {undone.dropped} of {lr.size} points, from a rate of {lr[undone.loss.size]:.2g} on, were left out"
-    )
     broken = not np.isfinite(undone.loss[-1])
-    why = "an average that is not finite says nothing more" if broken else "rounding has destroyed them"
-    return (first, f"{where[0].upper()}{where[1:]}: {why}.")
+    why = "a non-finite average cannot be undone" if broken else "their digits do not suffice to recover the losses"
+    where = f"from a learning rate of {lr[undone.loss.size]:.2g} on"
+    return (first, f"The last {undone.dropped} of {lr.size} points, {where}, were left out: {why}.")
 
 
 def stored_precision(stored: Array) -> float:
-    """Returns half a unit in the last decimal digit that any of the numbers has, relative to 1.
+    """Returns the relative rounding error of the numbers: half a unit in the last digit that any of them has.
 
-    Of a handful of numbers nothing is concluded: all of them may be short by chance.
+    Fewer than `MIN_FOR_DIGITS` numbers count as exact.
 
     Example:
     >>> import numpy as np
@@ -321,7 +317,7 @@ def stored_precision(stored: Array) -> float:
     0.005
     """
     values = stored[np.isfinite(stored)].tolist()
-    if len(values) < MIN_TO_COUNT:
+    if len(values) < MIN_FOR_DIGITS:
         return 0.0
     digits = next((d for d in range(1, MAX_DIGITS) if all(float(f"{v:.{d}g}") == v for v in values)), MAX_DIGITS)
     return 0.5 * 10.0 ** (1 - digits)
@@ -335,9 +331,9 @@ def _tolerated(loss: Array) -> Array:
 def _check_steps(average: Average, steps_per_epoch: float | None) -> None:
     if steps_per_epoch is None or not steps_per_epoch >= 1:
         msg = (
-            f"Argument `steps_per_epoch` must be at least 1 to undo averaging={average.name!r}, which starts anew at "
-            f"every epoch. Received: steps_per_epoch={steps_per_epoch}. It is the number of batches in an epoch, or "
-            "any larger number when the record ends within the first."
+            f"Argument `steps_per_epoch` must be at least 1 to undo averaging={average.name!r}, which restarts at "
+            f"every epoch. Received: steps_per_epoch={steps_per_epoch}. Pass the number of batches per epoch, or any "
+            "larger number if the record ends within the first epoch."
         )
         raise InvalidOptionError(msg)
 

@@ -1,6 +1,6 @@
-"""`LRCurve`: what a scan recorded, and the files it is kept in.
+"""Holds the recorded curve of a scan, and reads and writes it as JSON or CSV: `LRCurve`.
 
-The curve is the only thing that passes from the side that runs models to the side that reads, draws and explains.
+The curve is the only object that passes from the code that runs models to the code that reads, draws and explains.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_lrscan._typing import Array
 from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.errors import CurveTooShortError, InvalidCurveError, shown
 from keras_lrscan.files.csv_tables import LOSS_COLUMN, RATE_COLUMN, read_columns
 from keras_lrscan.files.decoding import Floats, checked_object, decode, read_json_object
-from keras_lrscan.files.text import write_file
+from keras_lrscan.files.read_write import write_file
 from keras_lrscan.formatting import LARGEST
 
 if TYPE_CHECKING:
@@ -33,51 +34,51 @@ __all__ = ["LRCurve", "StopReason", "numbers"]
 
 JSON_FORMAT = 1
 
-NO_NUMBERS = "cbOSUMmT"
-"""Kinds of NumPy's types that hold no real numbers: complex ones, truth values, objects, texts and times."""
+NOT_REAL = "cbOSUMmT"
+"""NumPy's kinds of types other than real numbers: complex numbers, Booleans, objects, strings and times."""
 
-DECADES_OF_LOGS = 20.0
-"""Numbers that rise within so many of zero, from -1 or less, look like log10 of rates."""
+MAX_LOG10 = 20.0
+"""Rising numbers up to this size that start at -1 or below look like log10 of learning rates."""
 
 
 class StopReason(StrEnum):
-    """Why a scan ended."""
+    """Names the reasons why a scan ends."""
 
     DIVERGED = "diverged"
-    """The loss rose for good, judged against the noise of this curve."""
+    """The loss rose for good, as judged against the noise of the curve."""
     NON_FINITE = "non-finite"
-    """A batch's loss was NaN or infinite."""
+    """The loss of a batch was NaN or infinite."""
     NON_FINITE_WEIGHTS = "non-finite-weights"
-    """A weight became NaN or infinite, while the loss stayed finite."""
+    """A weight became NaN or infinite while the loss stayed finite."""
     END_LR = "end-lr"
-    """The rate reached `end_lr`."""
+    """The learning rate reached `end_lr`."""
     OUT_OF_BATCHES = "out-of-batches"
-    """`fit` ended before the rate reached `end_lr`."""
+    """`fit` ended before the learning rate reached `end_lr`."""
     INTERRUPTED = "interrupted"
-    """Ctrl-C, an exception in `fit`, or another callback that stopped it."""
+    """Ctrl-C, an exception in `fit` or another callback stopped the scan."""
     UNKNOWN = "unknown"
     """The curve was not recorded by this package."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LRCurve:
-    """One learning-rate scan: the loss of single batches while the rate rose.
+    """Holds one learning-rate scan: the losses of single batches under a rising learning rate.
 
-    `loss[i]` is the loss of batch `i` alone, computed **before** that batch's own update, so it shows what the updates
-    before it did. `lr[i]` is therefore the rate of the last of those, the update that followed batch `i - 1`. The first
-    loss stands before any update and is paired with the first rate.
+    `loss[i]` is the loss of batch `i` alone, computed **before** the update with that batch, so it shows the effect of
+    the earlier updates. `lr[i]` is therefore the rate of the last of these, the update with batch `i - 1`. The first
+    loss precedes all updates and is paired with the first rate.
 
     Attributes:
         lr: Learning rates, strictly increasing. Array of shape `(n,)`.
         loss: Loss of one batch at each rate, in the model's unit; may end in NaN or infinity. Array of shape `(n,)`.
-            Finite losses lie within ±1e100, rates from 1e-100 to 1e100.
-        stop: Why the scan ended.
-        context: What was known of model, data and run.
+            Finite losses are within ±1e100, rates between 1e-100 and 1e100.
+        stop: Reason why the scan ended.
+        context: Known facts about the model, the data and the run.
 
     Raises:
-        InvalidCurveError: If the two arrays differ in length, are not one-dimensional or hold something else than real
-            numbers, or if a rate is not finite, not positive, or not above the one before it.
-        CurveTooShortError: If there is no point at all.
+        InvalidCurveError: If the two arrays differ in length, are not one-dimensional or contain anything but real
+            numbers, or if a rate is not finite, not positive or not larger than the previous rate.
+        CurveTooShortError: If the curve has no points.
 
     Example:
     >>> from keras_lrscan import LRCurve
@@ -106,7 +107,9 @@ class LRCurve:
         """Copies the arrays, makes them read-only and checks them."""
         lr, loss = numbers("lr", self.lr), numbers("loss", self.loss)
         if lr.shape != loss.shape:
-            msg = f"Expected `lr` and `loss` of the same length. Received: len(lr)={lr.size}, len(loss)={loss.size}."
+            msg = (
+                f"Expected `lr` and `loss` to have the same length. Received: len(lr)={lr.size}, len(loss)={loss.size}."
+            )
             raise InvalidCurveError(msg)
         if not lr.size:
             msg = "Expected a curve with at least one point. Received: len(lr)=0. Record at least one batch."
@@ -125,7 +128,7 @@ class LRCurve:
         object.__setattr__(self, "stop", stop)
 
     def without_dust(self) -> LRCurve:
-        """Returns the curve with losses below 1e-100 in size made zero, so that one loss over another is a float."""
+        """Returns the curve with losses below 1e-100 in size set to zero, which keeps all ratios of losses finite."""
         return dataclasses.replace(self, loss=np.where(np.abs(self.loss) < 1 / LARGEST, 0.0, self.loss))
 
     def __len__(self) -> int:
@@ -133,7 +136,7 @@ class LRCurve:
         return int(self.lr.size)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns plain Python values that JSON can hold; non-finite losses become `"nan"`, `"inf"` or `"-inf"`."""
+        """Returns plain Python values for JSON; non-finite losses become `"nan"`, `"inf"` or `"-inf"`."""
         loss = [value if math.isfinite(value) else str(value) for value in self.loss.tolist()]
         return {
             "format": JSON_FORMAT,
@@ -145,10 +148,10 @@ class LRCurve:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> LRCurve:
-        """Rebuilds what `to_dict` returned.
+        """Rebuilds a curve from the result of `to_dict`.
 
         Raises:
-            InvalidCurveError: If a key is missing, a value is not a number, or the format is newer than this version.
+            InvalidCurveError: If a key is missing, a value is not a number, or this version cannot read the format.
         """
         data = checked_object(data)
         missing = [key for key in ("lr", "loss") if key not in data]
@@ -160,32 +163,32 @@ class LRCurve:
             msg = f"{known} Received: format={shown(data['format'])}. Install a newer keras_lrscan."
             raise InvalidCurveError(msg)
         parts = {item.name: data[item.name] for item in dataclasses.fields(cls) if item.name in data}
-        return decode(cls, parts, again="Write the curve again with `LRCurve.to_json`.")
+        return decode(cls, parts, again="Save the curve again with `LRCurve.to_json`.")
 
     def to_json(self, path: str | PathLike[str]) -> None:
-        """Writes the whole curve, with its context, to a JSON file.
+        """Writes the curve and its context to a JSON file.
 
         Raises:
-            InvalidOptionError: If `path` is no place for an ordinary file.
+            InvalidOptionError: If `path` is not the path of a regular file.
             OSError: If the file cannot be written.
         """
         write_file(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
 
     @classmethod
     def from_json(cls, path: str | PathLike[str]) -> LRCurve:
-        """Reads a curve that `to_json` wrote.
+        """Reads a curve from a JSON file written by `to_json`.
 
         Raises:
-            InvalidCurveError: If the file is not JSON or does not hold a curve.
+            InvalidCurveError: If the file is not JSON or does not contain a curve.
             OSError: If the file cannot be read.
         """
         return cls.from_dict(read_json_object(path))
 
     def to_csv(self, path: str | PathLike[str]) -> None:
-        """Writes the columns `lr` and `loss`, without the context.
+        """Writes the columns `lr` and `loss` to a CSV file, without the context.
 
         Raises:
-            InvalidOptionError: If `path` is no place for an ordinary file.
+            InvalidOptionError: If `path` is not the path of a regular file.
             OSError: If the file cannot be written.
         """
         text = io.StringIO()
@@ -203,13 +206,13 @@ class LRCurve:
         loss_column: str = LOSS_COLUMN,
         context: ScanContext | None = None,
     ) -> LRCurve:
-        """Reads a CSV file with a header line; see `keras_lrscan.from_csv` for the tables that can be read.
+        """Reads a curve from a CSV file with a header line; see `keras_lrscan.from_csv` for the supported tables.
 
         Args:
             path: The file.
             lr_column: Name of the column of learning rates.
-            loss_column: Name of the column of batch losses; a cell may read `nan` or `inf`.
-            context: What is known of the run; a CSV file holds none of it.
+            loss_column: Name of the column of batch losses; a cell may contain `nan` or `inf`.
+            context: Known facts about the run, which a CSV file does not contain.
 
         Raises:
             InvalidCurveError: If a column is missing or a cell is not a number.
@@ -221,48 +224,47 @@ class LRCurve:
         return cls(lr=table.rates, loss=table.losses, context=known)
 
 
-def numbers(name: str, values: ArrayLike) -> Floats:
-    """Returns a copy of the values as an array of numbers that can be reckoned with.
+def numbers(name: str, values: ArrayLike) -> Array:
+    """Returns a copy of the values as a float64 array after checking their type, dimension and size.
 
     Args:
-        name: Name of the argument, for messages.
-        values: One number a batch.
+        name: Name of the argument, for error messages.
+        values: One number per batch.
 
     Raises:
-        InvalidCurveError: If they are not real numbers in one dimension, or a finite one is beyond ±1e100.
+        InvalidCurveError: If the values are not real numbers in one dimension, or a finite one is beyond ±1e100.
     """
     try:
         given = np.asarray(values)
         with np.errstate(over="ignore"):
-            array = None if given.dtype.kind in NO_NUMBERS else np.array(given, dtype=np.float64)
+            array = None if given.dtype.kind in NOT_REAL else np.array(given, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
-        raise _no_numbers(name, values) from error
+        raise _not_numbers(name, values) from error
     if array is None:
-        raise _no_numbers(name, values)
+        raise _not_numbers(name, values)
     if array.ndim != 1:
-        msg = f"Expected `{name}` to have one dimension. Received: {name}.shape={array.shape}."
+        msg = f"Expected `{name}` to be one-dimensional. Received: {name}.shape={array.shape}."
         raise InvalidCurveError(msg)
     far = np.flatnonzero(np.isfinite(given) & ~(np.abs(array) <= LARGEST))
     if far.size:
         first = f"{name}[{far[0]}]={array[far[0]]:.3g}"
-        msg = f"Expected `{name}` within ±{LARGEST:.0e}. Received: {first}. Scale the numbers down, or leave it out."
+        expected = f"Expected `{name}` to be within ±{LARGEST:.0e}."
+        msg = f"{expected} Received: {first}. Scale the numbers down, or omit this point."
         raise InvalidCurveError(msg)
     return array
 
 
-def _no_numbers(name: str, values: object) -> InvalidCurveError:
-    received = f"{name}={shown(values)}"
-    msg = (
-        f"Expected `{name}` to be a sequence of numbers. Received: {received}. Pass real numbers that a float can hold."
-    )
+def _not_numbers(name: str, values: object) -> InvalidCurveError:
+    expected = f"Expected `{name}` to be a sequence of numbers."
+    msg = f"{expected} Received: {name}={shown(values)}. Pass real numbers in the range of a float."
     return InvalidCurveError(msg)
 
 
-def _check_rates(lr: Floats) -> None:
-    if lr[0] <= -1 and np.all(np.abs(lr) <= DECADES_OF_LOGS) and np.all(np.diff(lr) > 0):
+def _check_rates(lr: Array) -> None:
+    if lr[0] <= -1 and np.all(np.abs(lr) <= MAX_LOG10) and np.all(np.diff(lr) > 0):
         msg = (
-            f"Expected learning rates, which are above zero. Received: rates from {lr[0]} to {lr[-1]}, which look like "
-            "log10 of rates. If they are, pass `lr=10.0 ** np.array(lr)`, or write the rates themselves into the file."
+            f"Expected positive learning rates. Received: rates from {lr[0]} to {lr[-1]}, which look like log10 of "
+            "learning rates. If so, pass `lr=10.0 ** np.array(lr)`, or store the rates themselves in the file."
         )
         raise InvalidCurveError(msg)
     bad = np.flatnonzero(~(np.isfinite(lr) & (lr > 0)))
@@ -273,12 +275,10 @@ def _check_rates(lr: Floats) -> None:
     if falls.size:
         at = int(falls[0])
         msg = (
-            f"Expected learning rates that rise at every point. Received: lr[{at}]={lr[at]}, lr[{at + 1}]={lr[at + 1]}."
-            " Average the losses of points that share a rate, and pass one scan at a time."
+            f"Expected strictly increasing learning rates. Received: lr[{at}]={lr[at]}, lr[{at + 1}]={lr[at + 1]}. "
+            "Average the losses of points with the same rate, and pass only one scan at a time."
         )
         raise InvalidCurveError(msg)
     if lr[0] < 1 / LARGEST:
-        msg = (
-            f"Expected learning rates of at least {1 / LARGEST:.0e}. Received: lr[0]={lr[0]}. Leave the first ones out."
-        )
+        msg = f"Expected learning rates of at least {1 / LARGEST:.0e}. Received: lr[0]={lr[0]}. Omit the smaller ones."
         raise InvalidCurveError(msg)

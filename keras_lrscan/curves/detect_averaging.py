@@ -1,9 +1,9 @@
-"""Whether a record holds losses of single batches or averages of them, told from the record alone.
+"""Detects running averages in a recorded loss curve.
 
-Batches are drawn anew each step, so single losses scatter about the curve without memory: their differences then
-correlate at -1/2 from one step to the next. An average remembers, and its differences do not. Undone in the right way,
-the differences are those of single losses again; undone in a wrong way they are not, or their noise grows and shrinks
-along the start of the scan, where a rate that small changes nothing.
+Each step draws a new batch, so the losses of single batches scatter independently about the curve, and successive
+differences correlate at -1/2. An average depends on earlier losses, so its differences do not. Undoing the right
+average restores the differences of single losses. Undoing a wrong one does not, or it leaves noise that grows or
+shrinks along the start of the scan, where the rates are still too small to change anything.
 """
 
 from __future__ import annotations
@@ -15,94 +15,127 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import median_filter, uniform_filter1d
 
+from keras_lrscan._typing import Array
 from keras_lrscan.curves.averaging import AVERAGES, FLOAT32_ROUNDING, Average, get_average, stored_precision
 from keras_lrscan.curves.noise import NORMAL_MAD
 
 if TYPE_CHECKING:
-    from keras_lrscan.curves.averaging import Array
     from keras_lrscan.curves.curve import LRCurve
 
-__all__ = [
-    "DetectedAveraging",
-    "detect_averaging",
-    "epoch_lengths",
-    "fit_of_alike",
-    "fit_of_local",
-    "memory",
-    "surprise",
-    "warm_up",
-]
+__all__ = ["MIN_POINTS", "DetectedAveraging", "correlations_of_differences", "detect_averaging"]
 
 MIN_POINTS = 40
-"""Below this many points, chance makes raw losses look averaged."""
+"""Smallest number of points for a decision: in shorter records, raw losses look averaged by chance."""
 
 MAX_POINTS = 4000
-"""Points that are looked at, from the first on."""
+"""Number of points that are analyzed, from the first on."""
 
-MEMORYLESS = (-0.66, -0.25)
-"""Correlation of neighboring differences that single batches may have. It is -1/2 of pure noise.
+RAW_CORRELATIONS = (-0.66, -0.25)
+"""Correlations of successive differences that single batches may have; pure noise has -1/2.
 
 Set on 230 scans of four kinds of model on three sets of data, with batches of 4 to 64: nine in ten have -0.56 to -0.26.
-Of moving averages of the same, nine in ten have -0.31 to 0.04, and of ktrain's averages 0.05 to 0.41.
+Of moving averages of the same losses, nine in ten have -0.31 to 0.04, and of ktrain's averages 0.05 to 0.41.
 """
 
-NEGATIVE = 0.02
-"""Averages of losses that are all positive are not taken to be those of losses below minus this share of the median."""
+MAX_SECOND_CORRELATION = 0.3
+"""Largest correlation of differences two steps apart that single batches may have; pure noise has 0."""
+
+NEGATIVE_SHARE = 0.02
+"""Positive averages are assumed not to come from losses below minus this share of the median average."""
 
 DOUBT = 0.8
-"""A stretch of n points must be below the upper of these by this over the square root of n to settle the matter."""
-
-SECOND_MEMORY = 0.3
-"""Largest correlation of differences two steps apart that single batches may have; it is 0 of pure noise."""
+"""To prove raw losses, the correlation of a part of n points must be below the upper limit by this over sqrt(n)."""
 
 PARTS = (0.3, 0.6, 1.0)
-"""Shares of a record that are each looked at: where the curve is steep and calm, its own course hides the noise."""
+"""Shares of a record that are tested: where the curve is steep and calm, its own course hides the noise."""
 
-MIN_START = 24
+MIN_PART = 24
 """Points of the shortest part."""
 
 START_SHARE = 0.6
-"""Share of a record in which each loss is foretold from those before it."""
+"""Share of a record in which each loss is predicted from the losses before it."""
 
 CALM_SHARE = 0.35
-"""Share of a record in which the noise is taken to be constant: rates this small change nothing."""
+"""Share of a record in which the noise is assumed constant, since rates this small change nothing."""
 
 CLEAR = 5.0
-"""Log-likelihood by which one average must beat the next to be named."""
+"""Log-likelihood by which one average must exceed the next to be named."""
 
 CLEAR_EACH = 0.15
-"""... and by this for each loss of the calm start, where noise that grows or shrinks by itself misleads.
+"""Log-likelihood per loss of the calm start that is also needed, against noise that grows or shrinks by itself.
 
-Set on the running mean of a scan of a text encoder whose noise grew while its rates were still tiny, and which passes
-for a moving average by 0.12.
+Set on the running mean of a scan of a text encoder whose noise grew while its rates were still tiny: a moving average
+exceeds the right average by 0.12 there.
 """
 
-CLEAR_MEMORY = 10.0
-"""Log-likelihood by which some average must foretell each loss better than single batches do."""
+CLEAR_PREDICTION = 10.0
+"""Log-likelihood by which some average must predict each loss better than single batches do."""
 
 CLEAR_RESTART = 6.0
-"""Log-likelihood by which epochs of one length must beat a mean that never restarts."""
+"""Log-likelihood by which a mean that restarts every epoch must exceed a mean that never restarts."""
 
 SAME_LOSSES = 0.25
-"""Two averages that leave losses nearer than this share of their noise need not be told apart."""
+"""Two averages count as one if their recovered losses differ by less than this share of the noise."""
 
 NOISE_TO_ROUNDING = 5.0
-"""Recovered losses must scatter by this many times what the rounding of the stored numbers does to them."""
+"""Smallest ratio of the noise of recovered losses to their rounding error."""
 
 LOGIT = 1.0
-"""Size of the numbers that a small loss is the difference of, so that float32 leaves it open by their rounding."""
+"""Assumed size of logits: float32 rounds a small loss, the difference of two logits, by as much as the logits."""
+
+TREND_WIDTH = 7
+"""Differences in the running mean that is subtracted from each difference to remove the course of the curve."""
+
+LINE_POINTS = 8
+"""Losses in the straight line that predicts the next loss."""
+
+SCALE_WIDTH = 31
+"""Differences in the running median that estimates their usual size."""
+
+MAX_DIFFERENCE = 4.0
+"""Limit of a difference, in units of the usual size, so that the explosion does not dominate."""
+
+MAX_DEVIATION = 10.0
+"""Limit of the deviation of the first losses, in units of the noise; their likelihood is at its floor there."""
+
+DEGREES_OF_FREEDOM = 2.0
+"""Degrees of freedom of Student's distribution of the differences: heavy tails, for outliers."""
+
+NUM_FIRST = 3
+"""Number of first losses, which show how an average begins."""
+
+NO_NOISE = 1e-9
+"""Differences below this share of the loss are float64 rounding rather than noise."""
+
+LOG_NORMAL = (-0.24, 1.11)
+"""Mean and standard deviation of the log of a normal deviate over the median deviate."""
+
+RESTART_SHARE = 0.8
+"""The change after an epoch of n batches should be n ** 0.8 times the changes before it; larger ones count as that."""
+
+SHORTEST_EPOCH = 4
+"""Smallest epoch length that is searched: a mean over fewer batches moves no landmark by more than two steps."""
+
+MAX_LENGTHS = 12
+"""Number of epoch lengths that are tested closely."""
+
+CLEAR_JUMPS = 2.0
+"""Log-likelihood by which the changes at the ends of epochs must exceed the changes before them."""
+
+LOG_FLOOR = 1e-200
+"""Lower limit of arguments of logarithms and of divisors."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DetectedAveraging:
-    """What a record shows of how its losses were averaged.
+    """Holds the averaging that was detected in a record.
 
     Attributes:
         averaged: Whether the losses are averages.
-        averaging: The average, a key of `AVERAGES`; `None` for single batches, or when it could not be told.
-        steps_per_epoch: Batches in an epoch, where the average restarts at each: read off the restarts, or one more
-            than there are points where the record ends within the first. `None` when that cannot be told.
-        evidence: Sentences with the numbers that it was told by.
+        averaging: The average, a key of `AVERAGES`; `None` for single batches and for averages without a clear match.
+        steps_per_epoch: Batches per epoch, for averages that restart at every epoch: read from the restarts, or one
+            more than the number of points if the record ends within the first epoch. `None` if unknown.
+        evidence: Sentences with the numbers behind the decision.
     """
 
     averaged: bool
@@ -111,43 +144,14 @@ class DetectedAveraging:
     evidence: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Candidate:
-    average: Average
-    losses: Array
-    log_gain: Array
-    epoch: int | None = None
-    """Batches per epoch of a mean that was seen to restart."""
-
-    @property
-    def likelihood(self) -> float:
-        """How well the start of the record agrees with losses that scatter alike, as a log-likelihood."""
-        end = max(int(CALM_SHARE * self.losses.size), MIN_POINTS)
-        return fit_of_alike(self.losses[:end]) + float(self.log_gain[1:end].sum()) + warm_up(self.losses)
-
-    @property
-    def surprise(self) -> float:
-        """How badly the start of the record is foretold from what came before, in nats."""
-        end = int(START_SHARE * self.losses.size)
-        return surprise(self.losses[:end]) - float(self.log_gain[LINE_POINTS:end].sum())
-
-    @property
-    def fit(self) -> float:
-        """How well the whole record agrees with losses that scatter as those around them do, as a log-likelihood."""
-        return fit_of_local(self.losses) + float(self.log_gain[1:].sum())
-
-
-_AS_IT_IS = Average(name="none", words="the loss of one batch", stages=())
-
-
 def detect_averaging(curve: LRCurve) -> DetectedAveraging:
-    """Tells whether the losses of a curve are averages, and by which of `AVERAGES`.
+    """Detects whether the losses of a curve are averages, and which of `AVERAGES` they are.
 
-    What the context declares is taken at its word. The rest is cautious: a record without noise, such as that of a scan
-    over full batches, counts as not averaged.
+    An average that the context declares is taken as given. Otherwise the decision is cautious: a record without noise,
+    such as that of a scan over full batches, counts as not averaged.
 
     Args:
-        curve: A curve of which nothing was left out.
+        curve: A complete curve, without omitted points.
 
     Example:
     >>> import numpy as np
@@ -163,20 +167,77 @@ def detect_averaging(curve: LRCurve) -> DetectedAveraging:
         return _declared(curve.context.averaging, curve.context.steps_per_epoch)
     stored = _finite_start(curve.without_dust().loss)
     if stored.size < MIN_POINTS:
-        return _single(f"{stored.size} points are too few to tell averages from single losses")
-    remembered = [memory(stored[part])[0] for part in _parts(stored)]
-    if any(math.isnan(one) for one in remembered):
-        return _single("there is no noise to tell averages from single losses by")
+        return _raw(f"{stored.size} points are too few to distinguish averages from single losses")
+    found = [correlations_of_differences(stored[part])[0] for part in _parts(stored)]
+    if any(math.isnan(one) for one in found):
+        return _raw("the losses have no noise that would distinguish averages from single losses")
     doubts = [1 / math.sqrt(stored[part].size) for part in _parts(stored)]
-    for one, doubt in zip(remembered, doubts, strict=True):
-        if one <= MEMORYLESS[1] - DOUBT * doubt:
-            return _single(f"neighboring differences correlate at {one:.2f}, as those of single batches do")
-    plain = _Candidate(average=_AS_IT_IS, losses=stored, log_gain=np.zeros(stored.size))
-    found = [candidate for candidate in _candidates(stored) if _is_single(candidate, stored)]
-    first = f"neighboring differences correlate at {remembered[-1]:+.2f}; those of single batches do at about -0.45"
-    if not any(plain.surprise - candidate.surprise > CLEAR_MEMORY for candidate in found):
-        return _single(f"{first}, but no known average explains that")
-    return _choose(found, first, whole=stored.size < MAX_POINTS)
+    for one, doubt in zip(found, doubts, strict=True):
+        if one <= RAW_CORRELATIONS[1] - DOUBT * doubt:
+            return _raw(f"successive differences correlate at {one:.2f}, as those of single batches do")
+    plain = _Candidate(average=_NO_AVERAGE, losses=stored, log_gain=np.zeros(stored.size))
+    candidates = [candidate for candidate in _candidates(stored) if _looks_raw(candidate, stored)]
+    first = f"successive differences correlate at {found[-1]:+.2f}, those of single batches at about -0.45"
+    if not any(plain.surprise - candidate.surprise > CLEAR_PREDICTION for candidate in candidates):
+        return _raw(f"{first}, but no known average explains this")
+    return _choose(candidates, first, whole=stored.size < MAX_POINTS)
+
+
+def correlations_of_differences(losses: Array) -> tuple[float, float]:
+    """Returns the correlations of differences one and two steps apart, each scaled by the usual size around it.
+
+    Both are NaN for losses without noise.
+    """
+    steps = np.diff(losses)
+    steps -= uniform_filter1d(steps, TREND_WIDTH, mode="nearest")
+    usual = median_filter(np.abs(steps), size=min(SCALE_WIDTH, steps.size), mode="nearest")
+    if np.median(usual) <= NO_NOISE * np.median(np.abs(losses)):
+        return math.nan, math.nan
+    z = np.clip(steps / np.maximum(usual, LOG_FLOOR), -MAX_DIFFERENCE, MAX_DIFFERENCE)
+    power = float(z @ z)
+    return float(z[1:] @ z[:-1]) / power, float(z[2:] @ z[:-2]) / power
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Candidate:
+    """Holds the losses that undoing one average gives, and judges them by their likelihood.
+
+    Attributes:
+        average: The average.
+        losses: The recovered losses. Array of shape `(n,)`.
+        log_gain: Log of the factor by which the inversion enlarges each value, which likelihoods must include. Array of
+            shape `(n,)`.
+        epoch: Batches per epoch, for a mean with detected restarts.
+    """
+
+    average: Average
+    losses: Array
+    log_gain: Array
+    epoch: int | None = None
+
+    @property
+    def likelihood(self) -> float:
+        """Log-likelihood of the start of the record under constant noise."""
+        end = max(int(CALM_SHARE * self.losses.size), MIN_POINTS)
+        return (
+            _fit_to_constant_noise(self.losses[:end])
+            + float(self.log_gain[1:end].sum())
+            + _likelihood_of_first(self.losses)
+        )
+
+    @property
+    def surprise(self) -> float:
+        """Negative log-likelihood of the start of the record, given a prediction of each loss from earlier losses."""
+        end = int(START_SHARE * self.losses.size)
+        return _surprise(self.losses[:end]) - float(self.log_gain[LINE_POINTS:end].sum())
+
+    @property
+    def fit(self) -> float:
+        """Log-likelihood of the whole record under noise that changes along the record."""
+        return _fit_to_local_noise(self.losses) + float(self.log_gain[1:].sum())
+
+
+_NO_AVERAGE = Average(name="none", words="the loss of one batch", stages=())
 
 
 def _declared(averaging: str, steps_per_epoch: float | None) -> DetectedAveraging:
@@ -185,25 +246,26 @@ def _declared(averaging: str, steps_per_epoch: float | None) -> DetectedAveragin
         averaged=True,
         averaging=None if average is None else average.name,
         steps_per_epoch=steps_per_epoch,
-        evidence=(f"the record says so: averaging={averaging!r}",),
+        evidence=(f"the context declares averaging={averaging!r}",),
     )
 
 
-def _single(evidence: str) -> DetectedAveraging:
+def _raw(evidence: str) -> DetectedAveraging:
     return DetectedAveraging(averaged=False, averaging=None, steps_per_epoch=None, evidence=(evidence,))
 
 
-def _choose(found: list[_Candidate], first: str, *, whole: bool) -> DetectedAveraging:
-    ranked = sorted(found, key=lambda candidate: -candidate.likelihood)
-    clear = max(CLEAR, CLEAR_EACH * CALM_SHARE * ranked[0].losses.size)
-    near = [candidate for candidate in ranked if ranked[0].likelihood - candidate.likelihood < clear]
-    if not all(_alike(ranked[0], other) for other in near):
-        names = " or ".join(repr(candidate.average.name) for candidate in near)
-        evidence = (first, f"undone as {names}, they all correlate as they should: which it is cannot be told")
-        return DetectedAveraging(averaged=True, averaging=None, steps_per_epoch=None, evidence=evidence)
+def _choose(candidates: list[_Candidate], first: str, *, whole: bool) -> DetectedAveraging:
+    ranked = sorted(candidates, key=lambda candidate: -candidate.likelihood)
     best = ranked[0]
-    undone = f"undone as {best.average.name!r}, they do at {memory(best.losses)[0]:+.2f}"
-    restarts = () if best.epoch is None else (f"the average starts anew every {best.epoch} batches",)
+    clear = max(CLEAR, CLEAR_EACH * CALM_SHARE * best.losses.size)
+    near = [candidate for candidate in ranked if best.likelihood - candidate.likelihood < clear]
+    if not all(_gives_same_losses(best, other) for other in near):
+        names = " or ".join(repr(candidate.average.name) for candidate in near)
+        evidence = (first, f"undone as {names}, they correlate as expected, so the average cannot be identified")
+        return DetectedAveraging(averaged=True, averaging=None, steps_per_epoch=None, evidence=evidence)
+    correlation = correlations_of_differences(best.losses)[0]
+    undone = f"undone as {best.average.name!r}, they correlate at {correlation:+.2f}"
+    restarts = () if best.epoch is None else (f"the average restarts every {best.epoch} batches",)
     return DetectedAveraging(
         averaged=True,
         averaging=best.average.name,
@@ -213,7 +275,7 @@ def _choose(found: list[_Candidate], first: str, *, whole: bool) -> DetectedAver
 
 
 def _parts(stored: Array) -> tuple[slice, ...]:
-    return tuple(slice(max(int(share * stored.size), MIN_START)) for share in PARTS)
+    return tuple(slice(max(int(share * stored.size), MIN_PART)) for share in PARTS)
 
 
 def _finite_start(loss: Array) -> Array:
@@ -221,17 +283,17 @@ def _finite_start(loss: Array) -> Array:
     return loss[: int(broken[0]) if broken.size else loss.size][:MAX_POINTS]
 
 
-def _is_single(candidate: _Candidate, stored: Array) -> bool:
-    """Tells whether the losses look like those of single batches, at the calm start and over the whole record."""
+def _looks_raw(candidate: _Candidate, stored: Array) -> bool:
+    """Returns whether the recovered losses look like those of single batches in every part of the record."""
     precision = max(stored_precision(stored), FLOAT32_ROUNDING)
     rounding = np.exp(candidate.log_gain) * (np.abs(stored) * precision + FLOAT32_ROUNDING * LOGIT)
-    if stored.min() > 0 and (candidate.losses + 5 * rounding).min() < -NEGATIVE * float(np.median(stored)):
+    if stored.min() > 0 and (candidate.losses + 5 * rounding).min() < -NEGATIVE_SHARE * float(np.median(stored)):
         return False
     for part in _parts(stored):
         losses = candidate.losses[part]
-        one, two = memory(losses)
+        one, two = correlations_of_differences(losses)
         noise = float(np.median(np.abs(np.diff(losses))))
-        white = MEMORYLESS[0] <= one <= MEMORYLESS[1] and abs(two) <= SECOND_MEMORY
+        white = RAW_CORRELATIONS[0] <= one <= RAW_CORRELATIONS[1] and abs(two) <= MAX_SECOND_CORRELATION
         if not white or noise < NOISE_TO_ROUNDING * float(np.median(rounding[part])):
             return False
     return True
@@ -253,9 +315,9 @@ def _undone(average: Average, stored: Array) -> _Candidate:
 
 
 def _mean(average: Average, mean: Array, log_gain: Array) -> _Candidate:
-    """Returns the running mean that restarts where the record shows it, or else one that never does."""
+    """Returns the candidate for a running mean that restarts where the record shows it, or that never restarts."""
     endless = _running_mean(average, mean, log_gain, None)
-    restarting = (_running_mean(average, mean, log_gain, length) for length in epoch_lengths(mean))
+    restarting = (_running_mean(average, mean, log_gain, length) for length in _epoch_lengths(mean))
     best = max(restarting, key=lambda candidate: candidate.fit, default=endless)
     return best if best.fit - endless.fit > CLEAR_RESTART else endless
 
@@ -266,74 +328,20 @@ def _running_mean(average: Average, mean: Array, log_gain: Array, length: int | 
     return _Candidate(average=average, losses=losses, log_gain=log_gain + np.log(before + 1.0), epoch=length)
 
 
-def _alike(one: _Candidate, other: _Candidate) -> bool:
+def _gives_same_losses(one: _Candidate, other: _Candidate) -> bool:
     noise = float(np.median(np.abs(np.diff(one.losses)))) / math.sqrt(2)
     return float(np.median(np.abs(one.losses - other.losses))) < SAME_LOSSES * noise
 
 
-TREND_WIDTH = 7
-"""Differences whose mean is taken off the one in their middle: what the curve itself does."""
+def _epoch_lengths(mean: Array) -> list[int]:
+    """Returns the numbers of batches after which the mean seems to jump repeatedly, the likeliest number first.
 
-LINE_POINTS = 8
-"""Losses through which a line is laid to foretell the next one."""
-
-SCALE_WIDTH = 31
-"""Differences over which their usual size is taken."""
-
-CLIP = 4.0
-"""Larger differences, in units of their usual size, count as that much: the explosion must not decide."""
-
-FARTHEST = 10.0
-"""Of first losses that are further off, in units of the noise, the likelihood is at its floor anyway."""
-
-TAIL_WEIGHT = 2.0
-"""Degrees of freedom of Student's distribution that the differences are judged by: heavy tails, single odd batches."""
-
-WARM_UP = 3
-"""First losses, which tell how an average begins."""
-
-NO_NOISE = 1e-9
-"""Share of the loss below which differences are rounding in float64 and not noise."""
-
-LOG_NORMAL = (-0.24, 1.11)
-"""Mean and standard deviation of the log of a normal deviate over the median one."""
-
-RESTART_SHARE = 0.8
-"""The change at the end of an epoch of n batches is taken to be n ** 0.8 times those before it, or more."""
-
-SHORTEST_EPOCH = 4
-"""A mean over fewer batches moves no landmark by more than two steps, and is not looked for."""
-
-MAX_LENGTHS = 12
-"""Lengths of an epoch that are looked at closely."""
-
-CLEAR_JUMPS = 2.0
-"""Log-likelihood by which the changes at the ends of epochs must stand out from those before them."""
-
-LOG_FLOOR = 1e-200
-
-
-def memory(losses: Array) -> tuple[float, float]:
-    """Returns the correlation of differences one and two steps apart, each measured by the size usual around it."""
-    steps = np.diff(losses)
-    steps -= uniform_filter1d(steps, TREND_WIDTH, mode="nearest")
-    usual = median_filter(np.abs(steps), size=min(SCALE_WIDTH, steps.size), mode="nearest")
-    if np.median(usual) <= NO_NOISE * np.median(np.abs(losses)):
-        return math.nan, math.nan
-    z = np.clip(steps / np.maximum(usual, LOG_FLOOR), -CLIP, CLIP)
-    power = float(z @ z)
-    return float(z[1:] @ z[:-1]) / power, float(z[2:] @ z[:-2]) / power
-
-
-def epoch_lengths(mean: Array) -> list[int]:
-    """Returns the numbers of batches after which the mean seems to jump again and again, the likeliest first.
-
-    The first value of an epoch is a single loss, so the change that leads to it is larger by about the length of the
-    epoch than those before it, which is weighed against the spread of changes that are all alike.
+    The first value of an epoch is a single loss, so the change to it exceeds the preceding changes by about the length
+    of the epoch. The score compares this with changes that all have the same scale.
     """
     steps = np.maximum(np.abs(np.diff(mean)), LOG_FLOOR)
     usual, spread = LOG_NORMAL
-    calm = {width: _before(steps, width) for width in (3, 8, 16)}
+    calm = {width: _median_before(steps, width) for width in (3, 8, 16)}
     scores: dict[int, float] = {}
     for length in range(SHORTEST_EPOCH, mean.size):
         ends = np.arange(length, mean.size, length) - 1
@@ -345,52 +353,52 @@ def epoch_lengths(mean: Array) -> list[int]:
     return [length for length in ranked if scores[length] > CLEAR_JUMPS]
 
 
-def _before(steps: Array, width: int) -> Array:
+def _median_before(steps: Array, width: int) -> Array:
     """Returns the median of the `width` changes before each one."""
     padded = np.concatenate([np.full(width, steps[0]), steps[:-1]])
     return np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(padded, width), axis=1))
 
 
 def _scale(steps: Array) -> Array:
-    """Returns the scale of Student's distribution that fits all differences best, as an array of shape `(1,)`."""
+    """Returns the best-fitting scale of Student's distribution for all differences. Array of shape `(1,)`."""
     scale = np.array([np.median(np.abs(steps)) + LOG_FLOOR])
     for _ in range(12):
-        ratio = np.hypot(1.0, steps / scale / math.sqrt(TAIL_WEIGHT))
-        scale = np.sqrt((1 + 1 / TAIL_WEIGHT) * ((steps / ratio) ** 2).mean(keepdims=True)) + LOG_FLOOR
+        ratio = np.hypot(1.0, steps / scale / math.sqrt(DEGREES_OF_FREEDOM))
+        scale = np.sqrt((1 + 1 / DEGREES_OF_FREEDOM) * ((steps / ratio) ** 2).mean(keepdims=True)) + LOG_FLOOR
     return np.asarray(scale)
 
 
 def _student(steps: Array, scale: Array) -> Array:
     """Returns the log-likelihood of each difference under Student's distribution of the given scale."""
     return np.asarray(
-        -(TAIL_WEIGHT + 1) * np.log(np.hypot(1.0, steps / scale / math.sqrt(TAIL_WEIGHT))) - np.log(scale)
+        -(DEGREES_OF_FREEDOM + 1) * np.log(np.hypot(1.0, steps / scale / math.sqrt(DEGREES_OF_FREEDOM))) - np.log(scale)
     )
 
 
-def warm_up(losses: Array) -> float:
-    """Returns the log-likelihood of the first losses, given the level and the noise of those after them."""
-    after = losses[WARM_UP : WARM_UP + 20]
+def _likelihood_of_first(losses: Array) -> float:
+    """Returns the log-likelihood of the first losses, given the level and the noise of the losses after them."""
+    after = losses[NUM_FIRST : NUM_FIRST + 20]
     level = float(np.median(after))
     noise = max(NORMAL_MAD * float(np.median(np.abs(after - level))), LOG_FLOOR)
-    z = np.clip((losses[:WARM_UP] - level) / noise, -FARTHEST, FARTHEST)
+    z = np.clip((losses[:NUM_FIRST] - level) / noise, -MAX_DEVIATION, MAX_DEVIATION)
     return -float(np.minimum(z**2 / 2, 20.0).sum())
 
 
-def fit_of_alike(losses: Array) -> float:
-    """Returns the log-likelihood of the differences if all scatter alike."""
+def _fit_to_constant_noise(losses: Array) -> float:
+    """Returns the log-likelihood of the differences if all have the same scale."""
     steps = np.diff(losses)
     return float(_student(steps, _scale(steps)).sum())
 
 
-def fit_of_local(losses: Array) -> float:
-    """Returns the log-likelihood of the differences if they scatter as those around them do."""
+def _fit_to_local_noise(losses: Array) -> float:
+    """Returns the log-likelihood of the differences if each has the scale of the differences around it."""
     steps = np.diff(losses)
     usual = median_filter(np.abs(steps), size=min(SCALE_WIDTH, steps.size), mode="nearest") + LOG_FLOOR
     return float(_student(steps, usual).sum())
 
 
-def surprise(losses: Array) -> float:
-    """Returns how badly each loss is foretold by the line through the `LINE_POINTS` before it, in nats."""
+def _surprise(losses: Array) -> float:
+    """Returns the negative log-likelihood of each loss, predicted by the line through the `LINE_POINTS` before it."""
     far = np.arange(LINE_POINTS) - (LINE_POINTS - 1) / 2
     weights = 1 / LINE_POINTS + far * (LINE_POINTS + 1) / 2 / (far @ far)
     windows = np.lib.stride_tricks.sliding_window_view(losses[:-1], LINE_POINTS)

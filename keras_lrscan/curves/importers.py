@@ -1,9 +1,10 @@
-"""Other tools' records → `LRCurve`, with their averages undone.
+"""Imports the curves that other tools recorded, and undoes their averages.
 
-None of the tools is imported: objects are read by the names of their fields.
+The tools themselves are not imported: their objects are read by the names of their attributes.
 
-Other tools pair the loss of a batch with the rate of the update that this same batch led to. An `LRCurve` pairs it with
-the update before, which made the loss what it is; so importers of objects move the rates by one step.
+Other tools pair the loss of a batch with the learning rate of the update with the same batch. An `LRCurve` pairs it
+with the rate of the previous update, whose effect the loss shows, so the importers of objects shift the rates by one
+step.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, SupportsFloat, cast
 
 import numpy as np
 
-from keras_lrscan._typing import ForeignRecord, Learner, Value
+from keras_lrscan._typing import Array, ForeignRecord, Learner, Value
 from keras_lrscan.curves.averaging import AVERAGES, Average, get_average, undo_losses, undo_notes
 from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.curves.curve import LRCurve, numbers
@@ -27,8 +28,6 @@ from keras_lrscan.files.decoding import read_json_object
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from os import PathLike
-
-    from keras_lrscan.curves.averaging import Array
 
 __all__ = [
     "IMPORTERS",
@@ -45,16 +44,22 @@ __all__ = [
 ]
 
 SAMPLE_COUNTS = ("nsamples", "samples", "n")
-"""Names under which ktrain's data sets, and Keras's iterators over images, tell how many samples they have."""
+"""Names under which ktrain's data sets and Keras's image iterators give their number of samples."""
+
+NON_FINITE = frozenset({"nan", "inf", "-inf"})
+"""Strings for the losses that JSON numbers cannot represent, as this package writes them."""
+
+USUAL_LAG = 49
+"""Mean age, in batches, of the losses in the usual moving average (decay 0.98)."""
 
 
 def from_fastai(recorder: ForeignRecord, *, undo: bool = True, context: ScanContext | None = None) -> LRCurve:
-    """Reads `learn.recorder` after fastai's `learn.lr_find()`: `lrs`, and `losses`, a moving average (0.98).
+    """Reads `learn.recorder` after fastai's `learn.lr_find()`, in which `losses` is a moving average (decay 0.98).
 
     Args:
-        recorder: The `Recorder`, or the `Learner` that has it. A recorder with another `beta` is known by it.
+        recorder: The `Recorder` with `lrs` and `losses`, or the `Learner` that has it.
         undo: Whether to recover the losses of single batches.
-        context: What is known of the run.
+        context: Known facts about the run.
 
     Raises:
         InvalidCurveError: If rates or losses are missing or are not numbers.
@@ -71,14 +76,14 @@ def from_torch_lr_finder(
     undo: bool = True,
     context: ScanContext | None = None,
 ) -> LRCurve:
-    """Reads torch-lr-finder's `LRFinder.history`, whose losses are a moving average seeded with the first.
+    """Reads torch-lr-finder's `LRFinder.history`, in which the losses are a moving average from the first loss on.
 
     Args:
-        history: The dictionary with `"lr"` and `"loss"`, or the `LRFinder` that has it.
+        history: Dictionary with `"lr"` and `"loss"`, or the `LRFinder` that has it.
         averaging: `None` if `range_test` ran with `smooth_f=0`; for another `smooth_f`, an `Average` with the stage
             `seeded_moving_average(smooth_f)`.
         undo: Whether to recover the losses of single batches.
-        context: What is known of the run.
+        context: Known facts about the run.
 
     Raises:
         InvalidCurveError: If rates or losses are missing or are not numbers.
@@ -93,13 +98,13 @@ def from_torch_lr_finder(
 
 
 def from_lightning(results: ForeignRecord, *, undo: bool = True, context: ScanContext | None = None) -> LRCurve:
-    """Reads what Lightning's `Tuner(trainer).lr_find(model)` returns, whose losses begin at half their size.
+    """Reads the result of Lightning's `Tuner(trainer).lr_find(model)`, a moving average that starts at half the loss.
 
     Args:
         results: The returned object, or its dictionary `results` with `"lr"` and `"loss"`. The trainer must not have
-            trained before: the start of the average depends on the trainer's step.
+            trained before, since the start of the average depends on the trainer's step.
         undo: Whether to recover the losses of single batches.
-        context: What is known of the run.
+        context: Known facts about the run.
 
     Raises:
         InvalidCurveError: If rates or losses are missing or are not numbers.
@@ -115,16 +120,16 @@ def from_ktrain(
     undo: bool = True,
     context: ScanContext | None = None,
 ) -> LRCurve:
-    """Reads `learner.lr_finder` after ktrain's `learner.lr_find()`: a moving average of Keras's running mean.
+    """Reads `learner.lr_finder` after ktrain's `learner.lr_find()`, a moving average of Keras's running mean.
 
-    A scan that `keras_lrscan.ktrain_adapter` put there is returned as it is.
+    A curve that this package's adapter for ktrain recorded is returned as it is.
 
     Args:
         lr_finder: The `LRFinder` with `lrs` and `losses`, or the learner that has it.
-        steps_per_epoch: Batches in an epoch: samples / batch size. A learner knows it; otherwise it is looked for in
-            the record.
+        steps_per_epoch: Batches per epoch: samples / batch size. By default, it is taken from the learner, or else
+            detected from the record.
         undo: Whether to recover the losses of single batches.
-        context: What is known of the run.
+        context: Known facts about the run.
 
     Raises:
         InvalidCurveError: If rates or losses are missing or are not numbers.
@@ -141,11 +146,11 @@ def from_ktrain(
 def from_keras_history(history: ForeignRecord, *, context: ScanContext | None = None) -> LRCurve:
     """Reads the `History` of a Keras `fit` in which a `LearningRateScheduler` raised the rate at every epoch.
 
-    Each point is the mean loss of one epoch at one rate, so nothing lags and nothing is to be undone.
+    Each point is the mean loss of one epoch at one rate, so the losses do not lag and need no recovery.
 
     Args:
-        history: What `fit` returned, or its dictionary, with `"loss"` and `"learning_rate"` or `"lr"`.
-        context: What is known of the run.
+        history: The `History` that `fit` returned, or its dictionary with `"loss"` and `"learning_rate"` or `"lr"`.
+        context: Known facts about the run.
 
     Raises:
         InvalidCurveError: If rates or losses are missing or are not numbers.
@@ -156,7 +161,7 @@ def from_keras_history(history: ForeignRecord, *, context: ScanContext | None = 
     [2.3, 1.2, 5.0]
     """
     rates, losses = _keys(getattr(history, "history", history), "history")
-    note = "Each loss is the mean over one epoch at one rate, and training went on from epoch to epoch."
+    note = "Each loss is the mean over one epoch at one learning rate, and training continued from epoch to epoch."
     return build_curve(rates, losses, undo=False, context=with_notes(context, note))
 
 
@@ -170,21 +175,21 @@ def from_csv(
     undo: bool = True,
     context: ScanContext | None = None,
 ) -> LRCurve:
-    """Reads a CSV file with a header line, and undoes averages that were named or are recognized.
+    """Reads a CSV file with a header line, and undoes averages that are named or detected.
 
-    Cells are set apart by commas, semicolons or tabs, numbers have a decimal point or comma, and the text is in UTF-8
-    or UTF-16. Where there is no column `lr` or `loss`, that of Keras's CSVLogger (`learning_rate`) or of Lightning
-    (`lr-SGD`, `train_loss`) is taken, if there is only one. Rows without a rate or a loss are left out, and the notes
-    say so.
+    Cells are separated by commas, semicolons or tabs, numbers have a decimal point or a decimal comma, and the text is
+    in UTF-8 or UTF-16. Without a column `lr` or `loss`, the column of Keras's CSVLogger (`learning_rate`) or of
+    Lightning (`lr-SGD`, `train_loss`) is read, if exactly one matches. Rows without a rate or a loss are skipped, and a
+    note in the context reports this.
 
     Args:
         path: The file.
         lr_column: Name of the column of learning rates.
         loss_column: Name of the column of losses.
-        averaging: A key of `AVERAGES` or an `Average`; when it is `None`, the record is looked at.
-        steps_per_epoch: Batches in an epoch; see `undo_averaging`.
+        averaging: A key of `AVERAGES` or an `Average`; `None` detects averages in the record.
+        steps_per_epoch: Batches per epoch; see `undo_averaging`.
         undo: Whether to recover the losses of single batches.
-        context: What is known of the run.
+        context: Known facts about the run.
 
     Raises:
         InvalidCurveError: If a column is missing or a cell is not a number.
@@ -195,7 +200,7 @@ def from_csv(
         table.rates,
         table.losses,
         averaging=averaging,
-        look=True,
+        detect=True,
         steps_per_epoch=steps_per_epoch,
         undo=undo,
         context=with_notes(context, *table.notes),
@@ -210,21 +215,21 @@ def from_json(
     undo: bool = True,
     context: ScanContext | None = None,
 ) -> LRCurve:
-    """Reads a JSON file of this package, or an object of two lists such as `{"lr": [...], "loss": [...]}`.
+    """Reads a JSON file of this package, or a JSON object with two lists such as `{"lr": [...], "loss": [...]}`.
 
-    The lists may also be called `lrs`, `learning_rate` and `losses`, as torch-lr-finder, Lightning, fastai, ktrain and
-    Keras call theirs.
+    The lists may also be called `lrs`, `learning_rate` and `losses`, as in torch-lr-finder, Lightning, fastai, ktrain
+    and Keras.
 
     Args:
         path: The file.
-        averaging: A key of `AVERAGES` or an `Average`; when it is `None`, what the file says, or else the record is
-            looked at.
-        steps_per_epoch: Batches in an epoch; see `undo_averaging`.
+        averaging: A key of `AVERAGES` or an `Average`; `None` takes the average that the file declares, or else
+            detects averages in the record.
+        steps_per_epoch: Batches per epoch; see `undo_averaging`.
         undo: Whether to recover the losses of single batches.
-        context: What is known of the run, where the file does not hold it.
+        context: Known facts about the run, for files that do not contain them.
 
     Raises:
-        InvalidCurveError: If the file is not JSON or holds no rates and losses.
+        InvalidCurveError: If the file is not JSON or does not contain rates and losses.
         OSError: If the file cannot be read.
     """
     return read_curve(
@@ -240,12 +245,12 @@ def read_curve(
     undo: bool = True,
     context: ScanContext | None = None,
 ) -> LRCurve:
-    """Reads what a JSON file held; see `from_json`.
+    """Builds a curve from the content of a JSON file; see `from_json`.
 
     Raises:
-        InvalidCurveError: If it holds no rates and losses.
+        InvalidCurveError: If `data` does not contain rates and losses.
     """
-    how: dict[str, Any] = {"averaging": averaging, "steps_per_epoch": steps_per_epoch, "undo": undo, "look": True}
+    how: dict[str, Any] = {"averaging": averaging, "steps_per_epoch": steps_per_epoch, "undo": undo, "detect": True}
     if "format" in data or "context" in data:
         own = LRCurve.from_dict(data)
         if averaging is None and own.context.averaging is None:
@@ -254,6 +259,60 @@ def read_curve(
     rates, losses = _keys(data, "data")
     curve = build_curve(rates, losses, context=context, **how)
     return dataclasses.replace(curve, stop=data["stop"]) if "stop" in data else curve
+
+
+def build_curve(
+    rates: Iterable[Any],
+    losses: Iterable[Any],
+    *,
+    averaging: str | Average | None = None,
+    detect: bool = False,
+    steps_per_epoch: float | None = None,
+    undo: bool,
+    context: ScanContext | None,
+    shift: bool = False,
+) -> LRCurve:
+    """Builds a curve from the learning rates and losses of another tool.
+
+    Args:
+        rates: One rate per batch; one more rate than losses if the last batch was not finished.
+        losses: One loss per batch; scalar tensors are allowed.
+        averaging: Average of the losses; `None` for single batches, or if `context` declares it.
+        detect: Whether to detect undeclared averages.
+        steps_per_epoch: Batches per epoch; see `undo_averaging`.
+        undo: Whether to recover the losses of single batches.
+        context: Known facts about the run.
+        shift: Whether each rate belongs to the update with the same batch, so that it must be moved to the next loss.
+
+    Raises:
+        InvalidCurveError: If rates or losses are not numbers, or differ in number.
+    """
+    lr, loss = _numbers("lr", rates), _numbers("loss", losses)
+    lr = lr[: loss.size] if lr.size == loss.size + 1 else lr
+    if lr.size != loss.size:
+        msg = f"Expected one learning rate per loss. Received: {lr.size} rates, {loss.size} losses."
+        raise InvalidCurveError(msg)
+    known = context or ScanContext()
+    steps = steps_per_epoch if steps_per_epoch is not None else known.steps_per_epoch
+    declared = averaging if averaging is not None else known.averaging
+    average = None if declared is None else get_average(declared)
+    notes: tuple[str, ...] = ()
+    if detect or (average is not None and average.needs_epoch and steps is None):
+        average, steps, notes = _detected(loss, average, steps)
+    if average is not None:
+        loss, is_undone, more = _undone(lr, loss, average, steps, undo=undo)
+        notes = (*notes, *more)
+        kept, undone = (None, average.name) if is_undone else (average.name, None)
+        known = dataclasses.replace(known, averaging=kept, undone_averaging=undone)
+    known = with_notes(known, *notes)
+    lr = lr[: loss.size]
+    return _merged(np.concatenate([lr[:1], lr[:-1]]) if shift else lr, loss, known)
+
+
+def with_notes(context: ScanContext | None, *notes: str) -> ScanContext:
+    """Returns the context with more notes."""
+    known = context or ScanContext()
+    return dataclasses.replace(known, notes=(*known.notes, *notes))
 
 
 IMPORTERS: Mapping[str, Callable[..., LRCurve]] = MappingProxyType(
@@ -267,7 +326,7 @@ IMPORTERS: Mapping[str, Callable[..., LRCurve]] = MappingProxyType(
         "json": from_json,
     }
 )
-"""Tool or kind of file → the function that reads its record."""
+"""Tool or file format → the function that imports its record."""
 
 
 def _attributes(record: object, name: str, *attributes: str) -> tuple[Any, Any]:
@@ -288,7 +347,7 @@ def _keys(record: ForeignRecord, name: str) -> tuple[Any, Any]:
     loss = next((key for key in LOSS_KEYS if key in keys), None)
     if rate is None or loss is None:
         msg = (
-            f"Expected `{name}` to hold one of the keys {', '.join(map(repr, RATE_KEYS))} and one of "
+            f"Expected `{name}` to contain one of the keys {', '.join(map(repr, RATE_KEYS))} and one of "
             f"{', '.join(map(repr, LOSS_KEYS))}. Received: keys={sorted(map(str, keys))}. Run the scan first."
         )
         raise InvalidCurveError(msg)
@@ -296,9 +355,9 @@ def _keys(record: ForeignRecord, name: str) -> tuple[Any, Any]:
 
 
 def _steps_of_learner(learner: Learner) -> float | None:
-    """Returns the batches in an epoch of ktrain's scan of that learner, or `None`.
+    """Returns the batches per epoch of ktrain's scan of the learner, or `None` if unknown.
 
-    Of arrays, Keras takes the last, smaller batch as well. Of a data set, ktrain has it take whole batches only.
+    For arrays, Keras includes the last, smaller batch. For a data set, ktrain makes it use full batches only.
     """
     data = getattr(learner, "train_data", None)
     batch_size = getattr(data, "batch_size", None) or getattr(learner, "batch_size", None)
@@ -311,90 +370,36 @@ def _steps_of_learner(learner: Learner) -> float | None:
     return None if size is None else float(size // batch_size)
 
 
-NO_DIGITS = frozenset({"nan", "inf", "-inf"})
-"""How files of this package write losses that JSON has no number for."""
-
-USUAL_LAG = 49
-"""Mean age, in batches, of what the usual moving average (0.98) holds."""
-
-
-def build_curve(
-    rates: Iterable[Any],
-    losses: Iterable[Any],
-    *,
-    averaging: str | Average | None = None,
-    look: bool = False,
-    steps_per_epoch: float | None = None,
-    undo: bool,
-    context: ScanContext | None,
-    shift: bool = False,
-) -> LRCurve:
-    """Returns the curve that a tool's rates and losses make.
-
-    Args:
-        rates: One rate a batch; one more than losses if the last batch was not finished.
-        losses: One loss a batch; tensors of one number will do.
-        averaging: How the losses were averaged; `None` for single batches, or when `context` says it.
-        look: Whether to look for averages that nobody declared.
-        steps_per_epoch: Batches in an epoch; see `undo_averaging`.
-        undo: Whether to recover the losses of single batches.
-        context: What is known of the run.
-        shift: Whether each rate is that of the batch's own update, and has to move on to the next loss.
-
-    Raises:
-        InvalidCurveError: If rates or losses are not numbers, or not as many.
-    """
-    lr, loss = _numbers("lr", rates), _numbers("loss", losses)
-    lr = lr[: loss.size] if lr.size == loss.size + 1 else lr
-    if lr.size != loss.size:
-        msg = f"Expected one rate a loss. Received: {lr.size} rates, {loss.size} losses."
-        raise InvalidCurveError(msg)
-    known = context or ScanContext()
-    steps = steps_per_epoch if steps_per_epoch is not None else known.steps_per_epoch
-    declared = averaging if averaging is not None else known.averaging
-    average = None if declared is None else get_average(declared)
-    notes: tuple[str, ...] = ()
-    if look or (average is not None and average.needs_epoch and steps is None):
-        average, steps, notes = _looked_at(loss, average, steps)
-    if average is not None:
-        loss, undone, said = _undone(lr, loss, average, steps, undo=undo)
-        notes = (*notes, *said)
-        kept, taken_off = (None, average.name) if undone else (average.name, None)
-        known = dataclasses.replace(known, averaging=kept, undone_averaging=taken_off)
-    known = with_notes(known, *notes)
-    lr = lr[: loss.size]
-    return _merged(np.concatenate([lr[:1], lr[:-1]]) if shift else lr, loss, known)
-
-
-def _looked_at(
+def _detected(
     loss: Array, average: Average | None, steps: float | None
 ) -> tuple[Average | None, float | None, tuple[str, ...]]:
-    """Returns the average, the batches per epoch, and what to say of how they were found."""
+    """Returns the average, the batches per epoch, and notes on how they were detected."""
     if average is not None and (steps is not None or not average.needs_epoch):
         return average, steps, ()
     seen = detect_averaging(LRCurve(lr=np.arange(1.0, loss.size + 1), loss=loss))
     why = "; ".join(seen.evidence)
     if average is not None:
         found = seen.steps_per_epoch if seen.averaging == average.name else None
-        return average, found, () if found is None else (f"Batches in an epoch were read off the record: {why}.",)
+        note = f"The batches per epoch were detected from the record: {why}."
+        return average, found, () if found is None else (note,)
     if not seen.averaged:
         return None, steps, ()
     if seen.averaging is None:
-        return None, steps, (f"The losses are averages, which are not undone here: {why}. {_to_the_right(USUAL_LAG)}",)
-    recognized = AVERAGES[seen.averaging]
-    return recognized, steps if steps is not None else seen.steps_per_epoch, (f"Averages were recognized: {why}.",)
+        return None, steps, (f"The losses are averages that could not be undone: {why}. {_lag_note(USUAL_LAG)}",)
+    detected = AVERAGES[seen.averaging]
+    return detected, steps if steps is not None else seen.steps_per_epoch, (f"Averages were detected: {why}.",)
 
 
 def _undone(
     lr: Array, loss: Array, average: Average, steps: float | None, *, undo: bool
 ) -> tuple[Array, bool, tuple[str, ...]]:
-    kept = f"Each stored loss is {average.words}. {_to_the_right(_lag(average, loss.size, steps), lr)}"
+    kept = f"Each stored loss is {average.words}. {_lag_note(_lag(average, loss.size, steps), lr)}"
     if not undo:
         return loss, False, (kept,)
     try:
         undone = undo_losses(loss, average, steps)
     except (InvalidCurveError, InvalidOptionError) as error:
-        return loss, False, (kept, f"That could not be undone. {error}")
+        return loss, False, (kept, f"The average could not be undone. {error}")
     return undone.loss, True, undo_notes(average, undone, lr)
 
 
@@ -404,25 +409,19 @@ def _lag(average: Average, size: int, steps: float | None) -> float:
     return min(within + own, size / 2)
 
 
-def _to_the_right(lag: float, lr: Array | None = None) -> str:
+def _lag_note(lag: float, lr: Array | None = None) -> str:
     if lr is None or lr.size < 2 or not lr[-1] > lr[0] > 0:
-        return f"Landmarks stand to the right of where they belong, by up to {lag:.0f} batches."
+        return f"The lag of the average shifts landmarks to the right by up to {lag:.0f} batches."
     decades = lag * math.log10(lr[-1] / lr[0]) / (lr.size - 1)
-    return f"Landmarks stand to the right of where they belong, by about {decades:.1g} decades."
+    return f"The lag of the average shifts landmarks to the right by about {decades:.1g} decades."
 
 
 def _merged(lr: Array, loss: Array, context: ScanContext) -> LRCurve:
-    """Returns a curve in which neighboring points of the same rate became one, at the mean of their losses."""
+    """Returns the curve after merging neighboring points with the same rate into one point with their mean loss."""
     first = np.concatenate([[True], lr[1:] != lr[:-1]])[: lr.size]
     group = np.cumsum(first) - 1
     mean = np.bincount(group, weights=loss) / np.bincount(group) if loss.size else loss
     return LRCurve(lr=lr[first], loss=mean, context=context)
-
-
-def with_notes(context: ScanContext | None, *notes: str) -> ScanContext:
-    """Returns the context with sentences added to its notes."""
-    known = context or ScanContext()
-    return dataclasses.replace(known, notes=(*known.notes, *notes))
 
 
 def _numbers(name: str, values: Iterable[Any]) -> Array:
@@ -435,8 +434,8 @@ def _numbers(name: str, values: Iterable[Any]) -> Array:
 
 
 def _number(value: Value) -> float:
-    """Returns what a number, or a tensor of one, holds; of texts only what JSON has no number for."""
-    if isinstance(value, (bool, np.bool_, np.complexfloating)) or (isinstance(value, str) and value not in NO_DIGITS):
-        msg = "no real number"
+    """Returns a number or scalar tensor as a float; strings are refused, except for non-finite numbers."""
+    if isinstance(value, (bool, np.bool_, np.complexfloating)) or (isinstance(value, str) and value not in NON_FINITE):
+        msg = "not a real number"
         raise TypeError(msg)
     return float(cast("SupportsFloat", value))

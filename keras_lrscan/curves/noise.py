@@ -1,4 +1,4 @@
-"""How much single batches scatter about a curve, and which of them stand too far off to be part of it."""
+"""Measures the noise of single batches about a curve, pulls back outliers, and tests for trends."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import median_filter
 
+from keras_lrscan._typing import Array
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    Array = NDArray[np.float64]
 
 __all__ = [
     "NORMAL_MAD",
@@ -26,35 +26,35 @@ __all__ = [
 ]
 
 NORMAL_MAD = 1.4826
-"""Standard deviation of a normal variable over its median absolute deviation."""
+"""Ratio of the standard deviation of a normal variable to its median absolute deviation."""
 
 OUTLIER_SIGMA = 6.0
-"""A batch further than this many standard deviations from the median of its neighbors is pulled back to that line."""
+"""A batch further than this many standard deviations from its neighbors' median is pulled back to that distance."""
 
 OUTLIER_SHARE = 0.02
-"""Nor does a batch stand off by less than this share of the range of the lower losses, however calm its neighbors."""
+"""Smallest standard deviation for that test, as a share of the range of the lower losses, for calm neighbors."""
 
 MIDDLE_WIDTH = 7
-"""Batches in the running median that an odd batch is compared with."""
+"""Batches in the running median that outliers are compared with."""
 
 NOISE_WIDTH = 31
-"""Points over which the noise around one point is taken."""
+"""Points from which the noise around one point is estimated."""
 
 LARGEST_CONTRAST = 2.0
-"""The noise around a point counts as at most this many times more or less than usual: it is known only roughly."""
+"""Limit of the ratio between local and median noise in the weights, since local noise is known only roughly."""
 
 MIN_FOR_TREND = 4
-"""A straight line through fewer points has no error to speak of."""
+"""Smallest number of points for which the standard error of a straight line is estimated."""
 
 SECOND_DIFFERENCE = math.sqrt(6)
-"""Standard deviation of the second difference of independent values over their own."""
+"""Ratio of the standard deviation of second differences of independent values to that of the values."""
 
 
 def difference_noise(y: Array) -> float:
     """Returns the standard deviation of single values about a smooth line, from their second differences.
 
-    Of a straight line nothing is left in a second difference, and next to nothing of a smooth curve. The median leaves
-    out what single odd values do.
+    Second differences remove straight lines completely and smooth curves almost completely. The median limits the
+    influence of outliers.
 
     Example:
     >>> import numpy as np
@@ -69,14 +69,14 @@ def difference_noise(y: Array) -> float:
 
 
 def neighbor_noise(y: Array) -> Array:
-    """Returns the noise at each point, from the second differences of its neighbors. Array of shape `(n,)`."""
+    """Returns the noise around each point, from second differences of its neighbors. Array of shape `(n,)`."""
     rough = np.abs(np.diff(y, 2)) / SECOND_DIFFERENCE
     around = median_filter(np.pad(rough, 1, mode="edge"), size=min(NOISE_WIDTH, y.size), mode="nearest")
     return np.asarray(NORMAL_MAD * around)
 
 
 def local_noise(residual: Array) -> Array:
-    """Returns the standard deviation of one batch along the curve, from the median size of the residuals near it."""
+    """Returns the noise of one batch at each point, from the median size of nearby residuals. Array of shape `(n,)`."""
     num_parts = int(np.clip(residual.size // 15, 1, 20))
     parts = np.array_split(np.abs(residual), num_parts)
     centers = np.cumsum([0, *[part.size for part in parts[:-1]]]) + np.array([part.size / 2 for part in parts])
@@ -85,7 +85,7 @@ def local_noise(residual: Array) -> Array:
 
 
 def precision(noise: Array) -> Array:
-    """Returns weights that fall with the noise variance, within a factor of `LARGEST_CONTRAST` to either side."""
+    """Returns inverse-variance weights, with noise limited to a factor of `LARGEST_CONTRAST` around its median."""
     usual = float(np.median(noise))
     if usual <= 0:
         return np.ones_like(noise)
@@ -94,7 +94,7 @@ def precision(noise: Array) -> Array:
 
 
 def pull_back_outliers(y: Array) -> tuple[Array, NDArray[np.intp]]:
-    """Returns the losses with lone far-off batches moved to the edge of what is usual there, and their indices."""
+    """Returns the losses with isolated outliers pulled back to the edge of the usual range, and their indices."""
     middle = median_filter(y, size=min(MIDDLE_WIDTH, y.size - (1 - y.size % 2)), mode="nearest")
     away = y - middle
     usual = NORMAL_MAD * median_filter(np.abs(away), size=min(2 * NOISE_WIDTH - 1, y.size), mode="nearest")
@@ -107,10 +107,10 @@ def pull_back_outliers(y: Array) -> tuple[Array, NDArray[np.intp]]:
 
 
 def trend_of(x: Array, loss: Array) -> tuple[float, float]:
-    """Returns how far a straight line through the losses rises, and the standard error of that.
+    """Returns the rise of a straight line through the losses, and the standard error of that rise.
 
-    Residuals that hang together, as those of averaged losses do, tell less than as many independent ones: the error is
-    that of ``n (1 - r) / (1 + r)`` of them, with r the correlation of neighbors.
+    Correlated residuals, such as those of averaged losses, carry less information than independent ones: they count as
+    ``n (1 - r) / (1 + r)`` independent residuals, where r is the correlation of neighbors.
     """
     if x.size < MIN_FOR_TREND or np.ptp(loss) <= 0:
         return 0.0, 0.0
@@ -122,13 +122,13 @@ def trend_of(x: Array, loss: Array) -> tuple[float, float]:
 
 
 def correlation(a: Array, b: Array) -> float:
-    """Returns the correlation of two arrays; 0 where one of them is constant."""
+    """Returns the correlation of two arrays, or 0 if one of them is constant."""
     spread = float(np.std(a) * np.std(b))
     return float(np.mean((a - a.mean()) * (b - b.mean()))) / spread if spread > 0 else 0.0
 
 
 def rank_correlation(a: Array, b: Array) -> float:
-    """Returns Spearman's rank correlation of two arrays, neither of them constant; equal values share their mean rank.
+    """Returns Spearman's rank correlation of two non-constant arrays; equal values get their mean rank.
 
     Example:
     >>> import numpy as np

@@ -1,1 +1,1 @@
-"""Data with known answers: synthetic curves, and the digits of the demo."""
+"""Generates synthetic curves of known shapes, and loads the data of the demo."""

@@ -1,6 +1,6 @@
-"""Loads handwritten digits and a small classifier of them, for the demo and the examples.
+"""Loads handwritten digits and builds a small classifier for them, for the demo and the examples.
 
-The digits are the 1,797 images of 8 by 8 pixels that come with scikit-learn (UCI, Alpaydin and Kaynak, 1998).
+The digits are the 1,797 images of 8 x 8 pixels in scikit-learn (UCI, Alpaydin and Kaynak, 1998).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PURPOSE = "The demo"
 
 
 def digits() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Returns images of shape `(1797, 64)` scaled to 0 to 1, and labels 0 to 9 of shape `(1797,)`.
+    """Returns images of shape `(1797, 64)`, scaled to the range 0 to 1, and labels 0 to 9 of shape `(1797,)`.
 
     Raises:
         MissingDependencyError: If scikit-learn is not installed.
@@ -34,10 +34,10 @@ def digits() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
 
 
 def digits_model() -> Model:
-    """Returns a compiled classifier of three dense layers, 64-64-10, under Adam.
+    """Returns a compiled classifier with dense layers of 64, 64 and 10 units and the Adam optimizer.
 
     Raises:
-        MissingDependencyError: If Keras, or the backend it is set to, is not installed.
+        MissingDependencyError: If Keras or its configured backend is not installed.
     """
     try:
         import keras

@@ -1,7 +1,7 @@
-"""Curves with known answers, for tests, documentation and benchmarks.
+"""Generates synthetic curves of known shapes, for tests, documentation and benchmarks.
 
-A curve is a noise-free loss over log10(rate), plus normal noise. The losses are those of ten classes: guessing costs
-ln 10.
+A curve is a noise-free loss over log10(rate), plus normal noise. The losses are those of a classifier of ten classes,
+so the chance level is ln 10.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_lrscan._typing import Array
 from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.curves.curve import LRCurve, StopReason
 from keras_lrscan.errors import InvalidOptionError, unknown_option
@@ -20,9 +21,6 @@ from keras_lrscan.reading.shapes import Shape
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from numpy.typing import NDArray
-
-    Array = NDArray[np.float64]
 
 __all__ = ["SYNTHETIC_LOSSES", "synthetic_curve"]
 
@@ -35,7 +33,7 @@ def _step(x: Array, center: float, width: float) -> Array:
 
 
 def _break(x: Array, onset: float, growth: float = 6.0) -> Array:
-    """Returns a rise that begins at `onset` and soon leaves every plot."""
+    """Returns a rise that starts at `onset` and quickly exceeds the range of a plot."""
     return np.asarray(growth * np.maximum(x - onset, 0.0) ** 2)
 
 
@@ -54,23 +52,23 @@ SYNTHETIC_LOSSES: Mapping[Shape, Callable[[Array], Array]] = MappingProxyType(
         Shape.UPWARD_DRIFT: lambda x: 1.6 + 0.05 * (x + 7),
     }
 )
-"""Shape → its noise-free loss over log10(rate) from -7 to 1."""
+"""Shape → its noise-free loss as a function of log10(rate), from -7 to 1."""
 
 
 def synthetic_curve(
     shape: str, *, num_steps: int = 200, noise: float = 0.02, seed: int = 0, stop_above: float = 5.0
 ) -> LRCurve:
-    """Returns a curve of a known shape over rates from 1e-7 to 10.
+    """Returns a curve of a known shape over learning rates from 1e-7 to 10.
 
     Args:
         shape: A key of `SYNTHETIC_LOSSES`.
-        num_steps: Integer. Points of the whole ramp.
+        num_steps: Integer. Number of points of the whole ramp.
         noise: Float. Standard deviation of one batch's loss.
         seed: Integer. Seed of the noise.
-        stop_above: Float. The record ends at the first noise-free loss above the start by this much.
+        stop_above: Float. The record ends at the first noise-free loss that exceeds the first loss by more than this.
 
     Raises:
-        InvalidOptionError: If `shape` is not known, `num_steps` is below 2, or `noise` is negative.
+        InvalidOptionError: If `shape` is unknown, `num_steps` is below 2, or `noise` is negative.
 
     Example:
     >>> curve = synthetic_curve("u-shaped", num_steps=100)

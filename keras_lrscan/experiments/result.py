@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from keras_lrscan._version import __version__
 from keras_lrscan.errors import InvalidCurveError, shown
 from keras_lrscan.files.decoding import checked_object, decode, read_json_object
-from keras_lrscan.files.text import write_file
+from keras_lrscan.files.read_write import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

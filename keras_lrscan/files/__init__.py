@@ -1,1 +1,1 @@
-"""Reads and writes files without trusting their content: encodings, JSON, CSV, safe outputs."""
+"""Reads and validates text, JSON and CSV files, and writes files atomically."""

@@ -1,1 +1,1 @@
-"""Reads a curve without a model: smooths it, finds its landmarks, measures its features and names its shape."""
+"""Smooths a recorded curve, finds its landmarks, computes its features and classifies its shape."""

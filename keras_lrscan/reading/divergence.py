@@ -1,4 +1,4 @@
-"""What losses do once training has broken: come back to the lowest level, or stay at a high one."""
+"""Cuts off the record after an explosion of the loss, and measures the losses after training breaks."""
 
 from __future__ import annotations
 
@@ -8,118 +8,54 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import median_filter, minimum_filter1d
 
+from keras_lrscan._typing import Array
 from keras_lrscan.curves.noise import difference_noise
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from keras_lrscan.curves.curve import LRCurve
-
-    Array = NDArray[np.float64]
 
 __all__ = ["num_recoveries", "plateau_start", "share_near", "trim"]
 
-NEAR = 0.1
-"""A batch costs what guessing does where its loss is off that level by less than this share, or than the noise."""
+BEYOND = 100.0
+"""A record is cut off where losses exceed the start by more than this many times the fall; 20 times is still read."""
 
-FELL = 0.25
+LASTING = 5
+"""Number of consecutive losses that must be that high; the last of them is the last one that is kept."""
+
+MIN_POINTS = 30
+"""Shorter records are not cut off, since their first quarter is too short to estimate a level and its noise."""
+
+NOISE_SHARE = 5.0
+"""Smallest fall in that comparison, in standard deviations of one batch, for curves without a fall."""
+
+REFERENCE_SHARE = 0.2
+"""Smallest fall in that comparison, as a share of the reference loss, if that is known."""
+
+NEAR_SHARE = 0.1
+"""A loss is near a level if it differs from it by less than this share of the level, or by less than the noise."""
+
+FALL_SHARE = 0.25
 """Training can break and recover once the loss has fallen by this share of its start."""
 
-JUMP = 0.4
-"""A loss that stands above its lowest level by more than this share of its fall has broken."""
+BREAK_SHARE = 0.4
+"""Training has broken where the loss exceeds its lowest level by more than this share of its fall."""
 
-BACK = 0.15
-"""It is back once it stands above that level by less than this share of the fall.
+RECOVERY_SHARE = 0.15
+"""Training has recovered where the loss exceeds that level by less than this share of the fall.
 
 The last three were set on the fits of `catapult` in `benchmarks/causes`, whose breaks last two to six batches.
 """
 
 
-def plateau_start(loss: Array, minimum: int, tolerance: float, half: float) -> int | None:
-    """Returns where the last stretch at one level begins, if that level is above `half` and right of the minimum.
-
-    Args:
-        loss: The smooth line. Array of shape `(n,)`.
-        minimum: Index of its minimum.
-        tolerance: How far the line may be off the level.
-        half: What the level must be above.
-
-    Example:
-    >>> plateau_start(np.array([2.0, 1.0, 1.9, 2.0, 2.0, 2.0]), 1, tolerance=0.2, half=1.5)
-    2
-    """
-    high = np.maximum.accumulate(loss[::-1])[::-1]
-    low = np.minimum.accumulate(loss[::-1])[::-1]
-    begin = int(np.argmax(high - low <= 2 * tolerance))
-    return begin if minimum < begin < loss.size - 1 and float(np.median(loss[begin:])) > half else None
-
-
-def share_near(loss: Array, level: float, noise: float) -> float:
-    """Returns the share of losses that are about as large as `level`.
-
-    Args:
-        loss: Finite losses. Array of shape `(n,)`, not empty.
-        level: The level, in the unit of the loss.
-        noise: Standard deviation of the loss of one batch, in the same unit.
-
-    Example:
-    >>> share_near(np.array([2.3, 2.4, 9.0, 2.2]), 2.3, noise=0.0)
-    0.75
-    """
-    return float((np.abs(loss - level) < max(NEAR * abs(level), noise)).mean())
-
-
-def num_recoveries(loss: Array, noise: float) -> int:
-    """Returns how often the loss jumped far above its lowest level so far, and came back to it.
-
-    Levels are medians of seven batches and jumps medians of three, so that single odd batches do not count.
-
-    Args:
-        loss: Finite losses. Array of shape `(n,)`.
-        noise: Standard deviation of the loss of one batch, in the unit of the loss.
-
-    Example:
-    >>> num_recoveries(np.repeat([2.0, 1.0, 5.0, 1.0, 9.0], 10), noise=0.01)
-    1
-    """
-    if not loss.size:
-        return 0
-    level = np.minimum.accumulate(median_filter(loss, size=7, mode="nearest"))
-    now, start = median_filter(loss, size=3, mode="nearest"), float(level[0])
-    fall = start - level
-    fell = fall > max(FELL * abs(start), 3 * noise)
-    is_off = fell & (now - level > np.maximum(JUMP * fall, 6 * noise))
-    is_back = fell & (now - level < np.maximum(BACK * fall, 2 * noise))
-    turns = np.where(is_off, 1, np.where(is_back, -1, 0))
-    changes = np.diff(turns[turns != 0])
-    return int(min(np.count_nonzero(changes > 0), np.count_nonzero(changes < 0)))
-
-
-BEYOND = 100.0
-"""Losses above the start by more than this many times the fall are beyond reading; a view squashed by 20 is not."""
-
-LASTING = 5
-"""Losses in a row that must be beyond: the last of them is the last that is kept."""
-
-MIN_POINTS = 30
-"""Of fewer points none is cut off: their first quarter is too short to tell a level and its noise."""
-
-NOISE_SHARE = 5.0
-"""Without a fall, what happens below the start counts as at least this many standard deviations of one batch."""
-
-REFERENCE_SHARE = 0.2
-"""Nor does it count as less than this share of the reference loss, where one is known."""
-
-
 def trim(curve: LRCurve, *, reference: float | None = None) -> LRCurve:
-    """Returns the curve up to where its loss is beyond reading for good.
+    """Returns the curve up to the point where the loss explodes for good.
 
     Args:
         curve: The recorded curve.
-        reference: The chance level or the first loss (the model's unit), where it is known.
+        reference: The chance level or the first loss (the model's unit), if known.
 
     Returns:
-        The same curve where nothing is cut off.
+        The shortened curve, or the same curve if nothing is cut off.
 
     Example:
     >>> import numpy as np
@@ -142,3 +78,63 @@ def trim(curve: LRCurve, *, reference: float | None = None) -> LRCurve:
         return curve
     keep = slice(int(beyond[0]) + LASTING)
     return dataclasses.replace(curve, lr=curve.lr[keep], loss=curve.loss[keep])
+
+
+def plateau_start(loss: Array, minimum: int, tolerance: float, half: float) -> int | None:
+    """Returns the index at which the final plateau begins, or `None` without a high plateau right of the minimum.
+
+    Args:
+        loss: The smoothed loss. Array of shape `(n,)`.
+        minimum: Index of its minimum.
+        tolerance: Largest deviation of the smoothed loss from the level of the plateau.
+        half: Level that the plateau must exceed.
+
+    Example:
+    >>> plateau_start(np.array([2.0, 1.0, 1.9, 2.0, 2.0, 2.0]), 1, tolerance=0.2, half=1.5)
+    2
+    """
+    high = np.maximum.accumulate(loss[::-1])[::-1]
+    low = np.minimum.accumulate(loss[::-1])[::-1]
+    begin = int(np.argmax(high - low <= 2 * tolerance))
+    return begin if minimum < begin < loss.size - 1 and float(np.median(loss[begin:])) > half else None
+
+
+def share_near(loss: Array, level: float, noise: float) -> float:
+    """Returns the share of losses that are near `level`.
+
+    Args:
+        loss: Finite losses. Array of shape `(n,)`, not empty.
+        level: The level, in the unit of the loss.
+        noise: Standard deviation of the loss of one batch, in the same unit.
+
+    Example:
+    >>> share_near(np.array([2.3, 2.4, 9.0, 2.2]), 2.3, noise=0.0)
+    0.75
+    """
+    return float((np.abs(loss - level) < max(NEAR_SHARE * abs(level), noise)).mean())
+
+
+def num_recoveries(loss: Array, noise: float) -> int:
+    """Returns how often the loss jumped far above its lowest level so far and came back to that level.
+
+    Levels are medians of seven batches and jumps medians of three, so that single outliers do not count.
+
+    Args:
+        loss: Finite losses. Array of shape `(n,)`.
+        noise: Standard deviation of the loss of one batch, in the unit of the loss.
+
+    Example:
+    >>> num_recoveries(np.repeat([2.0, 1.0, 5.0, 1.0, 9.0], 10), noise=0.01)
+    1
+    """
+    if not loss.size:
+        return 0
+    level = np.minimum.accumulate(median_filter(loss, size=7, mode="nearest"))
+    now, start = median_filter(loss, size=3, mode="nearest"), float(level[0])
+    fall = start - level
+    fell = fall > max(FALL_SHARE * abs(start), 3 * noise)
+    is_off = fell & (now - level > np.maximum(BREAK_SHARE * fall, 6 * noise))
+    is_back = fell & (now - level < np.maximum(RECOVERY_SHARE * fall, 2 * noise))
+    turns = np.where(is_off, 1, np.where(is_back, -1, 0))
+    changes = np.diff(turns[turns != 0])
+    return int(min(np.count_nonzero(changes > 0), np.count_nonzero(changes < 0)))

@@ -1,4 +1,7 @@
-"""All that a rule may test: features of the curve, fields of the context, and what follows from both."""
+"""Collects the facts that rules may test, and defines the conditions that test them.
+
+Facts are the features of the curve, the fields of the context, and values derived from both.
+"""
 
 from __future__ import annotations
 
@@ -21,61 +24,127 @@ if TYPE_CHECKING:
 __all__ = ["FALLS", "IN_ORDER", "MEASURES", "NO_FALL", "NO_RISE", "RISES", "Condition", "facts"]
 
 ACCURACIES = ("accuracy", "acc", "categorical_accuracy", "sparse_categorical_accuracy", "binary_accuracy")
-"""Names of metrics that tell the share of right answers."""
+"""Names of the metrics that measure accuracy."""
 
 FEW_DIFFERENT = 0.7
-"""Below this share of different samples among those compared, the data hold copies.
+"""Share of distinct inputs among the compared samples up to which the data contain copies.
 
-In the data sets of the zoo (`benchmarks/causes`) without copies it is 0.79 or more.
+It is 0.79 or more in all data sets of `benchmarks/causes` without copies.
 """
+
 IN_ORDER = 0.3
-"""From here on, on the scale of `label_runs`, a few hundred samples in a row are not in a random order."""
-LEARNS = 0.85
-"""A loss that falls below this share of that of guessing shows that something is learned."""
-STUCK = 3e-5
-"""Below this ratio of their changes the layer that moved least stood still beside the one that moved most.
+"""Value of `label_runs` from which a few hundred consecutive samples are not in random order."""
 
-In the zoo's stack of ten sigmoids it is 3e-6, in fits whose layers all learn 2e-3 or more.
+LEARNS = 0.85
+"""Share of the chance level below which the loss must fall to show that the model learns."""
+
+STUCK = 3e-5
+"""Ratio of the least to the most changed layer below which the least changed layer is stuck.
+
+It is 3e-6 in the stack of ten sigmoids of `benchmarks/causes`, and 2e-3 or more in fits in which all layers learn.
 """
 
+OPERATORS: Mapping[str, tuple[Callable[[Any, Any], bool], str]] = MappingProxyType(
+    {
+        ">": (operator.gt, "above"),
+        ">=": (operator.ge, "at least"),
+        "<": (operator.lt, "below"),
+        "<=": (operator.le, "at most"),
+        "==": (operator.eq, "exactly"),
+        "!=": (operator.ne, "not"),
+        "in": (lambda value, options: value in options, "one of"),
+    }
+)
+"""Operator → (function, words in rules)."""
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Derived:
-    """What follows from features and context together."""
 
-    epochs_over_data: float | None = measured("times that the test went through the data", "{:.1f}")
-    start_accuracy: float | None = measured("share of right answers in the first batch", "{:.0%}")
-    input_size: float | None = measured("largest input, sign left off", "{:.3g}")
-    target_size: float | None = measured("largest target, sign left off", "{:.3g}")
-    trainable_share: float | None = measured("share of the parameters that can train", "{:.2%}")
-    planned_decades: float | None = measured("decades from the first to the last planned rate", "{:.1f}")
-    clip: float | None = measured("least size that gradients are cut to", "{:.3g}")
-    perfect_ratio: float | None = measured("loss of right answers over that of guessing", "{:.0%}")
-    is_untrained: bool | None = measured("whether it is known that no layer was trained before", "{}")
-    is_trained: bool | None = measured("whether all layers show signs of earlier training", "{}")
-    has_new_head: bool | None = measured("whether a last layer that is as initialized stands on others", "{}")
-    learns: bool | None = measured("whether the loss falls well below that of guessing", "{}")
-    lowest_ratio: float | None = measured("lowest loss over the loss of guessing", RATIO)
-    first_batches_alike: bool | None = measured("whether all labels of the first batches are the same", "{}")
-    well_shuffled: bool | None = measured("whether the data are shuffled, and well", "{}")
-    num_different: int | None = measured("different samples", "{:,d}")
-    has_stuck_layer: bool | None = measured("whether a layer hardly moved beside the others", "{}")
-    is_foreign: bool | None = measured("whether the record says nothing of its run", "{}")
-    shape: str | None = measured("shape of the curve", "{}")
-    drawn_average: str | None = measured("average that the other tool stored", "{}")
+@dataclass(frozen=True)
+class Condition:
+    """Tests one feature against a threshold; an unknown feature never passes.
+
+    Attributes:
+        feature: A key of `MEASURES`.
+        op: A key of `OPERATORS`.
+        threshold: Value that the feature is compared with, or a tuple of values for `in`.
+
+    Example:
+    >>> condition = Condition("fall", ">=", 0.12)
+    >>> condition.holds({"fall": 0.83})
+    True
+    >>> condition.evidence({"fall": 0.83})
+    'fall to the first minimum, as a share of the reference loss: 83% (rule: at least 12%)'
+    """
+
+    feature: str
+    op: str
+    threshold: float | str | tuple[str, ...]
+
+    def holds(self, facts: Mapping[str, Any]) -> bool:
+        """Returns whether the feature is known and passes the test."""
+        value = facts[self.feature]
+        return value is not None and OPERATORS[self.op][0](value, self.threshold)
+
+    def evidence(self, facts: Mapping[str, Any]) -> str:
+        """Returns the feature, its value and the rule in words."""
+        value = facts[self.feature]
+        seen = "unknown" if value is None else MEASURES[self.feature].show(value)
+        return f"{MEASURES[self.feature].words}: {seen} (rule: {self})"
+
+    def __str__(self) -> str:
+        """Returns the rule in words, without a value."""
+        options = self.threshold if isinstance(self.threshold, tuple) else (self.threshold,)
+        return f"{OPERATORS[self.op][1]} {', '.join(MEASURES[self.feature].show(option) for option in options)}"
+
+
+FALLS = Condition("fall", ">", 0)
+NO_FALL = Condition("fall", "==", 0)
+RISES = Condition("rise", ">", 0)
+NO_RISE = Condition("rise", "==", 0)
 
 
 def facts(features: CurveFeatures, context: ScanContext, *, shape: str | None = None) -> Mapping[str, Any]:
-    """Returns all that a rule may test, by name.
+    """Returns all facts that a rule may test, by name.
 
     Args:
-        features: Numbers of the curve.
-        context: What is known of the run.
-        shape: The verdict, where there is one already: it is surer than any single number of the curve.
+        features: Features of the curve.
+        context: Known facts about the run.
+        shape: Shape of the curve, if already known; it is more reliable than any single feature.
     """
     of_curve = {item.name: getattr(features, item.name) for item in dataclasses.fields(features)}
     of_run = {name: getattr(context, name) for name in CONTEXT_MEASURES}
     return of_run | of_curve | dataclasses.asdict(_derive(features, context, shape))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Derived:
+    """Holds the facts that are derived from features and context."""
+
+    epochs_over_data: float | None = measured("passes of the scan over the data", "{:.1f}")
+    start_accuracy: float | None = measured("accuracy on the first batch", "{:.0%}")
+    input_size: float | None = measured("largest absolute input", "{:.3g}")
+    target_size: float | None = measured("largest absolute target", "{:.3g}")
+    trainable_share: float | None = measured("share of trainable parameters", "{:.2%}")
+    planned_decades: float | None = measured("decades from the first to the last planned learning rate", "{:.1f}")
+    clip: float | None = measured("smallest size to which gradients are clipped", "{:.3g}")
+    perfect_ratio: float | None = measured("ratio of the loss of correct predictions to the chance level", "{:.0%}")
+    is_untrained: bool | None = measured("model known to be untrained", "{}")
+    is_trained: bool | None = measured("signs of earlier training in all layers", "{}")
+    has_new_head: bool | None = measured("untrained last layer on trained or frozen layers", "{}")
+    learns: bool | None = measured("fall of the loss to well below the chance level", "{}")
+    lowest_ratio: float | None = measured("ratio of the lowest loss to the chance level", RATIO)
+    first_batches_alike: bool | None = measured("same label in all first batches", "{}")
+    well_shuffled: bool | None = measured("well shuffled data", "{}")
+    num_different: int | None = measured("number of distinct samples", "{:,d}")
+    has_stuck_layer: bool | None = measured("layer with almost no change compared with the others", "{}")
+    is_foreign: bool | None = measured("record without facts about its run", "{}")
+    shape: str | None = measured("shape of the curve", "{}")
+    drawn_average: str | None = measured("average stored by the other tool", "{}")
+
+
+MEASURES: Mapping[str, Measure] = MappingProxyType(
+    dict(CONTEXT_MEASURES) | measures_of(CurveFeatures) | measures_of(Derived)
+)
+"""Name of a fact → its printed name and format."""
 
 
 def _derive(features: CurveFeatures, context: ScanContext, shape: str | None) -> Derived:
@@ -112,14 +181,14 @@ def _derive(features: CurveFeatures, context: ScanContext, shape: str | None) ->
 
 
 def _head_is_untrained(context: ScanContext) -> bool | None:
-    """Whether neither the optimizer nor the last layer was used before; `None` where the layer does not tell."""
+    """Returns whether neither the optimizer nor the last layer was used before; `None` if unknown for the layer."""
     if context.optimizer_iterations:
         return False
     return context.head_is_untrained
 
 
 def _has_new_head(context: ScanContext) -> bool | None:
-    """Whether the last layer is as initialized on layers that were trained, or are frozen as trained ones are."""
+    """Returns whether the last layer is as initialized while other layers were trained before or are frozen."""
     frozen, layers = context.num_frozen_layers, context.num_layers
     if context.head_is_fresh or not (frozen and layers and frozen < layers):
         return context.head_is_fresh
@@ -127,7 +196,7 @@ def _has_new_head(context: ScanContext) -> bool | None:
 
 
 def _has_stuck_layer(context: ScanContext) -> bool | None:
-    """Whether the layer that moved least hardly moved at all, beside one that did."""
+    """Returns whether the least changed layer barely changed while another layer did."""
     ratio, change = context.layer_change_ratio, context.weight_change
     return None if change is None else ratio is not None and ratio < STUCK and ratio * change < STUCK
 
@@ -137,14 +206,14 @@ def _ratio(part: float | None, whole: float | None) -> float | None:
 
 
 def _well_shuffled(context: ScanContext) -> bool | None:
-    """Whether the data are shuffled and do not come sorted all the same, as from a buffer that is too small."""
+    """Returns whether the data are shuffled and not sorted nevertheless, as with a shuffle buffer that is too small."""
     if not context.shuffled or context.data_seen != BATCHES_SEEN:
         return context.shuffled
     return context.label_runs is not None and context.label_runs < IN_ORDER
 
 
 def _num_different(context: ScanContext) -> int | None:
-    """Returns how many different samples there are: of data with many copies fewer than samples."""
+    """Returns the number of distinct samples, which is below the number of samples in data with many copies."""
     samples, compared, distinct = context.num_samples, context.num_looked_at, context.num_distinct_inputs
     if (
         not compared
@@ -158,67 +227,3 @@ def _num_different(context: ScanContext) -> int | None:
 
 def _largest(low: float | None, high: float | None) -> float | None:
     return None if low is None or high is None else max(abs(low), abs(high))
-
-
-MEASURES: Mapping[str, Measure] = MappingProxyType(
-    dict(CONTEXT_MEASURES) | measures_of(CurveFeatures) | measures_of(Derived)
-)
-"""Name of a fact → how it is named and printed."""
-
-
-OPERATORS: Mapping[str, tuple[Callable[[Any, Any], bool], str]] = MappingProxyType(
-    {
-        ">": (operator.gt, "above"),
-        ">=": (operator.ge, "at least"),
-        "<": (operator.lt, "below"),
-        "<=": (operator.le, "at most"),
-        "==": (operator.eq, "exactly"),
-        "!=": (operator.ne, "anything but"),
-        "in": (lambda value, options: value in options, "one of"),
-    }
-)
-"""Operator → (function, how it is said)."""
-
-
-@dataclass(frozen=True)
-class Condition:
-    """One test of one feature; it does not hold where the feature is unknown.
-
-    Attributes:
-        feature: A key of `MEASURES`.
-        op: A key of `OPERATORS`.
-        threshold: What the feature is compared with.
-
-    Example:
-    >>> condition = Condition("fall", ">=", 0.12)
-    >>> condition.holds({"fall": 0.83})
-    True
-    >>> condition.evidence({"fall": 0.83})
-    'fall to the first valley, as a share of the reference loss: 83% (rule: at least 12%)'
-    """
-
-    feature: str
-    op: str
-    threshold: float | str | tuple[str, ...]
-
-    def holds(self, facts: Mapping[str, Any]) -> bool:
-        """Returns whether the feature is known and passes."""
-        value = facts[self.feature]
-        return value is not None and OPERATORS[self.op][0](value, self.threshold)
-
-    def evidence(self, facts: Mapping[str, Any]) -> str:
-        """Returns the test as a sentence with the value seen."""
-        value = facts[self.feature]
-        seen = "unknown" if value is None else MEASURES[self.feature].show(value)
-        return f"{MEASURES[self.feature].words}: {seen} (rule: {self})"
-
-    def __str__(self) -> str:
-        """Returns the rule without a value."""
-        options = self.threshold if isinstance(self.threshold, tuple) else (self.threshold,)
-        return f"{OPERATORS[self.op][1]} {', '.join(MEASURES[self.feature].show(option) for option in options)}"
-
-
-FALLS = Condition("fall", ">", 0)
-NO_FALL = Condition("fall", "==", 0)
-RISES = Condition("rise", ">", 0)
-NO_RISE = Condition("rise", "==", 0)

@@ -1,7 +1,7 @@
-"""Few, dimensionless numbers that say what a curve looks like: curve and landmarks → `CurveFeatures`.
+"""Computes a few dimensionless numbers that describe a curve: `CurveFeatures`.
 
-Every rule of this package tests these numbers and nothing else. Each is named in words beside its definition, so that a
-rule can print what it tested.
+Rules test only these features, the context, and facts derived from both. Each feature has its printed name next to its
+definition, so that a rule can print the feature that it tested.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_lrscan.curves.context import chance_loss, uniform_loss
-from keras_lrscan.curves.detect_averaging import MIN_POINTS, memory
+from keras_lrscan.curves.detect_averaging import MIN_POINTS, correlations_of_differences
 from keras_lrscan.curves.noise import correlation, rank_correlation, trend_of
 from keras_lrscan.formatting import RATIO, measured
 from keras_lrscan.reading.divergence import num_recoveries, plateau_start, share_near
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from keras_lrscan.reading.landmarks import Landmark, Landmarks
     from keras_lrscan.reading.smoothing import SmoothedCurve
 
-    Array = NDArray[np.float64]
-
 __all__ = [
     "CurveFeatures",
     "StartState",
@@ -38,35 +36,35 @@ __all__ = [
 ]
 
 BETTER_THAN_CHANCE = 0.8
-"""A first loss below this share of the chance level is better than chance.
+"""Share of the chance level below which the first loss is better than chance.
 
-Recorded fine-tuned models start at 0.01 to 0.36 of it, fresh ones and new heads at 0.95 to 1.26.
+Recorded fine-tuned models start at 0.01 to 0.36 of the chance level, fresh models and new heads at 0.95 to 1.26.
 """
 
 WORSE_THAN_CHANCE = 1.4
-"""A first loss above this multiple of the chance level is worse than chance: confident and wrong."""
+"""Multiple of the chance level above which the first loss is worse than chance: confidently wrong."""
 
 PLATEAU_SHARE = 0.1
-"""A plateau's loss stays within this share of the fall."""
+"""Largest deviation of a plateau from its level, as a share of the fall."""
 
 VALLEY_DEPTH = 0.25
-"""A further valley reaches at least this share of the first fall below the top the first one began from."""
+"""Smallest depth of a further valley below the top of the first fall, as a share of that fall."""
 
 MIN_FOR_NOISE = 8
-"""The noise is taken from at least this many points, even where the loss rises sooner."""
+"""Smallest number of points for estimating the noise, even if the loss rises earlier."""
 
 FEW_BATCHES = 5
-"""So many batches at either end are one level."""
+"""Number of batches at either end whose median is the level there."""
 
 SMALLEST_REFERENCE = 1e-200
-"""A first loss below this is nothing to measure against: shares of it would leave the range of a float."""
+"""Smallest first loss that serves as a reference, since shares of a smaller one would leave the range of a float."""
 
 NORMAL_90 = 3.29
-"""Width of the middle 90 % of a normal variable, in standard deviations."""
+"""Width of the central 90 % of a normal distribution, in standard deviations."""
 
 
 class StartState(StrEnum):
-    """The first loss against the loss of guessing."""
+    """Compares the first loss with the chance level."""
 
     AT_CHANCE = "at-chance"
     BETTER_THAN_CHANCE = "better-than-chance"
@@ -76,60 +74,74 @@ class StartState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class CurveFeatures:
-    """What the rules test of a curve; each feature is named in words beside it.
+    """Holds the features of a curve, each with its printed name.
 
-    Lengths along the rate are in decades, losses are in shares of the reference loss (the chance level where it is
-    known, the first loss otherwise) or of the fall. A feature that the curve does not show, or that needs unknown
-    context, is `None`, and no rule holds on it.
+    Distances between learning rates are in decades. Losses are shares of the fall or of the reference loss, which is
+    the chance level if known, and the first loss otherwise. A feature is `None` if the curve does not show it or if it
+    needs an unknown field of the context; rules never hold for such a feature.
     """
 
     num_points: int = measured("recorded batches with a finite loss", "{:d}", 0)
-    points_per_decade: float | None = measured("points in one decade", "{:.0f}")
-    decades: float = measured("decades from the first to the last rate", "{:.1f}", 0.0)
-    stop: str = measured("reason the scan ended", "{}", "unknown")
-    start_state: str = measured("first loss against guessing", "{}", "unknown")
-    start_ratio: float | None = measured("first loss over the chance level, regularization taken off", RATIO)
-    regularization_share: float | None = measured("regularization's share of the first loss", "{:.0%}")
-    fall: float = measured("fall to the first valley, as a share of the reference loss", "{:.0%}", 0.0)
-    fall_in_noise: float | None = measured("fall over the noise of one batch", RATIO)
+    points_per_decade: float | None = measured("points per decade", "{:.0f}")
+    decades: float = measured("decades from the first to the last learning rate", "{:.1f}", 0.0)
+    stop: str = measured("reason why the scan ended", "{}", "unknown")
+    start_state: str = measured("first loss compared with the chance level", "{}", "unknown")
+    start_ratio: float | None = measured("ratio of the first loss, less regularization, to the chance level", RATIO)
+    regularization_share: float | None = measured("share of regularization in the first loss", "{:.0%}")
+    fall: float = measured("fall to the first minimum, as a share of the reference loss", "{:.0%}", 0.0)
+    fall_in_noise: float | None = measured("ratio of the fall to the batch-to-batch noise", RATIO)
     fall_decades: float | None = measured("decades from the start of the fall to the minimum", "{:.1f}")
-    flat_decades: float | None = measured("decades before anything happens", "{:.1f}")
+    flat_decades: float | None = measured("decades before the first fall or rise", "{:.1f}")
     rise: float = measured("rise after the minimum, as a share of the reference loss", "{:.0%}", 0.0)
-    rise_over_fall: float | None = measured("rise after the first valley over the fall to it")
-    end_rise: float | None = measured("last loss over the flat level, as a share of the reference loss", "{:.0%}")
-    calm_share: float | None = measured("share of the planned range before the loss rises", "{:.0%}")
-    drift: float | None = measured("rank correlation of the smooth loss with the rate", "{:.2f}")
-    trend: float | None = measured("rise of a straight line through all losses, as a share of the reference", "{:.1%}")
-    trend_in_errors: float | None = measured("that rise over its standard error", "{:.1f}")
-    noise: float | None = measured("noise of one batch, as a share of the reference loss", "{:.0%}")
-    noise_over_fall: float | None = measured("noise of one batch over the fall", "{:.0%}")
-    num_valleys: int = measured("valleys", "{:d}", 0)
-    num_recoveries: int = measured("times that training broke and came back", "{:d}", 0)
-    plateau_decades: float | None = measured("decades at the right end at one high level", "{:.1f}")
-    plateau_ratio: float | None = measured("that level over the chance level", RATIO)
-    end_ratio: float | None = measured("level of the last batches over the chance level", RATIO)
-    guessing_share: float | None = measured(
-        "share of the batches after the break that cost what guessing does", "{:.0%}"
+    rise_over_fall: float | None = measured("ratio of the rise after the first minimum to the fall")
+    end_rise: float | None = measured(
+        "rise of the last losses above the flat level, as a share of the reference loss", "{:.0%}"
     )
-    first_jump: float | None = measured("rise by the very first updates, as a share of the reference loss", "{:.0%}")
-    early_slope: float | None = measured("slope over the first 0.2 decade over the steepest slope", "{:.0%}")
-    startup_bump: float | None = measured("rise before the fall, over the fall", "{:.0%}")
-    slope_mean: float | None = measured("mean slope from steepest to elbow, in falls per decade")
-    slope_sd: float | None = measured("standard deviation of that slope, in falls per decade")
-    lone_batches: int = measured("lone batches far off their neighbors", "{:d}", 0)
-    spike: float | None = measured("farthest lone batch off the smooth line, over the noise of one batch", "{:.0f}")
-    finite_share: float | None = measured("share of the planned range before the first non-finite loss", "{:.0%}")
-    rise_before_nonfinite: float | None = measured("rise over the first loss before that", "{:.0%}")
-    peak: float | None = measured("largest loss above the start, in falls or reference losses", "{:.3g}")
-    epoch_pattern: float | None = measured("correlation of the losses one epoch apart, trend taken off", "{:.2f}")
-    neighbor_correlation: float | None = measured("correlation of neighboring changes of the loss", "{:+.2f}")
-    linear_spacing: float | None = measured("how much straighter the rates are than their logarithms", "{:.2f}")
+    calm_share: float | None = measured("share of the planned decades before the loss rises", "{:.0%}")
+    drift: float | None = measured("rank correlation of the smoothed loss with the learning rate", "{:.2f}")
+    trend: float | None = measured(
+        "rise of a straight line through all losses, as a share of the reference loss", "{:.1%}"
+    )
+    trend_in_errors: float | None = measured("ratio of the straight line's rise to its standard error", "{:.1f}")
+    noise: float | None = measured("batch-to-batch noise, as a share of the reference loss", "{:.0%}")
+    noise_over_fall: float | None = measured("batch-to-batch noise, as a share of the fall", "{:.0%}")
+    num_valleys: int = measured("number of valleys", "{:d}", 0)
+    num_recoveries: int = measured("number of breaks from which training recovered", "{:d}", 0)
+    plateau_decades: float | None = measured("decades on a high plateau at the end", "{:.1f}")
+    plateau_ratio: float | None = measured("ratio of the plateau to the chance level", RATIO)
+    end_ratio: float | None = measured("ratio of the last losses to the chance level", RATIO)
+    guessing_share: float | None = measured(
+        "share of batches after the elbow with a loss near the chance level", "{:.0%}"
+    )
+    first_jump: float | None = measured("rise over the first updates, as a share of the reference loss", "{:.0%}")
+    early_slope: float | None = measured("slope in the first 0.2 decade, as a share of the steepest slope", "{:.0%}")
+    startup_bump: float | None = measured("rise before the fall, as a share of the fall", "{:.0%}")
+    slope_mean: float | None = measured("mean slope from the steepest point to the elbow, in falls per decade")
+    slope_sd: float | None = measured(
+        "standard deviation of the slope from the steepest point to the elbow, in falls per decade"
+    )
+    lone_batches: int = measured("number of isolated outliers", "{:d}", 0)
+    spike: float | None = measured(
+        "distance of the farthest isolated outlier from the smoothed curve, in units of the noise", "{:.0f}"
+    )
+    finite_share: float | None = measured("share of the planned decades before the first non-finite loss", "{:.0%}")
+    rise_before_nonfinite: float | None = measured(
+        "relative rise from the first loss to the loss before the first non-finite one", "{:.0%}"
+    )
+    peak: float | None = measured(
+        "height of the largest loss above the start, in units of the larger of fall and reference loss", "{:.3g}"
+    )
+    epoch_pattern: float | None = measured("correlation of losses one epoch apart, without the trend", "{:.2f}")
+    neighbor_correlation: float | None = measured("correlation of successive changes of the loss", "{:+.2f}")
+    linear_spacing: float | None = measured(
+        "excess linearity of the learning rates over that of their logarithms", "{:.2f}"
+    )
 
 
 def start_reference(curve: LRCurve) -> float | None:
-    """Returns the first losses less regularization; `None` for a loss that starts at or below zero.
+    """Returns the median of the first losses less regularization, or `None` if it is not positive.
 
-    Where the chance level is not known, falls and rises are measured against this.
+    It is the reference for falls and rises if the chance level is unknown.
     """
     finite = curve.loss[np.isfinite(curve.loss)][:5]
     start = float(np.median(finite)) - (curve.context.regularization_loss or 0.0) if finite.size else 0.0
@@ -137,26 +149,26 @@ def start_reference(curve: LRCurve) -> float | None:
 
 
 def reference_loss(curve: LRCurve) -> float | None:
-    """Returns what falls and rises are measured against: the chance level, else the first losses, if positive.
+    """Returns the reference for falls and rises: the chance level, or else the first losses; `None` if not positive.
 
-    A loss that can fall below zero has no zero to measure from.
+    A loss that can fall below zero has no natural zero, so it has no reference.
     """
     chance = chance_loss(curve.context)
     return chance if chance is not None and chance > 0 else start_reference(curve)
 
 
 def breaks(curve: LRCurve) -> bool:
-    """Returns whether the record ends in a loss that is not finite, which is as high as a loss can rise."""
+    """Returns whether the record ends in a non-finite loss, which counts as the highest possible rise."""
     return not bool(np.isfinite(curve.loss[-1]))
 
 
 def compute_features(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) -> CurveFeatures:
-    """Measures one curve.
+    """Computes the features of a curve.
 
     Args:
         curve: The recorded curve.
-        smoothed: The same curve, smoothed.
-        marks: Its landmarks.
+        smoothed: The smoothed curve.
+        marks: The landmarks of the curve.
     """
     x, loss = smoothed.log10_lr, smoothed.loss
     if marks.start is None or marks.minimum is None:
@@ -196,13 +208,13 @@ def compute_features(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) 
 
 
 def _top_before(marks: Landmarks, start: Landmark) -> float:
-    """Returns the loss that the fall begins from: the last peak before the first valley, else the start."""
+    """Returns the loss at which the fall begins: the last peak before the first valley, or else the start."""
     before = [peak.loss for peak in marks.peaks if marks.valleys and peak.index < marks.valleys[0].index]
     return before[-1] if before else start.loss
 
 
 def _batch_noise(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) -> float:
-    """Returns the noise of one batch before the loss rises, from second differences, wide enough for a heavy tail."""
+    """Returns the noise of one batch before the loss rises, from percentiles of second differences for heavy tails."""
     end = smoothed.loss.size if marks.elbow is None else max(marks.elbow.index, MIN_FOR_NOISE)
     rough = np.diff(curve.loss[np.isfinite(curve.loss)][:end], 2) / math.sqrt(6)
     return float(np.subtract(*np.percentile(rough, [95, 5]))) / NORMAL_90 if rough.size else 0.0
@@ -222,7 +234,7 @@ def _start(context: ScanContext, start: float) -> dict[str, Any]:
     if not chance:
         return {"regularization_share": share}
     level = start - (regularization or 0.0)
-    ratio = 1 + (level - chance) / abs(chance)  # also above 1 for a worse start below zero
+    ratio = 1 + (level - chance) / abs(chance)  # above 1 for a worse start, even below zero
     fresh = max(WORSE_THAN_CHANCE, WORSE_THAN_CHANCE * (uniform_loss(context) or 0.0) / abs(chance))
     at_least = StartState.WORSE_THAN_CHANCE if ratio > fresh else StartState.AT_CHANCE
     state = StartState.BETTER_THAN_CHANCE if ratio < BETTER_THAN_CHANCE else at_least
@@ -278,7 +290,7 @@ def _planned_decades(curve: LRCurve) -> float:
 
 
 def _ends(curve: LRCurve, reference: float) -> dict[str, Any]:
-    """Measures what the first updates and the last batches show before any smoothing."""
+    """Computes the features of the first updates and the last batches, without smoothing."""
     loss, chance = curve.loss[np.isfinite(curve.loss)], chance_loss(curve.context)
     if loss.size <= 2 * FEW_BATCHES:
         return {}
@@ -308,7 +320,7 @@ def _whole_record(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) -> 
     if period is not None and 2 <= period <= end // 2:
         residual = (curve.loss[finite] - smoothed.loss)[:end]
         found["epoch_pattern"] = correlation(residual[:-period], residual[period:])
-    together = memory(curve.loss[finite])[0] if finite.sum() >= MIN_POINTS else math.nan
+    together = correlations_of_differences(curve.loss[finite])[0] if finite.sum() >= MIN_POINTS else math.nan
     found["neighbor_correlation"] = None if math.isnan(together) else together
     steps = np.arange(curve.lr.size, dtype=float)
     if curve.lr.size > 2:

@@ -1,10 +1,10 @@
-"""The points of a curve that a reader would put a finger on: `SmoothedCurve` → `Landmarks`.
+"""Finds the landmarks of a smoothed curve: start, descent, steepest point, minimum, elbow, valleys and peaks.
 
-A smoothed curve still wanders a little, so a fall or a rise counts only when it is larger than `Landmarks.reversal`:
-some standard errors of the smooth line, the noise of one batch, or a fifth of the largest fall. The same number
-decides what is a valley. A model that is already good falls a little too, by chance or for real; a fall counts only
-when it is a good part of the chance level. Where that is unknown, it must be a good part of the first loss, or far
-larger than anything the wander of the line could make.
+A smoothed curve still wanders a little, so a fall or a rise counts only if it exceeds `Landmarks.reversal`: several
+standard errors of the smoothed curve, the noise of one batch, or a fifth of the largest fall. The same threshold
+defines valleys. The loss of a model that is already good also falls a little, by chance or by learning, so a fall
+counts only if it is a considerable share of the chance level. If the chance level is unknown, the fall must be a
+considerable share of the first loss, or far larger than the wander of the smoothed curve.
 """
 
 from __future__ import annotations
@@ -16,86 +16,84 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
+from keras_lrscan._typing import Array
 from keras_lrscan.curves.noise import NORMAL_MAD
 from keras_lrscan.errors import InvalidCurveError
-from keras_lrscan.files.decoding import Count, Floats, Number, Rate
+from keras_lrscan.files.decoding import Count, Number, Rate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from keras_lrscan.reading.smoothing import SmoothedCurve
 
-    Array = Floats
-
 __all__ = ["Landmark", "Landmarks", "find_landmarks", "with_ranges"]
 
 START_DECADES = 0.3
-"""The start level is the median over this much of the scan: the rates there are too small to matter in most scans."""
+"""Decades over which the median loss is the start level; in most scans, the rates there have no effect yet."""
 
 WANDER_DECADES = 0.5
-"""Slow noise is what the smooth line does within this width."""
+"""Width within which movements of the smoothed curve count as slow noise."""
 
 REVERSAL_SIGMA = 5.0
-"""A turn counts from this many standard errors of the smooth line."""
+"""Smallest reversal, in standard errors of the smoothed curve."""
 
 REVERSAL_SHARE = 0.2
-"""A turn counts from this share of the largest fall."""
+"""Smallest reversal, as a share of the largest fall."""
 
 REVERSAL_NOISE = 1.5
-"""A turn counts from this many standard deviations of one batch.
+"""Smallest reversal, in standard deviations of one batch.
 
-On 180 synthetic scans of pure noise, of 50 to 200 points, this leaves a turn in one where a batch's noise is 2 % of the
-chance level, and in 12 where it is 22 %.
+On 180 synthetic scans of pure noise with 50 to 200 points, this leaves a reversal in one scan if the noise of a batch
+is 2 % of the chance level, and in 12 scans if it is 22 %.
 """
 
 FALL_SHARE = 0.12
-"""A fall counts from this share of the chance level, or of the first loss.
+"""Smallest fall, as a share of the chance level or of the first loss.
 
-In 64 recorded valleys the fall is at least 0.16 of the start; in the curves of models that were already good, or
-learned nothing, it is at most 0.10.
+In 64 recorded valleys, the fall is at least 0.16 of the start. In curves of models that were already good or learned
+nothing, it is at most 0.10.
 """
 
 FALL_SIGMA = 15.0
-"""A smaller fall counts from this many standard errors of the smooth line."""
+"""Smallest fall below that share, in standard errors of the smoothed curve, if the chance level is unknown."""
 
 FALL_NOISE = 3.0
-"""Where the chance level is unknown, a fall must be this many standard deviations of one batch."""
+"""Smallest fall, in standard deviations of one batch, if the chance level is unknown."""
 
 NEGLIGIBLE = 1e-3
-"""No fall counts below this share of the first loss: a spline overshoots by about as much beside a sharp bend."""
+"""Smallest fall, as a share of the first loss: splines overshoot by about as much next to a sharp bend."""
 
 ROUNDING = 1e-9
-"""What happens on a smaller share of the whole range of the loss is an error of rounding."""
+"""Share of the range of the loss below which differences are rounding errors."""
 
 DESCENT_SHARE = 0.05
-"""The descent has begun where this share of the whole fall is behind."""
+"""Share of the fall that is completed at the start of the descent."""
 
 FLAT_NOISE = 1.5
-"""A curve without a fall is calm up to this many standard deviations of one batch above its level."""
+"""Largest rise above the level of a curve without a fall before its elbow, in standard deviations of one batch."""
 
 FLAT_SHARE = 0.05
-"""Nor does a rise by less than this share of the first loss count there."""
+"""Largest rise before that elbow, as a share of the first loss."""
 
 ELBOW_SHARE = 0.1
-"""Divergence has begun where the loss is above its minimum by this share of the fall, or by its noise, for good."""
+"""Rise above the minimum that counts as divergence, as a share of the fall, if that exceeds the noise of the curve."""
 
 CEILING = 1.5
-"""Losses further above the start than this many times the fall (or 5 noise levels) are all equally broken."""
-
+"""Height above the start at which losses are capped, as a multiple of the fall or of 5 noise levels."""
 
 RANGED = ("descent_start", "steepest", "minimum", "elbow")
-"""The landmarks whose uncertainty is told."""
+"""Landmarks that get a range of uncertainty."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Landmark:
-    """One point of the smoothed curve.
+    """Holds one point of the smoothed curve.
 
     Attributes:
-        index: Position among the points with a finite loss.
-        lr: Learning rate there.
-        loss: Smoothed loss there (the model's unit).
-        low: Lower end of the range that the landmark keeps to under other noise; `None` if unknown.
+        index: Index among the points with a finite loss.
+        lr: Learning rate at this point.
+        loss: Smoothed loss at this point (the model's unit).
+        low: Lower end of the range of the landmark under resampled noise; `None` if unknown.
         high: Upper end of that range; `None` if unknown.
     """
 
@@ -108,18 +106,18 @@ class Landmark:
 
 @dataclass(frozen=True, kw_only=True)
 class Landmarks:
-    """The landmarks of one curve; one that the curve does not show is `None`.
+    """Holds the landmarks of one curve; a landmark that the curve does not show is `None`.
 
     Attributes:
-        start: Loss before the rates matter: the median over the first 0.3 decade, at the first point.
-        descent_start: Where 5 % of the fall is behind.
-        steepest: Most negative slope (loss per decade) within the fall.
-        minimum: The bottom of the first valley; without a fall, the lowest point before the loss rises.
-        elbow: Onset of divergence: last point near the minimum before the loss rises or is no longer finite.
-        valleys: The bottoms of all falls that count, in order of the rate.
-        peaks: The tops between and around the valleys, in order of the rate.
-        reversal: The smallest rise or fall that counts (the model's unit).
-        wander: Standard deviation of the smooth line about its own mean over half a decade (the model's unit).
+        start: First point, with the loss before the rates have an effect: the median over the first 0.3 decade.
+        descent_start: Point at which 5 % of the fall is completed.
+        steepest: Point with the most negative slope (loss per decade) within the fall.
+        minimum: Bottom of the first valley; without a fall, the lowest point before the loss rises.
+        elbow: Onset of divergence: the last point near the minimum before the loss rises or becomes non-finite.
+        valleys: Bottoms of all falls that count, in order of the rate.
+        peaks: Tops between and around the valleys, in order of the rate.
+        reversal: Smallest rise or fall that counts (the model's unit).
+        wander: Standard deviation of the smoothed curve about its mean over half a decade (the model's unit).
     """
 
     start: Landmark | None = None
@@ -133,30 +131,30 @@ class Landmarks:
     wander: Number = 0.0
 
     def check(self, size: int) -> None:
-        """Checks that every landmark is a point of a curve of that size.
+        """Checks that every landmark is a point of a curve with `size` points.
 
         Raises:
-            InvalidCurveError: If one lies beyond its end, or start or minimum are missing where there are points.
+            InvalidCurveError: If a landmark lies beyond the end, or a curve with points has no start or no minimum.
         """
         single = (self.start, self.descent_start, self.steepest, self.minimum, self.elbow)
         marks = [mark for mark in (*single, *self.valleys, *self.peaks) if mark is not None]
         if any(mark.index >= size for mark in marks) or (size > 0) != (None not in {self.start, self.minimum}):
             places = [mark.index for mark in marks]
-            msg = f"Expected landmarks among {size} points, start and minimum included. Received: indices={places}."
+            msg = f"Expected landmarks within {size} points, including start and minimum. Received: indices={places}."
             raise InvalidCurveError(msg)
 
 
 def find_landmarks(
     smoothed: SmoothedCurve, *, reference: float | None = None, chance: float | None = None, breaks: bool = False
 ) -> Landmarks:
-    """Finds the landmarks of a smoothed curve; one without a single point has none.
+    """Finds the landmarks of a smoothed curve; a curve without points has none.
 
     Args:
         smoothed: The smoothed curve.
         reference: The first loss (the model's unit), for losses that cannot fall below zero.
-        chance: The loss of guessing (the model's unit), where it is known.
-        breaks: Whether the record ends in a loss that is not finite. The last finite point is then an elbow, if the
-            loss has not risen before.
+        chance: The chance level (the model's unit), if known.
+        breaks: Whether the record ends in a non-finite loss. The last finite point is then the elbow, unless the loss
+            rises before.
 
     Example:
     >>> import numpy as np
@@ -218,15 +216,15 @@ def find_landmarks(
 
 
 def with_ranges(marks: Landmarks, copies: Sequence[Landmarks]) -> Landmarks:
-    """Returns `marks` with the range that each named landmark keeps to over noise-resampled copies of the curve.
+    """Returns the landmarks with ranges of uncertainty from noise-resampled copies of the curve.
 
-    The range reaches as far to either side, on the log axis, as 90 % of the copies have their landmark from the curve's
-    own. It is symmetric since the copies show the smoother's bias, too, and show it in the opposite direction. A
-    landmark that fewer than half of the copies have keeps an unknown range.
+    On the log axis, the range extends to either side by the distance within which 90 % of the copies have the landmark.
+    It is symmetric because the copies also show the bias of the smoother, but in the opposite direction. If fewer than
+    half of the copies show a landmark, its range remains unknown.
 
     Args:
         marks: The landmarks of the curve.
-        copies: Those of its copies.
+        copies: The landmarks of its copies.
     """
     ranged = {}
     for name in RANGED:
@@ -253,10 +251,10 @@ def _start_level(smoothed: SmoothedCurve) -> float:
 
 
 def _wander(x: Array, loss: Array) -> float:
-    """Returns the standard deviation of the smooth line about its own mean over half a decade.
+    """Returns the standard deviation of the smoothed curve about its mean over half a decade.
 
-    Losses that were averaged before they were stored carry slow noise that no smoother can tell from the curve. The
-    median makes it the wander of the curve at large, whatever one steep stretch does.
+    Losses that were averaged before storage contain slow noise that no smoother can separate from the curve. The median
+    limits the influence of steep stretches.
     """
     in_width = x.size * WANDER_DECADES / max(float(x[-1] - x[0]), WANDER_DECADES)
     width = max(3, min(int(in_width), x.size // 5))
@@ -264,9 +262,9 @@ def _wander(x: Array, loss: Array) -> float:
 
 
 def _turns(loss: Array, reversal: float) -> tuple[list[int], list[int]]:
-    """Returns valleys and peaks between which the loss moves by at least `reversal`; either list may start first.
+    """Returns alternating valleys and peaks between which the loss moves by at least `reversal`.
 
-    A running extreme becomes a turn once the loss has moved away from it by `reversal`.
+    A running extreme becomes a valley or a peak once the loss has moved away from it by `reversal`.
     """
     valleys: list[int] = []
     peaks: list[int] = []
@@ -291,7 +289,7 @@ def _top_before(loss: Array, peaks: list[int], index: int) -> float:
 
 
 def _flat(loss: Array, peaks: list[int], margin: float, reversal: float) -> tuple[int, int | None]:
-    """Returns the lowest point before the rise of a curve that does not fall, and the last point before that rise."""
+    """Returns the lowest point before the rise of a curve without a fall, and the last point before the rise."""
     end = peaks[-1] if peaks else loss.size - 1
     before = loss[: end + 1]
     level = float(np.median(before))
@@ -302,7 +300,7 @@ def _flat(loss: Array, peaks: list[int], margin: float, reversal: float) -> tupl
 
 
 def _elbow(loss: Array, bottom: int, peaks: list[int], margin: float) -> int | None:
-    """Returns the last point near the bottom before the loss climbs to the next peak, if it climbs at all."""
+    """Returns the last point near the bottom before the loss rises to the next peak, or `None` if it does not rise."""
     after = [peak for peak in peaks if peak > bottom]
     if not after or loss[after[0]] - loss[bottom] < margin:
         return None
@@ -311,7 +309,7 @@ def _elbow(loss: Array, bottom: int, peaks: list[int], margin: float) -> int | N
 
 
 def _descent(smoothed: SmoothedCurve, bottom: int, peaks: list[int]) -> tuple[int, int]:
-    """Returns where the fall to `bottom` begins and where it is steepest."""
+    """Returns the points where the fall to `bottom` begins and where it is steepest."""
     before = [peak for peak in peaks if peak < bottom]
     first = before[-1] if before else 0
     loss = smoothed.loss[first : bottom + 1]

@@ -1,86 +1,82 @@
-"""Linear smoothers: a line that is one matrix times the values, with its degree of smoothness found by the data.
+"""Fits linear smoothers, whose smoothness is chosen by generalized cross-validation.
 
-The two share one score, generalized cross-validation, and one result, a `Hat`. From the matrix come the smooth line,
-its standard error and the lines of noise-resampled copies, so nothing else needs to know which smoother it was.
+A linear smoother is a matrix that turns values into smoothed values. Each smoother returns this matrix as a `Hat`. The
+matrix determines the smoothed curve, its standard error and the smoothed curves of noise-resampled copies, so no other
+code depends on the choice of the smoother.
 
-Where a short fall ends in wild losses, cross-validation sees mostly these, and picks a line so smooth that it passes
-over the fall. So the line must come down to the `Bottom` of the losses before they first stand above their start.
+If a short fall ends in wild losses, these dominate the cross-validation, and its choice is so smooth that it passes
+over the fall. Therefore the smoothed curve must reach the `Bottom` of the losses before they first rise above their
+start.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.linalg import eigh, solve
 from scipy.ndimage import median_filter
 
+from keras_lrscan._typing import Array
 from keras_lrscan.curves.noise import NORMAL_MAD, difference_noise
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Array = NDArray[np.float64]
 
 __all__ = ["Bottom", "Hat", "identity_hat", "local_hat", "spline_hat"]
 
 DOF_COST = 2.0
-"""Price of a degree of freedom in the cross-validation score: above 1 it guards against chance undersmoothing.
+"""Cost of a degree of freedom in the cross-validation score; values above 1 prevent undersmoothing by chance.
 
 Kim and Gu (2004), "Smoothing spline Gaussian regression: more scalable computation via efficient approximation", find
-1.2 to 1.4 best for even noise. The noise of a scan is uneven: on 12 scans of a fresh digits classifier, 2 keeps the
-valley of each, 1.4 splits one in two; on 180 synthetic scans of strong pure noise, 2 leaves a false valley in 11.
+1.2 to 1.4 best for uniform noise. The noise of a scan is not uniform: on 12 scans of a fresh digits classifier, 2 keeps
+each valley while 1.4 splits one of them; on 180 synthetic scans of strong pure noise, 2 leaves a false valley in 11.
 """
 
 NOISELESS = 1e-4
-"""Values with less noise than this, in units of the fall, are the line: to smooth them would only move it."""
+"""Noise, in units of the fall, below which values are not smoothed, since smoothing would only bias them."""
 
 FOURTH_DIFFERENCE = math.sqrt(70)
-"""Standard deviation of the fourth difference of independent values over their own."""
+"""Ratio of the standard deviation of fourth differences of independent values to that of the values."""
 
 LOCAL_WIDTHS = np.geomspace(0.05, 1.0, 24)
-"""Reach of the local smoother to either side, as shares of the whole range."""
+"""Candidates for the half-width of the local smoother, as shares of the whole range."""
 
 MIN_NEIGHBORS = 5
-"""A local parabola has three coefficients; with fewer neighbors than this it would only repeat them."""
-
+"""Smallest number of neighbors in a local parabola, which has three coefficients and would repeat fewer values."""
 
 ABOVE = 0.5
-"""The loss stands above its start from this share of the fall on, by the median of three batches."""
+"""Height of the median of three batches above the start, as a share of the fall, that ends the search for a bottom."""
 
 BOTTOM_WIDTH = 5
-"""Batches whose median makes a bottom: fewer may be low by luck."""
+"""Number of batches whose median is a bottom; fewer batches may be low by chance."""
 
 MIN_SHARE = 3
-"""A loss that stands above its start within the first third of the points has no fall before that."""
+"""A loss that rises above its start within the first third of the points has no fall before that."""
 
 FAR_OFF = 0.3
-"""A line that stays above the bottom by more than this share of the fall passes over it."""
+"""Height above the bottom, as a share of the fall, from which a smoothed curve misses the bottom."""
 
 FAR_OFF_NOISE = 4.0
-"""Nor does it where this many standard deviations of one batch are more."""
+"""Smallest such height, in standard deviations of one batch."""
 
 CLOSE = 0.15
-"""It then gets as much freedom as it needs to come as close as this share of the fall."""
+"""Height above the bottom, as a share of the fall, to which a curve that misses it must come down."""
 
 POINTS_FOR_ONE = 2.5
-"""Points for each degree of freedom that it may get for that.
+"""Smallest number of points per degree of freedom of such a curve.
 
-The last four were set on the zoo's `fresh-start/fashion-cnn-momentum`, `collapse/mnist-deep-relu-momentum`,
-`catapult/mnist-deep-linear-squared-sgd` and `fresh-adam/digits-wide-trained-adam` (`benchmarks/causes`).
+The last four were set on `fresh-start/fashion-cnn-momentum`, `collapse/mnist-deep-relu-momentum`,
+`catapult/mnist-deep-linear-squared-sgd` and `fresh-adam/digits-wide-trained-adam` of `benchmarks/causes`.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bottom:
-    """How low a line must come down, and where.
+    """Holds the place and the depth that a smoothed curve must reach.
 
     Attributes:
-        index: Place of the bottom.
-        far: A line above this at that place passes over the bottom.
-        close: One that does has to come down to this.
+        index: Index of the bottom.
+        far: Value at this index above which a smoothed curve misses the bottom.
+        close: Value that a smoothed curve must reach if it misses the bottom.
     """
 
     index: int
@@ -89,7 +85,7 @@ class Bottom:
 
     @classmethod
     def of(cls, y: Array) -> Bottom | None:
-        """Finds the bottom of values before they first stand above zero, their start, in units of the fall.
+        """Finds the bottom of values before they first rise above their start, which is zero, in units of the fall.
 
         Example:
         >>> Bottom.of(np.repeat([0.0, -1.0, 3.0], 20)).index
@@ -107,10 +103,10 @@ class Bottom:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Hat:
-    """A linear smoother at its best degree of smoothness.
+    """Holds the matrix of a linear smoother with the chosen smoothness.
 
     Attributes:
-        matrix: The smooth line is this times the values. Array of shape `(m, m)`.
+        matrix: Matrix that turns values into smoothed values. Array of shape `(m, m)`.
         dof: Degrees of freedom, the trace of the matrix.
     """
 
@@ -119,10 +115,10 @@ class Hat:
 
 
 def identity_hat(y: Array) -> Hat | None:
-    """Returns the hat that leaves values alone, for values without noise; `None` for all others.
+    """Returns the hat that keeps all values, for values without noise; `None` for values with noise.
 
-    Cross-validation cannot find it: its price of a degree of freedom forbids a line through every value. The noise is
-    taken from fourth differences, of which a smooth curve leaves even less than of second ones.
+    Cross-validation cannot choose this hat, since its cost of a degree of freedom forbids a curve through every value.
+    The noise is estimated from fourth differences, which remove smooth curves even better than second differences.
     """
     rough = np.diff(y, 4)
     noise = NORMAL_MAD * float(np.median(np.abs(rough))) / FOURTH_DIFFERENCE if rough.size else 0.0
@@ -130,17 +126,17 @@ def identity_hat(y: Array) -> Hat | None:
 
 
 def spline_hat(x: Array, weights: Array, y: Array, bottom: Bottom | None = None) -> Hat:
-    """Natural cubic smoothing spline with its penalty chosen by generalized cross-validation.
+    """Returns the hat of a natural cubic smoothing spline; generalized cross-validation chooses its penalty.
 
-    The spline minimizes ``sum w (y - f)^2 + penalty * integral f''^2``. With the eigenvectors of the weighted roughness
-    matrix, the fit and its degrees of freedom for every penalty are one product away, and the penalty that minimizes
-    ``RSS / (m - 2 dof)^2`` is found on a grid.
+    The spline minimizes ``sum w (y - f)^2 + penalty * integral f''^2``. The eigenvectors of the weighted roughness
+    matrix reduce the fit and its degrees of freedom to one product for every penalty. A grid search finds the penalty
+    that minimizes ``RSS / (m - 2 dof)^2``.
 
     Args:
         x: Places, increasing. Array of shape `(m,)`, at least four.
-        weights: Weights, inverse to the variances of the values. Array of shape `(m,)`.
+        weights: Weights, the inverse variances of the values up to a factor. Array of shape `(m,)`.
         y: Values, in units of the fall. Array of shape `(m,)`.
-        bottom: What the line must come down to.
+        bottom: Bottom that the smoothed values must reach, if any.
 
     References:
         Green and Silverman (1994), "Nonparametric Regression and Generalized Linear Models", chapters 2 and 3.
@@ -162,13 +158,13 @@ def spline_hat(x: Array, weights: Array, y: Array, bottom: Bottom | None = None)
 
 
 def local_hat(x: Array, weights: Array, y: Array, bottom: Bottom | None = None) -> Hat:
-    """Local parabolas under a symmetric tricube kernel, its reach chosen by generalized cross-validation.
+    """Returns the hat of local parabolas with a tricube kernel; generalized cross-validation chooses its width.
 
     Args:
         x: Places, increasing. Array of shape `(m,)`, at least four.
-        weights: Weights, inverse to the variances of the values. Array of shape `(m,)`.
+        weights: Weights, the inverse variances of the values up to a factor. Array of shape `(m,)`.
         y: Values, in units of the fall. Array of shape `(m,)`.
-        bottom: What the line must come down to.
+        bottom: Bottom that the smoothed values must reach, if any.
 
     References:
         Cleveland and Devlin (1988), "Locally weighted regression: an approach to regression analysis by local fitting".
@@ -184,7 +180,7 @@ def local_hat(x: Array, weights: Array, y: Array, bottom: Bottom | None = None) 
 
 
 def _best(residual: Array, dof: Array, num: int, level: Array | None, bottom: Bottom | None) -> int:
-    """Returns the candidate with the best score, or the smoothest that reaches the bottom if that one does not."""
+    """Returns the candidate with the best score, or the smoothest one that reaches the bottom if the best does not."""
     free = num - DOF_COST * dof
     best = int(np.argmin(np.where(free > 0, residual / np.maximum(free, 1.0) ** 2, np.inf)))
     if level is None or bottom is None or level[best] <= bottom.far:
@@ -207,7 +203,7 @@ def _roughness(x: Array) -> Array:
 
 
 def _local_matrix(away: Array, reach: Array, weights: Array) -> Array:
-    """Returns the matrix of weighted parabolas around every place, read at that place."""
+    """Returns the matrix of weighted parabolas around every place, evaluated at that place."""
     t = away / reach[:, None]
     kernel = weights * np.clip(1 - np.abs(t) ** 3, 0, None) ** 3
     basis = np.stack([np.ones_like(t), t, t**2], axis=-1)

@@ -1,4 +1,4 @@
-"""`Reading`: everything that was read from one curve before its causes and a rate are looked for."""
+"""Bundles the results of reading one curve, on which causes and suggestions are based: `Reading`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["Reading"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Reading:
-    """Holds the curve, its smooth line, and the landmarks, features and shape read from them.
+    """Holds a curve with its smoothed curve, landmarks, features and shape.
 
     Attributes:
         curve: The recorded curve.
-        smoothed: The curve without its batch-to-batch noise.
-        landmarks: Descent start, steepest fall, minimum and elbow.
-        features: The numbers that the rules tested.
-        verdict: The shape, with its confidence, start state, traits and evidence.
+        smoothed: The curve without batch-to-batch noise.
+        landmarks: Start of the descent, steepest point, minimum and elbow.
+        features: The numbers that the rules test.
+        verdict: The shape with its confidence, start state, traits and evidence.
     """
 
     curve: LRCurve

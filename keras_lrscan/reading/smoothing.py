@@ -1,8 +1,9 @@
-"""Smoothing without lag: `LRCurve` → `SmoothedCurve`.
+"""Smooths a recorded curve without lag.
 
-The default is a natural cubic smoothing spline through the raw losses over log10(rate). Its smoothness is chosen by
-generalized cross-validation, so no coefficient is asked of the user, and its derivative is exact, so the slope needs no
-differences of noisy numbers. A spline is symmetric: unlike a moving average it moves no landmark to the right.
+The default smoother is a natural cubic smoothing spline of the raw losses over log10(rate). Generalized
+cross-validation chooses its smoothness, so users need not set a coefficient. Its derivative is exact, so the slope does
+not depend on differences of noisy numbers. A spline is symmetric: unlike a moving average, it does not shift landmarks
+to the right.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
+from keras_lrscan._typing import Array
 from keras_lrscan.curves.noise import (
     OUTLIER_SIGMA,
     difference_noise,
@@ -32,74 +34,74 @@ if TYPE_CHECKING:
 
     from keras_lrscan.curves.curve import LRCurve
 
-Array = Floats
-
 __all__ = ["LINEAR_SMOOTHERS", "SMOOTHERS", "Fit", "SmoothedCurve", "smooth"]
 
 MAX_KNOTS = 250
-"""Points beyond this many are averaged in equal steps of log10(rate) first; the cost is then linear in the points."""
+"""Number of points above which they are first averaged in equal bins of log10(rate), for a cost linear in points."""
 
 MIN_POINTS = 4
-"""A cubic has four coefficients; fewer points are their own best line."""
+"""Smallest number of points that are smoothed, since a cubic has four coefficients."""
 
 EXPLOSION = 3.0
-"""A loss explodes when it rises above its start by more than this many times what happens below the start."""
+"""Multiple of the depth below the start by which an exploding loss exceeds the start."""
 
 NEIGHBORS = 7
-"""The smooth line stays within the losses of this many neighbors, or of the points in as many averages."""
+"""Number of neighboring points, or bins, with the losses that bound the smoothed curve."""
 
 OVERSHOOT = 20.0
-"""A spline leaves the values that it goes through by less, but at absurd scales, where asinh would have no way back."""
+"""Largest excess of a spline over its values on the asinh scale, against overflow at absurd scales."""
 
 SLACK = 1e-3
-"""Where points were averaged it may leave them by this share of the fall, as it does by rounding off a valley."""
+"""Share of the fall by which the curve may leave its bounds where points were averaged, since it rounds off valleys."""
 
 SMALLEST_SCALE = 1e-200
-"""Losses that differ by less are one constant: dividing by less would leave the range of a float."""
+"""Difference below which losses count as constant, since dividing by less would leave the range of a float."""
 
 MAX_DECADES = 101.0
-"""log10 of a rate is no further from zero: rates are from 1e-100 to 1e100."""
+"""Largest size of log10 of a rate, since rates lie between 1e-100 and 1e100."""
 
 EMA_KEEP = 0.98
-"""Share of the average that each batch keeps in the average that fastai, Lightning and ktrain draw."""
+"""Decay of the moving average in the plots of fastai, Lightning and ktrain."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SmoothedCurve:
-    """A curve with its noise taken off. Only points with a finite loss are in it.
+    """Holds a smoothed curve over the points with a finite loss.
 
     Attributes:
         log10_lr: log10 of the rates (decades). Array of shape `(n,)`.
         loss: Smoothed loss (the model's unit). Array of shape `(n,)`.
         slope: d loss / d log10(rate) (loss per decade). Array of shape `(n,)`.
-        noise: Standard deviation of one batch's loss about the smooth line. Array of shape `(n,)`.
-        standard_error: Standard deviation of the smooth line itself. Array of shape `(n,)`.
+        noise: Standard deviation of one batch's loss about the smoothed loss. Array of shape `(n,)`.
+        standard_error: Standard deviation of the smoothed loss itself. Array of shape `(n,)`.
         method: Name of the smoother.
         window: Width of the smoother's kernel (steps).
-        outliers: Indices of lone batches that stood far off their neighbors and were pulled back.
+        outliers: Indices of isolated outliers that were pulled back toward their neighbors.
     """
 
-    log10_lr: Array
-    loss: Array
-    slope: Array
-    noise: Array
-    standard_error: Array
+    log10_lr: Floats
+    loss: Floats
+    slope: Floats
+    noise: Floats
+    standard_error: Floats
     method: str
     window: Number
     outliers: Indices
 
     def __post_init__(self) -> None:
-        """Makes the arrays read-only and checks that they belong together."""
+        """Makes the arrays read-only and checks their consistency."""
         lines = (self.log10_lr, self.loss, self.slope, self.noise, self.standard_error)
         for array in (*lines, self.outliers):
             array.setflags(write=False)
         sizes = [array.size for array in lines]
         if len(set(sizes)) > 1 or (self.outliers >= sizes[0]).any():
-            msg = f"Expected five arrays of one length, and outliers in it. Received: lengths={sizes}."
+            msg = f"Expected five arrays of the same length, and outliers within it. Received: lengths={sizes}."
             raise InvalidCurveError(msg)
         finite = all(np.isfinite(array).all() for array in lines)
         if not (finite and (np.abs(self.log10_lr) <= MAX_DECADES).all() and (np.diff(self.log10_lr) > 0).all()):
-            msg = f"Expected finite numbers, and rates that rise within {MAX_DECADES:g} decades. Received: others."
+            msg = (
+                f"Expected finite numbers, and increasing rates within {MAX_DECADES:g} decades. Received: other values."
+            )
             raise InvalidCurveError(msg)
 
 
@@ -111,7 +113,7 @@ def smooth(curve: LRCurve, *, method: str = "spline") -> SmoothedCurve:
         method: String. One of `SMOOTHERS`.
 
     Returns:
-        A `SmoothedCurve` over the points whose loss is finite; with none of them, its arrays are empty.
+        A `SmoothedCurve` over the points with a finite loss; its arrays are empty if there are none.
 
     Raises:
         InvalidOptionError: If `method` is not one of `SMOOTHERS`.
@@ -135,10 +137,10 @@ def smooth(curve: LRCurve, *, method: str = "spline") -> SmoothedCurve:
 
 
 def ema(x: Array, y: Array) -> SmoothedCurve:
-    """The moving average that other tools draw, for comparison only: it lags, so no landmark of it can be trusted.
+    """Returns the moving average that other tools plot, for comparison only: it lags, which shifts all landmarks.
 
-    ``m[t] = 0.98 m[t-1] + 0.02 y[t]``, divided by ``1 - 0.98^(t+1)``: fastai's and ktrain's smoothing. On a scan of 100
-    steps over eight decades its steepest fall stands 0.7 decade too far right.
+    It is ``m[t] = 0.98 m[t-1] + 0.02 y[t]``, divided by ``1 - 0.98^(t+1)``, as in fastai and ktrain. On a scan of 100
+    steps over eight decades, its steepest point lies 0.7 decade too far right.
 
     Args:
         x: log10 of the rates, increasing. Array of shape `(n,)`.
@@ -165,12 +167,12 @@ def ema(x: Array, y: Array) -> SmoothedCurve:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Prepared:
-    """Losses made ready for a linear smoother: outliers pulled back, an explosion folded, many points averaged.
+    """Prepares losses for a linear smoother: pulls back outliers, compresses an explosion and averages many points.
 
-    Where the loss explodes, the fit is made on ``asinh((y - start) / scale)``: a divergence to 1e6 times the start is
-    then a few units high and does not decide how the rest is smoothed, and the noise, which grows with the loss, stays
-    comparable. Each point weighs by the inverse of the noise variance found around it, since the noise of a scan
-    changes along it.
+    If the loss explodes, the smoother is fitted to ``asinh((y - start) / scale)``. A divergence to 1e6 times the start
+    is then a few units high and does not determine the smoothness of the rest, and the noise, which grows with the
+    loss, stays comparable. Each point is weighted by the inverse variance of the noise around it, since the noise of a
+    scan is not uniform.
     """
 
     start: float
@@ -213,14 +215,15 @@ class _Prepared:
         return identity_hat(self.values) or LINEAR_SMOOTHERS[method](self.knots, self.weights, self.values, self.bottom)
 
     def line(self, x: Array, fitted: Array) -> tuple[Array, Array, Array]:
-        """Returns loss, slope and what one unit of the fit is worth in loss, at `x`.
+        """Returns the loss, the slope and the loss per unit of the fit, at `x`.
 
-        The line is kept within the losses around each point: beside an explosion a spline would swing far below zero.
+        The loss is bounded by the losses around each point, since a spline would swing far below zero near an
+        explosion.
         """
         from scipy.interpolate import CubicSpline
 
         curve = CubicSpline(self.knots, fitted, bc_type="natural")
-        if self.bin_width:  # the mean over a bin is above its middle where the curve bends up
+        if self.bin_width:  # the mean over a bin exceeds its middle where the curve is convex
             bent = fitted - self.bin_width**2 / 24 * curve(self.knots, 2)
             curve = CubicSpline(self.knots, bent, bc_type="natural")
         z = np.clip(curve(x), self.values.min() - OVERSHOOT, self.values.max() + OVERSHOOT)
@@ -235,7 +238,7 @@ class _Prepared:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Fit:
-    """One linear smoother at its best smoothness, and what it was fitted to: makes the line, and copies of it.
+    """Holds a fitted linear smoother and its data, and computes the smoothed curve and noise-resampled copies.
 
     Attributes:
         method: A key of `LINEAR_SMOOTHERS`.
@@ -251,7 +254,7 @@ class Fit:
 
     @classmethod
     def of(cls, curve: LRCurve, *, method: str = "spline") -> Fit | None:
-        """Fits the finite points of a curve; `None` for fewer than four of them, or a method that is not linear."""
+        """Fits the finite points of a curve; `None` for fewer than four points or a method that is not linear."""
         finite = np.isfinite(curve.loss)
         if finite.sum() < MIN_POINTS or method not in LINEAR_SMOOTHERS:
             return None
@@ -260,7 +263,7 @@ class Fit:
         return cls(method=method, x=x, y=y, _prepared=prepared, _hat=prepared.hat(method))
 
     def smoothed(self) -> SmoothedCurve:
-        """Returns the smooth line through the curve."""
+        """Returns the smoothed curve."""
         prepared, hat = self._prepared, self._hat
         loss, slope, stretch = prepared.line(self.x, hat.matrix @ prepared.values)
         spread = np.sqrt(hat.matrix**2 @ prepared.noise**2)
@@ -276,14 +279,14 @@ class Fit:
         )
 
     def copies(self, num_copies: int, *, seed: int = 0) -> Iterator[SmoothedCurve]:
-        """Yields the smooth lines of copies of the curve that differ in the luck of the batches only.
+        """Yields the smoothed curves of copies of the curve that differ only in their noise (a residual bootstrap).
 
-        A copy is the smooth line plus residuals drawn with replacement, each scaled to the noise at its place, smoothed
-        again with the same smoothness: a residual bootstrap.
+        A copy is the smoothed curve plus residuals drawn with replacement. Each residual is scaled to the noise at its
+        place, and the copy is smoothed with the same smoothness.
 
         Args:
-            num_copies: How many copies.
-            seed: Seed of the draw.
+            num_copies: Number of copies.
+            seed: Seed of the random draw.
 
         References:
             Efron and Tibshirani (1993), "An Introduction to the Bootstrap", chapter 9.
@@ -300,7 +303,7 @@ class Fit:
 
 
 def _level_and_scale(y: Array) -> tuple[float, float]:
-    """Returns the first level of the loss and the size of what happens below it, or of the noise if that is larger."""
+    """Returns the first level of the loss, and the depth of the loss below it or the size of the noise, if larger."""
     head = max(3, y.size // 25)
     start = float(np.median(y[:head]))
     low = float(np.percentile(y, 2))
@@ -310,7 +313,7 @@ def _level_and_scale(y: Array) -> tuple[float, float]:
 
 
 def _thin(x: Array, y: Array) -> tuple[Array, Array, Array]:
-    """Averages many points in at most `MAX_KNOTS` equal bins of x; returns bin centers, means and numbers of points."""
+    """Averages points in at most `MAX_KNOTS` equal bins of x; returns bin centers, means and counts."""
     if x.size <= MAX_KNOTS:
         return x, y, np.ones_like(x)
     edges = np.linspace(x[0], x[-1], MAX_KNOTS + 1)
@@ -338,7 +341,7 @@ def _unsmoothed(method: str, x: Array, y: Array) -> SmoothedCurve:
 LINEAR_SMOOTHERS: Mapping[str, Callable[[Array, Array, Array, Bottom | None], Hat]] = MappingProxyType(
     {"spline": spline_hat, "local": local_hat}
 )
-"""Name → function of (places, weights, values, bottom). These do not lag."""
+"""Name → smoother without lag: a function of (places, weights, values, bottom)."""
 
 SMOOTHERS = (*LINEAR_SMOOTHERS, "ema")
-"""Names of all smoothers. `ema` lags and is there to compare with."""
+"""Names of all smoothers; `ema` lags and serves for comparison only."""

@@ -16,7 +16,7 @@ from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.errors import MissingDependencyError
 from keras_lrscan.explanation.explain import sections, title
 from keras_lrscan.explanation.formulas import formulas
-from keras_lrscan.files.text import check_output, write_file
+from keras_lrscan.files.read_write import check_output, write_file
 from keras_lrscan.formatting import format_lr
 from keras_lrscan.reading.smoothing import SMOOTHERS
 from keras_lrscan.report.svg import NARROW, WIDE, svg

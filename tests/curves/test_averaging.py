@@ -85,13 +85,13 @@ def test_losses_that_rounding_destroyed_are_left_out_and_the_note_says_so() -> N
     assert 200 <= len(curve) < 260
     np.testing.assert_allclose(curve.loss[:200], losses[:200], atol=0.01)
     assert f"The last {400 - len(curve)} of 400 points" in curve.context.notes[-1]
-    assert curve.context.notes[-1].endswith("were left out: rounding has destroyed them.")
+    assert curve.context.notes[-1].endswith("were left out: their digits do not suffice to recover the losses.")
 
 
 def test_too_few_digits_are_refused() -> None:
     losses = 0.7 + 0.05 * np.random.default_rng(0).standard_normal(100)
     stored = AVERAGES["ema-0.98"].apply(losses).round(2)
-    with pytest.raises(InvalidCurveError, match=r"enough digits .* Received: loss\[\d\]=0\..* Export them"):
+    with pytest.raises(InvalidCurveError, match=r"enough digits .* Received: loss\[\d\]=0\..* Export the"):
         undo_averaging(curve_of(stored), averaging="ema-0.98")
 
 

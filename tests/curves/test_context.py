@@ -1,4 +1,4 @@
-"""What a scan knows of model, data and run: each field against a model or data for which it is known."""
+"""Tests each field of the context on a model or data for which its value is known."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_number_next_to_nothing_is_zero() -> None:
 @pytest.mark.parametrize("field", [{"num_classes": 0}, {"batch_size": -1}, {"end_lr": 0.0}, {"start_lr": -1.0}])
 def test_a_number_that_cannot_be_is_refused(field: dict[str, Any]) -> None:
     with pytest.raises(
-        InvalidCurveError, match=rf"`{next(iter(field))}` of at least .* Received: {next(iter(field))}="
+        InvalidCurveError, match=rf"`{next(iter(field))}` to be at least .* Received: {next(iter(field))}="
     ):
         ScanContext(**field)
 

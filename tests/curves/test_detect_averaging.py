@@ -23,7 +23,7 @@ def test_what_ktrain_stored_is_recognized_with_the_length_of_its_epochs(name: st
     restarts = KTRAIN_RUNS[name] < run["lr"].size
     assert (seen.averaged, seen.averaging) == (True, "ktrain")
     assert seen.steps_per_epoch == (np.ceil(KTRAIN_RUNS[name]) if restarts else run["lr"].size + 1)
-    assert seen.evidence[-1].startswith("the average starts anew" if restarts else "undone as 'ktrain'")
+    assert seen.evidence[-1].startswith("the average restarts" if restarts else "undone as 'ktrain'")
 
 
 @pytest.mark.parametrize("name", KTRAIN_RUNS)
@@ -57,7 +57,7 @@ def test_moving_averages_are_told_apart(name: str) -> None:
 def test_averages_that_could_be_either_are_not_named() -> None:
     seen = detect_averaging(curve_of(AVERAGES["ema-0.98"].apply(losses(300))))
     assert (seen.averaged, seen.averaging) == (True, None)
-    assert seen.evidence[-1].endswith("which it is cannot be told")
+    assert seen.evidence[-1].endswith("so the average cannot be identified")
 
 
 @pytest.mark.parametrize("name", ["running-mean", "ktrain"])
@@ -80,7 +80,7 @@ def test_a_record_too_long_to_be_read_whole_leaves_the_length_of_its_epochs_open
 def test_what_is_declared_is_believed() -> None:
     seen = detect_averaging(curve_of(losses(100), averaging="lightning"))
     assert (seen.averaged, seen.averaging) == (True, "lightning")
-    assert seen.evidence == ("the record says so: averaging='lightning'",)
+    assert seen.evidence == ("the context declares averaging='lightning'",)
     unknown = detect_averaging(curve_of(losses(100), averaging="by hand"))
     assert (unknown.averaged, unknown.averaging) == (True, None)
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class Scalar:
-    """A tensor of one number, as torch and fastai keep them."""
+    """Mimics the scalar tensors of torch and fastai."""
 
     def __init__(self, value: float) -> None:
         self.value = np.float32(value)
@@ -45,7 +45,7 @@ class Scalar:
 
 @dataclass
 class Record:
-    """The fields that fastai's `Recorder` and ktrain's `LRFinder` share."""
+    """Mimics fastai's `Recorder` and ktrain's `LRFinder` by their common attributes."""
 
     lrs: list[Any]
     losses: list[Any]
@@ -53,7 +53,7 @@ class Record:
 
 @dataclass
 class Finder:
-    """torch-lr-finder's `LRFinder`, Lightning's result and a Keras `History`, which differ in one name."""
+    """Mimics torch-lr-finder's `LRFinder`, Lightning's result and a Keras `History`, which differ in one name."""
 
     history: dict[str, list[Any]] = field(default_factory=dict)
     results: dict[str, list[Any]] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class Finder:
 
 @dataclass
 class Learner:
-    """What holds a `Recorder` in fastai and an `LRFinder` in ktrain."""
+    """Mimics the learners of fastai and ktrain, which hold a `Recorder` and an `LRFinder`."""
 
     recorder: Record | None = None
     lr_finder: Record | None = None
@@ -70,7 +70,7 @@ class Learner:
 
 
 def shifted(record: dict[str, Any], size: int) -> np.ndarray:
-    """The batches' own losses as a curve pairs them: the first two stand at the first rate."""
+    """Returns the batch losses as a curve pairs them with rates: the first two share the first rate."""
     own = np.asarray(record["batch_loss"], dtype=float)[: size + 1]
     return np.concatenate([[own[:2].mean()], own[2:]])
 
@@ -82,7 +82,7 @@ def test_fastai_stores_tensors_of_a_moving_average() -> None:
         np.testing.assert_allclose(curve.loss, shifted(record, len(curve)), atol=1e-4)
         np.testing.assert_allclose(curve.lr, record["lr"][:-1])
         assert curve.context.averaging is None
-        assert "which is what fastai stores" in curve.context.notes[0]
+        assert "as fastai stores it" in curve.context.notes[0]
 
 
 def test_lightning_stores_an_average_that_begins_at_half_the_loss() -> None:
@@ -127,7 +127,7 @@ def test_a_ktrain_learner_with_a_data_set_knows_its_epochs(name: str, count: obj
     data = SimpleNamespace(batch_size=8, **{name: count})
     curve = from_ktrain(Learner(lr_finder=record, train_data=data))
     np.testing.assert_allclose(curve.loss, from_ktrain(record, steps_per_epoch=600).loss)
-    assert "read off the record" not in curve.context.notes[0]
+    assert "detected from the record" not in curve.context.notes[0]
 
 
 def test_a_scan_that_took_the_place_of_ktrains_is_returned_as_it_is() -> None:
@@ -140,14 +140,14 @@ def test_the_epochs_of_ktrain_are_else_read_off_the_record() -> None:
     run = ktrain_run("reuters_random_maxep2")
     curve = from_ktrain(Record(list(run["lr"]), list(run["ktrain_loss"])))
     np.testing.assert_allclose(curve.loss, shifted(run, 475), atol=5e-3)
-    assert "the average starts anew every 300 batches" in curve.context.notes[0]
+    assert "the average restarts every 300 batches" in curve.context.notes[0]
 
 
 def test_ktrain_is_kept_as_it_is_where_the_epochs_cannot_be_told() -> None:
     curve = from_ktrain(Record([1e-3, 1e-2, 1e-1], [1.0, 1.5, 2.0]))
     assert curve.context.averaging == "ktrain"
     assert curve.loss.tolist() == [1.25, 2.0]
-    assert "That could not be undone. Argument `steps_per_epoch` must be" in curve.context.notes[-1]
+    assert "The average could not be undone. Argument `steps_per_epoch` must be" in curve.context.notes[-1]
 
 
 @pytest.mark.parametrize("rate", ["lr", "learning_rate"])
@@ -176,7 +176,7 @@ def test_what_is_not_undone_is_declared_with_how_far_it_lags() -> None:
     curve = from_lightning({"lr": record["lr"], "loss": record["loss"]}, undo=False)
     assert curve.context.averaging == "lightning"
     assert curve.loss[1] == record["loss"][2]
-    assert curve.context.notes[-1].endswith("to the right of where they belong, by about 4 decades.")
+    assert curve.context.notes[-1].endswith("shifts landmarks to the right by about 4 decades.")
 
 
 def test_the_rate_of_a_batch_that_was_not_finished_is_left_out() -> None:
@@ -191,7 +191,7 @@ def test_the_rate_of_a_batch_that_was_not_finished_is_left_out() -> None:
             r"one of the keys 'lr', 'lrs', 'learning_rate', .* Received: keys=\['lr'\]. Run the",
         ),
         ({"lr": [1e-3, 1e-2], "loss": ["high", 1.0]}, r"`loss` to be a sequence of numbers. Received: loss=\['high'"),
-        ({"lr": [1e-3], "loss": [1.0, 2.0]}, r"one rate a loss. Received: 1 rates, 2 losses"),
+        ({"lr": [1e-3], "loss": [1.0, 2.0]}, r"one learning rate per loss. Received: 1 rates, 2 losses"),
         (None, r"Received: keys=\[\]"),
     ],
 )
@@ -209,7 +209,7 @@ def test_a_csv_file_of_ktrains_losses_is_recognized_and_undone(tmp_path: Path) -
     run = ktrain_run("reuters_pretrained_maxep1")
     curve = from_csv(DATA / "ktrain_runs" / "reuters_pretrained_maxep1.csv", loss_column="ktrain_loss")
     np.testing.assert_allclose(curve.loss, run["batch_loss"], atol=5e-3)
-    assert curve.context.notes[0].startswith("Averages were recognized: ")
+    assert curve.context.notes[0].startswith("Averages were detected: ")
     LRCurve(lr=run["lr"], loss=run["batch_loss"]).to_csv(tmp_path / "own.csv")
     own = from_csv(tmp_path / "own.csv")
     np.testing.assert_array_equal(own.loss, run["batch_loss"])
@@ -220,8 +220,8 @@ def test_averages_that_cannot_be_told_apart_are_read_as_they_are_with_a_note() -
     path = DATA / "ktrain_runs" / "reuters_pretrained_maxep1.csv"
     curve = from_csv(path, loss_column="keras_loss")
     np.testing.assert_array_equal(curve.loss, ktrain_run("reuters_pretrained_maxep1")["keras_loss"])
-    assert "which are not undone here" in curve.context.notes[0]
-    assert "to the right of where they belong" in curve.context.notes[0]
+    assert "averages that could not be undone" in curve.context.notes[0]
+    assert "shifts landmarks to the right" in curve.context.notes[0]
     told = from_csv(path, loss_column="keras_loss", averaging="running-mean", steps_per_epoch=600)
     np.testing.assert_allclose(told.loss, ktrain_run("reuters_pretrained_maxep1")["batch_loss"], atol=1e-4)
 

@@ -1,4 +1,4 @@
-"""CSV files of other programs: delimiters, decimal marks, names of columns, rows that are not whole."""
+"""Tests CSV files of other programs: delimiters, decimal marks, column names and incomplete rows."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_rows_without_a_rate_or_a_loss_are_left_out_and_the_notes_say_so(tmp_pat
     for read in (LRCurve.from_csv, from_csv):
         curve = read(tmp_path / "metrics.csv")
         assert (curve.lr.tolist(), curve.loss.tolist()) == ([0.001, 0.01], [2.5, 1.5])
-        assert curve.context.notes == ("3 of 5 rows of the file had no rate or no loss and were left out.",)
+        assert curve.context.notes == ("3 of 5 rows in the file had no learning rate or no loss and were skipped.",)
 
 
 def test_rates_and_losses_in_rows_of_their_own_are_put_together_by_their_step(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_rates_and_losses_in_rows_of_their_own_are_put_together_by_their_step(tm
     (tmp_path / "metrics.csv").write_text(text)
     curve = LRCurve.from_csv(tmp_path / "metrics.csv")
     assert (curve.lr.tolist(), curve.loss.tolist()) == ([0.001, 0.01], [2.5, 1.5])
-    assert curve.context.notes == ("Rates and losses stood in rows of their own and were put together by their step.",)
+    assert curve.context.notes == ("Learning rates and losses were in separate rows and were joined by step.",)
 
 
 REFUSED = {
@@ -64,27 +64,33 @@ REFUSED = {
     ),
     "which ones": (
         "learning_rate,lrs,loss\n1,1,1\n",
-        r"each of 'learning_rate', 'lrs' may be it. Name yours with `lr_c",
+        r"in which 'learning_rate', 'lrs' match. Name your columns with `lr_c",
     ),
-    "two losses": ("lr,losses,train_loss\n1,1,1\n", r"one column 'loss'. .* each of 'losses', 'train_loss' may be it"),
-    "one name twice": ("lr,loss,loss\n1,1,1\n", r"one column 'loss'. .* each of 'loss', 'loss' may be it"),
+    "two losses": ("lr,losses,train_loss\n1,1,1\n", r"one column 'loss'. .* in which 'losses', 'train_loss' match"),
+    "one name twice": ("lr,loss,loss\n1,1,1\n", r"one column 'loss'. .* in which 'loss', 'loss' match"),
     "no rate": ("x,loss\n1,1\n", r"the columns 'lr' and 'loss'. Received: columns=\['x', 'loss'\], without 'lr'"),
     "no loss": ("lr,x\n1,1\n", r"the columns 'lr' and 'loss'. Received: columns=\['lr', 'x'\], without 'loss'"),
     "both marks": (
         "lr;loss\n0.001;2,5\n",
-        r"a decimal comma. Received: '2,5' and '0.001'. Write every number with a p",
+        r"decimal commas in all numbers. Received: '2,5' and '0.001'. Write all numbers with a",
     ),
     "thousands": ('lr,loss\n1,"1,000.5"\n', r"Received: '1,000.5' and '1,000.5'"),
     "two commas": ('lr,loss\n1,"1,000,5"\n', r"a number in column 'loss'. Received: '1,000,5' on line 2"),
-    "too many cells": ("lr,loss\n0,001,2,5\n", r"2 cells in a row. Received: 4 on line 2. Quote the text"),
+    "too many cells": ("lr,loss\n0,001,2,5\n", r"2 cells per row. Received: 4 cells on line 2. Quote cells"),
     "too large": (
         "lr,loss\n1e-3,1e999\n",
-        r"a number that a float can hold in column 'loss'. Received: '1e999' on line",
+        r"a number in the range of a float in column 'loss'. Received: '1e999' on line",
     ),
-    "beyond the limit": ("lr,loss\n1e-3,-1e101\n", r"`loss` within ±1e\+100. Received: loss\[0\]=-1e\+101"),
-    "no pair": ("lr,loss\n1e-3,\n,2\n", r"rows with a rate and a loss. Received: 2 rows, each without one of them"),
-    "a long cell": (f"lr,loss\n1e-3,{'1' * 200_000}\n", r"which is none: field larger than field limit \(131072\)"),
-    "logs": ("lr,loss\n-7,2.5\n-3,2\n1,9\n", r"from -7.0 to 1.0, which look like log10 of rates. If they are, pass"),
+    "beyond the limit": ("lr,loss\n1e-3,-1e101\n", r"`loss` to be within ±1e\+100. Received: loss\[0\]=-1e\+101"),
+    "no pair": (
+        "lr,loss\n1e-3,\n,2\n",
+        r"rows with a learning rate and a loss. Received: 2 rows, each lacking one of them",
+    ),
+    "a long cell": (
+        f"lr,loss\n1e-3,{'1' * 200_000}\n",
+        r"which cannot be parsed: field larger than field limit \(131072\)",
+    ),
+    "logs": ("lr,loss\n-7,2.5\n-3,2\n1,9\n", r"from -7.0 to 1.0, which look like log10 of learning rates. If so, pass"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Saved analyses and results that were changed: one error that names the place."""
+"""Tests that a changed file of an analysis or a result is refused by the place that was changed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ GONE = object()
 
 
 def plain(result: Any) -> Any:
-    """What the JSON file of a result holds."""
+    """Returns the content of a result's JSON file."""
     return json.loads(json.dumps(result.to_dict()))
 
 
@@ -40,7 +40,7 @@ SAVED = plain(ANALYSIS)
 
 
 def changed(data: Any, place: str, value: Any) -> Any:
-    """The data with another value at a place such as `findings.0.status`, or without the place."""
+    """Returns the data with another value at a place such as `findings.0.status`, or without that place."""
     data = copy.deepcopy(data)
     *way, last = (int(part) if part.isdigit() else part for part in place.split("."))
     holder = data
@@ -66,47 +66,47 @@ PLACES = [
     ),
     ("findings.0.likelihood", 1.5, r"a number of at most 1.0 at `findings\[0\].likelihood`. Received: .*=1.5"),
     ("findings.0.evidence", "x", r"a list at `findings\[0\].evidence`. Received: findings\[0\].evidence='x'"),
-    ("findings.0.evidence.0", 3, r"a text at `findings\[0\].evidence\[0\]`. Received: .*=3"),
-    ("findings.0.title", GONE, r"a part 'title' at `findings\[0\]`. Received: findings\[0\].keys=\['code', 'name'"),
+    ("findings.0.evidence.0", 3, r"a string at `findings\[0\].evidence\[0\]`. Received: .*=3"),
+    ("findings.0.title", GONE, r"the field 'title' at `findings\[0\]`. Received: findings\[0\].keys=\['code', 'name'"),
     (
         "findings.0.color",
         "red",
-        r"only fields of `Finding`, not 'color', which a newer version may write, at `findings",
+        r"only fields of `Finding`, not 'color', which a newer version may have written, at `findings",
     ),
     ("landmarks.start.lr", -1.0, r"a number of at least 1e-305 at `landmarks.start.lr`. Received: .*=-1.0"),
     ("landmarks.start.lr", float("inf"), r"a number at `landmarks.start.lr`. Received: landmarks.start.lr='inf'"),
-    ("landmarks.minimum.index", 60, r"landmarks among 54 points, start and minimum included. Received: indices=\["),
-    ("landmarks.minimum", None, r"start and minimum included"),
-    ("landmarks", [], r"an object with named parts at `landmarks`. Received: landmarks=\[\]"),
+    ("landmarks.minimum.index", 60, r"landmarks within 54 points, including start and minimum. Received: indices=\["),
+    ("landmarks.minimum", None, r"including start and minimum"),
+    ("landmarks", [], r"a dictionary at `landmarks`. Received: landmarks=\[\]"),
     ("smoothed.loss.3", None, r"a number at `smoothed.loss\[3\]`. Received: smoothed.loss\[3\]=None"),
-    ("smoothed.loss.3", "inf", r"finite numbers, and rates that rise .* That stands at `smoothed`"),
-    ("smoothed.loss.3", GONE, r"five arrays of one length, and outliers in it. .* That stands at `smoothed`"),
-    ("smoothed.log10_lr.3", -99.0, r"rates that rise within 101 decades"),
-    ("smoothed.outliers", [-1], r"a place at `smoothed.outliers\[0\]`. Received: smoothed.outliers\[0\]=-1"),
-    ("smoothed.outliers", [99], r"outliers in it"),
-    ("features.fall", 10**400, r"a number that a float can hold at `features.fall`. Received: features.fall=1000"),
-    ("features.num_points", 3.5, r"a whole number at `features.num_points`. Received: features.num_points=3.5"),
-    ("features.stop", None, r"a text at `features.stop`. Received: features.stop=None"),
+    ("smoothed.loss.3", "inf", r"finite numbers, and increasing rates .* Location: `smoothed`"),
+    ("smoothed.loss.3", GONE, r"five arrays of the same length, and outliers within it. .* Location: `smoothed`"),
+    ("smoothed.log10_lr.3", -99.0, r"increasing rates within 101 decades"),
+    ("smoothed.outliers", [-1], r"an index at `smoothed.outliers\[0\]`. Received: smoothed.outliers\[0\]=-1"),
+    ("smoothed.outliers", [99], r"outliers within it"),
+    ("features.fall", 10**400, r"a number in the range of a float at `features.fall`. Received: features.fall=1000"),
+    ("features.num_points", 3.5, r"an integer at `features.num_points`. Received: features.num_points=3.5"),
+    ("features.stop", None, r"a string at `features.stop`. Received: features.stop=None"),
     (
         "verdict.shape",
         "flat",
-        r"the code of the shape. Received: code='LRS101', shape='flat'. That stands at `verdict`",
+        r"the code of the shape. Received: code='LRS101', shape='flat'. Location: `verdict`",
     ),
     ("verdict.traits", ["odd"], r"traits that this version knows. Received: \['odd'\]"),
     ("suggestions", [], r"a suggestion a method and role, the default first. Received: \[\]"),
     ("suggestions.3", GONE, r"a suggestion a method and role, the default first"),
     ("suggestions.0.lr", 0, r"at least 1e-305 at `suggestions\[0\].lr`. Received: suggestions\[0\].lr=0"),
-    ("curve.lr.5", 1e-9, r"rates that rise at every point. .* That stands at `curve`"),
+    ("curve.lr.5", 1e-9, r"strictly increasing learning rates. .* Location: `curve`"),
     ("curve.loss.53", "nan", r"at most one smoothed loss a finite loss. Received: 54 for 53"),
     ("curve.loss.5", "high", r"a number at `curve.loss\[5\]`. Received: curve.loss\[5\]='high'"),
     ("curve.loss.5", True, r"a number at `curve.loss\[5\]`. Received: curve.loss\[5\]=True"),
-    ("curve.context.num_classes", 0, r"`num_classes` of at least 1. .* That stands at `curve.context`"),
-    ("curve.context.batch_size", -3, r"`batch_size` of at least 0. Received: batch_size=-3"),
-    ("curve.context.end_lr", -3.0, r"`end_lr` of at least 1e-100. Received: end_lr=-3.0"),
-    ("curve.context.notes", ["\ud800"], r"text in valid Unicode at `curve.context.notes\[0\]`"),
+    ("curve.context.num_classes", 0, r"`num_classes` to be at least 1. .* Location: `curve.context`"),
+    ("curve.context.batch_size", -3, r"`batch_size` to be at least 0. Received: batch_size=-3"),
+    ("curve.context.end_lr", -3.0, r"`end_lr` to be at least 1e-100. Received: end_lr=-3.0"),
+    ("curve.context.notes", ["\ud800"], r"valid Unicode text at `curve.context.notes\[0\]`"),
     ("curve.context.speed", 3, r"only fields of `ScanContext`, not 'speed', .* at `curve.context`"),
-    ("curve.format", 2, r"format 1, since this version knows no other, at `curve.format`. Received: curve.format=2"),
-    ("curve", 3, r"an object with named parts at `curve`. Received: curve=3"),
+    ("curve.format", 2, r"format 1, the only one that this version reads, at `curve.format`. Received: curve.format=2"),
+    ("curve", 3, r"a dictionary at `curve`. Received: curve=3"),
 ]
 
 
@@ -131,7 +131,9 @@ def test_results_of_experiments_name_the_place_as_well(kind: str) -> None:
     data = plain(result)
     assert plain(type(result).from_dict(data)) == data
     named = place.replace(".1", r"\[1\]")
-    with pytest.raises(InvalidCurveError, match=rf"a text at `{named}.verdict.code`. Received: {named}.verdict.code=3"):
+    with pytest.raises(
+        InvalidCurveError, match=rf"a string at `{named}.verdict.code`. Received: {named}.verdict.code=3"
+    ):
         type(result).from_dict(changed(data, f"{place}.verdict.code", 3))
     with pytest.raises(InvalidCurveError, match=r"a list at `notes`. Received: notes='x'"):
         type(result).from_dict(changed(data, "notes", "x"))
@@ -161,7 +163,7 @@ def test_a_race_keeps_numbers_that_json_has_not() -> None:
         ),
         ({"start_loss": "low"}, r"a number at `start_loss`. Received: start_loss='low'"),
         ({"candidates": [{"lr": 0}]}, r"at least 1e-305 at `candidates\[0\].lr`"),
-        ({"num_steps": -1}, r"a whole number of at least 0 at `num_steps`. Received: num_steps=-1"),
+        ({"num_steps": -1}, r"an integer of at least 0 at `num_steps`. Received: num_steps=-1"),
         ({"role": "pilot"}, r"a value that this version knows at `role`"),
     ],
 )
@@ -193,9 +195,9 @@ def test_repeats_of_no_scan_are_refused() -> None:
         ('{"lr": [0.1], "loss": [1], "stop": []}', r"`stop` to be one of .* Received: stop=\[\]"),
         (
             '{"lr": [0.1], "loss": [1], "context": []}',
-            r"an object with named parts at `context`. Received: context=\[\]",
+            r"a dictionary at `context`. Received: context=\[\]",
         ),
-        ("null", "a JSON object. Received: path=.* holds null"),
+        ("null", "a JSON object. Received: path=.* contains null"),
         ("", "which is not JSON"),
     ],
 )
@@ -222,7 +224,7 @@ def test_data_that_hold_themselves_are_refused() -> None:
 @pytest.mark.parametrize("data", [None, 3, [1], "x", [10**5000]])
 @pytest.mark.parametrize("kind", [Analysis, LRCurve, ScanContext, Contrast, Investigation])
 def test_what_is_no_object_is_refused(kind: Any, data: object) -> None:
-    with pytest.raises(InvalidCurveError, match=r"an object with named parts, as `to_dict` returns it. Received: "):
+    with pytest.raises(InvalidCurveError, match=r"a dictionary, as `to_dict` returns. Received: "):
         kind.from_dict(data)
 
 
@@ -238,5 +240,5 @@ def test_numbers_that_python_does_not_print_are_refused_like_others() -> None:
 
 
 def test_names_that_are_no_text_are_refused() -> None:
-    with pytest.raises(InvalidCurveError, match="only texts as the names of parts"):
+    with pytest.raises(InvalidCurveError, match="only strings as keys"):
         LRCurve.from_dict({"lr": [0.1], "loss": [1.0], "context": {1: 2}})

@@ -84,7 +84,7 @@ def test_a_curve_without_a_finite_loss_has_no_landmarks() -> None:
 
 
 def range_of_the_minimum(shape: str, noise: float, seed: int) -> tuple[float, float]:
-    """log10 of the ends of the range."""
+    """Returns log10 of both ends of the range of the minimum."""
     mark = analyze(synthetic_curve(shape, noise=noise, seed=seed)).landmarks.minimum
     assert mark is not None
     assert mark.low is not None

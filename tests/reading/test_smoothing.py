@@ -115,7 +115,7 @@ def test_an_explosion_does_not_decide_how_the_rest_is_smoothed() -> None:
 
 
 def broken_soon(seed: int) -> LRCurve:
-    """A calm line, a fall of a dozen batches, and wild losses above the start."""
+    """Returns a curve with a calm start, a fall of a dozen batches, and wild losses above the start."""
     random = np.random.default_rng(seed)
     loss = 2.3 + 0.01 * random.standard_normal(100)
     loss[60:72] -= 0.9 * np.linspace(0, 1, 12) ** 2

@@ -246,9 +246,9 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one_whole(
 
 
 def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InvalidOptionError, match=r"folder that exists\. Received: path=.*Create .*nowhere first\."):
+    with pytest.raises(InvalidOptionError, match=r"existing folder\. Received: path=.*Create .*nowhere first\."):
         recorded("fresh-classifier").report(tmp_path / "nowhere" / "scan.html")
-    with pytest.raises(InvalidOptionError, match=r"path of a file\. Received: .*, a folder\. Add a name"):
+    with pytest.raises(InvalidOptionError, match=r"path of a file\. Received: .*, a folder\. Add a file name"):
         recorded("fresh-classifier").report(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""Files in and out: encodings that are read, and places that nothing is written to."""
+"""Tests encodings that are read, and paths that are refused for writing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from keras_lrscan import InvalidCurveError, InvalidOptionError, LRCurve, analyze, from_json
 from keras_lrscan.datasets.synthetic import synthetic_curve
-from keras_lrscan.files.text import read_text, write_file
+from keras_lrscan.files.read_write import read_text, write_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,8 +29,8 @@ def test_text_is_read_in_the_encodings_that_programs_write(tmp_path: Path, encod
     ("data", "message"),
     [
         (TEXT.encode("utf-32"), r"in UTF-8 or UTF-16. Received: path=.*scan.json', in UTF-32. Save it as UTF-8"),
-        (TEXT.encode("latin-1"), r"which is not UTF-8 from byte 30 on \(0xe9\). Save it again as UTF-8"),
-        (TEXT.encode("utf-16")[:-1], r"which is not UTF-16 from byte"),
+        (TEXT.encode("latin-1"), r"which is not valid UTF-8 at byte 30 \(0xe9\). Save it as UTF-8"),
+        (TEXT.encode("utf-16")[:-1], r"which is not valid UTF-16 at byte"),
     ],
 )
 def test_another_encoding_is_named(tmp_path: Path, data: bytes, message: str) -> None:
@@ -77,7 +77,7 @@ def test_a_folder_a_link_a_device_and_a_pipe_are_refused(tmp_path: Path) -> None
     for name, words in kinds.items():
         with pytest.raises(InvalidOptionError, match=rf"the path of a file. Received: path='.*{name}', {words}"):
             write_file(tmp_path / name, "new")
-    with pytest.raises(InvalidOptionError, match=r"Received: path='/dev/null', a device. Name an ordinary file"):
+    with pytest.raises(InvalidOptionError, match=r"Received: path='/dev/null', a device. Choose a regular file"):
         write_file("/dev/null", "new")
     assert (tmp_path / "target").read_text() == "kept"
     assert not (tmp_path / "nowhere").exists()
@@ -89,7 +89,7 @@ def test_an_input_is_not_overwritten_by_any_of_its_names(tmp_path: Path) -> None
     (tmp_path / "hard.csv").hardlink_to(tmp_path / "scan.csv")
     (tmp_path / "folder").symlink_to(tmp_path)
     for name in ("scan.csv", "hard.csv", "folder/scan.csv"):
-        with pytest.raises(InvalidOptionError, match=r"another file than the one that is read. Received: path="):
+        with pytest.raises(InvalidOptionError, match=r"an output file other than the input file. Received: path="):
             write_file(tmp_path / name, "new", inputs=[tmp_path / "nowhere", tmp_path / "scan.csv"])
     assert (tmp_path / "scan.csv").read_text() == "kept"
 
@@ -135,5 +135,5 @@ def test_everything_that_writes_refuses_a_link(tmp_path: Path) -> None:
 def test_a_path_in_no_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "nowhere" / "scan.json", tmp_path / "file" / "scan.json"):
-        with pytest.raises(InvalidOptionError, match=r"in a folder that exists\. Received: path="):
+        with pytest.raises(InvalidOptionError, match=r"in an existing folder\. Received: path="):
             LRCurve(lr=[0.1], loss=[1.0]).to_json(path)

@@ -1,4 +1,4 @@
-"""Files in and out: text in the encodings that programs write, and output that is written whole or not at all."""
+"""Reads text files in common encodings, and writes files atomically after checking their paths."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 __all__ = ["check_output", "checked_path", "read_text", "write_file"]
 
-MARKS = (
+BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF32_LE, None),
     (codecs.BOM_UTF32_BE, None),
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-"""Bytes that a text may begin with → its encoding, or `None` for one that is not read. The longer ones come first."""
+"""Byte order mark → encoding, or `None` for an unsupported encoding; longer marks come first."""
 
-HEAD = 64
-"""So many bytes tell UTF-16 without a mark: of ASCII in it, every second byte is zero."""
+NUM_HEAD_BYTES = 64
+"""Bytes that are checked for UTF-16 without a mark, in which every second byte of ASCII text is zero."""
 
-SPECIAL = (
+SPECIAL_FILES = (
     (stat.S_ISLNK, "a symbolic link"),
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISCHR, "a device"),
@@ -37,14 +37,14 @@ SPECIAL = (
     (stat.S_ISFIFO, "a named pipe"),
     (stat.S_ISSOCK, "a socket"),
 )
-"""How to tell a file that is no ordinary one → its name."""
+"""Test for a kind of file that is not a regular file → name of that kind."""
 
 
 def checked_path(path: str | PathLike[str]) -> Path:
-    """Returns the path, or refuses one that no system can have.
+    """Returns the path as a `Path` after checking it for NUL characters.
 
     Raises:
-        InvalidOptionError: If it holds a NUL character.
+        InvalidOptionError: If the path contains a NUL character.
     """
     if "\0" in os.fspath(path):
         msg = f"Expected a path without NUL characters. Received: path={os.fspath(path)!r:.200}."
@@ -59,8 +59,8 @@ def read_text(path: str | PathLike[str]) -> str:
         path: The file.
 
     Raises:
-        InvalidCurveError: If the file is in another encoding.
-        InvalidOptionError: If the path holds a NUL character.
+        InvalidCurveError: If the file has another encoding.
+        InvalidOptionError: If the path contains a NUL character.
         OSError: If the file cannot be read.
     """
     data = checked_path(path).read_bytes()
@@ -72,17 +72,17 @@ def read_text(path: str | PathLike[str]) -> str:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
         msg = (
-            f"Expected a text file in UTF-8 or UTF-16. Received: path={str(path)!r}, which is not {encoding.upper()} "
-            f"from byte {error.start} on (0x{data[error.start]:02x}). Save it again as UTF-8."
+            f"Expected a text file in UTF-8 or UTF-16. Received: path={str(path)!r}, which is not valid "
+            f"{encoding.upper()} at byte {error.start} (0x{data[error.start]:02x}). Save it as UTF-8."
         )
         raise InvalidCurveError(msg) from error
 
 
 def _encoding_of(data: bytes) -> str | None:
-    for mark, encoding in MARKS:
+    for mark, encoding in BYTE_ORDER_MARKS:
         if data.startswith(mark):
             return encoding
-    head = data[:HEAD]
+    head = data[:NUM_HEAD_BYTES]
     if len(head) > 1 and not any(head[::2]) and all(head[1::2]):
         return "utf-16-be"
     return "utf-16-le" if len(head) > 1 and not any(head[1::2]) and all(head[::2]) else "utf-8"
@@ -91,23 +91,23 @@ def _encoding_of(data: bytes) -> str | None:
 def write_file(
     path: str | PathLike[str], data: str | bytes, *, inputs: Iterable[str | PathLike[str]] = (), name: str = "path"
 ) -> Path:
-    """Writes a file whole or not at all, and only where an ordinary file may stand.
+    """Writes a regular file atomically: completely or not at all.
 
-    The data go to a file in a new folder beside the target, which then takes the target's place. An existing file keeps
-    its mode, a new one gets the usual mode, and on failure nothing is left behind.
+    The data are first written to a temporary folder next to the target, and the new file then replaces the target. An
+    existing file keeps its mode, a new file gets the default mode, and a failure leaves no files behind.
 
     Args:
-        path: The file. An ordinary one that exists is replaced.
-        data: What to write; text is written in UTF-8.
-        inputs: Files that were read for it and must not be overwritten.
-        name: Name of the argument, for messages.
+        path: The file. An existing regular file is replaced.
+        data: Content of the file; text is written in UTF-8.
+        inputs: Input files, which must not be overwritten.
+        name: Name of the argument, for error messages.
 
     Returns:
         The path.
 
     Raises:
-        InvalidOptionError: If `path` is one of `inputs`, a link, a device, a folder, not writable, or lies in a folder
-            that does not exist.
+        InvalidOptionError: If `path` is one of `inputs`, a link, a device, a folder or not writable, or if its folder
+            does not exist.
         OSError: If the file cannot be written.
     """
     target = checked_path(path)
@@ -124,45 +124,45 @@ def write_file(
 def check_output(
     path: str | PathLike[str], *, inputs: Iterable[str | PathLike[str]] = (), name: str = "path"
 ) -> int | None:
-    """Checks that a file may be written, before work is done for it.
+    """Checks that a file can be written, so that an invalid path is reported before any computation.
 
     Args:
         path: The file.
-        inputs: Files that must not be overwritten.
-        name: Name of the argument, for messages.
+        inputs: Input files, which must not be overwritten.
+        name: Name of the argument, for error messages.
 
     Returns:
-        The mode of the file that is there, or `None`.
+        The mode of the existing file, or `None` if there is no such file.
 
     Raises:
-        InvalidOptionError: As `write_file`.
+        InvalidOptionError: In the same cases as `write_file`.
     """
     target = checked_path(path)
     mode = _mode_of(target, name)
     if mode is not None and any(Path(source).exists() and target.samefile(source) for source in inputs):
         msg = (
-            f"Expected the path of another file than the one that is read. Received: {name}={str(path)!r}, which "
-            "would be overwritten. Name another file for the output."
+            f"Expected an output file other than the input file. Received: {name}={str(path)!r}, which would overwrite "
+            "the input. Choose another output file."
         )
         raise InvalidOptionError(msg)
     if not target.parent.is_dir():
-        msg = f"Expected a path in a folder that exists. Received: {name}={str(path)!r}. Create {target.parent} first."
+        msg = f"Expected a path in an existing folder. Received: {name}={str(path)!r}. Create {target.parent} first."
         raise InvalidOptionError(msg)
     return mode
 
 
 def _mode_of(target: Path, name: str) -> int | None:
-    """Returns the mode of an ordinary file, or `None` where there is none yet."""
+    """Returns the mode of a regular file, or `None` if it does not exist."""
     try:
         mode = target.lstat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         return None
-    for is_special, words in SPECIAL:
+    for is_special, words in SPECIAL_FILES:
         if is_special(mode):
-            advice = "Add a name, such as scan.html." if stat.S_ISDIR(mode) else "Name an ordinary file."
+            advice = "Add a file name, such as scan.html." if stat.S_ISDIR(mode) else "Choose a regular file."
             msg = f"Expected the path of a file. Received: {name}={str(target)!r}, {words}. {advice}"
             raise InvalidOptionError(msg)
     if not os.access(target, os.W_OK):
-        msg = f"Expected a file that may be written to. Received: {name}={str(target)!r}, which is write-protected."
+        msg = f"Expected a writable file. Received: {name}={str(target)!r}, which is write-protected."
         raise InvalidOptionError(msg)
     return stat.S_IMODE(mode)
