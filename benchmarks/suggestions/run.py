@@ -135,7 +135,8 @@ def optimizer_of(about: Mapping[str, str | float]) -> str:
 def counts(results: Path) -> None:
     """Prints the number of tasks of each kind, and how many of them have trained starts."""
     tasks = json.loads(str(np.load(results)["tasks"]))
-    for key in ("kind", "model", "normalization", "optimizer", "loss_name", "batch_size", "start"):
+    keys = ("kind", "model", "normalisation", "optimizer", "loss_name", "batch_size", "start")  # as recorded
+    for key in keys:
         value = optimizer_of if key == "optimizer" else itemgetter(key)
         total = Counter(map(value, tasks))
         trained = Counter(value(task) for task in tasks if task["start"] != FRESH)

@@ -259,7 +259,7 @@ def measure(task: Task) -> tuple[dict[str, Any], dict[str, Array]]:
         "data": ", ".join([row.data, *row.changes]),
         "kind": row.kind,
         "model": row.model,
-        "normalization": row.normalization,
+        "normalisation": row.normalization,  # spelled as in the recorded results
         "optimizer": optimizer.keras,
         "momentum": optimizer.momentum,
         "batch_size": size,
