@@ -1,4 +1,4 @@
-"""A small part of the two benchmarks that read odd curves and broken files."""
+"""Runs a few cases of the benchmarks with odd curves and broken files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a scan knows of model, data and run: each field against a model or data for which it is known."""
+"""Tests each field of a scan's context against a model or data with a known value."""
 
 from __future__ import annotations
 

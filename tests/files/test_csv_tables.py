@@ -1,4 +1,4 @@
-"""CSV files of other programs: delimiters, decimal marks, names of columns, rows that are not whole."""
+"""Tests CSV files of other programs: delimiters, decimal marks, column names, and incomplete rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Saved analyses and results that were changed: one error that names the place."""
+"""Tests that loading a changed analysis or result raises one error, which names the place."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ GONE = object()
 
 
 def plain(result: Any) -> Any:
-    """What the JSON file of a result holds."""
+    """Returns the contents of a result's JSON file."""
     return json.loads(json.dumps(result.to_dict()))
 
 
@@ -40,7 +40,7 @@ SAVED = plain(ANALYSIS)
 
 
 def changed(data: Any, place: str, value: Any) -> Any:
-    """The data with another value at a place such as `findings.0.status`, or without the place."""
+    """Returns the data with a value replaced or removed at a path such as `findings.0.status`."""
     data = copy.deepcopy(data)
     *way, last = (int(part) if part.isdigit() else part for part in place.split("."))
     holder = data

@@ -1,4 +1,4 @@
-"""Files in and out: encodings that are read, and places that nothing is written to."""
+"""Tests the encodings of text files, and the paths that writing refuses."""
 
 from __future__ import annotations
 

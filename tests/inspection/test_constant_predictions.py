@@ -1,4 +1,4 @@
-"""What a loss adds up, found by giving it twice as much; and what guessing costs where it adds up the batch."""
+"""Tests which axes a loss sums over, found by doubling them, and the chance level of a loss summed over the batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a scan knows of the data that `fit` was given: their size, their labels, their order, their copies."""
+"""Tests the facts that a scan collects about the data of `fit`: size, labels, order, and duplicates."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def looked_up(model: Any, x: Any, y: Any = None, **weights: Any) -> dict[str, An
 
 
 def part(facts: dict[str, Any], expected: dict[str, Any]) -> dict[str, Any]:
-    """Those of `facts` that `expected` names."""
+    """Returns the facts whose names are in `expected`."""
     return {name: facts.get(name) for name in expected}
 
 

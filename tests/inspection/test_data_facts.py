@@ -1,4 +1,4 @@
-"""What a scan knows of data that are no arrays: from the first batches, which it does not take away."""
+"""Tests the facts that a scan collects from the first batches of other data than arrays, without consuming them."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ AMOUNTS = (X[:, :1] + X[:, 1:2]).astype("float32")
 
 
 def fed(keras: Any, x: Any, y: Any, *, loss: str, units: int, order: Any = None) -> Any:
-    """The context of a scan of a generator."""
+    """Returns the context of a scan over a generator."""
     order = np.arange(len(x)) if order is None else order
 
     def batches() -> Iterator[Any]:

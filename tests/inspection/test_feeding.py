@@ -1,4 +1,4 @@
-"""What a scan remembers of how `fit` was fed, and what experiments make of it."""
+"""Tests how a scan records the arguments of `fit`, and how experiments reuse them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FED = {"batch_size": 16, "class_weight": {0: 2.0}, "shuffle": False, "steps_per_
 
 
 class Batches:
-    """Stands for a `Sequence` or `PyDataset`."""
+    """Imitates a `Sequence` or `PyDataset`."""
 
     def __len__(self) -> int:
         return 2
@@ -120,7 +120,7 @@ def test_missing_weights_of_samples_are_asked_for() -> None:
 
 @pytest.fixture(name="taken")
 def _taken(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Options that batches were taken with, of each experiment."""
+    """Records the options with which each experiment creates its batches."""
     found: list[dict[str, Any]] = []
     make = BatchSource.__init__
 

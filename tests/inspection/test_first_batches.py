@@ -1,4 +1,4 @@
-"""Data of known and unknown length, in all the forms that `fit` takes."""
+"""Tests first batches from all kinds of data that `fit` accepts, of known and unknown length."""
 
 from __future__ import annotations
 

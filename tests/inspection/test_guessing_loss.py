@@ -1,4 +1,4 @@
-"""The loss of guessing, against the same worked out by hand."""
+"""Tests the chance level against values computed by hand."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.keras,
-    # Keras's own code for torch is behind NumPy's
+    # Keras's own code for torch uses an outdated NumPy protocol
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),
 ]
 
@@ -37,7 +37,7 @@ def entropy(prior: Any, target: Any = None) -> float:
 
 
 def on_a_grid(loss: Callable[[Any, float], Any], labels: Any, low: float, high: float) -> float:
-    """The lowest mean loss of any constant of a fine grid."""
+    """Returns the lowest mean loss of a constant prediction on a fine grid."""
     return min(float(np.mean(loss(labels, value))) for value in np.linspace(low, high, 2001))
 
 

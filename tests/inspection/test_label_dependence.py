@@ -1,4 +1,4 @@
-"""Whether labels hang on inputs, and when a scan asks."""
+"""Tests whether labels depend on inputs, and when a scan checks it."""
 
 from __future__ import annotations
 

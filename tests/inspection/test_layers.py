@@ -1,4 +1,4 @@
-"""What the layers of a model tell a scan: which can train, which were trained before, what the model was built from."""
+"""Tests the facts that a scan collects about layers: trainable, trained before, and the base of the model."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def stacked(keras: Any, body: Any) -> Any:
 
 
 def warmed(body: Any) -> Any:
-    """`body` as if it had been trained: moving statistics and biases off where they begin."""
+    """Changes the moving statistics and biases of `body`, as training would."""
     body.layers[2].moving_mean.assign(np.full(6, 0.5))
     body.layers[-1].bias.assign(np.full(4, 0.1))
     return body

@@ -1,4 +1,4 @@
-"""A task of KerasHub, built from a config: its texts are preprocessed once, in `fit` and in every experiment."""
+"""Tests that `fit` and all experiments preprocess the texts of a KerasHub task exactly once."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tests.support.hosts import same_bits, state
 
 pytestmark = [
     pytest.mark.keras,
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of KerasHub's own dependencies
-    pytest.mark.filterwarnings("ignore:`shuffle=True` was passed:UserWarning"),  # by KerasHub itself, in any fit
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # raised by KerasHub's dependencies
+    pytest.mark.filterwarnings("ignore:`shuffle=True` was passed:UserWarning"),  # by KerasHub, in every fit
 ]
 
 WORDS = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]", "good", "bad", "film"]

@@ -1,4 +1,4 @@
-"""With the real MLflow and the real W&B, offline: a scan leaves no trace with them, and a training does as usual."""
+"""Tests with MLflow and W&B, offline, that a scan logs nothing to them and training logs as usual."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.keras,
-    pytest.mark.filterwarnings("default"),  # those of the trackers are not the matter here
+    pytest.mark.filterwarnings("default"),  # the trackers' warnings are irrelevant here
     pytest.mark.skipif(IS_TF_KERAS or BACKEND != "tensorflow", reason="the trackers are tried under Keras 3 here"),
 ]
 
@@ -31,19 +31,19 @@ def _mlflow(keras: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     mlflow = optional.module("mlflow", environment="ecosystem")
     for name in ("mlflow.keras", "mlflow.tensorflow"):
         optional.module(name, environment="ecosystem")
-    mlflow.set_tracking_uri((tmp_path / "runs").as_uri())  # makes the folder itself
+    mlflow.set_tracking_uri((tmp_path / "runs").as_uri())  # creates the folder
     yield mlflow
     mlflow.keras.autolog(disable=True)
     mlflow.tensorflow.autolog(disable=True)
 
 
 def logged(mlflow: Any) -> list[list[str]]:
-    """The metrics of each run, the latest first."""
+    """Returns the metrics of each run, the latest first."""
     return [sorted(run.data.metrics) for run in mlflow.search_runs(output_format="list")]
 
 
 def files(folder: Path) -> list[str]:
-    """Names of the summaries of models, and of TensorBoard's logs where there is a loss in them."""
+    """Returns the names of model summaries and of TensorBoard logs that contain a loss."""
     found = [path for path in folder.rglob("*") if path.is_file()]
     return [path.name for path in found if path.name == "model_summary.txt" or b"epoch_loss" in path.read_bytes()]
 

@@ -1,4 +1,4 @@
-"""With the real KerasTuner and the real Optuna."""
+"""Tests search ranges with KerasTuner and Optuna."""
 
 from __future__ import annotations
 

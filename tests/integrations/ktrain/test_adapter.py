@@ -1,4 +1,4 @@
-"""Real learners of ktrain of every kind that installs: scanned, left as they were, explained."""
+"""Tests scanning, restoring and explaining real ktrain learners of every kind that can be installed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ pytestmark = MARKS
 
 
 def own_optimizer(learner: Any) -> Any:
-    """The learner with an optimizer that it shares with no other, which is how ktrain compiles its own models."""
+    """Compiles a learner's model with its own optimizer, as ktrain does for its own models."""
     model = learner.model
     model.compile(optimizer=keras().optimizers.legacy.Adam(), loss=model.loss, metrics=["accuracy"])
     return learner
@@ -58,7 +58,7 @@ def tabular(_: Path) -> Any:
     table = pd.DataFrame({"a": random.normal(size=90), "b": random.normal(size=90), "c": random.choice(["x", "y"], 90)})
     table["t"] = np.where(table.a + table.b > 0, "yes", "no")
     data, _, _ = ktrain().tabular.tabular_from_df(table, label_columns=["t"], random_state=0, verbose=0)
-    dropouts = [0.0, 0.5]  # ktrain changes its own default, a list, at every call
+    dropouts = [0.0, 0.5]  # ktrain modifies its default list at every call
     model = ktrain().tabular.tabular_classifier("mlp", data, hidden_layers=[8, 8], hidden_dropouts=dropouts, verbose=0)
     return own_optimizer(learner_of(model, data, 16))
 
@@ -68,7 +68,7 @@ def words(name: str) -> Callable[[Path], Any]:
         x, y = texts(80)
         text, made_names = ktrain().text, ["kind", "unkind"]
         data, _, made = text.texts_from_array(x, y, x, y, class_names=made_names, maxlen=8, max_features=50, verbose=0)
-        vectors = folder / "cc.vec"  # in place of what ktrain downloads for "bigru"
+        vectors = folder / "cc.vec"  # replaces the file that ktrain downloads for "bigru"
         vectors.write_text("\n".join(" ".join([word, *["0.1"] * 300]) for word in WORDS))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(text.preprocessor, "get_wv_path", lambda _: str(vectors))
@@ -155,7 +155,7 @@ def test_every_learner_is_adopted_and_released() -> None:
     assert type(early).lr_plot is lr_plot
     release()
     assert type(early).lr_plot is not lr_plot
-    assert early.lr_estimate() == early.lr_finder.estimate_lr()  # ktrain's method, our finder
+    assert early.lr_estimate() == early.lr_finder.estimate_lr()  # ktrain's method on our finder
     assert early.lr_plot(return_fig=True) is not None
 
 
@@ -246,7 +246,7 @@ def labels(figure: Any) -> list[str]:
 
 
 def streamed(size: int = 640) -> tuple[Any, Any]:
-    """A learner whose batches come in a known order, and all of these batches."""
+    """Returns a learner with batches in a known order, and these batches."""
     import tensorflow as tf
 
     x, y = digits(size)
@@ -312,7 +312,7 @@ def test_a_learner_without_a_scan_has_nothing_to_explain() -> None:
     assert learner.lr_finder.find_called()
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")  # of ktrain's own scan
+@pytest.mark.filterwarnings("ignore::UserWarning")  # raised by ktrain's own scan
 def test_the_example_of_the_headlines_ends_with_a_table_and_two_pictures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,4 +1,4 @@
-"""Each fault of ktrain's own finder that can be shown: it is there in ktrain's, and not in ours."""
+"""Tests that each reproducible fault of ktrain's finder occurs in ktrain and not in its replacement."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ both = pytest.mark.parametrize("who", [KTRAIN, OURS])
 
 
 def fault(shown: bool, who: str) -> None:
-    """Asserts that a fault shows in ktrain's own finder, and only there."""
+    """Asserts that a fault occurs in ktrain's own finder, and only there."""
     assert bool(shown) == (who == KTRAIN)
 
 
@@ -56,7 +56,7 @@ def test_the_losses_are_those_of_no_batch(who: str) -> None:
 
 
 def recorded(who: str, curve: LRCurve, steps_per_epoch: int) -> tuple[float | None, float | None, float | None]:
-    """The three rates that `who` reads off the same scan."""
+    """Returns the three rates that `who` suggests from the same scan."""
     if who == OURS:
         return ScanFinder(analyze(curve), model=None, steps_per_epoch=steps_per_epoch).estimate_lr()
     return ktrain_estimate(curve.lr.tolist(), AVERAGES["ktrain"].apply(curve.loss, steps_per_epoch).tolist())
@@ -73,7 +73,7 @@ def test_the_steepest_point_is_taken_from_a_list_that_begins_elsewhere(who: str)
     ktrain()
     x = np.linspace(-7, 0, 1600)
     loss = 2.3 - 1.5 / (1 + np.exp(-6 * (x + 3))) + 10.0 ** (3 * x + 1)
-    rates, losses = (10.0**x).tolist(), loss.tolist()  # no averages, so that nothing but the index is on trial
+    rates, losses = (10.0**x).tolist(), loss.tolist()  # no averages, to test only the index
     ours = ScanFinder(analyze(LRCurve(lr=rates, loss=losses)), model=None, steps_per_epoch=1600)
     estimate = ours.estimate_lr() if who == OURS else ktrain_estimate(rates, losses)
     assert estimate[0] is not None
@@ -154,11 +154,11 @@ def test_a_transformer_is_compiled_as_ktrain_likes_it(who: str, tmp_path: Path) 
 def test_the_optimizer_that_all_learners_share_has_counted_the_scan(
     who: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shared = keras().optimizers.legacy.Adam()  # as in a new process, where no test has used it yet
+    shared = keras().optimizers.legacy.Adam()  # as in a new process, where it is unused
     monkeypatch.setattr(ktrain().utils, "DEFAULT_OPT", shared)
     learner = transformer(tmp_path)
     assert learner.model.optimizer is shared
-    before = int(shared.iterations.numpy()) if who == OURS else 0  # to look at it before would hide ktrain's fault
+    before = int(shared.iterations.numpy()) if who == OURS else 0  # reading it earlier would hide ktrain's fault
     short_scan(who, learner)
     fault(int(shared.iterations.numpy()) > before, who)
 
@@ -227,10 +227,10 @@ def test_ctrl_c_throws_away_what_was_recorded(who: str) -> None:
     learner = dense(size=640, batch_size=8)
     reset, calls = learner.model.reset_metrics, []
 
-    def press_in_the_second_epoch() -> None:  # `fit` calls this at the start of each, in the main thread
+    def press_in_the_second_epoch() -> None:  # `fit` calls it at the start of each epoch, in the main thread
         calls.append(1)
         if len(calls) == 2 and who == KTRAIN:
-            raise KeyboardInterrupt  # what the key comes to, without a chance to be lost on the way
+            raise KeyboardInterrupt  # the effect of Ctrl-C, which a signal handler could lose
         if len(calls) == 2:
             signal.raise_signal(signal.SIGINT)
         reset()
