@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.support.benchmark_scripts import load
@@ -27,4 +29,4 @@ def test_what_is_not_handled_is_counted_and_is_the_exit_status(
     module = load(name)
     monkeypatch.setattr(module, inner, fail)
     assert module.main(["--count", "20"]) == 1
-    assert "NOT HANDLED: KeyError in test_fuzz.py:" in capsys.readouterr().out
+    assert f"NOT HANDLED: KeyError in {Path(__file__).name}:" in capsys.readouterr().out
