@@ -1,9 +1,9 @@
-"""Odd curves, through everything that reads one: each must be read, or be refused in a sentence.
+"""Fuzzes the analysis with odd curves, each of which must be analyzed or rejected with a clear error.
 
-`python -W error benchmarks/fuzz_curves.py` makes 20,000 random curves: of any length, at any scale from 1e-320 to
-1e308, constant, with NaN and infinities, of whole numbers, complex numbers, texts and objects, at rates that are odd
-as well, with odd contexts. Each is analyzed, explained, described, saved and loaded. Printed is a table of outcomes.
-The exit status is 1 if one ends in anything but an error of this package, or is loaded otherwise than it was saved.
+`python -W error benchmarks/fuzz_curves.py` creates 20,000 random curves: of any length, at any scale from 1e-320 to
+1e308, constant, with NaN and infinities, of integers, complex numbers, strings and objects, with odd learning rates and
+contexts. It analyzes, explains, describes, saves and loads each one and prints a table of outcomes. The exit status is
+1 if a curve raises anything except an error of this package, or differs after loading.
 """
 
 from __future__ import annotations
@@ -33,9 +33,8 @@ if TYPE_CHECKING:
 
     Draw = np.random.Generator
 
-FEW_COPIES = 3
-"""Copies that vote on the shape; what can go wrong does so with few of them."""
-
+NUM_COPIES = 3
+"""Number of copies that vote on the shape. A few are enough to trigger errors."""
 EXTREMES = (0.0, -0.0, 5e-324, 1e-310, 1e-200, 1e-100, 1e-30, 1.0, 1e30, 1e99, 1e100)
 TOO_LARGE = (1.1e100, 1e150, 1e308)
 NOT_FINITE = (np.nan, np.inf, -np.inf)
@@ -44,7 +43,7 @@ ODD_VALUES = (10**5000, 10**400, 10**30, 1j, None, "1.0", "nan", b"1", True, [1.
 
 
 def losses(rng: Draw, size: int) -> np.ndarray:
-    """Returns losses of one of many kinds, at one of many scales."""
+    """Draws losses of a random kind and scale."""
     kind = rng.integers(8)
     if kind == 0:
         shape = rng.choice(list(SYNTHETIC_LOSSES))
@@ -74,7 +73,7 @@ def losses(rng: Draw, size: int) -> np.ndarray:
 
 
 def rates(rng: Draw, size: int) -> np.ndarray:
-    """Returns rates, most of them rising."""
+    """Draws learning rates, most of them increasing."""
     kind = rng.integers(24)
     if kind == 0:
         return rng.choice([*EXTREMES, *TOO_LARGE], size)
@@ -89,7 +88,7 @@ def rates(rng: Draw, size: int) -> np.ndarray:
 
 
 def context(rng: Draw) -> dict[str, Any]:
-    """Returns some facts of a run, likely and unlikely ones."""
+    """Draws the context of a run, with plausible and implausible values."""
     known: dict[str, Any] = {"loss_name": LOSS_NAMES[rng.integers(len(LOSS_NAMES))]}
     share = float(rng.choice([0.0, 0.1, 0.5]))
     for item in dataclasses.fields(ScanContext):
@@ -109,7 +108,7 @@ def context(rng: Draw) -> dict[str, Any]:
 
 
 def arguments(rng: Draw) -> dict[str, Any]:
-    """Returns what a curve is made of; some of it of the wrong type."""
+    """Draws the arguments of a curve, some of them of the wrong type."""
     size = int(rng.choice([0, *range(1, 9), 29, 30, 31, 45, 60, 80, 100, 150, 300, 300]))
     made: dict[str, Any] = {"lr": rates(rng, size), "loss": losses(rng, size), "stop": rng.choice(list(StopReason))}
     if rng.random() < 0.1:
@@ -123,25 +122,25 @@ def arguments(rng: Draw) -> dict[str, Any]:
 
 
 def read(rng: Draw, folder: Path) -> str:
-    """Makes a curve and does all that can be done with it; returns how that ended."""
+    """Creates a curve, exercises all operations on it, and returns the outcome."""
     given, known = arguments(rng), context(rng)
-    how = {"smoother": str(rng.choice(SMOOTHERS)), "num_copies": FEW_COPIES}
+    how = {"smoother": str(rng.choice(SMOOTHERS)), "num_copies": NUM_COPIES}
     try:
         curve = LRCurve(**given, context=ScanContext(**known))
     except LRScanError as error:
         return f"refused: {type(error).__name__}"
-    analysis = analyze(curve, **how)  # whatever is a curve can be read
+    analysis = analyze(curve, **how)  # every valid curve can be analyzed
     use(analysis, ("beginner", "expert") if rng.integers(4) == 0 else ("expert",))
     analysis.save(folder / "scan.json")
     again = load(folder / "scan.json")
     if again.to_dict() != analysis.to_dict():
-        msg = "loaded otherwise than saved"
+        msg = "Expected the loaded analysis to equal the saved one."
         raise AssertionError(msg)
     return f"read: {analysis.verdict.shape}"
 
 
 def use(analysis: Analysis, levels: tuple[str, ...]) -> None:
-    """Asks an analysis for everything but pictures, and explains it at some levels."""
+    """Exercises all methods of an analysis except plots, and explains it at the given levels."""
     for level in levels:
         analysis.explain(level=level)
     analysis.summary()
@@ -154,12 +153,12 @@ def use(analysis: Analysis, levels: tuple[str, ...]) -> None:
 
 
 def fuzz(count: int, *, seed: int = 0, show: int = 3) -> Counter[str]:
-    """Reads that many curves and counts how each ended; the first of each unwanted ending are told on stderr.
+    """Analyzes random curves, counts the outcomes, and writes the first unexpected errors to stderr.
 
     Args:
-        count: How many.
-        seed: Seed of the first; curve `i` has the seed `(seed, i)` and can be made alone.
-        show: Tracebacks of each kind to show.
+        count: Number of curves.
+        seed: Curve `i` has the seed `(seed, i)`, so it can be reproduced alone.
+        show: Number of tracebacks to write for each kind of error.
     """
     ends: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
@@ -171,8 +170,8 @@ def fuzz(count: int, *, seed: int = 0, show: int = 3) -> Counter[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Prints the table of outcomes; returns 1 if one is unwanted."""
-    return run(fuzz, "Reads odd curves.", 20_000, argv)
+    """Prints the table of outcomes and returns 1 if one is unexpected."""
+    return run(fuzz, "Fuzzes the analysis with odd curves.", 20_000, argv)
 
 
 if __name__ == "__main__":

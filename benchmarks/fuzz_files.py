@@ -1,10 +1,10 @@
-"""Broken files, through the functions and through the command: each must be read, or be refused in a sentence.
+"""Fuzzes the loading functions and the command with broken files, each of which must load or raise a clear error.
 
 `python -W error benchmarks/fuzz_files.py` breaks 10,000 files: curves, saved analyses and results of experiments in
-JSON, tables in CSV. Parts are taken out, exchanged, given another type or an absurd number; bytes are lost, changed or
-in another encoding; names of columns, delimiters and cells are wrong. Half of them go through the functions, half
-through `lrscan`. Printed is a table of outcomes. The exit status is 1 if one ends in anything but a reading or an error
-of this package (of the command: exit status 2 and a sentence).
+JSON, and tables in CSV. It removes or swaps parts, changes types and numbers, drops or changes bytes, changes the
+encoding, and breaks column names, delimiters and cells. Half of the files that `lrscan` accepts go through the command,
+and all others through the functions. The script prints a table of outcomes. The exit status is 1 if a file neither
+loads nor raises an error of this package (for the command, exit status 2 and a message).
 """
 
 from __future__ import annotations
@@ -65,10 +65,10 @@ READERS: Mapping[str, Callable[[Path], Any]] = {
     "csv": from_csv,
     "lightning": from_csv,
 }
-"""Kind of file → the function that reads it."""
+"""Kind of file → function that loads it."""
 
 ONE_SCAN = frozenset({"curve", "history", "analysis", "csv", "lightning"})
-"""Kinds that the command reads."""
+"""Kinds of files that the command accepts."""
 
 ODD_VALUES = (
     *(None, True, False, 0, 1, -1, 7, 2**62, 10**400, 0.5, -0.5, 1e-320, 1e308, -1e308, 1e101),
@@ -85,14 +85,14 @@ OPTIONS = (
     *(["--averaging", name] for name in AVERAGES),
 )
 PICTURES = ("out.png", "out.xyz", "out", "no/folder.png", "link.png", "scan.json", "out\0.png")
-MOST = 1e15
-"""Whole numbers are kept whole below it."""
+MAX_INT = 1e15
+"""Bound below which a changed integer stays an integer."""
 SHARE_DRAWN = 0.01
-"""Pictures and reports take a second each."""
+"""Share of cases with a plot or report, which take a second each."""
 
 
 def originals() -> dict[str, str]:
-    """Returns whole files of every kind, as this package and other tools write them."""
+    """Returns the contents of valid files of every kind, as this package and other tools write them."""
     first, second = (synthetic_curve(shape, num_steps=45) for shape in ("u-shaped", "flat-at-chance"))
     readings = [analyze(curve, num_copies=3) for curve in (first, second)]
     group = GroupReading(name="head", holds="the head", paths=("a", "b"), num_params=3, analysis=readings[0])
@@ -130,7 +130,7 @@ def originals() -> dict[str, str]:
 
 
 def change_value(rng: Draw, data: Any) -> Any:
-    """Returns the data with one part, anywhere in them, taken out, exchanged or doubled."""
+    """Removes, replaces or duplicates one random part of JSON data."""
     data = copy.deepcopy(data)
     holder = data
     while True:
@@ -142,7 +142,7 @@ def change_value(rng: Draw, data: Any) -> Any:
         if isinstance(part, (dict, list)) and part and rng.random() < 0.8:
             holder = part
             continue
-        kind = rng.integers(8) if rng.integers(2) else 2  # as often a number that could be meant
+        kind = rng.integers(8) if rng.integers(2) else 2  # half of the changes keep a plausible number
         odd = copy.deepcopy(ODD_VALUES[rng.integers(len(ODD_VALUES))])
         if kind == 0:
             del holder[key]
@@ -152,7 +152,9 @@ def change_value(rng: Draw, data: Any) -> Any:
             holder[str(odd)] = odd
         elif kind == 2 and type(part) in {int, float} and abs(part) < 1e300:
             factor = float(rng.choice([-1, 0, 1e3, 1e-3, 1e200, 0.5, 1.01]))
-            holder[key] = int(part * factor) if isinstance(part, int) and abs(part * factor) < MOST else part * factor
+            holder[key] = (
+                int(part * factor) if isinstance(part, int) and abs(part * factor) < MAX_INT else part * factor
+            )
         elif kind == 3:
             holder[key] = copy.deepcopy(holder[keys[rng.integers(len(keys))]])
         elif kind == 4 and isinstance(part, list):
@@ -163,7 +165,7 @@ def change_value(rng: Draw, data: Any) -> Any:
 
 
 def change_table(rng: Draw, text: str) -> str:
-    """Returns a table with a name, cells, rows or delimiters changed."""
+    """Changes column names, cells, rows or delimiters of a table."""
     rows = [line.split(",") for line in text.splitlines()]
     for _ in range(rng.integers(1, 4)):
         kind, at = rng.integers(6), rng.integers(len(rows))
@@ -187,7 +189,7 @@ def change_table(rng: Draw, text: str) -> str:
 
 
 def change_text(rng: Draw, text: str) -> str:
-    """Returns a text that is cut, or has something strange in it."""
+    """Truncates a text or inserts something odd."""
     at = int(rng.integers(len(text) + 1))
     if rng.integers(3) == 0:
         return text[:at]
@@ -200,7 +202,7 @@ def change_text(rng: Draw, text: str) -> str:
 
 
 def broken(rng: Draw, kind: str, text: str) -> bytes:
-    """Returns a file of a kind, broken in one way or several, or in another encoding."""
+    """Returns the bytes of a file with one or more errors, possibly in another encoding."""
     if kind in {"csv", "lightning"}:
         text = change_table(rng, text) if rng.integers(5) else change_text(rng, text)
     elif rng.integers(5):
@@ -219,7 +221,7 @@ def broken(rng: Draw, kind: str, text: str) -> bytes:
 
 
 def through_functions(rng: Draw, kind: str, path: Path) -> str:
-    """Reads a file by its function and asks what was read for its words; now and then for a picture."""
+    """Loads a file with its function, explains the result, and sometimes plots it."""
     try:
         found = READERS[kind](path)
     except LRScanError as error:
@@ -240,7 +242,7 @@ def through_functions(rng: Draw, kind: str, path: Path) -> str:
 
 
 def through_command(rng: Draw, kind: str, path: Path) -> str:
-    """Gives a file to `lrscan` with some options; returns how that ended."""
+    """Passes a file to `lrscan` with random options and returns the outcome."""
     command = str(rng.choice(["analyze", "explain"]))
     given = [command, str(path)]
     for _ in range(rng.integers(3)):
@@ -261,21 +263,21 @@ def through_command(rng: Draw, kind: str, path: Path) -> str:
             status = int(end.code or 0)
     out.flush()
     if path.read_bytes() != before or (path.parent / "victim").exists():
-        msg = "the input, or the target of a link, was overwritten"
+        msg = "Expected the input and the target of a link to be unchanged. One of them was overwritten."
         raise AssertionError(msg)
     if status not in {0, 2} or (status == 2 and "lrscan" not in err.getvalue()):
-        msg = f"exit status {status} without a sentence"
+        msg = f"Expected exit status 0, or 2 with a message. Received: status={status}, stderr={err.getvalue()!r}"
         raise AssertionError(msg)
     return "command read" if status == 0 else "command refused"
 
 
 def fuzz(count: int, *, seed: int = 0, show: int = 2) -> Counter[str]:
-    """Breaks that many files and counts how reading them ended; the first unwanted endings are told on stderr.
+    """Loads broken files, counts the outcomes, and writes the first unexpected errors to stderr.
 
     Args:
-        count: How many.
-        seed: Seed of the first; file `i` has the seed `(seed, i)` and can be made alone.
-        show: Tracebacks of each kind to show.
+        count: Number of files.
+        seed: File `i` has the seed `(seed, i)`, so it can be reproduced alone.
+        show: Number of tracebacks to write for each kind of error.
     """
     ends: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
@@ -294,8 +296,8 @@ def fuzz(count: int, *, seed: int = 0, show: int = 2) -> Counter[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Prints the table of outcomes; returns 1 if one is unwanted."""
-    return run(fuzz, "Reads broken files.", 10_000, argv)
+    """Prints the table of outcomes and returns 1 if one is unexpected."""
+    return run(fuzz, "Fuzzes loading with broken files.", 10_000, argv)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What both fuzzers share: one attempt counted by how it ended, and the command line."""
+"""Counts the outcomes of fuzzing and runs the command-line interface of both fuzzers."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 NOT_HANDLED = "NOT HANDLED"
-LINES_SHOWN = 8
-"""Lines of a traceback, from its end."""
+NUM_LINES = 8
+"""Number of lines to write of a traceback, from its end."""
 
 
 def attempt(ends: Counter[str], name: str, read: Callable[[], str], *, show: int) -> None:
-    """Reads one thing and counts how that ended; the first tracebacks of each unwanted end go to stderr.
+    """Runs one case, counts its outcome, and writes the first tracebacks of each unexpected error to stderr.
 
     Args:
-        ends: Where to count.
-        name: What is read.
-        read: Reads it, and returns how that ended.
-        show: Tracebacks of each kind to show.
+        ends: Counter of outcomes, which is updated.
+        name: Name of the case.
+        read: Runs the case and returns its outcome.
+        show: Number of tracebacks to write for each kind of error.
     """
     try:
         end = read()
-    except Exception as error:  # noqa: BLE001 - whatever comes is what is looked for
+    except Exception as error:  # noqa: BLE001 - the fuzzer looks for errors of any type
         place = traceback.extract_tb(error.__traceback__)[-1]
         end = f"{NOT_HANDLED}: {type(error).__name__} in {Path(place.filename).name}:{place.lineno}"
         if ends[end] < show:
-            sys.stderr.write(f"{name}: {end}\n{''.join(traceback.format_exception(error)[-LINES_SHOWN:])}\n")
+            sys.stderr.write(f"{name}: {end}\n{''.join(traceback.format_exception(error)[-NUM_LINES:])}\n")
     ends[end] += 1
 
 
 def run(fuzz: Callable[..., Counter[str]], description: str, count: int, argv: Sequence[str] | None) -> int:
-    """Prints the table of outcomes of `fuzz`; returns 1 if one is unwanted.
+    """Prints the table of outcomes of `fuzz` and returns 1 if one is unexpected.
 
     Args:
-        fuzz: Takes how many and `seed`.
-        description: What the script does.
-        count: How many, when the command line does not say.
-        argv: Arguments of the command line; those of the process when `None`.
+        fuzz: Function of the number of cases and `seed`.
+        description: Description of the script for its help.
+        count: Default number of cases.
+        argv: Command-line arguments, or `None` for those of the process.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--count", type=int, default=count)

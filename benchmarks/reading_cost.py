@@ -1,9 +1,8 @@
-"""What reading a curve costs: seconds and memory from a hundred to a million points.
+"""Measures time and memory for analyzing a curve of a hundred to a million points.
 
-Run it alone on a quiet machine: `python benchmarks/reading_cost.py`. Each row is a process of its own, so that its peak
-memory is its own. The cost should grow with the points, not with their square. Before them it prints what
-`import keras_lrscan` costs, in CPU seconds of fresh processes, and what numpy and the parts of scipy that it loads take
-of that.
+Run it on an idle machine: `python benchmarks/reading_cost.py`. Each row runs in its own process, so that its peak
+memory is its own. The cost should be linear in the number of points. The script first prints the CPU seconds of
+`import keras_lrscan` in a fresh process, and the part of numpy and scipy in it.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ IMPORT_REPEATS = 7
 
 
 def timed(function: object, *arguments: object, **options: object) -> float:
-    """Returns the median seconds of a few calls."""
+    """Returns the median duration of a few calls in seconds."""
     seconds = []
     for _ in range(REPEATS):
         start = time.perf_counter()
@@ -35,13 +34,13 @@ def timed(function: object, *arguments: object, **options: object) -> float:
 
 
 def import_seconds(names: str) -> float:
-    """Returns the CPU seconds that a fresh process takes to import `names`."""
+    """Returns the CPU seconds of importing `names` in a fresh process."""
     code = f"import time; start = time.process_time(); import {names}; print(time.process_time() - start)"
     return float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
 
 
 def measure(num_steps: int) -> None:
-    """Prints one row."""
+    """Measures one curve length and prints its row."""
     curve = synthetic_curve("u-shaped", num_steps=num_steps)
     smoothing = [timed(smooth, curve, method=method) for method in LINEAR_SMOOTHERS]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -61,7 +60,7 @@ if __name__ == "__main__":
         turns = [[import_seconds(names) for names in IMPORTS] for _ in range(IMPORT_REPEATS)]
         for names, seconds in zip(IMPORTS, zip(*turns, strict=True), strict=True):
             print(f"import {names}: {median(seconds):.2f} s of CPU")
-        names = [*LINEAR_SMOOTHERS, "analyze", "MB", "MB, all"]
+        names = [*LINEAR_SMOOTHERS, "analyze", "MB before", "MB peak"]
         print(f"{'points':>9}" + "".join(f"{name:>10}" for name in names), flush=True)
         for size in SIZES:
             subprocess.run([sys.executable, __file__, str(size)], check=True)

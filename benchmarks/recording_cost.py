@@ -1,14 +1,14 @@
-"""Prints what recording a scan costs, as a ratio to a plain `fit` of the same steps.
+"""Measures the cost of recording a scan, relative to a plain `fit` of the same steps.
 
-Every way runs in turn, in blocks of a few steps of one and the same model inside one `fit`, so that other work on the
-machine falls on all of them alike. Each block's median is divided by that of the plain block of the same turn; the
-median of these ratios is printed.
+All variants take turns in blocks of a few steps of the same model, inside one `fit`, so that other load on the machine
+affects them equally. The script divides the median of each block by that of the plain block in the same turn and prints
+the median of these ratios.
 
 Run with: python benchmarks/recording_cost.py [tiny] [cnn] [transformer]
 Choose the host with KERAS_BACKEND, or TF_USE_LEGACY_KERAS=1 for tf_keras.
 """
 
-# ruff: noqa: D102, SLF001 - the hosts' modules have no types of their own, and hooks are known
+# ruff: noqa: D102, SLF001 - the hooks are those of Keras, and the in-graph variant needs Keras's private state
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ KINDS = {"tiny": 3600, "cnn": 900, "transformer": 360}
 
 
 def tiny() -> tuple[Any, Any, Any]:
-    """A dense network, the worst case for anything done in Python between steps."""
+    """Builds a dense network, the worst case for Python code between steps."""
     inputs = keras.Input((64,))
     hidden = keras.layers.Dense(64, activation="relu")(keras.layers.Dense(64, activation="relu")(inputs))
     return inputs, hidden, (32, 64)
 
 
 def cnn() -> tuple[Any, Any, Any]:
-    """A small convolutional network on 32 by 32 images."""
+    """Builds a small convolutional network on 32x32 images."""
     inputs = keras.Input((32, 32, 3))
     x = inputs
     for filters in (16, 32, 64):
@@ -62,7 +62,7 @@ def cnn() -> tuple[Any, Any, Any]:
 
 
 def transformer() -> tuple[Any, Any, Any]:
-    """Two blocks of self-attention over 128 places."""
+    """Builds two blocks of self-attention over 128 positions."""
     inputs = keras.Input((128, 128))
     x = inputs
     for _ in range(2):
@@ -74,7 +74,7 @@ def transformer() -> tuple[Any, Any, Any]:
 
 
 def scan(model: Any, num_steps: int) -> Session:
-    """Begins a scan, in the middle of a `fit`; its step is then the model's `train_function`."""
+    """Starts a scan in the middle of a `fit`, which replaces the model's `train_function`."""
     session = Session(
         Host(model),
         ramp=ExponentialRamp(*RATES, num_steps),
@@ -89,7 +89,7 @@ def scan(model: Any, num_steps: int) -> Session:
 
 
 def in_graph_step(model: Any, num_steps: int) -> Callable[..., Any]:
-    """The design with ramp and record inside of a train step that is traced anew; only the loss is read outside."""
+    """Returns a train function that contains the ramp and the recording, so that only the loss is read outside."""
     original, growth = model.train_step, (RATES[1] / RATES[0]) ** (1 / num_steps)
     rate = model.optimizer._learning_rate
     recorder = Recorder(ExponentialRamp(*RATES, num_steps))
@@ -122,7 +122,11 @@ def in_graph_step(model: Any, num_steps: int) -> Callable[..., Any]:
 
 
 class Classic(keras.callbacks.Callback):  # type: ignore[misc]
-    """The classic design: assign the rate, read the logs; `exact` empties the metrics before each batch."""
+    """Assigns the learning rate and reads the logs, as the classic callback does.
+
+    Args:
+        exact: Whether to reset the metrics before each batch.
+    """
 
     def __init__(self, *, exact: bool) -> None:
         super().__init__()
@@ -141,12 +145,12 @@ class Classic(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 class Smoothing(Classic):
-    """ktrain's design: read the rate, smooth the logged loss, multiply the rate."""
+    """Reads the learning rate, smooths the logged loss and multiplies the learning rate, as ktrain does."""
 
     average = 0.0
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Does nothing; the rate is set after the batch."""
+        """Does nothing, because the learning rate is set after the batch."""
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         count = len(self.losses) + 1
@@ -158,7 +162,7 @@ class Smoothing(Classic):
 
 
 class Switch(keras.callbacks.Callback):  # type: ignore[misc]
-    """Runs the ways in turn and times each step with all that belongs to it."""
+    """Runs the variants in turn and times each step together with its callback."""
 
     def __init__(self, num_steps: int) -> None:
         super().__init__()
@@ -176,7 +180,7 @@ class Switch(keras.callbacks.Callback):  # type: ignore[misc]
 
     @property
     def bare(self) -> Any:
-        """The model; on JAX the public name copies the state back to the variables."""
+        """Model without the property that copies the state back to the variables on JAX."""
         return self._model if hasattr(self, "_model") else self.model
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -206,25 +210,25 @@ class Switch(keras.callbacks.Callback):  # type: ignore[misc]
             self.callbacks[self.name].on_train_batch_end(batch, logs)
         seconds = time.perf_counter() - self.start
         self.first.setdefault(self.name, seconds)
-        if batch % BLOCK > 1:  # the first step of a block still pays for the one before
+        if batch % BLOCK > 1:  # the first step of a block includes work of the previous block
             self.blocks[self.name][-1].append(seconds)
 
     def on_train_end(self, logs: Any = None) -> None:
         curve = self.session.curve
         self.session.end()
         if curve is None or curve.stop != "interrupted":
-            sys.exit("The scan ended before the benchmark did.")
+            sys.exit("Expected the scan to last as long as the benchmark, but it stopped before.")
 
 
 def data_for(shape: tuple[int, ...], num_steps: int) -> tuple[Any, Any]:
-    """Random inputs and labels for so many steps."""
+    """Returns random inputs and labels for `num_steps` steps."""
     random = np.random.default_rng(0)
     x = random.normal(size=(shape[0] * num_steps, *shape[1:])).astype("float32")
     return x, random.integers(0, 10, len(x))
 
 
 def measure(kind: str) -> None:
-    """Prints the line of one model."""
+    """Measures one model and prints its ratios."""
     keras.utils.set_random_seed(0)
     inputs, hidden, shape = {"tiny": tiny, "cnn": cnn, "transformer": transformer}[kind]()
     model = keras.Model(inputs, keras.layers.Dense(10, activation="softmax")(hidden))
@@ -241,13 +245,13 @@ def measure(kind: str) -> None:
         for name, times in medians.items()
     )
     traced = switch.first["in graph"] - base
-    print(f"{kind:12s} {1e3 * base:7.2f} ms a step   {ratios}   (one more trace, in graph: {traced:.1f} s)")
-    if kind != "transformer":  # where the snapshot is nothing beside the steps
+    print(f"{kind:12s} {1e3 * base:7.2f} ms per step   {ratios}   (additional trace, in graph: {traced:.1f} s)")
+    if kind != "transformer":  # its steps take much longer than the snapshot
         whole_fits(model, x, y, shape[0], kind)
 
 
 def whole_fits(model: Any, x: Any, y: Any, batch_size: int, kind: str) -> None:
-    """Prints what a default scan of 100 steps costs in all, with snapshot and restoring, beside a plain `fit`."""
+    """Prints the cost of a default scan of 100 steps, with snapshot and restoring, relative to a plain `fit`."""
     size = 100 * batch_size
     times: dict[str, list[float]] = {"plain": [], "scan": []}
     for turn in range(42 if kind == "tiny" else 6):
@@ -262,9 +266,9 @@ def whole_fits(model: Any, x: Any, y: Any, batch_size: int, kind: str) -> None:
 
 
 def peak(action: Callable[[], Any]) -> tuple[Any, float]:
-    """Returns what `action` returns, and by how many MiB the memory of this process grew meanwhile (Linux only)."""
+    """Returns the result of `action` and the peak growth of this process's memory in MiB (Linux only)."""
     status, clear = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-    clear.write_text("5")  # sets the high-water mark to the present use
+    clear.write_text("5")  # resets the high-water mark to the current use
 
     def read(field: str) -> float:
         return next(int(line.split()[1]) / 1024 for line in status.read_text().splitlines() if line.startswith(field))
@@ -275,7 +279,7 @@ def peak(action: Callable[[], Any]) -> tuple[Any, float]:
 
 
 def peak_memory() -> None:
-    """Prints what keeping and restoring the state of a larger model in use adds to the memory of this process."""
+    """Prints the additional memory for taking and restoring a snapshot of a larger trained model."""
     inputs = keras.Input((2000,))
     x = inputs
     for _ in range(4):
@@ -289,16 +293,14 @@ def peak_memory() -> None:
     for place in ("disk", "memory"):
         snapshot, taken = peak(functools.partial(Snapshot, variables, place=place))
         _, restored = peak(snapshot.restore)
-        print(
-            f"snapshot of {size:.0f} MiB of state in {place}: {taken:.0f} MiB more to take, {restored:.0f} to restore"
-        )
+        print(f"snapshot of {size:.0f} MiB of state in {place}: {taken:.0f} MiB to take, {restored:.0f} MiB to restore")
         snapshot.close()
 
 
 def main() -> None:
-    """Measures the models named on the command line, or all."""
+    """Measures the models named on the command line, or all of them."""
     name = f"tf_keras {keras.__version__}" if LEGACY else f"Keras {keras.__version__} on {BACKEND}"
-    print(f"{name}, ratios of step times to those of a plain fit")
+    print(f"{name}, step times relative to a plain fit")
     peak_memory()
     for kind in sys.argv[1:] or KINDS:
         measure(kind)

@@ -1,12 +1,12 @@
-"""Draws models, optimizers and states at random, and compares a training after a scan with the training without it.
+"""Compares training after a scan with training without one, for random models, optimizers and states.
 
-Every case trains twice from the same seeds: plainly, and with a scan before it. All variables of the model, of every
-optimizer it reaches, its counters in Python (where each step runs its code) and its history must then be the same to
-the last bit. A case that a scan refuses, or names beforehand in a note or warning, is counted as such; any other
-difference fails.
+Every case trains twice from the same seeds, with and without a scan before it. All variables of the model and of every
+optimizer it reaches, its Python counters (where each step runs Python code) and its history must then be identical to
+the last bit. The script counts the cases that a scan refuses or announces in a note or warning. Any other difference is
+a failure.
 
 Run with: KERAS_BACKEND=jax python benchmarks/restore_cases.py [NUMBER [SEED]]
-With TF_USE_LEGACY_KERAS=1, the cases are those of tf_keras.
+Set TF_USE_LEGACY_KERAS=1 to test tf_keras.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ if TYPE_CHECKING:
 IS_TF_KERAS = os.environ.get("TF_USE_LEGACY_KERAS") == "1"
 STEPS = 8
 NAMED = ("ScheduleFreeAdamW", "made in the first step")
-"""Words of notes that name, before a training, how it will differ."""
+"""Parts of notes and warnings that announce a difference."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One drawn case.
+    """Describes one random case.
 
     Attributes:
         model: Key of `MODELS`.
-        optimizer: Key of `OPTIMIZERS`.
+        optimizer: Key of the dictionary that `optimizers` returns.
         used: Whether the model trains before the scan.
-        eager: Whether it is compiled with `run_eagerly=True`.
-        place: Where the snapshot is kept.
-        steps_per_execution: Batches in one call of the train function.
-        seed: Seed of all that is random.
+        eager: Whether the model is compiled with `run_eagerly=True`.
+        place: Storage of the snapshot, `"memory"` or `"disk"`.
+        steps_per_execution: Number of batches per call of the train function.
+        seed: Seed of all random numbers.
     """
 
     model: str
@@ -67,26 +67,26 @@ def _input(keras: Any, shape: tuple[int, ...], **options: Any) -> Any:
 
 
 def dense(keras: Any) -> Any:
-    """Two dense layers."""
+    """Builds two dense layers."""
     layers = keras.layers
     return keras.Sequential([_input(keras, (6,)), layers.Dense(5, "relu"), layers.Dense(3, "softmax")])
 
 
 def rich(keras: Any) -> Any:
-    """Batch normalization and dropout."""
+    """Builds a model with batch normalization and dropout."""
     layers = keras.layers
     middle = [layers.Dense(5, "relu"), layers.BatchNormalization(), layers.Dropout(0.3)]
     return keras.Sequential([_input(keras, (6,)), *middle, layers.Dense(3, "softmax")])
 
 
 def unbuilt(keras: Any) -> Any:
-    """No input shape until the first batch."""
+    """Builds a model without an input shape, which stays unbuilt until the first batch."""
     layers = keras.layers
     return keras.Sequential([layers.Dense(5, "relu"), layers.Dense(3, "softmax")])
 
 
 def stateful(keras: Any) -> Any:
-    """A recurrent layer that remembers the batch before."""
+    """Builds a stateful recurrent layer."""
     layers = keras.layers
     shape = {"batch_input_shape": (16, 6)} if IS_TF_KERAS else {"batch_shape": (16, 6)}
     first = layers.InputLayer(**shape)
@@ -94,14 +94,14 @@ def stateful(keras: Any) -> Any:
 
 
 def frozen(keras: Any) -> Any:
-    """A body that stands still."""
+    """Builds a model with a frozen body."""
     model = dense(keras)
     model.layers[0].trainable = False
     return model
 
 
 def counting(keras: Any) -> Any:
-    """A layer that counts its calls in Python."""
+    """Builds a model with a layer that counts its calls in Python."""
 
     class Counting(keras.layers.Layer):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -118,7 +118,7 @@ def counting(keras: Any) -> Any:
 
 
 def untracked(keras: Any) -> Any:
-    """A layer that holds a variable and a random generator of TensorFlow's own."""
+    """Builds a model with a layer that has its own `tf.Variable` and `tf.random.Generator`."""
     import tensorflow as tf
 
     class Untracked(keras.layers.Layer):  # type: ignore[misc]
@@ -135,7 +135,7 @@ def untracked(keras: Any) -> Any:
 
 
 def noisy(keras: Any) -> Any:
-    """A layer that draws from a seeded generator of Keras."""
+    """Builds a model with a layer that uses a Keras `SeedGenerator`."""
 
     class Noise(keras.layers.Layer):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -149,7 +149,7 @@ def noisy(keras: Any) -> Any:
 
 
 def two_optimizers(keras: Any) -> Any:
-    """A train step that gives each layer an optimizer of its own, beside the one that `compile` takes."""
+    """Builds a model whose train step uses a second optimizer besides the compiled one."""
     import tensorflow as tf
 
     class Split(keras.Model):  # type: ignore[misc]
@@ -190,7 +190,7 @@ NOT_TF_KERAS = ("noisy",)
 
 
 def user_optimizer(keras: Any) -> Any:
-    """An optimizer of a user's that begins its averages with the weights."""
+    """Returns a custom optimizer that initializes its averages with the weights."""
 
     class Averaged(keras.optimizers.Optimizer):  # type: ignore[misc]
         def __init__(self, learning_rate: float = 0.01, **options: Any) -> None:
@@ -219,7 +219,7 @@ def user_optimizer(keras: Any) -> Any:
 
 
 def optimizers(keras: Any) -> dict[str, Callable[[], Any]]:
-    """Returns every optimizer of this Keras, and settings that change what it keeps."""
+    """Returns every optimizer of the installed Keras, and settings that change its state."""
     kinds = keras.optimizers
     names = "SGD RMSprop Adam AdamW Adadelta Adagrad Adamax Adafactor Nadam Ftrl Lion Lamb Muon ScheduleFreeAdamW"
     found: dict[str, Callable[[], Any]] = {
@@ -243,7 +243,7 @@ def optimizers(keras: Any) -> dict[str, Callable[[], Any]]:
 
 
 def draw(keras: Any, random: np.random.Generator, backend: str) -> Case:
-    """Draws a case that this host can train."""
+    """Draws a case for this host."""
     models = [
         name
         for name in MODELS
@@ -261,7 +261,7 @@ def draw(keras: Any, random: np.random.Generator, backend: str) -> Case:
 
 
 def trained(keras: Any, case: Case, *, with_scan: bool) -> tuple[list[bytes], tuple[str, ...]]:
-    """Returns the bits of all state after a training, and what a scan before it said."""
+    """Trains a model and returns the bits of its final state, with the notes and warnings of the scan, if any."""
     keras.backend.clear_session()
     keras.utils.set_random_seed(case.seed)
     random = np.random.default_rng(case.seed)
@@ -276,44 +276,44 @@ def trained(keras: Any, case: Case, *, with_scan: bool) -> tuple[list[bytes], tu
     options: dict[str, Any] = {"batch_size": 16, "shuffle": False, "verbose": 0}
     if case.used:
         model.fit(x, y, **options)
-    said: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     if with_scan:
         scan = LRScan(start_lr=1e-4, end_lr=1.0, num_steps=STEPS, snapshot=case.place, verbose=0)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", LRScanWarning)
             model.fit(x, y, epochs=3, callbacks=[scan], **options)
-        said = (*scan.curve.context.notes, *(str(item.message) for item in caught if item.category is LRScanWarning))
+        notes = (*scan.curve.context.notes, *(str(item.message) for item in caught if item.category is LRScanWarning))
     history = model.fit(x, y, epochs=2, **options).history
     reached = reachable_from(model)
     held = [item for one in reached.optimizers.values() for item in optimizer_variables(one)]
     variables = {id(item): item for item in [*model.variables, *held, *reached.variables.values()]}
-    counts = case.eager or keras_backend(keras) == "torch"  # a traced step counts its traces, of which one may be less
+    counts = case.eager or keras_backend(keras) == "torch"  # a traced step counts traces, not calls
     counters = [(item.num_calls, item.trace) for item in model.layers if counts and hasattr(item, "num_calls")]
-    return [*(read_value(item).tobytes() for item in variables.values()), repr((history, counters)).encode()], said
+    return [*(read_value(item).tobytes() for item in variables.values()), repr((history, counters)).encode()], notes
 
 
 def outcome(keras: Any, case: Case) -> str:
-    """Returns `same`, `refused`, `named`, `host fails`, or `DIFFERENT`."""
+    """Returns `same`, `refused`, `named`, `host fails`, or `DIFFERENT` for one case."""
     try:
         plain, _ = trained(keras, case, with_scan=False)
-    except Exception as error:  # noqa: BLE001 - some of what is drawn cannot be trained by the host itself
+    except Exception as error:  # noqa: BLE001 - the host itself cannot train some random cases
         return f"host fails ({type(error).__name__})"
     try:
-        after, said = trained(keras, case, with_scan=True)
+        after, notes = trained(keras, case, with_scan=True)
     except ScanError:
         return "refused"
     if plain == after:
         return "same"
-    return "named" if any(word in text for text in said for word in NAMED) else "DIFFERENT"
+    return "named" if any(word in text for text in notes for word in NAMED) else "DIFFERENT"
 
 
 def keras_backend(keras: Any) -> str:
-    """Returns the library that computes."""
+    """Returns the name of the backend."""
     return "tensorflow" if IS_TF_KERAS else str(keras.backend.backend())
 
 
 def main() -> None:
-    """Prints how many cases came out how, and each that differs; ends with status 1 if one does."""
+    """Prints the number of cases by outcome, lists those that are not the same, and exits with 1 if one differs."""
     number = int(sys.argv[1]) if len(sys.argv) > 1 else 100
     random = np.random.default_rng(int(sys.argv[2]) if len(sys.argv) > 2 else 0)
     keras = importlib.import_module("tf_keras" if IS_TF_KERAS else "keras")

@@ -1,8 +1,8 @@
-"""How often each shape is recognized: random curves of every shape, as recorded and as other tools would draw them.
+"""Measures how often each shape is recognized, on random curves and on averages of them.
 
-`python benchmarks/shape_recall.py` draws, for each shape, curves with random places, depths, noise and lengths, and
-prints the share that gets its shape, with and without what a scan knows of the model, and after the moving average of
-fastai and ktrain. The mean over shapes is what counts: saying "u-shaped" to everything scores one part in nine.
+`python benchmarks/shape_recall.py` draws curves of each shape with random positions, depths, noise and lengths. It
+prints the share that is recognized, with and without the context of a scan, and after the moving average of fastai and
+ktrain. Compare the mean over shapes: a classifier that always answers "u-shaped" scores one ninth.
 """
 
 from __future__ import annotations
@@ -34,53 +34,53 @@ def step(x: Array, center: float, width: float) -> Array:
 
 
 def wall(x: Array, onset: float, rng: Draw) -> Array:
-    """Returns a rise from `onset` on, gentle or like an explosion, in units of the chance level."""
+    """Returns a gentle or explosive rise that starts at `onset`, in units of the chance level."""
     beyond = np.maximum(x - onset, 0.0)
     return np.asarray(rng.uniform(1, 5) * beyond**2 if rng.integers(2) else np.expm1(rng.uniform(2, 6) * beyond))
 
 
 def u_shaped(x: Array, rng: Draw) -> Array:
-    """A fall by 20 to 95 % of the chance level, then a rise beyond it."""
+    """Returns a fall by 20 to 95 % of the chance level, then a rise beyond it."""
     center, width = rng.uniform(-5, -1.5), rng.uniform(0.3, 1.0)
     depth = rng.uniform(0.2, 0.95)
     return np.asarray(1 - depth * step(x, center, width) + wall(x, center + width + rng.uniform(0.4, 1.2), rng))
 
 
 def monotone(x: Array, rng: Draw) -> Array:
-    """A low start, 2 to 50 % of chance, that hardly falls and then breaks."""
+    """Returns a low start, 2 to 50 % of the chance level, that hardly falls and then rises."""
     level = 10 ** rng.uniform(-1.7, -0.3)
     return np.asarray(level * (1 - 0.05 * rng.random() * step(x, -4, 1)) + wall(x, rng.uniform(-4, -0.8), rng))
 
 
 def flat_at_chance(x: Array, rng: Draw) -> Array:
-    """A start at chance that does not fall and then breaks."""
+    """Returns a start at the chance level that does not fall and then rises."""
     return np.asarray(rng.uniform(0.97, 1.05) + wall(x, rng.uniform(-3, -0.5), rng))
 
 
 def flat(x: Array, rng: Draw) -> Array:
-    """One level all along."""
+    """Returns a constant loss."""
     return np.full_like(x, rng.uniform(0.9, 1.1))
 
 
 def still_falling(x: Array, rng: Draw) -> Array:
-    """A fall that is not over at the end, or has just ended."""
+    """Returns a fall that continues to the end, or has just ended."""
     return np.asarray(1 - rng.uniform(0.3, 0.95) * step(x, rng.uniform(-1.5, 0.8), rng.uniform(0.5, 1.2)))
 
 
 def diverges_at_once(x: Array, rng: Draw) -> Array:
-    """A rise from the first points on."""
+    """Returns a rise that starts at the first points."""
     return np.asarray(rng.uniform(0.9, 1.3) + wall(x, START + rng.uniform(0, 0.15), rng) * rng.uniform(2, 10))
 
 
 def valley_then_plateau(x: Array, rng: Draw) -> Array:
-    """A fall, then a jump to one high level."""
+    """Returns a fall, then a jump to a high plateau."""
     center, depth = rng.uniform(-5, -3), rng.uniform(0.3, 0.95)
     up = center + rng.uniform(1.2, 2.2)
     return np.asarray(1 - depth * step(x, center, 0.5) + depth * rng.uniform(0.8, 1.1) * step(x, up, 0.15))
 
 
 def several_valleys(x: Array, rng: Draw) -> Array:
-    """Two dips with a hill between that is at least half as high as the first is deep."""
+    """Returns two dips with a hill between them, at least half as high as the first dip is deep."""
     first, second = rng.uniform(-5, -4), rng.uniform(-2, -1.3)
     dips = rng.uniform(0.4, 0.8) * np.exp(-((x - first) ** 2) / 0.5)
     dips += rng.uniform(0.3, 0.6) * np.exp(-((x - second) ** 2) / 0.3)
@@ -88,7 +88,7 @@ def several_valleys(x: Array, rng: Draw) -> Array:
 
 
 def upward_drift(x: Array, rng: Draw) -> Array:
-    """A slow climb by 5 to 20 % from a start better than chance."""
+    """Returns a slow climb by 5 to 20 % from a start below the chance level."""
     level = rng.uniform(0.3, 0.7)
     return np.asarray(level * (1 + rng.uniform(0.05, 0.2) * (x - x[0]) / (x[-1] - x[0])))
 
@@ -107,7 +107,7 @@ SHAPES: Mapping[str, Callable[[Array, Draw], Array]] = {
 
 
 def drawn(shape: str, rng: Draw, *, noise: float, averaged: bool, known: bool) -> LRCurve:
-    """Returns one random curve of a shape, stopped where it has risen well above its start."""
+    """Returns one random curve of a shape, which stops once it has risen well above its start."""
     classes = int(rng.integers(2, 100))
     chance, num = math.log(classes), int(rng.choice([100, 200, 400]))
     x = np.linspace(START, END, num)
@@ -128,11 +128,11 @@ def drawn(shape: str, rng: Draw, *, noise: float, averaged: bool, known: bool) -
 
 
 def main() -> None:
-    """Prints recall by shape and setting."""
+    """Prints the recall of each shape in each setting."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--curves", type=int, default=40, help="curves a shape and setting")
+    parser.add_argument("--curves", type=int, default=40, help="number of curves per shape and setting")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--confusions", action="store_true", help="print what the misses were taken for")
+    parser.add_argument("--confusions", action="store_true", help="print the most frequent wrong shapes")
     options = parser.parse_args()
     settings = {
         "noise 1 %": {"noise": 0.01, "averaged": False, "known": True},

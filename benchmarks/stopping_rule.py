@@ -1,14 +1,13 @@
-"""Compares the rule that ends a scan with the usual one, on scans that ran to their end.
+"""Compares this package's stopping rule with the usual one, on scans that ran to their end.
 
-The usual rule stops when the smoothed loss (exponential average of weight 0.98, bias corrected) exceeds four times its
-lowest value. A stop is *false* when the curve went on to a lower minimum than it had reached: the scan would have
-hidden the better part. A curve *explodes* when its last tenth lies above ten times the level that it started at, or is
-not finite.
+The usual rule stops when the smoothed loss (bias-corrected exponential average with weight 0.98) exceeds four times its
+lowest value. A stop is *false* if the curve reached a lower minimum afterwards, which the scan would have missed. A
+curve *explodes* if its last tenth rises ten times its starting level above that level, or is not finite.
 
 Run with: python benchmarks/stopping_rule.py [drawn] [results.npz] [FOLDER_OF_CSV_FILES ...]
-`drawn` stands for the scans that `stopping_scans.py` draws, those that no threshold was set on. The archive is that of
-`benchmarks/suggestions/`, whose `scan_loss` holds raw losses of scans from 1e-7 to 10. Each CSV file has a header line
-with `lr` and one of `loss` and `raw_batch_loss`.
+`drawn` selects the held-out synthetic scans of `stopping_scans.py`, on which no threshold was tuned. The archive is the
+one in `benchmarks/suggestions/`, whose `scan_loss` contains raw losses of scans from 1e-7 to 10. Each CSV file has a
+header line with `lr` and either `loss` or `raw_batch_loss`.
 """
 
 from __future__ import annotations
@@ -38,16 +37,16 @@ RESULTS = Path(__file__).parent / "suggestions" / "results.npz"
 WEIGHT = 0.98
 FACTOR = 4.0
 EXPLOSION = 10.0
-DRAWN = 250
-"""Scans of one kind."""
+NUM_DRAWN = 250
+"""Number of synthetic scans of each kind."""
 LATE_SHARE = 0.1
-"""An explosion that begins nearer to the end of the scan than this share of it counts as seen in any case."""
+"""An explosion that starts in this last share of the scan never counts as missed."""
 CROPS = (200, 240, 280, 300)
-"""First steps of the long scans' ends: a range that begins at a high rate, where explosions come early."""
+"""First steps of cropped long scans, which imitate ranges that start at a high rate and explode early."""
 
 
 def by_ratio(losses: Losses) -> int | None:
-    """Returns the step at which the usual rule stops."""
+    """Returns the step at which the usual rule stops, or `None`."""
     average, lowest = 0.0, math.inf
     for step, loss in enumerate(losses):
         average = WEIGHT * average + (1 - WEIGHT) * loss
@@ -59,7 +58,7 @@ def by_ratio(losses: Losses) -> int | None:
 
 
 class Impatient(DivergenceWatch):
-    """The same rule without its longer look at early humps."""
+    """Applies this package's rule without waiting longer at early humps."""
 
     __slots__ = ()
 
@@ -68,7 +67,7 @@ class Impatient(DivergenceWatch):
 
 
 def by_noise(losses: Losses, watch_of: Callable[[int], DivergenceWatch] = DivergenceWatch) -> int | None:
-    """Returns the step at which this package's rule stops."""
+    """Returns the step at which this package's rule stops, or `None`."""
     watch = watch_of(len(losses))
     for step, loss in enumerate(losses):
         if not math.isfinite(loss):
@@ -83,13 +82,13 @@ RULES: Mapping[str, Rule] = {"this rule": by_noise, "4x rule": by_ratio}
 
 
 def smoothed_lows(losses: Losses) -> Losses:
-    """Medians of five neighbors, infinite where one of them is not finite."""
+    """Returns medians of five neighbors, with non-finite losses counted as infinite."""
     windows = np.lib.stride_tricks.sliding_window_view(np.where(np.isfinite(losses), losses, np.inf), 5)
     return np.median(windows, axis=1)
 
 
 def is_false(losses: Losses, step: int | None) -> bool:
-    """Whether the curve reached a clearly lower minimum after `step`: by a twentieth of how far it fell in all."""
+    """Returns whether the minimum after `step` is lower by at least a twentieth of the curve's total fall."""
     if step is None:
         return False
     lows = smoothed_lows(losses)
@@ -103,13 +102,13 @@ def is_false(losses: Losses, step: int | None) -> bool:
 
 
 def explodes(losses: Losses) -> bool:
-    """Whether the last tenth lies ten times above the starting level, or is not finite."""
+    """Returns whether the last tenth rises ten times the starting level above it, or is not finite."""
     start, end = losses[: max(3, len(losses) // 10)], losses[-max(3, len(losses) // 10) :]
     return not np.isfinite(end).all() or bool(np.median(end) > start.mean() + EXPLOSION * abs(start.mean()))
 
 
 def groups(archive: Mapping[str, Any]) -> Iterator[tuple[str, list[Losses]]]:
-    """Yields the scans of the archive by the kind of loss that troubles a rule."""
+    """Yields groups of the archive's scans that are difficult for a stopping rule."""
     tasks = json.loads(str(archive["tasks"]))
     scans = np.asarray(archive["scan_loss"], np.float64)
     level = np.abs(scans[:, :, :10].mean(axis=(1, 2)))
@@ -131,7 +130,7 @@ def groups(archive: Mapping[str, Any]) -> Iterator[tuple[str, list[Losses]]]:
 
 
 def row(name: str, scans: list[Losses]) -> str:
-    """Returns a line of the table."""
+    """Returns one table row."""
     stops = {rule: [judge(losses) for losses in scans] for rule, judge in RULES.items()}
     counts = "  ".join(
         f"{rule}: {sum(step is not None for step in steps):4d} stops, "
@@ -146,7 +145,7 @@ def row(name: str, scans: list[Losses]) -> str:
     earlier = np.subtract(ends["4x rule"], ends["this rule"])
     missed = sum(stops["this rule"][at] is None for at in exploding)
     shown = (
-        f"{len(exploding):4d} explode, {missed} unseen, stopped {np.median(earlier):+.0f} batches earlier "
+        f"{len(exploding):4d} explode, {missed} missed, stopped {np.median(earlier):+.0f} batches earlier "
         f"({earlier.min():+d} to {earlier.max():+d}, later in {np.sum(earlier < 0)})"
         if exploding
         else "none explodes"
@@ -155,7 +154,7 @@ def row(name: str, scans: list[Losses]) -> str:
 
 
 def drawn_row(name: str, members: list[Scan]) -> str:
-    """Returns a line of the table of drawn scans: without the longer look at early humps, and with it."""
+    """Returns one row of the table of synthetic scans, for the impatient rule and this package's rule."""
     shown = []
     for watch_of in (Impatient, DivergenceWatch):
         stops = [by_noise(scan.losses, watch_of) for scan in members]
@@ -175,12 +174,12 @@ def drawn_row(name: str, members: list[Scan]) -> str:
         ]
         missed = sum(stop is None for _, stop in lasting)
         late = f"{np.median(delays):4.1%} late ({np.quantile(delays, 0.9):5.1%})" if delays else "none late"
-        shown.append(f"{false:3d} too soon, {missed:2d} missed, {late}")
+        shown.append(f"{false:3d} too early, {missed:2d} missed, {late}")
     return f"{name:30s}{len(members):4d} scans   impatient: {shown[0]}   this rule: {shown[1]}"
 
 
 def crop_rows(archive: Mapping[str, Any]) -> Iterator[str]:
-    """Yields a line for each way of cutting off the beginning of the long scans."""
+    """Yields one table row for each crop of the long scans."""
     for first in CROPS:
         ends = [losses[first:] for losses in np.asarray(archive["long_scan_loss"], np.float64)]
         ends = [losses for losses in ends if np.isfinite(losses[: len(losses) // 8]).all()]
@@ -194,13 +193,13 @@ def crop_rows(archive: Mapping[str, Any]) -> Iterator[str]:
         unseen = sum(new is None and explodes(losses) for losses, _, new in pairs)
         yield (
             f"400 steps, from step {first}   {len(ends)} scans, {len(later)} stops   false: {false[0]} impatient, "
-            f"{false[1]} this rule   {len(moved)} stop later, by {np.median(moved or [0]):.0f} steps in the median, "
-            f"all by {np.median(later):.0f}   {unseen} explosions unseen"
+            f"{false[1]} this rule   {len(moved)} stop later, by a median of {np.median(moved or [0]):.0f} steps, "
+            f"over all by {np.median(later):.0f}   {unseen} explosions missed"
         )
 
 
 def read(path: Path) -> tuple[list[float], Losses]:
-    """Returns rates and losses."""
+    """Reads learning rates and losses from a CSV file."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     column = "loss" if "loss" in rows[0] else "raw_batch_loss"
@@ -208,7 +207,7 @@ def read(path: Path) -> tuple[list[float], Losses]:
 
 
 def shown(step: int | None, rates: list[float], losses: Losses) -> str:
-    """Returns a step with its rate and its loss as text."""
+    """Formats a step with its learning rate and loss."""
     if step is None:
         return "runs to the end"
     mark = ", FALSE" if is_false(losses, step) else ""
@@ -216,12 +215,12 @@ def shown(step: int | None, rates: list[float], losses: Losses) -> str:
 
 
 def main() -> None:
-    """Prints a line for each kind of drawn scan, each group of scans in the archive, and each curve in the folders."""
+    """Prints one row for each kind of synthetic scan, group of scans in the archive, and curve in the folders."""
     names = sys.argv[1:] or ["drawn", str(RESULTS)]
     for name in names:
         if name == "drawn":
             for kind in KINDS:
-                print(drawn_row(kind, scans(kind, DRAWN, held_out=True)))
+                print(drawn_row(kind, scans(kind, NUM_DRAWN, held_out=True)))
         elif name.endswith(".npz"):
             with np.load(name) as archive:
                 for group, members in groups(archive):

@@ -1,7 +1,7 @@
-"""Scans with known answers for `stopping_rule.py`: humps, valleys and explosions of many sizes under noise.
+"""Draws noisy synthetic scans with known humps, valleys and explosions for `stopping_rule.py`.
 
-Each scan has rates from 1e-7 to 10 and is drawn from a seeded generator. Half of the seeds serve to set thresholds, the
-other half to report on them.
+Each scan covers rates from 1e-7 to 10 and comes from a seeded generator. Half of the seeds serve to tune thresholds,
+and the other half to report results.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ __all__ = ["KINDS", "Scan", "scans"]
 FIRST, LAST = -7.0, 1.0
 SIZES = (60, 100, 200, 400)
 GROWN = 0.4
-"""An explosion counts from where it stands above the start by this share of the starting level."""
+"""An explosion starts where the loss exceeds the start by this share of the starting level."""
 
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """One scan that ran to its end.
+    """Holds one scan that ran to its end.
 
     Attributes:
-        losses: Losses of the batches.
-        valley: Step of the lowest loss without noise.
-        onset: Step from which the loss without noise stays above the start for good, or `None`.
+        losses: Batch losses.
+        valley: Step of the lowest noise-free loss.
+        onset: First step after which the noise-free loss stays above the start, or `None`.
     """
 
     losses: Losses
@@ -44,25 +44,25 @@ class Scan:
 
 @dataclass(frozen=True)
 class _Draw:
-    """Random choices of one scan, in units of the starting level; `x` is log10 of the rates."""
+    """Draws the parts of one scan, in units of the starting level. `x` is log10 of the rates."""
 
     random: np.random.Generator
     x: Losses
 
     def valley(self) -> tuple[Losses, float]:
-        """Returns a loss that falls from 1 to a bottom, and log10 of the rate where it is there."""
+        """Returns a loss that falls from 1 to a minimum, and log10 of the rate at which it arrives there."""
         center, width = self.random.uniform(-4.0, -2.0), self.random.uniform(0.15, 0.5)
         depth = self.random.uniform(0.3, 0.95)
         return 1 - depth / (1 + np.exp(-(self.x - center) / width)), center + 3 * width
 
     def explosion(self, onset: float, cap: float = math.inf) -> Losses:
-        """Returns a growing rise from 0.1 at `onset`, which ends at `cap`."""
+        """Returns an exponential rise, which is 0.1 at `onset` and at most `cap`."""
         growth = self.random.uniform(3.0, 15.0)
         exponent = np.clip(growth * (self.x - onset), -600, 50)
         return np.minimum(0.1 * np.exp(exponent), cap)
 
     def hump(self) -> Losses:
-        """Returns a rise of 0.5 to 4 in the first third, 0.1 to 2 decades wide, even or with a long way down."""
+        """Returns a hump in the first third, 0.5 to 4 high, 0.1 to 2 decades wide, symmetric or with a long tail."""
         height, width = self.random.uniform(0.5, 4.0), 10 ** self.random.uniform(-1, math.log10(2))
         center = self.random.uniform(FIRST + 0.3, FIRST + (LAST - FIRST) / 3)
         left = width / 2 if self.random.random() < 0.5 else width / 5
@@ -101,13 +101,13 @@ def _valley_then_plateau(draw: _Draw) -> Losses:
 
 @dataclass(frozen=True)
 class Kind:
-    """How scans of one kind are made.
+    """Describes how to draw one kind of scan.
 
     Attributes:
-        shape: Draws the loss without noise, in units of the starting level.
+        shape: Draws the noise-free loss, in units of the starting level.
         level: Starting level.
-        shift: What is added to the loss in the end.
-        noise: Smallest and largest noise of one batch, as shares of the starting level.
+        shift: Constant added to the final loss.
+        noise: Smallest and largest batch-to-batch noise, as shares of the starting level.
     """
 
     shape: Callable[[_Draw], Losses]
@@ -130,11 +130,11 @@ KINDS: Mapping[str, Kind] = {
     "early, up to seven times": Kind(lambda draw: _early(draw, 6.0)),
     "early, up to twice the start": Kind(lambda draw: _early(draw, 1.0)),
 }
-"""Name → how scans of that kind are made."""
+"""Kinds of scans by name."""
 
 
 def make(kind: Kind, seed: int) -> Scan:
-    """Returns one scan."""
+    """Draws one scan."""
     random = np.random.default_rng(seed)
     x = np.linspace(FIRST, LAST, int(random.choice(SIZES)))
     clean = kind.shape(_Draw(random, x))
@@ -147,6 +147,6 @@ def make(kind: Kind, seed: int) -> Scan:
 
 
 def scans(name: str, number: int, *, held_out: bool) -> list[Scan]:
-    """Returns scans of one kind: those that thresholds are set on, or others."""
+    """Draws scans of one kind, either those for tuning thresholds or those held out."""
     first = 2 * number * sorted(KINDS).index(name) + number * held_out
     return [make(KINDS[name], seed) for seed in range(first, first + number)]

@@ -70,7 +70,7 @@ def test_a_bad_file_ends_with_a_sentence_and_status_two(
 
 @pytest.fixture(name="tree")
 def _tree(tmp_path: Path) -> Path:
-    """A folder with a recording under every name that output may meet."""
+    """Returns a folder with a recording and other files that an output path may hit."""
     synthetic_curve("u-shaped").to_csv(tmp_path / "scan.html")
     (tmp_path / "victim").write_text("kept")
     (tmp_path / "link.html").symlink_to(tmp_path / "victim")

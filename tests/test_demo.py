@@ -1,4 +1,4 @@
-"""The first slice of everything, on a real model and real data."""
+"""Tests the demo on a real model and real data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.keras
 SEEDS = [0, 1, 2] if BACKEND == "tensorflow" and not IS_TF_KERAS else [0]
-"""Luck moves the curve, and a curve is read alike whichever host recorded it."""
+"""Seeds of the demo. One is enough for the other hosts, because the analysis does not depend on the host."""
 
 
 @pytest.fixture

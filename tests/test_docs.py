@@ -1,4 +1,4 @@
-"""The documentation has a page for every code, and every scan in its gallery is read as its label says."""
+"""Tests that the documentation has a page for every code, and that every scan in its gallery matches its label."""
 
 from __future__ import annotations
 

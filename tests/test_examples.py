@@ -1,4 +1,4 @@
-"""Every file of `examples/` is run, with `--quick`."""
+"""Runs every file in `examples/` with `--quick`."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ TABLE = {
     "tune_keras_tuner.py": (("keras", "keras_tuner", "sklearn"), (SAYS_RANGE, SAYS_TRIALS)),
     "tune_optuna.py": (("keras", "optuna", "sklearn"), (SAYS_RANGE, SAYS_TRIALS)),
 }
-"""File → what it needs, what it prints."""
+"""File → (required modules, expected output)."""
 
 RUN_ELSEWHERE = {"ktrain_headlines.py"}
-"""Run by `test_ktrain.py`, where ktrain is installed."""
+"""Examples run by `integrations/ktrain/test_adapter.py` if ktrain is installed."""
 
 
 def test_every_example_is_in_the_table_and_in_the_readme() -> None:
@@ -35,7 +35,7 @@ def test_every_example_is_in_the_table_and_in_the_readme() -> None:
     assert files == set(re.findall(r"^\| `(\w+\.py)` \|", (EXAMPLES / "README.md").read_text(), re.MULTILINE))
 
 
-@pytest.mark.filterwarnings("default")  # as users run them; what the tuners call is deprecated here and there
+@pytest.mark.filterwarnings("default")  # as users run them; the tuners call deprecated functions
 @pytest.mark.parametrize("name", TABLE)
 def test_an_example_runs_and_says_what_it_should(
     name: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]

@@ -1,4 +1,4 @@
-"""The one direction of data, read from the imports themselves."""
+"""Tests that modules import only from themselves and from layers below them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ MODULES = sorted(
 
 
 def imports(module: str) -> set[str]:
-    """Names of the package's modules that a module imports anywhere: at its top, in a function, or for types."""
+    """Returns the package's modules that a module imports at its top, in a function, or for types."""
     tree = ast.parse((PACKAGE / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
     found = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
     found |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
@@ -58,7 +58,7 @@ def imports(module: str) -> set[str]:
 
 
 def room(module: str) -> str:
-    """The folder or root file that a module belongs to."""
+    """Returns the folder or root file of a module."""
     return module.partition(".")[0]
 
 
@@ -89,7 +89,7 @@ def test_every_folder_says_in_a_sentence_what_it_does() -> None:
 
 
 def loaded_by(statement: str) -> set[str]:
-    """Names of the modules that are there in a new process after a statement."""
+    """Returns the names of all modules that a new process has loaded after a statement."""
     code = f"{statement}; import sys; print(*sys.modules)"
     return set(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split())
 

@@ -1,4 +1,4 @@
-"""`LRScan`, `lr_scan` and `last_scan` as a user meets them."""
+"""Tests `LRScan`, `lr_scan` and `last_scan` from a user's point of view."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_the_context_names_the_loss_as_keras_does(keras: Any, loss: str, name: s
 
 
 @pytest.mark.keras
-# Keras's own code for torch is behind NumPy's
+# Keras's own code for torch uses an outdated NumPy protocol
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
 def test_the_ramp_fits_the_batches_there_are_and_warns_when_they_are_few(keras: Any) -> None:
     recorder = LRScan(start_lr=1e-6, end_lr=1e-3, verbose=0)

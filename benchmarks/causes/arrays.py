@@ -1,7 +1,7 @@
-"""The data of the conditions: real data sets that ship inside packages, changed in named ways.
+"""Loads the real data sets of the conditions and applies named changes to them.
 
-Those of scikit-learn are read here; all others by `benchmarks/suggestions`, when the packages that hold them are
-installed.
+This module loads the data sets of scikit-learn. `benchmarks/suggestions` loads all others, if the packages that contain
+them are installed.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ SUGGESTIONS = Path(__file__).parents[1] / "suggestions"
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """Inputs and targets.
+    """Holds inputs and targets.
 
     Attributes:
-        x: Inputs, one row a sample; integers are numbers of tokens or items.
+        x: Inputs, with one row per sample. Integers are token or item indices.
         y: Targets: integers for classes, floats otherwise.
-        classes: Number of classes, `None` where targets are numbers.
-        tokens: Size of the vocabulary, or (users, items); empty where inputs are measurements.
-        weights: Weight of each sample, where there are any.
-        split: Columns that the first of two inputs gets; 0 where there is one input.
+        classes: Number of classes, or `None` for numeric targets.
+        tokens: Size of the vocabulary, or (users, items). Empty for numeric inputs.
+        weights: Weight of each sample, if any.
+        split: Number of columns in the first of two inputs, or 0 for a single input.
     """
 
     x: Array
@@ -46,7 +46,7 @@ class Data:
 
     @property
     def units(self) -> int:
-        """Numbers that a model has to predict for one sample."""
+        """Number of outputs that a model needs."""
         if self.classes is not None:
             return 1 if self.classes == 2 else self.classes
         return int(self.y.shape[-1])
@@ -66,12 +66,12 @@ UNSCALED, UNSCALED_TARGETS = "unscaled", "unscaled targets"
 
 
 def load(name: str, changes: tuple[tuple[str, Any] | str, ...] = ()) -> Data:
-    """Returns a data set, shuffled once and scaled, after the named changes in their order.
+    """Returns a shuffled, scaled data set after applying changes in order.
 
     Args:
         name: One of `OWN`, or of the sources of `benchmarks/suggestions`.
-        changes: Keys of `CHANGES`, alone or with what they need; `"unscaled"` and `"unscaled targets"` leave inputs or
-            targets in their own units.
+        changes: Keys of `CHANGES`, alone or in a tuple with their arguments. `"unscaled"` and `"unscaled targets"`
+            leave inputs or targets in their own units.
     """
     data = _own(name, changes) if name in OWN else _of_packages(name, changes)
     for change in changes:
@@ -107,116 +107,116 @@ def _rng() -> np.random.Generator:
 
 
 def of_classes(data: Data, low: int, high: int) -> Data:
-    """Returns the samples of the classes from `low` up to `high`, numbered from 0."""
+    """Returns the samples of classes `low` to `high - 1`, renumbered from 0."""
     kept = (data.y >= low) & (data.y < high)
     return replace(data, x=data.x[kept], y=data.y[kept] - low, classes=high - low)
 
 
 def of_rows(data: Data, start: int, stop: int | None) -> Data:
-    """Returns some of the samples."""
+    """Returns the samples from `start` to `stop`."""
     return replace(data, x=data.x[start:stop], y=data.y[start:stop])
 
 
 def permuted(data: Data) -> Data:
-    """Returns the data with targets in another order than the inputs."""
+    """Returns the data with shuffled targets."""
     return replace(data, y=data.y[_rng().permutation(len(data.y))])
 
 
 def moved(data: Data, by: int) -> Data:
-    """Returns the data with each target beside the input of another row: off by one, say."""
+    """Returns the data with targets shifted by some rows, for example by one."""
     return replace(data, y=np.roll(data.y, by, axis=0))
 
 
 def integer_division(data: Data, by: int) -> Data:
-    """Returns the inputs divided as `x // by` does it, which turns pixels into zeros."""
+    """Returns the data with inputs divided by `x // by`, which turns pixels into zeros."""
     return replace(data, x=(data.x // by).astype(data.x.dtype))
 
 
 def unknown_words(data: Data) -> Data:
-    """Returns texts in which a wrong vocabulary has turned each word into the number of the unknown one."""
+    """Returns texts in which a wrong vocabulary maps every word to the unknown token."""
     return replace(data, x=np.where(data.x > 0, 1, 0).astype(data.x.dtype) * 0 + 1)
 
 
 def missing(data: Data, rows: int, column: int, value: float) -> Data:
-    """Returns the data with a number in some rows of a column that stands for a missing one, such as NaN."""
+    """Returns the data with a placeholder for missing values, such as NaN, in some rows of a column."""
     x = data.x.copy()
     x.reshape(len(x), -1)[_rng().choice(len(x), rows, replace=False), column] = value
     return replace(data, x=x)
 
 
 def missing_targets(data: Data, rows: int, value: float) -> Data:
-    """Returns the data with targets replaced by a number that stands for a missing one, such as NaN or -1."""
+    """Returns the data with some targets replaced by a placeholder for missing values, such as NaN or -1."""
     y = data.y.copy()
     y[_rng().choice(len(y), rows, replace=False)] = value
     return replace(data, y=y)
 
 
 def standardized_blindly(data: Data) -> Data:
-    """Returns inputs divided by the spread of their columns, constant columns too: zero by zero is NaN."""
+    """Standardizes the input columns, including constant ones, where 0 / 0 gives NaN."""
     with np.errstate(invalid="ignore", divide="ignore"):
         x = (data.x - data.x.mean(0)) / data.x.std(0)
     return replace(data, x=x.astype(np.float32))
 
 
 def logarithm(data: Data) -> Data:
-    """Returns the logarithm of the inputs, minus infinity where one is zero."""
+    """Takes the logarithm of the inputs, which is minus infinity for zeros."""
     with np.errstate(divide="ignore"):
         return replace(data, x=np.log(data.x).astype(np.float32))
 
 
 def log_targets(data: Data) -> Data:
-    """Returns the logarithm of the targets after they were moved to begin at zero: the least is minus infinity."""
+    """Takes the logarithm of targets shifted to start at zero, so the smallest becomes minus infinity."""
     with np.errstate(divide="ignore"):
         return replace(data, y=np.log(data.y - data.y.min()).astype(np.float32))
 
 
 def counted_from(data: Data, first: int) -> Data:
-    """Returns labels that are counted from another number than 0."""
+    """Renumbers the labels to start at `first` instead of 0."""
     return replace(data, y=data.y + first)
 
 
 def in_order(data: Data) -> Data:
-    """Returns the samples sorted by label or target."""
+    """Sorts the samples by label or target."""
     order = np.argsort(data.y.reshape(len(data.y), -1)[:, 0], kind="stable")
     return replace(data, x=data.x[order], y=data.y[order])
 
 
 def by_column(data: Data, column: int) -> Data:
-    """Returns the samples sorted by one of their inputs."""
+    """Sorts the samples by one input column."""
     order = np.argsort(data.x.reshape(len(data.x), -1)[:, column], kind="stable")
     return replace(data, x=data.x[order], y=data.y[order])
 
 
 def copied(data: Data, times: int) -> Data:
-    """Returns each sample as many times, mixed: a data set that looks larger than it is."""
+    """Repeats each sample several times in random order, so the data set looks larger than it is."""
     rows = _rng().permutation(np.tile(np.arange(len(data.x)), times))
     return replace(data, x=data.x[rows], y=data.y[rows])
 
 
 def square_root(data: Data) -> Data:
-    """Returns the square root of the inputs, NaN where one is below zero."""
+    """Takes the square root of the inputs, which is NaN for negative ones."""
     with np.errstate(invalid="ignore"):
         return replace(data, x=np.sqrt(data.x).astype(np.float32))
 
 
 def one_label(data: Data, wanted: int) -> Data:
-    """Returns the targets of a sequence as yes or no: whether each is of the class `wanted`."""
+    """Turns the targets of a sequence into binary labels for the class `wanted`."""
     return replace(data, y=(data.y == wanted).astype(np.int32)[..., None], classes=2)
 
 
 def rare(data: Data, wanted: int, share: float) -> Data:
-    """Returns the data as yes or no: is it of the class `wanted`? Its samples are thinned to a share of all."""
+    """Turns the targets into binary labels for the class `wanted`, thinned to a share of all samples."""
     y = (data.y == wanted).astype(np.int32)
     return thinned(replace(data, y=y, classes=2), y == 1, share)
 
 
 def dominated(data: Data, common: int, share: float) -> Data:
-    """Returns the data with all classes but one thinned until they make up a share together."""
+    """Thins all classes except `common` until together they make up a share of all samples."""
     return thinned(data, data.y != common, share)
 
 
 def thinned(data: Data, few: Array, share: float) -> Data:
-    """Returns all samples but some of the few, which then make up a share."""
+    """Drops samples marked by `few` until they make up a share of all samples."""
     others, rng = np.flatnonzero(~few), _rng()
     kept = min(int(few.sum()), round(share / (1 - share) * len(others)))
     rows = rng.permutation(np.concatenate([others, rng.choice(np.flatnonzero(few), kept, replace=False)]))
@@ -224,48 +224,48 @@ def thinned(data: Data, few: Array, share: float) -> Data:
 
 
 def autoencoding(data: Data) -> Data:
-    """Returns the inputs as their own targets."""
+    """Uses the inputs as targets."""
     return replace(data, y=data.x.reshape(len(data.x), -1), classes=None)
 
 
 def first_columns(data: Data, count: int) -> Data:
-    """Returns the first columns, as yes or no, as targets of the others: several labels a sample."""
+    """Turns the first columns into binary targets, which gives several labels per sample."""
     return replace(data, x=data.x[:, count:], y=(data.x[:, :count] > 0).astype(np.float32), classes=None)
 
 
 def split(data: Data, columns: int) -> Data:
-    """Returns the data for a model with two inputs, the first of which gets so many columns."""
+    """Splits the inputs for a model with two inputs, giving `columns` columns to the first."""
     return replace(data, split=columns)
 
 
 def by_file_name(data: Data) -> Data:
-    """Returns the data with labels in the order of the names of files: 1, 10, 100, 1000, 1001 and so on."""
+    """Reorders the labels by file name as in 1, 10, 100, 1000, 1001, and leaves the inputs in place."""
     return replace(data, y=data.y[np.argsort(np.arange(len(data.y)).astype(str), kind="stable")])
 
 
 def shares(data: Data) -> Data:
-    """Returns each row divided by its sum, as word counts are: zero by zero where a text has none of the words."""
+    """Divides each row of word counts by its sum, where an empty text gives 0 / 0."""
     with np.errstate(invalid="ignore"):
         return replace(data, x=(data.x / data.x.sum(axis=1, keepdims=True)).astype(np.float32))
 
 
 def as_numbers(data: Data) -> Data:
-    """Returns class numbers as one column a class: targets of a regression, or one-hot labels."""
+    """One-hot encodes the class labels, also as targets of a regression."""
     return replace(data, y=np.eye(data.classes or 0, dtype=np.float32)[data.y], classes=None)
 
 
 def scaled(data: Data, offset: float, factor: float) -> Data:
-    """Returns inputs in another unit."""
+    """Converts the inputs to another unit."""
     return replace(data, x=(data.x * factor + offset).astype(np.float32))
 
 
 def scaled_targets(data: Data, offset: float, factor: float) -> Data:
-    """Returns targets in another unit."""
+    """Converts the targets to another unit."""
     return replace(data, y=(data.y * factor + offset).astype(np.float32))
 
 
 def noisy(data: Data, spread: float) -> Data:
-    """Returns inputs with normal noise."""
+    """Adds normal noise to the inputs."""
     return replace(data, x=(data.x + _rng().normal(0, spread, data.x.shape)).astype(np.float32))
 
 

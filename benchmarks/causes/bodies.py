@@ -1,4 +1,4 @@
-"""More bodies of models, with branches: residual blocks, both directions of a series, several inputs."""
+"""Builds model bodies with branches, such as residual blocks, bidirectional layers and several inputs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Tensor = Any
 
 
 def residual(inputs: Tensor, data: Data, *, width: int = 64, blocks: int = 2, normalize: bool = True) -> Tensor:
-    """Dense layers in residual blocks, normalized over the batch."""
+    """Applies dense layers in residual blocks, with optional batch normalization."""
     features = layers.Dense(width)(layers.Flatten()(inputs))
     for _ in range(blocks):
         inner = layers.BatchNormalization()(features) if normalize else features
@@ -34,7 +34,7 @@ def separable(
     normalize: bool = False,
     **options: Any,
 ) -> Tensor:
-    """Separable convolutions with strides over a picture."""
+    """Applies strided separable convolutions to an image."""
     features = layers.Reshape((*inputs.shape[1:], 1))(inputs)
     for width in filters:
         features = layers.SeparableConv2D(width, 3, strides=2, padding="same", **options)(features)
@@ -52,7 +52,7 @@ def bidirectional(
     sequences: bool = False,
     **options: Any,
 ) -> Tensor:
-    """A recurrent layer in both directions."""
+    """Applies a bidirectional recurrent layer."""
     features = layers.Embedding(data.tokens[0], 16)(inputs) if data.tokens else inputs
     inner = getattr(layers, cell)(units, return_sequences=sequences, **options)
     return layers.Bidirectional(inner)(features)
@@ -65,7 +65,7 @@ def wide_and_deep(
     units: tuple[int, ...] = (64, 32),
     **options: Any,
 ) -> Tensor:
-    """The inputs themselves beside what dense layers make of them."""
+    """Concatenates the inputs and their dense features."""
     flat = layers.Flatten()(inputs)
     deep = flat
     for width in units:
@@ -81,6 +81,6 @@ def towers(
     activation: str = "relu",
     **options: Any,
 ) -> Tensor:
-    """A dense layer for each of two inputs, and one over both."""
+    """Applies one dense layer to each of two inputs and another to both."""
     first = [layers.Dense(units[0], activation=activation, **options)(part) for part in inputs]
     return layers.Dense(units[1], activation=activation, **options)(layers.Concatenate()(first))

@@ -1,4 +1,4 @@
-"""From a row of the table to a recorded curve."""
+"""Records the curve of a condition with a real Keras fit."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ SCAN = {"start_lr": 1e-7, "end_lr": 10.0, "num_steps": STEPS}
 
 @dataclass(kw_only=True)
 class Ready:
-    """A compiled model, and how `fit` is called."""
+    """Holds a compiled model and the arguments of its `fit`."""
 
     model: keras.Model
     args: tuple[Any, ...]
     options: dict[str, Any]
 
 
-# One model, used for all seeds: what TensorFlow has traced is used again ---------------------------------------------
+# One model for all seeds, so that TensorFlow reuses its traces -------------------------------------------------------
 
 
 class Workshop:
-    """Builds the model of a condition once, and gets it ready for a seed as often as wanted."""
+    """Builds the model of a condition once and prepares it for each seed."""
 
     def __init__(self, condition: Condition) -> None:
         keras.config.set_dtype_policy(condition.precision)
@@ -62,7 +62,7 @@ class Workshop:
         self.model.optimizer.build(self.model.trainable_variables)
 
     def ready(self, seed: int) -> Ready:
-        """Returns the model as it is before the scan of a seed, and the call of `fit`."""
+        """Returns the model in its state before the scan of a seed, with the arguments of `fit`."""
         condition, before = self.condition, self.condition.before
         keras.utils.set_random_seed(seed)
         if before is None or self.trainer is None:
@@ -87,7 +87,7 @@ class Workshop:
         return models.build(data, self.condition.model, self.condition.head)
 
     def _optimizer(self) -> keras.optimizers.Optimizer:
-        """Returns the optimizer of the scan; one that is kept has the rate of the training before."""
+        """Returns the scan's optimizer. One kept from earlier training has that training's learning rate."""
         name, options = self.condition.optimizer
         before = self.condition.before
         kept = before is not None and before.keeps_optimizer and not before.new_head
@@ -100,12 +100,12 @@ class Workshop:
     def _compiled(self, model: keras.Model, data: Data, optimizer: Any, more: Mapping[str, Any]) -> None:
         condition = self.condition
         loss = LOSSES[condition.loss](data) if condition.loss in LOSSES else condition.loss
-        plain = {"jit_compile": False, "metrics": ["accuracy"] if data.classes else []}  # quicker for a hundred steps
+        plain = {"jit_compile": False, "metrics": ["accuracy"] if data.classes else []}  # faster for a hundred steps
         options = {**plain, **condition.compile, **more}
         model.compile(optimizer=optimizer, loss=loss, **options)
 
     def _get_trainer_ready(self, before: Training) -> None:
-        """Compiles the model that is trained, several steps at a time to be quick."""
+        """Compiles the model for the earlier training, with several steps per execution for speed."""
         name, options = self.condition.optimizer if before.keeps_optimizer else ("Adam", {})
         optimizer = getattr(keras.optimizers, name)(**{**options, "learning_rate": before.lr})
         self._compiled(self.trainer, self.past, optimizer, {"steps_per_execution": 25, "metrics": []})
@@ -121,7 +121,7 @@ class Workshop:
 
 
 def _body(model: keras.Model) -> list[Any]:
-    """Returns all variables but those of the head."""
+    """Returns all variables except those of the head."""
     return [variable for layer in model.layers if layer.name != "head" for variable in layer.variables]
 
 
@@ -130,30 +130,30 @@ def _copy(sources: Sequence[Any], targets: Sequence[Any]) -> None:
         target.assign(source)
 
 
-# Who keeps the losses ------------------------------------------------------------------------------------------------
+# Tools that record the losses ----------------------------------------------------------------------------------------
 
 
 def by_scan(condition: Condition, ready: Ready) -> LRCurve:
-    """The product's own scan."""
+    """Records the batch losses with `LRScan`."""
     scan = LRScan(verbose=0, **condition.scan)
     ready.model.fit(*ready.args, callbacks=[scan], **ready.options)
     return scan.curve
 
 
 class ClassicFinder(keras.callbacks.Callback):
-    """The usual callback of tutorials: sets the rate at each batch and keeps `logs["loss"]`, a mean since the start."""
+    """Sets the learning rate at each batch and records `logs["loss"]`, a running mean, as tutorials do."""
 
     def __init__(self, ramp: ExponentialRamp) -> None:
         super().__init__()
         self.ramp, self.lr, self.losses = ramp, [], []
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Sets the rate."""
+        """Sets the learning rate."""
         self.lr.append(self.ramp(len(self.lr)))
         self.model.optimizer.learning_rate = self.lr[-1]
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Keeps the loss, and stops after the last rate or at four times the lowest loss."""
+        """Records the loss and stops after the last learning rate or above four times the lowest loss."""
         self.losses.append(float(logs["loss"]))
         lowest = min(self.losses)
         if len(self.lr) == self.ramp.num_steps or not self.losses[-1] < 4 * lowest:
@@ -161,7 +161,7 @@ class ClassicFinder(keras.callbacks.Callback):
 
 
 def by_classic_finder(condition: Condition, ready: Ready) -> LRCurve:
-    """A record of Keras's running mean, as tutorials make it; nothing else is known of the run."""
+    """Records Keras's running mean as tutorials do, without any context of the run."""
     options = {**SCAN, **condition.scan}
     finder = ClassicFinder(ExponentialRamp(options["start_lr"], options["end_lr"], options["num_steps"]))
     ready.model.fit(*ready.args, callbacks=[finder], **ready.options)
@@ -170,7 +170,7 @@ def by_classic_finder(condition: Condition, ready: Ready) -> LRCurve:
 
 
 def by_tool(condition: Condition, ready: Ready, *, averaging: str, declared: bool) -> LRCurve:
-    """A record of another tool: its average of the losses of a real scan, up to four times its lowest value."""
+    """Applies another tool's average to the losses of a real scan, cut at four times its lowest value."""
     scan = LRScan(verbose=0, **condition.scan, stop_on_divergence=False)
     ready.model.fit(*ready.args, callbacks=[scan], **ready.options)
     curve = scan.curve
@@ -187,7 +187,7 @@ def _tool(averaging: str, *, declared: bool = False) -> Callable[[Condition, Rea
 
 
 def by_rolling_mean(condition: Condition, ready: Ready, *, width: int = 10) -> LRCurve:
-    """A record that somebody smoothed: `pandas.Series(losses).rolling(10, min_periods=1).mean()`."""
+    """Smooths the losses of a scan with `pandas.Series(losses).rolling(10, min_periods=1).mean()`."""
     curve = by_scan(condition, ready)
     loss = curve.loss[np.isfinite(curve.loss)]
     means = [float(loss[max(0, end - width) : end].mean()) for end in range(1, len(loss) + 1)]
@@ -195,7 +195,7 @@ def by_rolling_mean(condition: Condition, ready: Ready, *, width: int = 10) -> L
 
 
 def by_smoothed_export(condition: Condition, ready: Ready, *, kept: float = 0.9) -> LRCurve:
-    """A record exported from a board of curves with its smoothing on: an exponential mean, freed of its start."""
+    """Smooths the losses of a scan with a debiased exponential mean, as dashboards export them."""
     curve = by_scan(condition, ready)
     loss = curve.loss[np.isfinite(curve.loss)]
     sums, last = [], 0.0
@@ -220,7 +220,7 @@ RECORDS: Mapping[str, Callable[[Condition, Ready], LRCurve]] = {
 
 
 def record(condition: Condition, seeds: tuple[int, ...]) -> list[LRCurve]:
-    """Runs the fits of a condition and returns the curve of each seed."""
+    """Runs the fits of a condition and returns one curve per seed."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         shop = Workshop(condition)
@@ -228,6 +228,6 @@ def record(condition: Condition, seeds: tuple[int, ...]) -> list[LRCurve]:
         for seed in seeds:
             ready = shop.ready(seed)
             curves.append(RECORDS[condition.record](condition, ready))
-            if condition.record == "classic finder":  # it does not put the model back
+            if condition.record == "classic finder":  # it does not restore the model
                 shop = Workshop(condition)
         return curves

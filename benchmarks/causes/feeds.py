@@ -1,4 +1,4 @@
-"""How `fit` is given the data: arrays, generators, pipelines and datasets of Keras, sound ones and broken ones."""
+"""Passes data to `fit` as arrays, generators, tf.data pipelines or PyDatasets, some of them with a mistake."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def _slices(*arrays: Any) -> Any:
 
 
 class Batches(keras.utils.PyDataset):
-    """Batches by number, in a new order after every epoch.
+    """Returns batches by index, reshuffled after every epoch.
 
     Args:
-        data: What it gives.
-        size: Samples a batch.
-        late: How many batches late the targets come.
-        mixes: Whether the inputs of a batch are shuffled, and its targets are not.
+        data: Inputs and targets.
+        size: Number of samples per batch.
+        late: Number of batches by which the targets lag behind the inputs.
+        mixes: Whether to shuffle the inputs of a batch but not its targets.
     """
 
     def __init__(self, data: Data, size: int, *, late: int = 0, mixes: bool = False) -> None:
@@ -56,7 +56,7 @@ class Batches(keras.utils.PyDataset):
         return self.order[number * self.size : (number + 1) * self.size]
 
     def on_epoch_end(self) -> None:
-        """Draws another order."""
+        """Shuffles the order of the samples."""
         np.random.shuffle(self.order)
 
 
@@ -65,40 +65,40 @@ def _epochs(data: Data, options: dict[str, Any], size: int) -> None:
 
 
 def from_arrays(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Arrays in memory, for as many epochs as the scan needs."""
+    """Passes arrays, for as many epochs as the scan needs."""
     _epochs(data, options, options.setdefault("batch_size", BATCH_SIZE))
     return (data.x, data.y), options
 
 
 def from_generator(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """A generator that goes through the data once."""
+    """Passes a generator that yields the data once."""
     return (_batches(data, options.pop("batch_size", BATCH_SIZE)),), options
 
 
 def from_batches(data: Data, options: dict[str, Any], *, late: int = 0) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """A dataset of Keras, for as many epochs as the scan needs."""
+    """Passes a PyDataset, for as many epochs as the scan needs."""
     size = options.pop("batch_size", BATCH_SIZE)
     _epochs(data, options, size)
     return (Batches(data, size, late=late),), options
 
 
 def from_late_targets(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The same with a fault: a batch has the targets of the one before it."""
+    """Passes a PyDataset that returns the targets of the previous batch."""
     return from_batches(data, options, late=1)
 
 
 def from_dataset(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """A tf.data pipeline that does not shuffle."""
+    """Passes a tf.data pipeline that does not shuffle."""
     return (_slices(data.x, data.y).batch(options.pop("batch_size", BATCH_SIZE)),), options
 
 
 def from_small_buffer(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """A tf.data pipeline that shuffles no further than a hundred samples."""
+    """Passes a tf.data pipeline with a shuffle buffer of only a hundred samples."""
     return (_slices(data.x, data.y).shuffle(100).batch(options.pop("batch_size", BATCH_SIZE)),), options
 
 
 def from_zip(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Two tf.data pipelines, inputs and targets, each shuffled for itself before they are joined."""
+    """Zips two tf.data pipelines, inputs and targets, after shuffling them separately."""
     import tensorflow as tf
 
     parts = tuple(_slices(array).shuffle(len(array)) for array in (data.x, data.y))
@@ -106,13 +106,13 @@ def from_zip(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], dict
 
 
 def from_filter(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """A tf.data pipeline whose length is not known, since it filters."""
+    """Passes a tf.data pipeline of unknown length because it filters."""
     kept = _slices(data.x, data.y).filter(lambda x, y: y >= 0)
     return (kept.shuffle(len(data.x)).batch(options.pop("batch_size", BATCH_SIZE)),), options
 
 
 def from_shards(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """A tf.data pipeline whose length is not known, since it opens one shard after another."""
+    """Passes a tf.data pipeline of unknown length because it opens one shard after another."""
     import tensorflow as tf
 
     shards = _slices(data.x, data.y).batch(100)
@@ -121,7 +121,7 @@ def from_shards(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], d
 
 
 def from_python(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """A tf.data pipeline around a generator of Python, whose length TensorFlow cannot know."""
+    """Passes a tf.data pipeline of unknown length because it wraps a Python generator."""
     import tensorflow as tf
 
     signature = tuple(tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in (data.x, data.y))
@@ -130,39 +130,39 @@ def from_python(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], d
 
 
 def from_repeated(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """A tf.data pipeline that repeats a few samples without end."""
+    """Passes a tf.data pipeline that repeats a few samples endlessly."""
     endless = _slices(data.x, data.y).shuffle(len(data.x)).repeat().batch(options.pop("batch_size", BATCH_SIZE))
     return (endless,), {"steps_per_epoch": STEPS, **options}
 
 
 def from_mixed_inputs(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """A dataset of Keras whose augmentation mixes the inputs of a batch and forgets the targets."""
+    """Passes a PyDataset that shuffles the inputs of a batch but not its targets."""
     size = options.pop("batch_size", BATCH_SIZE)
     _epochs(data, options, size)
     return (Batches(data, size, mixes=True),), options
 
 
 def from_shuffled(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """A tf.data pipeline as it should be: shuffled, batched, fetched ahead."""
+    """Passes a correct tf.data pipeline: shuffled, batched and prefetched."""
     size = options.pop("batch_size", BATCH_SIZE)
     _epochs(data, options, size)
     return (_slices(data.x, data.y).shuffle(len(data.x)).batch(size).prefetch(2),), options
 
 
 def from_two(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Two arrays of inputs, for a model with two inputs."""
+    """Passes two input arrays to a model with two inputs."""
     _epochs(data, options, options.setdefault("batch_size", BATCH_SIZE))
     return ([data.x[:, : data.split], data.x[:, data.split :]], data.y), options
 
 
 def from_taken(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """A tf.data pipeline cut to three batches while the code was tried out, and repeated without end."""
+    """Passes a tf.data pipeline that repeats its first three batches endlessly, left over from debugging."""
     kept = _slices(data.x, data.y).batch(options.pop("batch_size", BATCH_SIZE)).take(3).cache().repeat()
     return (kept,), {"steps_per_epoch": options["num_steps"], **options}
 
 
 def from_interleaved(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """A tf.data pipeline over one file a class, which takes a whole batch of each in turn."""
+    """Passes a tf.data pipeline that interleaves one file per class in blocks of a whole batch."""
     size = options.pop("batch_size", BATCH_SIZE)
     files = _slices(np.arange(data.classes or 0, dtype=data.y.dtype))
     samples = _slices(data.x, data.y)
@@ -176,7 +176,7 @@ def from_interleaved(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ..
 
 
 def from_windows(data: Data, options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """A tf.data pipeline whose length is not known, since it cuts windows as tutorials on series do."""
+    """Passes a tf.data pipeline of unknown length because it cuts windows, as tutorials on series do."""
     import tensorflow as tf
 
     size = options.pop("batch_size", BATCH_SIZE)
@@ -203,4 +203,4 @@ FEEDS: Mapping[str, Callable[..., tuple[tuple[Any, ...], dict[str, Any]]]] = {
     "interleaved": from_interleaved,
     "windows": from_windows,
 }
-"""Ways by name: (data, options of `fit` and `num_steps`) → (arguments of `fit`, its options)."""
+"""Functions by name: (data, options of `fit` and `num_steps`) → (arguments of `fit`, options of `fit`)."""

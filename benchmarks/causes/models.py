@@ -1,4 +1,4 @@
-"""Small models of every kind: bodies and last layers by name."""
+"""Builds small models of many kinds from named bodies and heads."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Tensor = Any
 
 
 def norm(kind: str | None, features: Tensor, **options: Any) -> Tensor:
-    """Normalizes, if asked to."""
+    """Applies batch or layer normalization, or nothing for `None`."""
     kinds = {"batch": layers.BatchNormalization, "layer": layers.LayerNormalization}
     return features if kind is None else kinds[kind](**options)(features)
 
 
 def as_numbers(inputs: Tensor, data: Data, width: int = 16) -> Tensor:
-    """Embeds tokens; leaves measurements alone."""
+    """Embeds tokens and leaves numeric inputs unchanged."""
     return layers.Embedding(data.tokens[0], width, name="embedding")(inputs) if data.tokens else inputs
 
 
@@ -40,7 +40,7 @@ def mlp(
     dropout: float = 0.0,
     **options: Any,
 ) -> Tensor:
-    """Dense layers."""
+    """Applies dense layers."""
     features = layers.Flatten()(as_numbers(inputs, data))
     for width in units:
         features = layers.Dense(width, **options)(features)
@@ -61,7 +61,7 @@ def cnn(
     dropout: float = 0.0,
     **options: Any,
 ) -> Tensor:
-    """Convolutions over a picture, a series or a text."""
+    """Applies convolutions to an image, a series or a text."""
     picture = len(inputs.shape) == 3 and inputs.shape[1] == inputs.shape[2]
     features = layers.Reshape((*inputs.shape[1:], 1))(inputs) if picture else as_numbers(inputs, data)
     convolution, pooling, means = (
@@ -81,7 +81,7 @@ def cnn(
 
 @keras.saving.register_keras_serializable("zoo")
 class Total(layers.Layer):
-    """The sum over all places, as a pooling written by hand may have it."""
+    """Sums over all positions, as a custom pooling layer may do."""
 
     def call(self, x: Tensor) -> Tensor:
         """Returns the sum."""
@@ -90,23 +90,23 @@ class Total(layers.Layer):
 
 @keras.saving.register_keras_serializable("zoo")
 class UnitLength(layers.Layer):
-    """Divides by the length of the vector, the squares summed in the dtype at hand."""
+    """Divides each vector by its norm, with the squares summed in the dtype of the inputs."""
 
     def call(self, x: Tensor) -> Tensor:
-        """Returns vectors of length 1."""
+        """Returns vectors of norm 1."""
         return x / ops.sqrt(ops.sum(ops.square(x), axis=-1, keepdims=True))
 
 
 @keras.saving.register_keras_serializable("zoo")
 class Map(layers.Layer):
-    """A function of the numbers, by its name in `keras.ops` and how much of the input it gets."""
+    """Applies a function of `keras.ops`, given by name, to the scaled inputs."""
 
     def __init__(self, name_of: str, factor: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.name_of, self.factor = name_of, factor
 
     def call(self, x: Tensor) -> Tensor:
-        """Returns the function of it."""
+        """Returns the function of the scaled inputs."""
         return getattr(ops, self.name_of)(x * self.factor)
 
 
@@ -121,7 +121,7 @@ def rnn(
     normalize: str | None = None,
     **options: Any,
 ) -> Tensor:
-    """A recurrent layer."""
+    """Applies a recurrent layer."""
     features = layers.Dropout(dropout)(as_numbers(inputs, data)) if dropout else as_numbers(inputs, data)
     return norm(normalize, getattr(layers, cell)(units, return_sequences=sequences, **options)(features))
 
@@ -136,7 +136,7 @@ def transformer(
     sequences: bool = False,
     normalize: str | None = "layer",
 ) -> Tensor:
-    """Attention and dense layers in residual blocks."""
+    """Applies attention and dense layers in residual blocks."""
     features = as_numbers(inputs, data, width) if data.tokens else layers.Dense(width)(inputs)
     places = ops.arange(inputs.shape[1])
     features = features + layers.Embedding(inputs.shape[1], width, name="places")(places)
@@ -151,14 +151,14 @@ def transformer(
 
 
 def bag(inputs: Tensor, data: Data, width: int = 32, dropout: float = 0.0, **options: Any) -> Tensor:
-    """The mean of the embedded words."""
+    """Averages the word embeddings."""
     embedded = layers.Embedding(data.tokens[0], width, **options)(inputs)
     features = layers.GlobalAveragePooling1D()(embedded)
     return layers.Dropout(dropout)(features) if dropout else features
 
 
 def attention(inputs: Tensor, data: Data, width: int = 32) -> Tensor:
-    """The mean of the embedded words, weighted by attention; padding is pushed out by hand, with -1e9."""
+    """Averages the word embeddings by attention, with padding masked by adding -1e9."""
     words = as_numbers(inputs, data, width)
     padding = ops.expand_dims(ops.cast(ops.equal(inputs, 0), words.dtype), -1)
     shares = ops.softmax(layers.Dense(1)(layers.Dense(width, activation="tanh")(words)) + padding * -1e9, axis=1)
@@ -166,7 +166,7 @@ def attention(inputs: Tensor, data: Data, width: int = 32) -> Tensor:
 
 
 def factors(inputs: Tensor, data: Data, width: int = 8) -> Tensor:
-    """A recommender: user and item, embedded and multiplied."""
+    """Multiplies the embeddings of user and item, as a recommender does."""
     users, items = data.tokens
     user = layers.Embedding(users, width)(inputs[:, 0])
     item = layers.Embedding(items, width)(inputs[:, 1])
@@ -174,12 +174,12 @@ def factors(inputs: Tensor, data: Data, width: int = 8) -> Tensor:
 
 
 def nothing(inputs: Tensor, data: Data) -> Tensor:
-    """A linear model: the last layer is all there is."""
+    """Passes the inputs to the head unchanged, which makes a linear model."""
     return layers.Flatten()(as_numbers(inputs, data))
 
 
 def mapped(inputs: Tensor, data: Data, functions: tuple[Any, ...], **options: Any) -> Tensor:
-    """Dense layers, then functions written by hand."""
+    """Applies dense layers, then custom functions."""
     features = mlp(inputs, data, **options)
     for function in functions:
         features = UnitLength()(features) if function == "unit length" else Map(*function)(features)
@@ -205,65 +205,65 @@ BODIES: Mapping[str, Callable[..., Tensor]] = {
 
 
 def plain(features: Tensor, data: Data, activation: str | None = "auto", **options: Any) -> Tensor:
-    """One dense layer; its activation fits the targets unless it is given."""
+    """Applies one dense layer, whose activation fits the targets by default."""
     if activation == "auto":
         activation = None if data.classes is None else ("sigmoid" if data.units == 1 else "softmax")
     return layers.Dense(data.units, activation=activation, name="head", **options)(features)
 
 
 def double_softmax(features: Tensor, data: Data) -> Tensor:
-    """A softmax in the layer, and another one after it."""
+    """Applies a dense layer with a softmax, and a second softmax after it."""
     return layers.Softmax()(layers.Dense(data.units, activation="softmax", name="head")(features))
 
 
 def reshaped(features: Tensor, data: Data, activation: str = "sigmoid") -> Tensor:
-    """Probabilities that are reshaped, so that Keras no longer sees where they come from."""
+    """Reshapes the probabilities, so that Keras cannot recover their logits."""
     probabilities = layers.Dense(data.units, activation=activation, name="head")(features)
     return layers.Reshape(probabilities.shape[1:])(probabilities)
 
 
 def committee(features: Tensor, data: Data, members: int = 3) -> Tensor:
-    """The mean of several softmaxes."""
+    """Averages several softmaxes."""
     votes = [layers.Dense(data.units, activation="softmax", name=f"head{i}")(features) for i in range(members)]
     return layers.Average()(votes)
 
 
 def stepped(features: Tensor, data: Data, function: str = "sign", factor: float = 1.0) -> Tensor:
-    """A function without a slope as the last step: sign, round, clip."""
+    """Applies a function with zero gradient, such as sign or round, to the outputs."""
     return Map(function, factor)(layers.Dense(data.units, name="head")(features))
 
 
 def apart(features: Tensor, data: Data, activation: str = "softmax") -> Tensor:
-    """A dense layer, and the activation as a layer of its own."""
+    """Applies a dense layer and a separate activation layer."""
     return layers.Activation(activation)(layers.Dense(data.units, name="head")(features))
 
 
 def frames(features: Tensor, data: Data, activation: str = "softmax") -> Tensor:
-    """Probabilities at each time of a sequence, and their mean."""
+    """Averages the probabilities over the time steps of a sequence."""
     return layers.GlobalAveragePooling1D()(layers.Dense(data.units, activation=activation, name="head")(features))
 
 
 @keras.saving.register_keras_serializable("zoo")
 class ScaledCosine(layers.Layer):
-    """Shares of classes from the angles to their vectors, times a scale, with a softmax typed in by hand."""
+    """Computes class probabilities as a custom softmax of scaled cosines between the inputs and the class vectors."""
 
     def __init__(self, classes: int, scale: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.classes, self.scale = classes, scale
 
     def build(self, shape: tuple[int, ...]) -> None:
-        """Makes a vector for each class."""
+        """Creates one vector per class."""
         self.kernel = self.add_weight(shape=(shape[-1], self.classes), name="kernel")
 
     def call(self, x: Tensor) -> Tensor:
-        """Returns the shares."""
+        """Returns the class probabilities."""
         kernel = ops.cast(self.kernel, x.dtype)
         grown = ops.exp(self.scale * ops.matmul(ops.normalize(x, axis=-1), ops.normalize(kernel, axis=0)))
         return grown / ops.sum(grown, axis=-1, keepdims=True)
 
 
 def cosine(features: Tensor, data: Data, scale: float = 64.0) -> Tensor:
-    """A head for faces, which compares directions."""
+    """Applies a cosine head, as in face recognition."""
     return ScaledCosine(data.units, scale, name="head")(features)
 
 
@@ -280,7 +280,7 @@ HEADS: Mapping[str, Callable[..., Tensor]] = {
 
 
 def with_regularizers(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns options with regularizers and initializers made from (class name, arguments)."""
+    """Returns options in which each (class name, arguments) has become a regularizer or initializer."""
     kinds = {"regularizer": keras.regularizers, "initializer": keras.initializers}
     made = dict(options)
     for name, value in options.items():
@@ -291,7 +291,7 @@ def with_regularizers(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Whole(keras.Model):
-    """A model written as a class, around layers that are all inside it."""
+    """Wraps a model in a subclassed model."""
 
     def __init__(self, inside: keras.Model) -> None:
         super().__init__()
@@ -303,14 +303,14 @@ class Whole(keras.Model):
 
 
 def inputs_of(data: Data) -> Any:
-    """Returns the input of a model, or two of them where the columns are split."""
+    """Returns the model's input, or two inputs if the columns are split."""
     if data.split:
         return [keras.Input((width,)) for width in (data.split, data.x.shape[1] - data.split)]
     return keras.Input(data.x.shape[1:], dtype="int32" if data.tokens else "float32")
 
 
 def build(data: Data, body: tuple[str, Mapping[str, Any]], head: tuple[str, Mapping[str, Any]]) -> keras.Model:
-    """Returns a model that is not compiled; with `whole` among the options of its body, one written as a class."""
+    """Returns an uncompiled model, wrapped in a subclassed model if the body's options contain `whole`."""
     inputs = inputs_of(data)
     options = with_regularizers(body[1])
     whole = options.pop("whole", False)

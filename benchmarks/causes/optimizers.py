@@ -1,4 +1,4 @@
-"""Optimizers that Keras does not have, as people write them by hand."""
+"""Implements optimizers that Keras lacks, as users write them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["LARS", "Fromage"]
 
 @keras.saving.register_keras_serializable("zoo")
 class LARS(keras.optimizers.Optimizer):
-    """Momentum whose step in each weight is a share of that weight's own length.
+    """Scales each weight's momentum update to a fraction of the weight's norm.
 
     Args:
-        learning_rate: The rate.
-        momentum: What the velocity keeps of itself.
-        trust: Share of the length that a rate of 1 moves.
+        learning_rate: Learning rate.
+        momentum: Decay of the velocity.
+        trust: Fraction of a weight's norm that one update moves at a learning rate of 1.
         name: Name of the optimizer.
-        **kwargs: Options of all optimizers.
+        **kwargs: Arguments of the base optimizer.
 
     References:
         You, Gitman and Ginsburg, "Large Batch Training of Convolutional Networks", 2017, algorithm 1.
@@ -38,13 +38,13 @@ class LARS(keras.optimizers.Optimizer):
         self.momentum, self.trust = momentum, trust
 
     def build(self, variables: list[Any]) -> None:
-        """Makes a velocity for each weight."""
+        """Creates a velocity for each weight."""
         if not self.built:
             super().build(variables)
             self.velocities = self.add_optimizer_variables(variables, "velocity")
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Moves one weight; one that is all zeros moves by the rate itself."""
+        """Updates one weight, without scaling if the weight or its gradient is zero."""
         length, slope = (ops.sqrt(ops.sum(ops.square(values))) for values in (variable, gradient))
         share = ops.where((length > 0) & (slope > 0), self.trust * length / (slope + 1e-9), 1.0)
         velocity = self.velocities[self._get_variable_index(variable)]
@@ -53,18 +53,18 @@ class LARS(keras.optimizers.Optimizer):
         self.assign_sub(variable, velocity)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the settings."""
+        """Returns the configuration."""
         return {**super().get_config(), "momentum": self.momentum, "trust": self.trust}
 
 
 @keras.saving.register_keras_serializable("zoo")
 class Fromage(keras.optimizers.Optimizer):
-    """Turns each weight by an angle: a step as long as the rate times the weight, then back to its length.
+    """Moves each weight by the learning rate times its norm, then rescales it to rotate it.
 
     Args:
-        learning_rate: The rate.
+        learning_rate: Learning rate.
         name: Name of the optimizer.
-        **kwargs: Options of all optimizers.
+        **kwargs: Arguments of the base optimizer.
 
     References:
         Bernstein, Vahdat, Yue and Liu, "On the distance between two neural networks and the stability of learning",
@@ -75,7 +75,7 @@ class Fromage(keras.optimizers.Optimizer):
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Moves one weight; one that is all zeros moves by the rate itself."""
+        """Updates one weight, without scaling if the weight or its gradient is zero."""
         length, slope = (ops.sqrt(ops.sum(ops.square(values))) for values in (variable, gradient))
         share = ops.where((length > 0) & (slope > 0), length / (slope + 1e-9), 1.0)
         rate = ops.cast(learning_rate, variable.dtype)

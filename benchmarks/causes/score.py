@@ -1,8 +1,8 @@
-"""Scores the causes that are found against those that are true.
+"""Compares the causes that the package finds with the true causes.
 
-`python benchmarks/causes/score.py` reads `scans.json.gz` and prints, for the part to tune on, how often the true cause
-is found first and among the first three, what it was taken for, and how often a healthy fit raises an alarm.
-`--set-aside` prints the same for the part that no rule was set on; only that part counts.
+`python benchmarks/causes/score.py` reads `scans.json.gz`. For the conditions to tune on, it prints how often the true
+cause ranks first and among the first three, which cause ranks first otherwise, and how often a healthy fit raises an
+alarm. `--set-aside` prints the same for the conditions that no rule was tuned on. Only those measure quality.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conditions import HEALTHY, all_conditions, set_aside
+from conditions import CONDITIONS, HEALTHY, SET_ASIDE_NAMES
 from run import SCANS
 
 from keras_lrscan import LRCurve, analyze
@@ -26,21 +26,21 @@ from keras_lrscan.analysis import NUM_COPIES
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-THREE = 3
+MAX_RANK = 3
 MISSING = "(none)"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """What was found on one scan.
+    """Holds the causes found on one scan, next to the true one.
 
     Attributes:
         condition: Name of the condition.
-        cause: The true cause.
-        seed: Position of the scan among those of the condition.
-        shape: The shape that was read.
-        found: Names of the causes found, the likeliest first.
-        alarms: Names of those that are likely and should be mended.
+        cause: Name of the true cause.
+        seed: Index of the scan within the condition.
+        shape: Shape of the curve.
+        found: Names of the causes found, the most likely first.
+        alarms: Names of likely or confirmed causes that need a fix.
     """
 
     condition: str
@@ -52,24 +52,24 @@ class Scored:
 
     @property
     def is_first(self) -> bool:
-        """Whether the true cause is first."""
+        """Whether the true cause ranks first."""
         return self.found[:1] == (self.cause,)
 
     @property
     def is_near(self) -> bool:
-        """Whether it is among the first three."""
-        return self.cause in self.found[:THREE]
+        """Whether the true cause ranks among the first three."""
+        return self.cause in self.found[:MAX_RANK]
 
 
 def read(path: Path) -> list[tuple[str, int, dict[str, Any]]]:
-    """Returns name, position and record of every scan of the conditions that are still in the table."""
-    known = {condition.name for condition in all_conditions()}
+    """Returns (name of the condition, index, recorded scan) for every scan of a known condition."""
+    known = {condition.name for condition in CONDITIONS}
     rows = json.loads(gzip.decompress(path.read_bytes()))
     return [(row["name"], seed, scan) for row in rows if row["name"] in known for seed, scan in enumerate(row["scans"])]
 
 
 def score(item: tuple[str, int, dict[str, Any]], *, copies: int) -> Scored:
-    """Reads one scan."""
+    """Analyzes one scan."""
     name, seed, scan = item
     reading = analyze(LRCurve.from_dict(scan), num_copies=copies)
     findings = reading.findings
@@ -84,24 +84,24 @@ def score(item: tuple[str, int, dict[str, Any]], *, copies: int) -> Scored:
 
 
 def share(values: Iterable[bool]) -> str:
-    """Returns the share of `True`."""
+    """Returns the percentage of true values."""
     listed = list(values)
     return f"{sum(listed) / len(listed):.0%}" if listed else "-"
 
 
 def table(lines: list[list[str]]) -> str:
-    """Lays lines of cells out as a Markdown table."""
+    """Formats rows of cells as a Markdown table."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     rows = ["| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) + " |" for line in lines]
     return "\n".join([rows[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *rows[1:]])
 
 
 def by_cause(scored: list[Scored]) -> list[list[str]]:
-    """Returns a line for each cause: how often it is found, and what it was taken for."""
+    """Returns one row per cause: how often it is found, and which causes rank above it."""
     groups: dict[str, list[Scored]] = defaultdict(list)
     for one in scored:
         groups[one.cause].append(one)
-    lines = [["true cause", "scans", "first", "first three", "alarm", "taken for"]]
+    lines = [["true cause", "scans", "first", "first three", "alarm", "first otherwise"]]
     for cause in sorted(groups, key=lambda name: (name not in HEALTHY, name)):
         rows = groups[cause]
         wrong = Counter((one.found or (MISSING,))[0] for one in rows if not one.is_first)
@@ -113,10 +113,13 @@ def by_cause(scored: list[Scored]) -> list[list[str]]:
 
 
 def confusions(scored: list[Scored]) -> list[list[str]]:
-    """Returns the confusion table: true causes down, first findings across, by the numbers in the first column."""
+    """Returns the confusion matrix, with true causes as rows and first-ranked causes as columns.
+
+    The columns are numbered as in the first column.
+    """
     names = sorted({one.cause for one in scored} | {(one.found or (MISSING,))[0] for one in scored})
     counts = Counter((one.cause, (one.found or (MISSING,))[0]) for one in scored)
-    lines = [["true, down; first, across", *(str(number) for number, _ in enumerate(names, start=1))]]
+    lines = [["true (row), first (column)", *(str(number) for number, _ in enumerate(names, start=1))]]
     for number, name in enumerate(names, start=1):
         cells = [str(counts[name, other]) if counts[name, other] else "" for other in names]
         lines.append([f"{number} {name}", *cells])
@@ -124,7 +127,7 @@ def confusions(scored: list[Scored]) -> list[list[str]]:
 
 
 def report(scored: list[Scored], title: str, *, each: bool) -> None:
-    """Prints everything of one part."""
+    """Prints all tables for one part of the conditions."""
     healthy = [one for one in scored if one.cause in HEALTHY]
     print(f"\n## {title}: {len({one.condition for one in scored})} conditions, {len(scored)} scans\n")
     print(f"- true cause first: {share(one.is_first for one in scored)}")
@@ -139,16 +142,16 @@ def report(scored: list[Scored], title: str, *, each: bool) -> None:
 
 
 def main() -> None:
-    """Runs the command line."""
+    """Runs the command-line interface."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("scans", type=Path, nargs="?", default=SCANS, help="what run.py --merge has written")
-    parser.add_argument("--set-aside", action="store_true", help="print the part that no rule was set on")
-    parser.add_argument("--each", action="store_true", help="print every scan of which the cause was missed")
-    parser.add_argument("--jobs", type=int, default=1, help="processes")
-    parser.add_argument("--copies", type=int, default=NUM_COPIES, help="copies that vote on the shape")
-    parser.add_argument("--json", type=Path, help="write what was found on every scan to this file")
+    parser.add_argument("scans", type=Path, nargs="?", default=SCANS, help="file written by run.py --merge")
+    parser.add_argument("--set-aside", action="store_true", help="score the conditions that no rule was tuned on")
+    parser.add_argument("--each", action="store_true", help="list every scan whose cause was missed")
+    parser.add_argument("--jobs", type=int, default=1, help="number of processes")
+    parser.add_argument("--copies", type=int, default=NUM_COPIES, help="resampled copies that vote on the shape")
+    parser.add_argument("--json", type=Path, help="write the causes found on every scan to this file")
     options = parser.parse_args()
-    kept = [item for item in read(options.scans) if (item[0] in set_aside()) == options.set_aside]
+    kept = [item for item in read(options.scans) if (item[0] in SET_ASIDE_NAMES) == options.set_aside]
     with ProcessPoolExecutor(options.jobs) as pool:
         scored = list(pool.map(functools.partial(score, copies=options.copies), kept, chunksize=4))
     report(scored, "Set aside" if options.set_aside else "To tune on", each=options.each)

@@ -1,7 +1,6 @@
-"""Draws the recorded scans of every condition, to see by eye that each shows its cause.
+"""Draws the recorded scans of every condition, to check by eye that each shows its cause.
 
-`python benchmarks/causes/sheet.py FOLDER` writes pages of pictures into a folder. The gray line is the loss of
-guessing.
+`python benchmarks/causes/sheet.py FOLDER` writes contact sheets to a folder. The gray line is the chance level.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from conditions import Condition, all_conditions, set_aside
+from conditions import CONDITIONS, SET_ASIDE_NAMES, Condition
 from matplotlib.figure import Figure
 from run import SHARDS, shard
 
@@ -25,8 +24,8 @@ ROWS, COLUMNS = 6, 4
 
 
 def draw(ax: Axes, condition: Condition, file: Path) -> None:
-    """Draws the scans of a condition, each in the same window around its start and its lowest loss."""
-    ax.set_title(condition.name + (" (set aside)" if condition.name in set_aside() else ""), fontsize=9)
+    """Draws the scans of a condition, with vertical limits set by their first and lowest losses."""
+    ax.set_title(condition.name + (" (set aside)" if condition.name in SET_ASIDE_NAMES else ""), fontsize=9)
     curves = [LRCurve.from_dict(scan) for scan in json.loads(file.read_text(encoding="utf-8"))["scans"]]
     tops, lows = [], []
     for number, curve in enumerate(curves):
@@ -45,14 +44,14 @@ def draw(ax: Axes, condition: Condition, file: Path) -> None:
 
 
 def main() -> None:
-    """Runs the command line."""
+    """Runs the command-line interface."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="where the pages go")
-    parser.add_argument("--shards", type=Path, default=SHARDS, help="folder of the recorded conditions")
-    parser.add_argument("--only", nargs="+", default=[""], help="only conditions whose name has one of these in it")
+    parser.add_argument("folder", type=Path, help="folder for the pages")
+    parser.add_argument("--shards", type=Path, default=SHARDS, help="folder of the shards that run.py recorded")
+    parser.add_argument("--only", nargs="+", default=[""], help="only conditions whose name contains one of these")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    kept = [one for one in all_conditions() if any(part in one.name for part in options.only)]
+    kept = [one for one in CONDITIONS if any(part in one.name for part in options.only)]
     drawn = [(one, shard(options.shards, one)) for one in kept if shard(options.shards, one).exists()]
     for page, start in enumerate(range(0, len(drawn), ROWS * COLUMNS)):
         figure = Figure(figsize=(20, 21), layout="constrained")

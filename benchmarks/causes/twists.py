@@ -1,4 +1,4 @@
-"""Losses, and what is done to a model before it is scanned."""
+"""Defines the losses of the conditions and the changes applied to a model before its scan."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ def _kind(data: Data) -> str:
 
 
 def summed_by_hand(truth: Tensor, said: Tensor) -> Tensor:
-    """Returns the squared errors, added up over the whole batch."""
+    """Sums the squared errors over the whole batch."""
     return ops.sum(ops.square(ops.cast(truth, said.dtype) - said))
 
 
 def summed_over_outputs(truth: Tensor, said: Tensor) -> Tensor:
-    """Returns the squared errors of a sample, added up over its outputs."""
+    """Sums the squared errors of each sample over its outputs."""
     return ops.sum(ops.square(ops.cast(truth, said.dtype) - said), axis=-1)
 
 
 def divergence_by_hand(truth: Tensor, said: Tensor) -> Tensor:
-    """Returns a Kullback-Leibler divergence that takes the logarithm of zero where a class is not the true one."""
+    """Computes a Kullback-Leibler divergence that takes the logarithm of zero for every wrong class."""
     wanted = ops.one_hot(ops.cast(ops.reshape(truth, (-1,)), "int32"), said.shape[-1])
     return ops.sum(wanted * (ops.log(wanted) - ops.log(said)), axis=-1)
 
 
 def relative_error(truth: Tensor, said: Tensor) -> Tensor:
-    """Returns the error as a share of the target, which is zero over zero where the target is zero."""
+    """Divides the error by the target, which is not finite for zero targets."""
     return ops.mean(ops.abs(truth - said) / truth, axis=-1)
 
 
 def probabilities_as_logits(truth: Tensor, said: Tensor) -> Tensor:
-    """Returns TensorFlow's own cross-entropy, which wants logits, whatever it is given."""
+    """Passes probabilities to TensorFlow's own cross-entropy, which expects logits."""
     import tensorflow as tf
 
     labels = tf.cast(tf.reshape(truth, (-1,)), tf.int32)
@@ -56,27 +56,27 @@ def probabilities_as_logits(truth: Tensor, said: Tensor) -> Tensor:
 
 
 def share_of_errors(truth: Tensor, said: Tensor) -> Tensor:
-    """Returns the share of wrong answers to a yes or no, counted with a sign: what one wants, but without a slope."""
+    """Computes the binary error rate from a sign, whose gradient is zero."""
     return ops.mean(ops.abs(ops.cast(truth, said.dtype) - (ops.sign(said - 0.5) + 1) / 2), axis=-1)
 
 
 def summed_crossentropy(truth: Tensor, said: Tensor) -> Tensor:
-    """Returns the cross-entropy of one-hot labels as the formula has it, added up over the whole batch."""
+    """Computes the cross-entropy of one-hot labels from its formula, summed over the whole batch."""
     return -ops.sum(truth * ops.log(said + 1e-7))
 
 
 def summed_over_places(truth: Tensor, said: Tensor) -> Tensor:
-    """Returns the cross-entropy of a sequence, added up over its places."""
+    """Sums the cross-entropy of a sequence over its positions."""
     return ops.sum(ops.sparse_categorical_crossentropy(truth, said), axis=-1)
 
 
 def summed_over_labels(truth: Tensor, said: Tensor) -> Tensor:
-    """Returns the binary cross-entropy of a sample, added up over its labels."""
+    """Sums the binary cross-entropy of each sample over its labels."""
     return ops.sum(ops.binary_crossentropy(truth, said), axis=-1)
 
 
 def squares_within_bounds(truth: Tensor, said: Tensor) -> Tensor:
-    """Returns the squared error of answers that were cut off where no target can be."""
+    """Computes the squared error of predictions clipped to a plausible range."""
     return ops.mean(ops.square(truth - ops.clip(said, 3.0, 6.0)), axis=-1)
 
 
@@ -100,7 +100,7 @@ LOSSES: Mapping[str, Callable[[Data], Any]] = {
 }
 
 
-# What is done before the scan ----------------------------------------------------------------------------------------
+# Changes applied before the scan -------------------------------------------------------------------------------------
 
 
 def frozen(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:
@@ -110,21 +110,21 @@ def frozen(model: keras.Model, compiled: Callable[[], None], ready: Data) -> Non
 
 
 def frozen_body(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:
-    """Freezes all but the last layer."""
+    """Freezes all layers except the head."""
     for layer in model.layers:
         layer.trainable = layer.name.startswith("head")
     compiled()
 
 
 def frozen_but_normalization(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:
-    """Freezes all layers that are no normalization, whose statistics go on moving."""
+    """Freezes all layers except batch normalization, whose statistics keep changing."""
     for layer in model.layers:
         layer.trainable = isinstance(layer, keras.layers.BatchNormalization)
     compiled()
 
 
 def frozen_kernels(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:
-    """Leaves nothing but the bias of the last layer to train."""
+    """Freezes all weights except the bias of the head."""
     for layer in model.layers:
         layer.trainable = layer.name == "head"
     model.get_layer("head").kernel.trainable = False
@@ -132,40 +132,40 @@ def frozen_kernels(model: keras.Model, compiled: Callable[[], None], ready: Data
 
 
 def frozen_but_last(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:
-    """Freezes all layers but the last in the list, which may be one without weights."""
+    """Freezes all layers except the last one, which may have no weights."""
     for layer in model.layers[:-1]:
         layer.trainable = False
     compiled()
 
 
 def frozen_inside(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:
-    """Freezes the backbone of a model written as a class, which holds the last layer as well."""
+    """Freezes the backbone of a subclassed model, which contains the head too."""
     model.inside.trainable = False
     compiled()
 
 
 def frozen_by_name(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:
-    """Freezes all layers but those of a name that no layer has."""
+    """Freezes all layers except those with a name that no layer has."""
     for layer in model.layers:
         layer.trainable = layer.name.startswith("classifier")
     compiled()
 
 
 def unfrozen_too_late(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:
-    """Trains a frozen model for a moment, then unfreezes it without compiling again."""
+    """Trains a frozen model on one batch, then unfreezes it without compiling it again."""
     model.trainable = False
     compiled()
     model.fit(ready.x[:BATCH_SIZE], ready.y[:BATCH_SIZE], verbose=0)
     model.trainable = True
 
 
-def detached(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:
-    """Freezes nothing; used where the body of the table does what has to be done."""
+def unchanged(model: keras.Model, compiled: Callable[[], None], ready: Data) -> None:
+    """Compiles the model without changing it."""
     compiled()
 
 
 TWISTS: Mapping[str | None, Callable[..., None]] = {
-    None: detached,
+    None: unchanged,
     "frozen": frozen,
     "frozen body": frozen_body,
     "frozen but normalization": frozen_but_normalization,

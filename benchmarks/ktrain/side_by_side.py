@@ -1,11 +1,11 @@
-"""ktrain's own `lr_find` beside the one that takes its place: batches, seconds, and what its rates are worth.
+"""Compares ktrain's `lr_find` with its replacement by batches, seconds, and the loss that the suggested rates reach.
 
     pip install "keras_lrscan[ktrain]" scikit-learn && pip install --no-deps tf_keras
     python benchmarks/ktrain/side_by_side.py            # writes results.csv, about five minutes on two cores
     python benchmarks/ktrain/side_by_side.py --table    # prints the table of README.md from it
 
-Each finder scans the same fresh learner, in its default. Then the model is trained from the same weights, by a fresh
-optimizer, at each rate that was suggested, for 150 steps. The loss is the mean over the last 50 of them.
+Each finder scans the same fresh learner with its default settings. Then the model trains from the same weights with a
+fresh optimizer for 150 steps at each suggested rate. The loss is the mean over the last 50 steps.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def adam() -> Any:
 
 
 def sgd() -> Any:
-    """Returns plain gradient descent."""
+    """Returns plain SGD."""
     return tf_keras.optimizers.legacy.SGD(1e-2)
 
 
@@ -82,11 +82,11 @@ TASKS: dict[str, tuple[Callable[[], Any], Callable[[], Any], int, int]] = {
     "dense, batch 16, trained for 8 epochs": (dense, adam, 16, 8),
     "CNN, batch 16": (cnn, adam, 16, 0),
 }
-"""Name → model, optimizer, batch size, epochs of training before the scan."""
+"""Name → (model, optimizer, batch size, number of epochs before the scan)."""
 
 
 class Task:
-    """Fresh learners of one task, all from the same weights and data."""
+    """Creates learners of one task, all from the same weights and data."""
 
     def __init__(self, name: str, seed: int) -> None:
         self._model, self._optimizer, self._batch_size, epochs = TASKS[name]
@@ -101,7 +101,7 @@ class Task:
         self._weights = model.get_weights()
 
     def learner(self) -> Any:
-        """Returns a learner at the start."""
+        """Returns a new learner with the initial weights."""
         tf_keras.utils.set_random_seed(self._seed)
         model = self._model()
         model.set_weights(self._weights)
@@ -109,7 +109,7 @@ class Task:
         return ktrain.get_learner(model, train_data=self._data, batch_size=self._batch_size)
 
     def loss_at(self, rate: float) -> float:
-        """Returns the mean loss of the last steps of a training at `rate`; infinite where it broke."""
+        """Trains at `rate` and returns the mean loss of the last steps, infinite if the training diverged."""
         model = self.learner().model
         model.optimizer.learning_rate = rate
         rows = np.random.default_rng(self._seed).permutation(np.tile(np.arange(len(self._data[0])), 3))
@@ -123,7 +123,7 @@ class Task:
 
 
 def measured(name: str, seed: int) -> Iterator[dict[str, Any]]:
-    """Yields a row for each rate that either finder suggests."""
+    """Yields one row for each rate that either finder suggests."""
     task = Task(name, seed)
     common = {"task": name, "seed": seed}
     for finder in ("keras_lrscan", "ktrain"):
@@ -162,7 +162,7 @@ def run() -> None:
 
 
 def table() -> None:
-    """Prints the medians over the seeds."""
+    """Prints a table of medians over the seeds."""
     groups: dict[tuple[str, str, str], list[dict[str, str]]] = defaultdict(list)
     with RESULTS.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
@@ -178,9 +178,9 @@ def table() -> None:
 
 
 def main() -> None:
-    """Runs, or prints what was run."""
+    """Runs the command-line interface."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--table", action="store_true", help="print the table from the results that are there")
+    parser.add_argument("--table", action="store_true", help="only print the table of the existing results")
     if not parser.parse_args().table:
         run()
     table()

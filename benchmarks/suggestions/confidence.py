@@ -1,4 +1,4 @@
-"""Whether the confidence of a verdict means what it says: how often another scan of the same task gets the same shape.
+"""Checks the confidence of verdicts against how often another scan of the same task gets the same shape.
 
 Run with: python benchmarks/suggestions/confidence.py [results.npz]
 """
@@ -28,7 +28,7 @@ EDGES = (0.0, 0.4, 0.6, 0.8, 0.95, 1.01)
 
 
 def read(item: tuple[Mapping[str, Any], Array, Array]) -> tuple[str, float]:
-    """Returns shape and confidence of one scan."""
+    """Returns the shape and its confidence for one scan."""
     task, lr, loss = item
     with np.errstate(all="ignore"):
         verdict = analyze(as_scanned(lr, loss, context_of(task, lr))).verdict
@@ -36,10 +36,10 @@ def read(item: tuple[Mapping[str, Any], Array, Array]) -> tuple[str, float]:
 
 
 def main() -> None:
-    """Prints, by confidence, the share of other scans of the same task that get the same shape."""
+    """Prints how often other scans of the same task get the same shape, by confidence."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("results", nargs="?", type=Path, default=RESULTS)
-    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--jobs", type=int, default=2, help="number of processes")
     options = parser.parse_args()
     with np.load(options.results) as file:
         tasks, lr, losses = json.loads(str(file["tasks"])), np.asarray(file["scan_lr"], float), file["scan_loss"]

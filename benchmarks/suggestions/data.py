@@ -1,6 +1,6 @@
-"""Arrays of the tasks: a data set split into training and validation, scaled, and changed in named ways.
+"""Loads the data sets of the tasks, splits and scales them, and applies named changes.
 
-`load("mnist", ("lower classes",))` gives the digits 0 to 4.
+`load("mnist", ("lower classes",))` returns the digits 0 to 4.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ MAX_TRAINING, MAX_VALIDATION = 4000, 512
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """Inputs and targets of one task.
+    """Holds the inputs and targets of one task.
 
     Args:
-        x: Training inputs, one row an example. Integers are token or item numbers.
+        x: Training inputs, with one row per example. Integers are token or item indices.
         y: Training targets.
-        x_val: Inputs held out.
-        y_val: Targets held out.
-        classes: Number of classes, `None` for numbers as targets.
-        tokens: Size of the vocabulary, or (users, items); empty for numbers as inputs.
+        x_val: Validation inputs.
+        y_val: Validation targets.
+        classes: Number of classes, or `None` for numeric targets.
+        tokens: Size of the vocabulary, or (users, items). Empty for numeric inputs.
     """
 
     x: Array
@@ -43,43 +43,43 @@ class Data:
 
 
 def classes_kept(data: Data, kept: range) -> Data:
-    """Returns the examples of some classes, numbered from 0."""
+    """Returns the examples of some classes, renumbered from 0."""
     train, val = np.isin(data.y, kept), np.isin(data.y_val, kept)
     y, y_val = data.y[train] - kept.start, data.y_val[val] - kept.start
     return replace(data, x=data.x[train], y=y, x_val=data.x_val[val], y_val=y_val, classes=len(kept))
 
 
 def rows_kept(data: Data, *, low: bool) -> Data:
-    """Returns the examples whose first input is up to its median, or above."""
+    """Returns the examples whose first input is at most its median, or those above it."""
     middle = np.median(data.x[:, 0])
     train, val = (data.x[:, 0] <= middle) == low, (data.x_val[:, 0] <= middle) == low
     return replace(data, x=data.x[train], y=data.y[train], x_val=data.x_val[val], y_val=data.y_val[val])
 
 
 def share_kept(data: Data, part: slice) -> Data:
-    """Returns some of the training examples."""
+    """Returns a part of the training examples."""
     return replace(data, x=data.x[part], y=data.y[part])
 
 
 def inputs_changed(data: Data, change: Callable[[Array], Array]) -> Data:
-    """Returns the data with changed inputs."""
+    """Applies a function to the inputs."""
     return replace(data, x=change(data.x).astype(np.float32), x_val=change(data.x_val).astype(np.float32))
 
 
 def noisy(x: Array, scale: float) -> Array:
-    """Returns inputs with normal noise, as large as `scale` times their spread."""
+    """Adds normal noise of `scale` times the standard deviation of the inputs."""
     return x + np.random.default_rng(2).normal(0, scale * x.std(), x.shape)
 
 
 def wrong(y: Array, share: float, classes: int) -> Array:
-    """Returns labels of which a share is drawn anew from the other classes."""
+    """Replaces a share of the labels with random other classes."""
     rng = np.random.default_rng(3)
     moved = (y + rng.integers(1, classes, y.shape)) % classes
     return np.where(rng.random(y.shape) < share, moved, y).astype(y.dtype)
 
 
 def labels_changed(data: Data, change: Callable[[Array, int], Array]) -> Data:
-    """Returns the data with changed labels, those held out too."""
+    """Applies a function to the labels, including those for validation."""
     count = data.classes or 0
     return replace(data, y=change(data.y, count), y_val=change(data.y_val, count))
 
@@ -90,7 +90,7 @@ def lower_half(data: Data) -> range:
 
 
 def upper_half(data: Data) -> range:
-    """Returns the other half of the classes."""
+    """Returns the second half of the classes."""
     return range((data.classes or 0) // 2, data.classes or 0)
 
 
@@ -112,12 +112,12 @@ CHANGES: dict[str, Callable[[Data], Data]] = {
         data, y=data.x.reshape(len(data.x), -1), y_val=data.x_val.reshape(len(data.x_val), -1), classes=None
     ),
 }
-"""Changes by name, applied after scaling, to both parts alike."""
+"""Changes by name, applied after scaling to both training and validation data."""
 UNSCALED, UNSCALED_TARGETS = "unscaled", "unscaled targets"
 
 
 def scaling(x: Array, kind: str | None) -> tuple[Array | float, Array | float]:
-    """Returns offset and unit of the inputs: 0 and 255 for pixels, mean and spread of each column."""
+    """Returns offset and unit of the inputs: 0 and 255 for pixels, mean and standard deviation for columns."""
     if kind == "columns":
         axes = tuple(range(x.ndim - 1))
         spread = x.std(axes)
@@ -126,13 +126,13 @@ def scaling(x: Array, kind: str | None) -> tuple[Array | float, Array | float]:
 
 
 def load(name: str, changes: tuple[str, ...] = ()) -> Data:
-    """Returns a data set after the named changes, in their order.
+    """Returns a data set after applying changes in order.
 
-    The parts are drawn once for each data set, so what is held out here was never trained on under other changes.
+    The split is the same for all changes of a data set, so no change trains on validation examples of another.
 
     Args:
         name: Key of `SOURCES`.
-        changes: Keys of `CHANGES`; "unscaled" leaves the inputs in their own units, "unscaled targets" the targets.
+        changes: Keys of `CHANGES`. "unscaled" and "unscaled targets" leave inputs or targets in their own units.
     """
     raw = source(name)
     order = np.random.default_rng(len(raw.x)).permutation(len(raw.x))

@@ -1,7 +1,7 @@
-"""Losses and optimizers by Keras's formulas and with its defaults, from optax's parts.
+"""Implements Keras's losses and optimizers, with their formulas and defaults, from parts of optax.
 
-The rate multiplies the gradient before the momentum, as in Keras: with a rate that changes, that is not the same as
-after it. Nadam is Keras's up to its schedule of the momentum.
+The learning rate multiplies the gradient before the momentum, as in Keras. For a changing rate, the order matters.
+Nadam equals Keras's except for its momentum schedule.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 class Loss(NamedTuple):
-    """A loss of Keras.
+    """Describes a Keras loss.
 
     Args:
-        each: (outputs, targets) → loss of each example, or of each place.
+        each: (outputs, targets) → loss of each example, or of each position.
         constant: (targets) → loss of the best constant prediction.
-        units: Outputs for each target.
+        units: Number of outputs per target.
     """
 
     each: Callable[[jax.Array, jax.Array], jax.Array]
@@ -43,13 +43,13 @@ def entropy(y: Array) -> float:
 
 
 def binary_entropy(y: Array) -> float:
-    """Returns the mean entropy of the outputs, whose targets are 0 and 1 or in between."""
+    """Returns the mean binary entropy over the columns of the targets, which are between 0 and 1."""
     p = np.clip(y.reshape(len(y), -1).mean(0, dtype=float), 1e-12, 1 - 1e-12)
     return float(-(p * np.log(p) + (1 - p) * np.log1p(-p)).mean())
 
 
 def huber_constant(y: Array) -> float:
-    """Returns the mean over outputs of the smallest Huber loss of a constant."""
+    """Returns the smallest Huber loss of a constant prediction, averaged over the outputs."""
 
     def lowest(column: Array) -> float:
         def loss(level: float) -> float:
@@ -62,13 +62,16 @@ def huber_constant(y: Array) -> float:
 
 
 def cosine_constant(y: Array) -> float:
-    """Returns minus the length of the mean of the targets' directions."""
+    """Returns the negative norm of the mean of the normalized targets."""
     length = np.linalg.norm(y, axis=1, keepdims=True)
     return float(-np.linalg.norm((y / np.maximum(length, 1e-12)).mean(0)))
 
 
 def normal_loss(outputs: jax.Array, y: jax.Array) -> jax.Array:
-    """Returns minus the log density of a normal distribution, without its constant: outputs are mean, log variance."""
+    """Returns the negative log-likelihood of a normal distribution, without its constant.
+
+    The outputs are the mean and the log variance.
+    """
     mean, log_variance = jnp.split(outputs, 2, axis=-1)
     return (0.5 * (log_variance + (y - mean) ** 2 * jnp.exp(-log_variance))).mean(-1)
 
@@ -93,12 +96,12 @@ LOSSES = {
 
 
 class Optimizer(NamedTuple):
-    """An optimizer of Keras with its defaults.
+    """Describes a Keras optimizer with its defaults.
 
     Args:
-        keras: Name of the class.
-        default: Keras's default rate.
-        make: rate → transformation of gradients.
+        keras: Name of the Keras class.
+        default: Keras's default learning rate.
+        make: learning rate → gradient transformation.
         momentum: Keras's `momentum`.
     """
 
@@ -112,7 +115,7 @@ EPSILON = 1e-7
 
 
 def scaled(*parts: optax.GradientTransformation) -> Callable[[jax.Array], optax.GradientTransformation]:
-    """Returns a maker of an optimizer that multiplies by the rate last."""
+    """Returns a function that creates an optimizer, which multiplies by the learning rate last."""
     return lambda rate: optax.chain(*parts, optax.scale(-rate))
 
 

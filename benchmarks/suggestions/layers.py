@@ -1,6 +1,6 @@
-"""Layers in plain JAX, with Keras's formulas and initial weights.
+"""Implements layers in plain JAX, with Keras's formulas and initializers.
 
-A layer makes its weights from a key and the shape of its input, and applies them to a batch.
+A layer creates its weights from a random key and its input shape, and applies them to a batch.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 GLOROT = jax.nn.initializers.glorot_uniform()
 ORTHOGONAL = jax.nn.initializers.orthogonal()
 NORMALIZATION_EPSILON = 1e-3
-"""Keras's, of both normalizations."""
+"""Keras's epsilon of both normalizations."""
 MOVING_MOMENTUM = 0.9
-"""Of the averages of batch normalization. Keras's 0.99 would still hold a fifth of its first guess after 150 steps."""
+"""Momentum of batch normalization. With Keras's 0.99, a fifth of the initial average remains after 150 steps."""
 
 
 class Mode(NamedTuple):
-    """How layers are applied.
+    """Holds the mode in which layers are applied.
 
     Args:
-        train: Whether they train.
-        key: For dropout.
-        frozen: How many layers at the bottom run as after training all the same.
+        train: Whether layers run in training mode.
+        key: Random key for dropout.
+        frozen: Number of bottom layers that always run in inference mode.
     """
 
     train: bool
@@ -42,7 +42,7 @@ class Mode(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """One layer.
+    """Describes a layer by two functions.
 
     Args:
         init: (key, input shape without the batch) → (weights, moving averages, output shape).
@@ -61,7 +61,7 @@ def plain(apply: Callable[[jax.Array], jax.Array], shape: Callable[[Shape], Shap
 def weighted(
     init: Callable[[Key, Shape], tuple[Weights, Shape]], apply: Callable[[Weights, jax.Array], jax.Array]
 ) -> Layer:
-    """Returns a layer with weights and no moving averages, the same in training and after."""
+    """Returns a layer with weights but no moving averages, which is the same in training and inference."""
 
     def start(key: Key, before: Shape) -> tuple[Weights, Moving, Shape]:
         weights, after = init(key, before)
@@ -71,31 +71,30 @@ def weighted(
 
 
 def affine(key: Key, before: int, after: int) -> Weights:
-    """Returns the weights of a dense layer: Glorot's uniform kernel, no bias."""
+    """Returns the initial weights of a dense layer: a Glorot uniform kernel and a zero bias."""
     return {"kernel": GLOROT(key, (before, after)), "bias": jnp.zeros(after)}
 
 
 def linear(weights: Weights, x: jax.Array) -> jax.Array:
-    """Returns a dense layer's outputs."""
+    """Returns the outputs of a dense layer."""
     return x @ weights["kernel"] + weights["bias"]
 
 
 def dense(units: int) -> Layer:
-    """A dense layer on the last axis."""
+    """Returns a dense layer on the last axis."""
     return weighted(lambda key, before: (affine(key, before[-1], units), (*before[:-1], units)), linear)
 
 
 relu = plain(jax.nn.relu)
 flatten = plain(lambda x: x.reshape(len(x), -1), lambda shape: (math.prod(shape),))
 mean_over_steps = plain(lambda x: x.mean(1), lambda shape: shape[1:])
-mean_over_places = plain(lambda x: x.mean((1, 2)), lambda shape: shape[2:])
 with_channel = plain(lambda x: x[..., None], lambda shape: (*shape, 1))
 
 
 def patches(x: jax.Array, size: int, stride: int, axes: Sequence[int]) -> jax.Array:
-    """Returns every `stride`-th stretch of `size` along the axes, its values side by side in the last axis.
+    """Returns all patches of `size` at every `stride` along the axes, with their values in the last axis.
 
-    A convolution is then one product of matrices, which a CPU does faster than XLA's own for so few channels.
+    A convolution then becomes one matrix product, which is faster on a CPU than XLA's convolution for few channels.
     """
     for axis in axes:
         last = x.shape[axis] - size
@@ -105,7 +104,7 @@ def patches(x: jax.Array, size: int, stride: int, axes: Sequence[int]) -> jax.Ar
 
 
 def convolution(units: int, size: int, rank: int, stride: int = 1) -> Layer:
-    """A convolution without padding over `rank` axes."""
+    """Returns a convolution without padding over `rank` axes."""
     axes = range(1, rank + 1)
 
     def init(key: Key, before: Shape) -> tuple[Weights, Shape]:
@@ -119,7 +118,7 @@ def convolution(units: int, size: int, rank: int, stride: int = 1) -> Layer:
 
 
 def pooled(x: jax.Array, rank: int) -> jax.Array:
-    """Returns the largest of each two neighbors along each axis; an odd last one is left out."""
+    """Returns the maximum of each pair of neighbors along each axis, without an odd last value."""
     for axis in range(1, rank + 1):
         even = x.shape[axis] // 2 * 2
         pair = [jax.lax.slice_in_dim(x, i, even, stride=2, axis=axis) for i in (0, 1)]
@@ -128,17 +127,17 @@ def pooled(x: jax.Array, rank: int) -> jax.Array:
 
 
 def pool(rank: int) -> Layer:
-    """Max-pooling by two along `rank` axes."""
+    """Returns a max-pooling layer of size two along `rank` axes."""
     return plain(lambda x: pooled(x, rank), lambda shape: (*(n // 2 for n in shape[:rank]), *shape[rank:]))
 
 
 def standardized(x: jax.Array, mean: jax.Array, variance: jax.Array, weights: Weights) -> jax.Array:
-    """Returns normalized inputs, scaled and moved by learned factors."""
+    """Returns normalized inputs, scaled and shifted by learned weights."""
     return (x - mean) * jax.lax.rsqrt(variance + NORMALIZATION_EPSILON) * weights["gamma"] + weights["beta"]
 
 
 def batch_normalization() -> Layer:
-    """Normalizes each feature over the batch in training, by moving averages otherwise."""
+    """Returns a layer that normalizes each feature by the batch in training and by moving averages in inference."""
 
     def init(_: Key, before: Shape) -> tuple[Weights, Moving, Shape]:
         ones, zeros = jnp.ones(before[-1]), jnp.zeros(before[-1])
@@ -156,7 +155,7 @@ def batch_normalization() -> Layer:
 
 
 def layer_normalization() -> Layer:
-    """Normalizes each example over its last axis."""
+    """Returns a layer that normalizes each example over its last axis."""
     return weighted(
         lambda _, before: ({"gamma": jnp.ones(before[-1]), "beta": jnp.zeros(before[-1])}, before),
         lambda weights, x: standardized(x, x.mean(-1, keepdims=True), x.var(-1, keepdims=True), weights),
@@ -164,7 +163,7 @@ def layer_normalization() -> Layer:
 
 
 def dropout(rate: float) -> Layer:
-    """Sets a share of the inputs to zero in training, and scales the others up."""
+    """Returns a layer that zeroes a share of the inputs in training and scales up the others."""
 
     def apply(_: Weights, moving: Moving, x: jax.Array, mode: Mode) -> tuple[jax.Array, Moving]:
         if not mode.train:
@@ -175,7 +174,7 @@ def dropout(rate: float) -> Layer:
 
 
 def embedding(tokens: int, units: int) -> Layer:
-    """A vector for each token number."""
+    """Returns a layer that maps each token index to a vector."""
 
     def init(key: Key, before: Shape) -> tuple[Weights, Shape]:
         return {"table": jax.random.uniform(key, (tokens, units), minval=-0.05, maxval=0.05)}, (*before, units)
@@ -184,12 +183,12 @@ def embedding(tokens: int, units: int) -> Layer:
 
 
 def simple_cell(weights: Weights, h: jax.Array, x: jax.Array) -> jax.Array:
-    """Returns the next state of Elman's network."""
+    """Returns the next state of an Elman network."""
     return jnp.tanh(x + h @ weights["recurrent"])
 
 
 def gated_cell(weights: Weights, h: jax.Array, x: jax.Array) -> jax.Array:
-    """Returns the next state of a gated recurrent unit, reset after the product, as Keras has it."""
+    """Returns the next state of a gated recurrent unit, with the reset after the product, as in Keras."""
     inner = h @ weights["recurrent"] + weights["recurrent_bias"]
     (x_update, x_reset, x_new), (update, reset, new) = jnp.split(x, 3, -1), jnp.split(inner, 3, -1)
     z = jax.nn.sigmoid(x_update + update)
@@ -197,12 +196,12 @@ def gated_cell(weights: Weights, h: jax.Array, x: jax.Array) -> jax.Array:
 
 
 def recurrent(units: int, *, gated: bool, every: bool = False) -> Layer:
-    """A recurrent layer over axis 1.
+    """Returns a recurrent layer over axis 1.
 
     Args:
         units: Size of the state.
-        gated: Whether it is a gated recurrent unit, not a simple one.
-        every: Whether to return every state, not only the last.
+        gated: Whether the cell is a gated recurrent unit instead of an Elman cell.
+        every: Whether to return every state instead of only the last one.
     """
     gates = 3 if gated else 1
     cell = gated_cell if gated else simple_cell
@@ -227,8 +226,8 @@ def recurrent(units: int, *, gated: bool, every: bool = False) -> Layer:
     return weighted(init, apply)
 
 
-def places() -> Layer:
-    """Adds a learned vector for each place in the sequence."""
+def position_embedding() -> Layer:
+    """Returns a layer that adds a learned vector to each position of a sequence."""
     return weighted(
         lambda key, before: ({"table": 0.05 * jax.random.normal(key, before)}, before),
         lambda weights, x: x + weights["table"],
@@ -236,7 +235,7 @@ def places() -> Layer:
 
 
 def attention_block(heads: int, *, causal: bool, normalized: bool) -> Layer:
-    """Self-attention and a dense pair, each added to its input, normalized before if at all."""
+    """Returns self-attention and two dense layers in residual blocks, with optional pre-normalization."""
     norm = layer_normalization()
 
     def init(key: Key, before: Shape) -> tuple[Weights, Shape]:
@@ -267,8 +266,8 @@ def attention_block(heads: int, *, causal: bool, normalized: bool) -> Layer:
     return weighted(init, apply)
 
 
-def factorisation(rows: int, columns: int, units: int) -> Layer:
-    """The scalar product of the vectors of a row and a column, and a bias of each."""
+def factorization(rows: int, columns: int, units: int) -> Layer:
+    """Returns a layer that multiplies the vectors of a row and a column and adds a bias of each."""
 
     def init(key: Key, _: Shape) -> tuple[Weights, Shape]:
         first, second = jax.random.split(key)

@@ -1,10 +1,10 @@
-"""Sets the margins of the default suggestion on sweeps, and asks whether a learned suggestion does better.
+"""Fits the margins of the default suggestion to sweeps and compares them with a learned suggestion.
 
 Run with: python benchmarks/suggestions/learn.py [results.npz]
 
-Every figure is for families of tasks (a data set with a kind of model) that were left out when the numbers were set.
-Three suggestions are compared: the margins that ship, the same margins set anew on the other families, and a ridge
-regression from features of the curve and of the run to the middle of the good rates.
+Every figure is for families of tasks (a data set with a kind of model) that were held out when the numbers were fitted.
+The script compares three suggestions: the shipped margins, the same margins refitted to the other families, and a ridge
+regression from features of the curve and the run to the middle of the good rates.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SHIPPED: Mapping[str, float] = {
     "momentum steps": MOMENTUM_STEPS,
     "peak": np.log10(PEAK_FACTOR),
 }
-"""The numbers in force: margins and peak factor in decades, and the steps of momentum."""
+"""Shipped numbers: margins and peak factor in decades, and the steps of momentum."""
 GRIDS: Mapping[str, Array] = {
     **{kind: np.arange(0.0, 1.45, 0.1) for kind in KINDS},
     "momentum steps": np.arange(0.0, 10.5, 1.0),
@@ -52,14 +52,14 @@ PENALTIES = (0.3, 3.0, 30.0)
 
 @dataclass(frozen=True, kw_only=True)
 class Scan:
-    """What one scan tells.
+    """Holds the anchor and the features of one scan.
 
     Attributes:
         task: Index of the task.
-        kind: Which margin applies.
-        anchor: log10 of the rate that the margin is taken below.
-        lag: Decades that momentum delays the curve for each of its steps.
-        features: For the regression. Array of shape `(f,)`.
+        kind: Name of the margin that applies.
+        anchor: log10 of the rate from which the margin is subtracted.
+        lag: Decades by which momentum delays the curve, per momentum step.
+        features: Features for the regression. Array of shape `(f,)`.
     """
 
     task: int
@@ -70,7 +70,7 @@ class Scan:
 
 
 def read(item: tuple[int, Mapping[str, Any], Array, Array]) -> Scan | None:
-    """Reads one scan; `None` where the curve shows neither a fall nor a rise."""
+    """Analyzes one scan, or returns `None` if its curve has neither a fall nor a rise."""
     at, task, lr, loss = item
     with np.errstate(all="ignore"):
         analysis = analyze(as_scanned(lr, loss, context_of(task, lr)))
@@ -103,7 +103,7 @@ def rate(scan: Scan, role: int, numbers: Mapping[str, float]) -> float:
 
 
 def mean_regret(scans: list[Scan], numbers: Mapping[str, float], regrets: Mapping[tuple[int, int], Regret]) -> float:
-    """Returns the mean over scans and roles."""
+    """Returns the mean regret over scans and roles."""
     found = [
         regrets[scan.task, role](10 ** rate(scan, role, numbers))
         for scan in scans
@@ -114,7 +114,7 @@ def mean_regret(scans: list[Scan], numbers: Mapping[str, float], regrets: Mappin
 
 
 def fit_margins(scans: list[Scan], regrets: Mapping[tuple[int, int], Regret]) -> dict[str, float]:
-    """Sets one number after the other to where the mean regret is least."""
+    """Minimizes the mean regret over one number at a time."""
     numbers = dict(SHIPPED)
     for _ in range(ROUNDS):
         for name, grid in GRIDS.items():
@@ -126,7 +126,7 @@ def fit_margins(scans: list[Scan], regrets: Mapping[tuple[int, int], Regret]) ->
 
 
 def fit_ridge(scans: list[Scan], regrets: Mapping[tuple[int, int], Regret], role: int, penalty: float) -> Array:
-    """Regresses the middle of the good rates, from the anchor on, on the features."""
+    """Regresses the distance from the anchor to the middle of the good rates on the features."""
     kept = [scan for scan in scans if (scan.task, role) in regrets]
     x = np.stack([scan.features for scan in kept])
     y = np.array([middle(regrets[scan.task, role]) - scan.anchor for scan in kept])
@@ -134,16 +134,16 @@ def fit_ridge(scans: list[Scan], regrets: Mapping[tuple[int, int], Regret], role
 
 
 def middle(regret: Regret) -> float:
-    """Returns the middle of the rates of next to no regret, in decades."""
+    """Returns log10 of the middle of the rates with a regret of at most 0.05."""
     good = regret.log10_lr[regret.values <= GOOD]
     return float(good[0] + good[-1]) / 2
 
 
 def main() -> None:
-    """Prints left-out regrets, and the numbers set on all families."""
+    """Prints the regrets on held-out families and the numbers fitted to all families."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("results", nargs="?", type=Path, default=RESULTS)
-    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--jobs", type=int, default=2, help="number of processes")
     options = parser.parse_args()
     with np.load(options.results) as file:
         results = dict(file)
@@ -167,7 +167,7 @@ def main() -> None:
 def report(
     scans: list[Scan], regrets: Mapping[tuple[int, int], Regret], families: list[str], pretrained: list[bool]
 ) -> None:
-    """Leaves out one family after the other, and prints what each suggestion costs on it."""
+    """Holds out one family at a time and prints the mean regret of each suggestion on it."""
     costs: dict[tuple[str, int, bool], list[float]] = {}
     for family in sorted(set(families)):
         inside = [scan for scan in scans if families[scan.task] != family]
@@ -178,12 +178,12 @@ def report(
             for scan in outside:
                 if (scan.task, role) not in regrets:
                     continue
-                rates = {"as shipped": rate(scan, role, SHIPPED), "margins set anew": rate(scan, role, margins)}
+                rates = {"as shipped": rate(scan, role, SHIPPED), "refitted margins": rate(scan, role, margins)}
                 rates |= {f"ridge {p}": scan.anchor + float(scan.features @ ridge) for p, ridge in ridges.items()}
                 for name, value in rates.items():
                     cost = regrets[scan.task, role](10**value)
                     costs.setdefault((name, role, pretrained[scan.task]), []).append(cost)
-    print(f"Mean regret on families left out ({len(set(families))} families, {len(scans)} scans)")
+    print(f"Mean regret on held-out families ({len(set(families))} families, {len(scans)} scans)")
     print(f"{'':20}" + "".join(f"{role + group:>24}" for role in ROLES for group in ("", ", pretrained", ", fresh")))
     for name in dict.fromkeys(key[0] for key in costs):
         cells = []
@@ -191,7 +191,7 @@ def report(
             old, new = costs.get((name, role, True), []), costs.get((name, role, False), [])
             cells += [np.mean(old + new), np.mean(old), np.mean(new)]
         print(f"{name:20}" + "".join(f"{cell:>24.3f}" for cell in cells))
-    print("\nNumbers in force, and set on all families (decades; steps)")
+    print("\nShipped numbers, and numbers fitted to all families (in decades and steps)")
     for name, value in fit_margins(scans, regrets).items():
         print(f"{name:20}{SHIPPED[name]:>8.2f}{value:>8.2f}")
 

@@ -1,6 +1,6 @@
-"""Small models: lists of layers.
+"""Builds small models as lists of layers.
 
-Weights and moving averages are lists with an entry a layer, so that the last layer can be made anew and those before it
+Weights and moving averages are lists with one entry per layer, so that the last layer can be replaced and the others
 frozen.
 """
 
@@ -18,12 +18,12 @@ from layers import (
     dense,
     dropout,
     embedding,
-    factorisation,
+    factorization,
     flatten,
     layer_normalization,
     mean_over_steps,
-    places,
     pool,
+    position_embedding,
     recurrent,
     relu,
     with_channel,
@@ -38,14 +38,14 @@ NORMALIZATIONS = {"none": list, "batch": lambda: [batch_normalization()], "layer
 
 
 class Plan(NamedTuple):
-    """What a builder needs to know.
+    """Holds the settings that a model builder needs.
 
     Args:
         shape: Shape of one input.
         tokens: Size of the vocabulary, or (rows, columns).
         outputs: Number of outputs.
         normalization: "none", "batch" or "layer".
-        dropout: Share of the last hidden units to drop.
+        dropout: Dropout rate before the output layer.
     """
 
     shape: Shape
@@ -55,35 +55,35 @@ class Plan(NamedTuple):
     dropout: float = 0.0
 
     def hidden(self, layer: Layer) -> list[Layer]:
-        """Returns the layer, the normalization and the activation."""
+        """Returns the layer with its normalization and activation."""
         return [layer, *NORMALIZATIONS[self.normalization](), relu]
 
     def head(self) -> list[Layer]:
-        """Returns the dropout and the output layer."""
+        """Returns the output layer, with dropout before it if any."""
         return [*([dropout(self.dropout)] if self.dropout else []), dense(self.outputs)]
 
     def steps(self) -> list[Layer]:
-        """Returns what makes vectors of the steps of a sequence: an embedding, if they are tokens."""
+        """Returns an embedding if the inputs are tokens, and no layer otherwise."""
         return [embedding(self.tokens[0], 16)] if self.tokens else []
 
 
 def linear_model(plan: Plan) -> list[Layer]:
-    """One dense layer."""
+    """Builds a single dense layer."""
     return [flatten, *plan.head()]
 
 
 def dense_model(plan: Plan) -> list[Layer]:
-    """Two hidden layers."""
+    """Builds a network with two hidden layers."""
     return [flatten, *plan.hidden(dense(48)), *plan.hidden(dense(32)), *plan.head()]
 
 
 def bag_model(plan: Plan) -> list[Layer]:
-    """The mean of the words' vectors, and a hidden layer."""
+    """Builds a mean of word embeddings with a hidden layer."""
     return [*plan.steps(), mean_over_steps, *plan.hidden(dense(32)), *plan.head()]
 
 
 def cnn_model(plan: Plan) -> list[Layer]:
-    """Two convolutions over pictures or sequences."""
+    """Builds two convolutions over images or sequences."""
     if len(plan.shape) == 2 and plan.shape[0] == plan.shape[1]:
         first = convolution(8, 3, 2, stride=plan.shape[0] // 7)
         return [with_channel, *plan.hidden(first), *plan.hidden(convolution(16, 3, 2)), pool(2), flatten, *plan.head()]
@@ -92,7 +92,7 @@ def cnn_model(plan: Plan) -> list[Layer]:
 
 
 def recurrent_model(plan: Plan, *, gated: bool, every: bool = False) -> list[Layer]:
-    """A recurrent layer of 24 units."""
+    """Builds a recurrent layer of 24 units."""
     return [
         *plan.steps(),
         recurrent(24, gated=gated, every=every),
@@ -102,21 +102,21 @@ def recurrent_model(plan: Plan, *, gated: bool, every: bool = False) -> list[Lay
 
 
 def transformer_model(plan: Plan, *, every: bool = False) -> list[Layer]:
-    """One block of attention over 16 features."""
+    """Builds one attention block over 16 features."""
     normalized = plan.normalization == "layer"
     block = attention_block(2, causal=every, normalized=normalized)
     ends = [*NORMALIZATIONS[plan.normalization](), *([] if every else [mean_over_steps])]
-    return [*(plan.steps() or [dense(16)]), places(), block, *ends, *plan.head()]
+    return [*(plan.steps() or [dense(16)]), position_embedding(), block, *ends, *plan.head()]
 
 
 def autoencoder_model(plan: Plan) -> list[Layer]:
-    """Down to 12 numbers and up again."""
+    """Builds an autoencoder with a bottleneck of 12 units."""
     return [flatten, *plan.hidden(dense(48)), dense(12), *plan.hidden(dense(48)), *plan.head()]
 
 
-def factorisation_model(plan: Plan) -> list[Layer]:
-    """Vectors of eight numbers for rows and columns."""
-    return [factorisation(*plan.tokens, 8)]
+def factorization_model(plan: Plan) -> list[Layer]:
+    """Builds a matrix factorization with eight factors."""
+    return [factorization(*plan.tokens, 8)]
 
 
 MODELS: dict[str, Callable[[Plan], list[Layer]]] = {
@@ -128,7 +128,7 @@ MODELS: dict[str, Callable[[Plan], list[Layer]]] = {
     "GRU": lambda plan: recurrent_model(plan, gated=True),
     "transformer": transformer_model,
     "autoencoder": autoencoder_model,
-    "factorisation": factorisation_model,
+    "factorisation": factorization_model,  # spelled as in the recorded results
     "GRU language model": lambda plan: recurrent_model(plan, gated=True, every=True),
     "transformer language model": lambda plan: transformer_model(plan, every=True),
 }
@@ -147,7 +147,7 @@ def start(layers: Sequence[Layer], shape: Shape, key: Key) -> tuple[list[Weights
 def apply(
     layers: Sequence[Layer], weights: Sequence[Weights], moving: Sequence[Moving], x: jax.Array, mode: Mode
 ) -> tuple[jax.Array, list[Moving]]:
-    """Returns the outputs and the moving averages after."""
+    """Returns the outputs and the updated moving averages."""
     after = []
     for i, layer in enumerate(layers):
         here = Mode(mode.train and i >= mode.frozen, jax.random.fold_in(mode.key, i))

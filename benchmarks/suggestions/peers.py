@@ -1,11 +1,11 @@
-"""What other tools suggest on the same scan, each with its own smoothing and its own rule to stop, faults included.
+"""Reimplements the suggestions of other tools, with their smoothing, stopping rules and faults.
 
-Every function takes the rates and the losses of single batches of a scan that ran to its end, non-finite losses and
-all, and returns the rate that the tool would have suggested, or `None` where it raises or returns nothing. The code was
-written anew from the published rules; each fault that is kept is named.
+Every function takes the rates and the batch losses of a scan that ran to its end, including non-finite losses. It
+returns the rate that the tool would have suggested, or `None` if the tool raises an error or returns nothing. The code
+was written from the published rules, and each fault that it reproduces is documented.
 
-The rates are those of the *update of the same batch*, as all of these tools pair them; `own_rates` makes them from the
-rates of an `LRCurve`, where a loss stands at the rate of the update before it.
+The rates belong to the *update of the same batch*, as in all of these tools. `own_rates` computes them from the rates
+of an `LRCurve`, which pairs each loss with the rate of the previous update.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ Peer = Callable[["Array", "Array"], "float | None"]
 
 
 def own_rates(lr: Array) -> Array:
-    """Returns, for each loss, the rate of the update that its own batch made: the next one of the ramp.
+    """Returns, for each loss, the rate of its own batch's update, which is the next rate of the ramp.
 
-    The batch after the last is not on record; the ramp is taken to go on by one more step.
+    The last rate is extrapolated by one step of the ramp.
 
     >>> own_rates(np.array([1e-3, 1e-2, 1e-1])).round(6).tolist()
     [0.01, 0.1, 1.0]
@@ -37,7 +37,7 @@ def own_rates(lr: Array) -> Array:
 
 
 def ema(loss: Array, beta: float, *, ahead: int = 0) -> Array:
-    """Exponential average with bias correction, the exponent of which may be too large by `ahead`.
+    """Computes an exponential average with bias correction, whose exponent may be too large by `ahead`.
 
     >>> ema(np.array([2.0, 2.0]), 0.98).round(3).tolist(), ema(np.array([2.0]), 0.98, ahead=1).round(2).tolist()
     ([2.0, 2.0], [1.01])
@@ -50,7 +50,7 @@ def ema(loss: Array, beta: float, *, ahead: int = 0) -> Array:
 
 
 def seeded_ema(loss: Array, alpha: float) -> Array:
-    """Exponential average that starts at the first loss.
+    """Computes an exponential average that starts at the first loss.
 
     >>> seeded_ema(np.array([2.0, 0.0]), 0.05).tolist()
     [2.0, 1.9]
@@ -62,7 +62,7 @@ def seeded_ema(loss: Array, alpha: float) -> Array:
 
 
 def running_mean(loss: Array) -> Array:
-    """What `logs["loss"]` of Keras holds: the mean since the epoch began. The scan is taken to be one epoch.
+    """Computes Keras's `logs["loss"]`, the mean since the start of the epoch, for a scan of one epoch.
 
     >>> running_mean(np.array([3.0, 1.0])).tolist()
     [3.0, 2.0]
@@ -72,16 +72,16 @@ def running_mean(loss: Array) -> Array:
 
 
 def recorded(smooth: Array, factor: float, *, first: int = 0, stops_at_nan: bool = False) -> int:
-    """Number of points on record where a scan stops at the first loss above `factor` times the lowest so far.
+    """Returns the number of points that a tool records if it stops above `factor` times the lowest loss so far.
 
-    Comparisons with NaN are false, so most tools run on through it. Below zero the bound turns round: a negative loss
-    is above four times itself, and every one of these tools then stops at once.
+    Comparisons with NaN are false, so most tools continue past NaN. For negative losses the bound is reversed: a
+    negative loss is above four times itself, so all of these tools stop at once.
 
     Args:
         smooth: The tool's smoothed losses.
-        factor: Its bound.
-        first: First step that it looks at. Tools that look at step 0 take that step's own loss into the lowest.
-        stops_at_nan: Whether NaN stops it too.
+        factor: The tool's bound.
+        first: First step that the tool checks. Tools that check step 0 include its own loss in the lowest.
+        stops_at_nan: Whether the tool also stops at NaN.
 
     >>> recorded(np.array([2.0, 1.0, 3.0, 5.0, 9.0]), 4.0), recorded(np.array([-1.0, -1.0, -1.0]), 4.0, first=1)
     (4, 2)
@@ -101,7 +101,7 @@ def recorded(smooth: Array, factor: float, *, first: int = 0, stops_at_nan: bool
 
 
 def _fastai(lr: Array, loss: Array) -> tuple[Array, Array]:
-    """The stretch that fastai reads: without its first tenth and last five points, up to the first NaN."""
+    """Returns the points that fastai uses: without the first tenth and the last five, up to the first NaN."""
     smooth = ema(loss, 0.98)
     kept = slice(loss.size // 10, max(0, recorded(smooth, 4.0) - 5))
     lr, smooth = lr[kept], smooth[kept]
@@ -111,10 +111,10 @@ def _fastai(lr: Array, loss: Array) -> tuple[Array, Array]:
 
 
 def longest_valley(lr: Array, loss: Array) -> float | None:
-    """The rule that fastai and ktrain call valley.
+    """Applies the rule that fastai and ktrain call valley.
 
-    Fault: the longest decreasing *subsequence* may skip points, but its start is reckoned as if it did not, one point
-    too early besides; a curve that falls over its first two points only gets index -1, the last and largest rate.
+    Faults: the longest decreasing *subsequence* may skip points, but its start is computed as if it did not, and one
+    point too early. A curve that falls only over its first two points gets index -1, the last and largest rate.
 
     >>> rates = 10.0 ** np.arange(-6.0, 1.0)
     >>> float(longest_valley(rates, np.array([6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 9.0])))
@@ -135,15 +135,15 @@ def longest_valley(lr: Array, loss: Array) -> float | None:
 
 
 def fastai_valley(lr: Array, loss: Array) -> float | None:
-    """`valley`, the default of fastai since 2.3.1."""
+    """Applies `valley`, fastai's default since 2.3.1."""
     return longest_valley(*_fastai(lr, loss))
 
 
 def fastai_slide(lr: Array, loss: Array) -> float | None:
-    """`slide`: an interval of 15 points moves left until the slopes at its ends are alike.
+    """Applies `slide`, which moves an interval of 15 points left until the slopes at its ends are similar.
 
-    Faults: the bound, 0.005 of loss a point, hangs on the unit of the loss and the number of points; fewer than 16
-    points raise an IndexError.
+    Faults: the bound of 0.005 per point depends on the unit of the loss and the number of points. Fewer than 16 points
+    raise an IndexError.
     """
     lr, smooth = _fastai(lr, loss)
     right, left = -1, -16
@@ -158,13 +158,13 @@ def fastai_slide(lr: Array, loss: Array) -> float | None:
 
 
 def fastai_minimum(lr: Array, loss: Array) -> float | None:
-    """`minimum`: a tenth of the rate of the lowest smoothed loss."""
+    """Applies `minimum`, a tenth of the rate of the lowest smoothed loss."""
     lr, smooth = _fastai(lr, loss)
     return float(lr[np.argmin(smooth)]) / 10 if smooth.size else None
 
 
 def fastai_steep(lr: Array, loss: Array) -> float | None:
-    """`steep`: the rate of the steepest fall. Fault: the average lags, so it lies most of a decade to the right."""
+    """Applies `steep`, the rate of the steepest fall. Fault: the average lags by most of a decade."""
     lr, smooth = _fastai(lr, loss)
     return float(lr[np.argmin(np.diff(smooth) / np.diff(np.log(lr)))]) if smooth.size > 1 else None
 
@@ -175,14 +175,14 @@ def fastai_steep(lr: Array, loss: Array) -> float | None:
 
 
 def torch_lr_finder(lr: Array, loss: Array) -> float | None:
-    """Steepest fall between the tenth point and the fifth from the end. Fault: where a slope is NaN, that is argmin."""
+    """Finds the steepest fall between the tenth point and the fifth from the end. Fault: argmin selects a NaN slope."""
     smooth = seeded_ema(loss, 0.05)
     kept = slice(10, max(0, recorded(smooth, 5.0) - 5))
     return _steepest_index(lr[kept], smooth[kept])
 
 
 def _steepest_index(lr: Array, smooth: Array) -> float | None:
-    """The rate of the steepest fall per point; `np.gradient` raises for fewer than two."""
+    """Returns the rate of the steepest fall per point, or `None` where `np.gradient` raises for fewer than two."""
     return float(lr[np.argmin(np.gradient(smooth))]) if smooth.size > 1 else None
 
 
@@ -192,10 +192,10 @@ def _steepest_index(lr: Array, smooth: Array) -> float | None:
 
 
 def _lightning(lr: Array, loss: Array) -> tuple[Array, Array]:
-    """The stretch that Lightning reads, without non-finite losses.
+    """Returns the points that Lightning uses, without non-finite losses.
 
-    Fault: the exponent of the bias correction is one too large, so the first smoothed loss is half of the first loss,
-    and the bound of four times the lowest is about two times.
+    Fault: the exponent of the bias correction is one too large. The first smoothed loss is half of the first loss, so
+    the bound of four times the lowest is about two times.
     """
     smooth = ema(loss, 0.98, ahead=1)
     kept = slice(10, max(0, recorded(smooth, 4.0, first=1) - 1))
@@ -205,14 +205,14 @@ def _lightning(lr: Array, loss: Array) -> tuple[Array, Array]:
 
 
 def lightning_before_2_5_3(lr: Array, loss: Array) -> float | None:
-    """Steepest fall per point."""
+    """Finds the steepest fall per point."""
     return _steepest_index(*_lightning(lr, loss))
 
 
 def lightning_from_2_5_3(lr: Array, loss: Array) -> float | None:
-    """Steepest fall per unit of the rate.
+    """Finds the steepest fall per unit of the rate.
 
-    Fault: on a ramp that is even in log rate, that is the slope over the rate, which is largest at the left end:
+    Fault: on a log-spaced ramp, this is the slope divided by the rate, which is largest at the left end:
     https://github.com/Lightning-AI/pytorch-lightning/issues/21141
     """
     lr, smooth = _lightning(lr, loss)
@@ -225,16 +225,16 @@ def lightning_from_2_5_3(lr: Array, loss: Array) -> float | None:
 
 
 def _ktrain(lr: Array, loss: Array) -> tuple[Array, Array]:
-    """All that ktrain records. Fault: it smooths Keras's mean since the epoch began, not the losses of batches."""
+    """Returns the points that ktrain records. Fault: ktrain smooths Keras's running mean instead of batch losses."""
     smooth = ema(running_mean(loss), 0.98)
     end = recorded(smooth, 4.0, first=1)
     return lr[:end], smooth[:end]
 
 
 def ktrain_gradient(lr: Array, loss: Array) -> float | None:
-    """Steepest fall before the minimum.
+    """Finds the steepest fall before the minimum.
 
-    Faults: the slopes start at point 32 but their index is used as if they started at point 0; NaN is taken for the
+    Faults: the slopes start at point 32, but their index is used as if they started at point 0. NaN counts as the
     minimum.
     """
     lr, smooth = _ktrain(lr, loss)
@@ -243,13 +243,13 @@ def ktrain_gradient(lr: Array, loss: Array) -> float | None:
 
 
 def ktrain_minimum(lr: Array, loss: Array) -> float | None:
-    """A tenth of the rate of the lowest smoothed loss. Fault: NaN is taken for the minimum."""
+    """Takes a tenth of the rate of the lowest smoothed loss. Fault: NaN counts as the minimum."""
     lr, smooth = _ktrain(lr, loss)
     return float(lr[np.argmin(smooth)]) / 10
 
 
 def ktrain_valley(lr: Array, loss: Array) -> float | None:
-    """The valley rule on all points, with no point cut off at either end."""
+    """Applies the valley rule to all points, without cutting either end."""
     return longest_valley(*_ktrain(lr, loss))
 
 
@@ -259,9 +259,9 @@ def ktrain_valley(lr: Array, loss: Array) -> float | None:
 
 
 def keras_lr_finder(lr: Array, loss: Array) -> float | None:
-    """Largest fall over 20 points of the batch losses, as under the Keras of its time.
+    """Finds the largest fall over 20 points of the batch losses, which old versions of Keras logged.
 
-    Fault: the difference belongs to the middle of the 20 points but is read at their right end.
+    Fault: the difference belongs to the middle of the 20 points but is assigned to their right end.
     """
     sma = 20
     end = recorded(loss, 4.0, first=6, stops_at_nan=True)
@@ -272,7 +272,7 @@ def keras_lr_finder(lr: Array, loss: Array) -> float | None:
 
 
 def keras_lr_finder_on_means(lr: Array, loss: Array) -> float | None:
-    """The same since TensorFlow 2.2, the logs of which hold the mean since the epoch began."""
+    """Applies the same rule to Keras's running mean, which TensorFlow logs since version 2.2."""
     return keras_lr_finder(lr, running_mean(loss))
 
 
@@ -292,7 +292,7 @@ PEERS: Mapping[str, Peer] = MappingProxyType(
         "keras_lr_finder, means": keras_lr_finder_on_means,
     }
 )
-"""Name → what the tool suggests on a scan."""
+"""Name → function that returns the tool's suggestion for a scan."""
 
 FIXED: Mapping[str, Callable[[float], float]] = MappingProxyType(
     {
@@ -300,4 +300,4 @@ FIXED: Mapping[str, Callable[[float], float]] = MappingProxyType(
         "3e-4": lambda _: 3e-4,
     }
 )
-"""Name → a rate that looks at no scan, from the optimizer's default rate."""
+"""Name → function that returns a rate from the optimizer's default rate, without a scan."""

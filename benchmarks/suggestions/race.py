@@ -1,10 +1,10 @@
-"""Plays races from recorded trainings: what they cost in steps, and what regret they leave.
+"""Simulates races from recorded trainings and prints their cost in steps and the remaining regret.
 
 Run with: python benchmarks/suggestions/race.py [races.npz]
 
-`races.npz` (from `race_runs.py`) holds short trainings of many tasks at 21 rates. A race is played among those nearest
-to its candidates, by the functions that `keras_lrscan.race` itself judges with. Each scan of a task gives a suggestion,
-and so a race, on each of two sets of batches. Regret is that of the sweeps: see `regret.py`.
+`races.npz` (from `race_runs.py`) contains short trainings of many tasks at 21 rates. A race uses the trainings nearest
+to its candidates and ranks them with the functions of `keras_lrscan.race`. Each scan of a task suggests a rate, which
+leads to one race on each of two sets of batches. Regret comes from the sweeps, as defined in `regret.py`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from race_runs import BLOCK, PEAK, RACES, RUNS
 from regret import Regret
 from score import GOOD, RESULTS, ROLES, as_scanned, context_of
 
-from keras_lrscan import analyze, standings
+from keras_lrscan import analyze
+from keras_lrscan.experiments import race_rules
 from keras_lrscan.suggestions.suggest import Role
 
 if TYPE_CHECKING:
@@ -35,23 +36,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """One way to race.
+    """Describes one kind of race.
 
     Attributes:
         run: Key of `RUNS`.
-        decades: Where the candidates are, in decades from the suggestion.
-        rounds: Until which step each round goes, and how many are left after it.
-        heeds_distance: Whether training losses must lead by more, the further they are from the suggestion.
+        decades: Distances of the candidates from the suggestion, in decades.
+        rounds: For each round, its last step and the number of candidates left after it.
+        penalizes_distance: Whether a candidate further from the suggestion must lead by more in training loss.
     """
 
     run: str
     decades: tuple[float, ...]
     rounds: tuple[tuple[int, int], ...]
-    heeds_distance: bool = True
+    penalizes_distance: bool = True
 
     @property
     def cost(self) -> int:
-        """Steps of all candidates together, where none breaks."""
+        """Total number of steps of all candidates if none diverges."""
         before = [(0, len(self.decades)), *self.rounds]
         return sum(left * (until - at) for (at, left), (until, _) in zip(before, self.rounds, strict=False))
 
@@ -61,8 +62,8 @@ WIDE = (-4 / 3, -2 / 3, 0.0, 2 / 3, 4 / 3)
 PLANS: Mapping[str, Mapping[str, Plan]] = {
     "constant": {
         "shipped: four, 40 steps, three of them to 80": Plan(run="constant", decades=FOUR, rounds=((40, 3), (80, 1))),
-        "the same, distance not heeded": Plan(
-            run="constant", decades=FOUR, rounds=((40, 3), (80, 1)), heeds_distance=False
+        "the same, distance ignored": Plan(
+            run="constant", decades=FOUR, rounds=((40, 3), (80, 1)), penalizes_distance=False
         ),
         "four, 20 steps": Plan(run="constant", decades=FOUR, rounds=((20, 1),)),
         "four, 50 steps": Plan(run="constant", decades=FOUR, rounds=((50, 1),)),
@@ -86,16 +87,16 @@ PLANS: Mapping[str, Mapping[str, Plan]] = {
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Course:
-    """What one task offers to race on.
+    """Holds the recorded trainings of one task.
 
     Attributes:
         trained: Whether its start weights were trained.
-        regret: Of a rate, by role.
-        lr: Rates that ran. Array of shape `(rates,)`.
-        losses: Training losses as means over blocks, (begins, rates, blocks), by run.
+        regret: Regret of a rate, by role.
+        lr: Recorded rates. Array of shape `(rates,)`.
+        losses: Mean training losses of blocks of steps, by run. Arrays of shape `(begins, rates, blocks)`.
         val: Validation losses after every other block, by run.
         start_val: Validation loss before any training. Array of shape `(begins,)`.
-        suggested: log10 of the suggested rate, by role, for each scan.
+        suggested: log10 of the suggested rate of each scan, by role.
     """
 
     trained: bool
@@ -109,7 +110,15 @@ class Course:
 
 @dataclass(frozen=True, kw_only=True)
 class Raced:
-    """One race: its regret, that of the suggestion alone, whether its range holds a good rate, and its width."""
+    """Holds the outcome of one race.
+
+    Attributes:
+        trained: Whether the start weights were trained.
+        regret: Regret of the winner.
+        before: Regret of the suggestion without a race.
+        holds: Whether the range after the race contains a good rate.
+        decades: Width of that range.
+    """
 
     trained: bool
     regret: float
@@ -119,9 +128,9 @@ class Raced:
 
 
 def judged(course: Course, plan: Plan, begin: int, chosen: Array, until: int, *, by_val: bool) -> list[float]:
-    """Returns the score of each of the chosen rates after some steps; infinite where it broke."""
+    """Returns the score of each chosen rate after some steps, infinite if the training diverged."""
     losses = course.losses[plan.run][begin][chosen][:, : until // BLOCK]
-    scores = [standings.training_score(np.repeat(one, BLOCK)) for one in losses]
+    scores = [race_rules.training_score(np.repeat(one, BLOCK)) for one in losses]
     if by_val:
         val = course.val[plan.run][begin][chosen][:, until // (2 * BLOCK) - 1]
         scores = [float(value) if math.isfinite(score) else math.inf for score, value in zip(scores, val, strict=True)]
@@ -129,26 +138,26 @@ def judged(course: Course, plan: Plan, begin: int, chosen: Array, until: int, *,
 
 
 def play(course: Course, plan: Plan, role: str, suggested: float, begin: int, *, by_val: bool) -> Raced:
-    """Plays one race."""
+    """Simulates one race."""
     factor = math.log10(PEAK) * (role == Role.ONE_CYCLE)
-    lag = factor if plan.run == "constant" else 0.0  # constant rates that race for a peak
+    lag = factor if plan.run == "constant" else 0.0  # constant rates that compete for a peak
     grid = np.log10(course.lr) + (math.log10(PEAK) if plan.run != "constant" else 0.0)
     places = suggested - lag + np.array(plan.decades)
     chosen = np.array([int(np.abs(grid - place).argmin()) for place in places])
     start = course.start_val[begin] if by_val else float(np.median(course.losses[plan.run][begin][:3, 0]))
-    heeded = None if by_val or not plan.heeds_distance else list(plan.decades)
+    distances = None if by_val or not plan.penalizes_distance else list(plan.decades)
     alive, behind = np.ones(len(places), bool), np.full(len(places), math.inf)
     for until, left in plan.rounds:
         scores = np.where(alive, judged(course, plan, begin, chosen, until, by_val=by_val), math.inf)
-        behind = standings.standings(scores.tolist(), start=start, decades=heeded)
+        behind = race_rules.standings(scores.tolist(), start=start, decades=distances)
         if until < plan.rounds[-1][0]:
             alive[np.argsort(behind, kind="stable")[left:]] = False
             behind = np.where(alive, behind, math.inf)
     regret = course.regret[role]
     before = regret(10.0**suggested)
-    if not np.isfinite(behind).any():  # every candidate broke: no rate is suggested
+    if not np.isfinite(behind).any():  # every candidate diverged, so no rate is suggested
         return Raced(trained=course.trained, regret=1.0, before=before, holds=False, decades=math.nan)
-    low, high = standings.reach((10.0 ** (places + lag)).tolist(), behind.tolist())
+    low, high = race_rules.reach((10.0 ** (places + lag)).tolist(), behind.tolist())
     return Raced(
         trained=course.trained,
         regret=regret(10.0 ** float(places[int(np.argmin(behind))] + lag)),
@@ -159,7 +168,7 @@ def play(course: Course, plan: Plan, role: str, suggested: float, begin: int, *,
 
 
 def course_of(item: tuple[Mapping[str, Any], Array, Array, Mapping[str, Any]]) -> Course:
-    """Reads the scans of a task."""
+    """Analyzes the scans of a task and collects its recorded trainings."""
     about, lr, scans, arrays = item
     suggested: dict[str, list[float]] = {role: [] for role in ROLES}
     for loss in scans:
@@ -179,7 +188,7 @@ def course_of(item: tuple[Mapping[str, Any], Array, Array, Mapping[str, Any]]) -
 
 
 def courses(results: Mapping[str, Any], races: Mapping[str, Any], jobs: int) -> list[Course]:
-    """Returns the tasks that have recorded trainings."""
+    """Returns all tasks with recorded trainings."""
     tasks = json.loads(str(results["tasks"]))
     at = {task["name"]: number for number, task in enumerate(tasks)}
     lr, work = np.asarray(results["scan_lr"], float), []
@@ -196,7 +205,7 @@ def courses(results: Mapping[str, Any], races: Mapping[str, Any], jobs: int) -> 
 
 
 def limit(results: Mapping[str, Any], role: int) -> float:
-    """Returns the mean regret, by the other seeds, of the best of 25 rates as one seed's whole trainings see it."""
+    """Returns the mean regret of the best of 25 rates, chosen on one seed's full trainings and judged on the others."""
     lr, regrets = np.asarray(results["sweep_lr"], float), []
     for start, both in zip(results["start_val"], results["sweep_val"], strict=True):
         val = np.where(np.isfinite(both[role]), both[role], np.inf).astype(float)
@@ -208,7 +217,7 @@ def limit(results: Mapping[str, Any], role: int) -> float:
 
 
 def line(name: str, plan: Plan, raced: Mapping[bool, Sequence[Raced]]) -> str:
-    """Returns one line of the table."""
+    """Returns one table row."""
     cells = []
     for rows in raced.values():
         parts = [[row for row in rows if row.trained], [row for row in rows if not row.trained]]
@@ -219,19 +228,17 @@ def line(name: str, plan: Plan, raced: Mapping[bool, Sequence[Raced]]) -> str:
 
 
 def main() -> None:
-    """Prints a table for each role."""
+    """Prints one table per role."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("races", nargs="?", type=Path, default=RACES)
-    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--jobs", type=int, default=2, help="number of processes")
     options = parser.parse_args()
     with np.load(RESULTS) as file, np.load(options.races) as more:
         results, races = dict(file), dict(more)
     found = courses(results, races, options.jobs)
-    print(f"{len(found)} tasks, {sum(course.trained for course in found)} of them from trained starts.")
+    print(f"{len(found)} tasks, {sum(course.trained for course in found)} of them with trained starts.")
     for role in ROLES:
-        print(
-            f"\n{role}: mean regret (trained starts, fresh), share of ranges that hold a good rate, width in decades\n"
-        )
+        print(f"\n{role}: mean regret (trained, fresh starts), share of ranges with a good rate, width in decades\n")
         print("| race | steps | by validation loss | range | by training loss | range |\n|---|--:|---|---|---|---|")
         for number, (name, plan) in enumerate(PLANS[role].items()):
             raced = {

@@ -1,11 +1,11 @@
-"""Runs what races are made of: short trainings of every task at rates around what its scans suggest.
+"""Records the trainings that races consist of: short runs of every task at rates around its scans' suggestions.
 
-`python benchmarks/suggestions/race_runs.py --jobs 2` measures every task of `results.npz` that has no file in the
-folder of shards yet; interrupt it at will. `--merge` writes what is there into `races.npz`, from which `race.py` plays
+`python benchmarks/suggestions/race_runs.py --jobs 2` measures every task of `results.npz` that has no shard yet, so it
+can be interrupted at any time. `--merge` writes all existing shards to `races.npz`, from which `race.py` simulates
 races.
 
-A race is a few trainings from the same weights on the same batches. One run at each of 21 rates, six a decade, with its
-losses kept, therefore stands for every race among any of them.
+A race consists of a few trainings from the same weights on the same batches. Recording the losses of one run at each of
+21 rates, six per decade, therefore covers every race among any of them.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ if TYPE_CHECKING:
 
 RACES = Path(__file__).with_name("races.npz")
 PER_DECADE, REACH = 6, 10
-"""Rates in a decade, and how many of them to either side of the middle one."""
+"""Number of rates per decade, and number of rates on either side of the middle one."""
 BEGINS = (3, 4)
-"""Which start weights: two that scans have, and no sweep."""
+"""Indices of the start weights: two that scans use and sweeps do not."""
 SEED = 2000
-"""Batches are those of this seed and of the next, which neither scans nor sweeps have."""
+"""First of two seeds for the batches, which neither scans nor sweeps use."""
 BLOCK = 5
-"""Training losses are kept as means over this many steps, validation losses after every other block."""
+"""Number of steps over which training losses are averaged. Validation losses are recorded after every other block."""
 PEAK = 2.5
-"""The middle of the one-cycle peaks is this much above that of the constant rates."""
+"""Ratio of the middle one-cycle peak to the middle constant rate."""
 RUNS: Mapping[str, tuple[int, bool]] = MappingProxyType(
     {"constant": (200, False), "cycle 100": (100, True), "cycle 50": (50, True)}
 )
-"""Name of a run → its steps, and whether it is a whole one-cycle schedule."""
+"""Name of a run → (number of steps, whether it is a complete one-cycle schedule)."""
 KEPT = ("loss", "val")
 
 
 def middle_of(about: Mapping[str, Any], lr: Array, scans: Array) -> float:
-    """Returns the middle of the constant rates to run: the median of what the scans of a task suggest."""
+    """Returns the middle of the constant rates to run, the median suggestion of a task's scans."""
     from score import as_scanned, context_of
 
     from keras_lrscan import analyze
@@ -62,7 +62,7 @@ def middle_of(about: Mapping[str, Any], lr: Array, scans: Array) -> float:
 
 
 def measure(task: Task, middle: float) -> dict[str, Array]:
-    """Returns the losses of every run of a task (begins, rates, blocks), by the name of the run and of the loss."""
+    """Returns the losses of every run of a task, shape `(begins, rates, blocks)`, by names of run and loss."""
     import jax
     import jax.numpy as jnp
     import optax
@@ -108,7 +108,7 @@ def measure(task: Task, middle: float) -> dict[str, Array]:
         shape = PEAK * one_cycle(steps) if is_cycle else np.ones(steps)
         rates = lr[:, None] * np.append(
             shape, np.zeros(longest - steps)
-        )  # nothing is read of what a short one does then
+        )  # losses after the end of a short run are not recorded
         lanes = np.repeat(np.arange(len(BEGINS)), len(lr)), np.tile(rates, (len(BEGINS), 1)).astype(np.float32)
         for kept, values, every in zip(KEPT, run(*lanes), (BLOCK, 2 * BLOCK), strict=True):
             found[f"{name}, {kept}"] = np.asarray(values).reshape(len(BEGINS), len(lr), -1)[:, :, : steps // every]
@@ -117,7 +117,7 @@ def measure(task: Task, middle: float) -> dict[str, Array]:
 
 
 def work(order: tuple[Task, tuple[Mapping[str, Any], Array, Array], Path]) -> tuple[str, float]:
-    """Measures a task into its file, and returns its name and the seconds taken."""
+    """Measures a task, writes its shard, and returns the task's name and the seconds taken."""
     import jax
 
     task, seen, file = order
@@ -131,7 +131,7 @@ def work(order: tuple[Task, tuple[Mapping[str, Any], Array, Array], Path]) -> tu
 
 
 def run(tasks: list[Task], folder: Path, jobs: int) -> None:
-    """Measures the tasks that have no file yet, several at a time."""
+    """Measures the tasks without a shard in parallel."""
     folder.mkdir(parents=True, exist_ok=True)
     with np.load(RESULTS) as file:
         lr, names = np.asarray(file["scan_lr"], float), json.loads(str(file["tasks"]))
@@ -148,13 +148,13 @@ def run(tasks: list[Task], folder: Path, jobs: int) -> None:
 
 
 def rounded(values: Array) -> Array:
-    """Returns single precision with three digits, which packs into a third of the room."""
+    """Rounds to three digits in single precision, which compresses to a third of the size."""
     bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
     return (bits & np.uint32(0xFFFFE000)).view(np.float32)
 
 
 def merge(tasks: list[Task], folder: Path, results: Path) -> None:
-    """Writes the runs of all tasks that have a file into one, in the order of `tasks`."""
+    """Merges all existing shards into one file, in the order of `tasks`."""
     found = [(task.name, np.load(file)) for task in tasks if (file := shard(folder, task)).exists()]
     names = ["start_val", *(f"{name}, {kept}" for name in RUNS for kept in KEPT)]
     arrays = {name: rounded(np.stack([one[name] for _, one in found])) for name in names}
@@ -164,13 +164,13 @@ def merge(tasks: list[Task], folder: Path, results: Path) -> None:
 
 
 def main() -> None:
-    """Runs the command line."""
+    """Runs the command-line interface."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--jobs", type=int, default=2, help="processes, one core each")
-    parser.add_argument("--shards", type=Path, default=SHARDS / "races", help="folder of the results of single tasks")
-    parser.add_argument("--merge", action="store_true", help="only write what is there into --results")
-    parser.add_argument("--results", type=Path, default=RACES, help="the merged file")
-    parser.add_argument("--only", default="", help="only tasks whose name has this in it")
+    parser.add_argument("--jobs", type=int, default=2, help="number of processes, one core each")
+    parser.add_argument("--shards", type=Path, default=SHARDS / "races", help="folder of the shards, one per task")
+    parser.add_argument("--merge", action="store_true", help="merge the existing shards into --results only")
+    parser.add_argument("--results", type=Path, default=RACES, help="path of the merged file")
+    parser.add_argument("--only", default="", help="only tasks whose name contains this")
     options = parser.parse_args()
     tasks = [task for task in all_tasks() if options.only in task.name]
     if options.merge:

@@ -1,9 +1,9 @@
-"""Scores search ranges against sweeps: how often a range holds a good rate, and how long a search of it takes.
+"""Scores search ranges by how often they contain a good rate and how many trials a search of them takes.
 
 Run with: python benchmarks/suggestions/ranges.py [results.npz] [--every N]
 
-A search draws rates evenly in their logarithm until one has a regret of at most 0.05. How many trials that takes in the
-mean is one over the share of the range that is that good; a range without any counts as 100 trials.
+A search draws log-uniform rates until one has a regret of at most 0.05. The expected number of trials is one over the
+share of the range with such a regret. A range without any counts as 100 trials.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ if TYPE_CHECKING:
 
 USUAL = (1e-5, 1e-1)
 MAX_TRIALS = 100
-FINE = 200
-"""Places in a decade at which regret is looked at."""
+POINTS_PER_DECADE = 200
+"""Number of points per decade at which regret is evaluated."""
 
 GROUPS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "all": lambda _: True,
-    "falls and breaks": lambda row: row["falls"] and row["breaks"],
-    "only falls": lambda row: row["falls"] and not row["breaks"],
-    "only breaks": lambda row: row["breaks"] and not row["falls"],
+    "falls and rises": lambda row: row["falls"] and row["rises"],
+    "only falls": lambda row: row["falls"] and not row["rises"],
+    "only rises": lambda row: row["rises"] and not row["falls"],
     "trained": lambda row: row["trained"],
     "fresh": lambda row: not row["trained"],
 }
 
 
 def read(item: tuple[int, Mapping[str, Any], Array, Array]) -> dict[str, Any]:
-    """Returns the ranges that one scan gives, by name, and what the curve shows."""
+    """Returns the ranges suggested from one scan, by name, and whether its curve falls and rises."""
     at, task, lr, loss = item
     with np.errstate(all="ignore"):
         found = analyze(as_scanned(lr, loss, context_of(task, lr)), num_copies=8)
@@ -63,24 +63,24 @@ def read(item: tuple[int, Mapping[str, Any], Array, Array]) -> dict[str, Any]:
         "task": at,
         "ranges": ranges,
         "falls": marks.steepest is not None,
-        "breaks": marks.elbow is not None,
+        "rises": marks.elbow is not None,
         "trained": task["start"] != "fresh",
     }
 
 
 def share_good(regret: Callable[[float], float], ends: Ends) -> float:
-    """Returns the share of a range, on the log axis, that has a regret of at most 0.05."""
+    """Returns the share of a range, on the log axis, with a regret of at most 0.05."""
     low, high = np.log10(ends)
-    places = np.linspace(low, high, max(2, math.ceil((high - low) * FINE)))
+    places = np.linspace(low, high, max(2, math.ceil((high - low) * POINTS_PER_DECADE)))
     return float(np.mean([regret(10.0**place) <= GOOD for place in places]))
 
 
 def main() -> None:
-    """Prints a table for each role."""
+    """Prints one table per role."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("results", nargs="?", type=Path, default=RESULTS)
-    parser.add_argument("--every", type=int, default=1, help="only every so many tasks, for a quick look")
-    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--every", type=int, default=1, help="use only every N-th task, for a quick check")
+    parser.add_argument("--jobs", type=int, default=2, help="number of processes")
     options = parser.parse_args()
     with np.load(options.results) as file:
         results = dict(file)
@@ -90,7 +90,7 @@ def main() -> None:
     with ProcessPoolExecutor(options.jobs) as pool:
         rows = list(pool.map(read, work, chunksize=8))
     for index, role in enumerate(ROLES):
-        print(f"\n{role}\n| scans | range | found | holds a good rate | decades, median | trials, median | mean |")
+        print(f"\n{role}\n| scans | range | found | contains a good rate | median decades | median trials | mean |")
         print("|---|---|---|---|---|---|---|")
         regrets = {at: _regret(results, at, index) for at in chosen}
         for title, belongs in GROUPS.items():

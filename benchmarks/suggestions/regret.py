@@ -1,4 +1,4 @@
-"""What a rate costs against the best rate of a sweep."""
+"""Measures the regret of a learning rate against the best one of a sweep."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Regret:
-    """Regret over the rate: 0 at the best rate of the grid, 1 where training did no better than not at all.
+    """Interpolates regret over the learning rate: 0 is the best rate of the grid, 1 is no better than not training.
 
     ``regret = clip((val - best) / (start - best), 0, 1)``, where `val` is the median over seeds of the final validation
-    loss and `best` its lowest over the grid. Between grid points it is linear in log rate; beyond the grid it keeps the
-    value of the end. A loss that is not finite has regret 1.
+    loss and `best` is its lowest value on the grid. Between grid points, regret is linear in the log of the rate.
+    Beyond the grid, it keeps the value at the end. A non-finite loss has regret 1.
 
     Args:
-        log10_lr: Rates of the grid, rising, in decades. Array of shape `(g,)`.
-        values: Regret at each. Array of shape `(g,)`.
+        log10_lr: log10 of the grid's rates, increasing. Array of shape `(g,)`.
+        values: Regret at each rate. Array of shape `(g,)`.
     """
 
     log10_lr: Array
@@ -31,16 +31,16 @@ class Regret:
 
     @classmethod
     def from_sweep(cls, lr: Array, val: Array, start: float) -> Regret | None:
-        """Makes the regret from a sweep.
+        """Computes the regret of a sweep.
 
         Args:
-            lr: Rates of the grid, rising. Array of shape `(g,)`.
+            lr: Rates of the grid, increasing. Array of shape `(g,)`.
             val: Final validation losses. Array of shape `(seeds, g)`.
             start: Validation loss before any training.
 
         Returns:
-            The regret, or `None` where no rate of the grid improved on the start, so that there is nothing to divide
-            by.
+            The regret, or `None` if no rate of the grid improved on the start, which makes the denominator zero or
+            negative.
 
         >>> regret = Regret.from_sweep(np.array([1e-3, 1e-2, 1e-1]), np.array([[2.0, 1.0, np.nan]]), 3.0)
         >>> regret(10**-2.5), regret(1e-9), regret(1.0)
@@ -53,7 +53,7 @@ class Regret:
         return cls(np.log10(lr), np.clip((middle - best) / (start - best), 0.0, 1.0))
 
     def __call__(self, lr: float) -> float:
-        """Returns the regret of a rate."""
+        """Returns the regret of a learning rate."""
         return float(np.interp(np.log10(lr), self.log10_lr, self.values))
 
     def lowest(self, low: float, high: float) -> float:

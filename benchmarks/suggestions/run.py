@@ -1,7 +1,7 @@
-"""Runs the tasks and merges their results.
+"""Measures the tasks and merges their results.
 
-`python benchmarks/suggestions/run.py --jobs 2` measures every task that has no file in the folder of shards yet, in an
-order that never changes; interrupt it at will. `--merge` writes what is there into `results.npz`.
+`python benchmarks/suggestions/run.py --jobs 2` measures every task that has no shard yet, in a fixed order, so it can
+be interrupted at any time. `--merge` writes all existing shards to `results.npz`.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ if TYPE_CHECKING:
 RESULTS = Path(__file__).with_name("results.npz")
 SHARDS = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lrscan-suggestions"
 COMPILER = "--xla_cpu_multi_thread_eigen=false --xla_backend_optimization_level=1"
-"""One thread, and half the time to compile for a tenth more to run."""
+"""XLA flags: one thread, and half the compile time for a tenth more run time."""
 CLEAR_GAIN = 2.0
-"""A task stays if its best loss beats the start by this many times the scatter between seeds."""
+"""A task is kept if its best loss improves on the start by this many standard deviations between seeds."""
 
 
 def shard(folder: Path, task: Task) -> Path:
-    """Returns the file of a task: it changes when anything in the row does."""
+    """Returns the path of a task's shard, which depends on all of its settings."""
     return folder / f"{hashlib.sha256(repr(task).encode()).hexdigest()[:16]}.npz"
 
 
 def pin(counter: Synchronized[int]) -> None:
-    """Keeps a process to one core of its own."""
+    """Pins a process to its own core."""
     with counter.get_lock():
         rank, counter.value = counter.value, counter.value + 1
     cores = sorted(os.sched_getaffinity(0))
@@ -51,7 +51,7 @@ def pin(counter: Synchronized[int]) -> None:
 
 
 def work(order: tuple[Task, Path]) -> tuple[str, float]:
-    """Measures a task into its file, and returns its name and the seconds taken."""
+    """Measures a task, writes its shard, and returns the task's name and the seconds taken."""
     import jax
     from train import measure
 
@@ -67,7 +67,7 @@ def work(order: tuple[Task, Path]) -> tuple[str, float]:
 
 
 def run(tasks: list[Task], folder: Path, jobs: int) -> None:
-    """Measures the tasks that have no file yet, several at a time."""
+    """Measures the tasks without a shard in parallel."""
     folder.mkdir(parents=True, exist_ok=True)
     missing = [task for task in tasks if not shard(folder, task).exists()]
     print(f"{len(tasks) - len(missing)} of {len(tasks)} tasks are done.", flush=True)
@@ -81,9 +81,10 @@ def run(tasks: list[Task], folder: Path, jobs: int) -> None:
 
 
 def gain(one: Mapping[str, Array]) -> float:
-    """Returns by how much the best rate improves on the start, in units of the scatter between seeds around it.
+    """Returns the improvement of the best rate on the start, in standard deviations between seeds.
 
-    The scatter is the median over the best rate and the two below it, since one seed of three may break at the edge.
+    The deviation is the median over the best rate and the two below it, because one seed of three may diverge at the
+    edge.
     """
     start, gains = np.median(one["start_val"]), []
     for val in one["sweep_val"]:
@@ -95,7 +96,7 @@ def gain(one: Mapping[str, Array]) -> float:
 
 
 def source(task: Task) -> str | None:
-    """Returns what the start weights were trained on, and for how long."""
+    """Returns the data and the number of steps on which the start weights were trained."""
     before = task.row.source
     if task.row.start == FRESH:
         return None
@@ -103,12 +104,12 @@ def source(task: Task) -> str | None:
 
 
 def merge(tasks: list[Task], folder: Path, results: Path) -> None:
-    """Writes the results of all tasks that have a file into one."""
+    """Merges all existing shards into one file."""
     import train
 
     found = [(task, np.load(file)) for task in tasks if (file := shard(folder, task)).exists()]
     if not found:
-        message = f"Expected results of at least one task. Received: shards={str(folder)!r}. Run without --merge first."
+        message = f"Expected at least one shard. Received: shards={str(folder)!r}. Run without --merge first."
         raise SystemExit(message)
     kept = [(task, one) for task, one in found if gain(one) >= CLEAR_GAIN]
     about = [json.loads(str(one["about"])) | {"name": task.name, "source": source(task)} for task, one in kept]
@@ -121,7 +122,7 @@ def merge(tasks: list[Task], folder: Path, results: Path) -> None:
     arrays["sweep_lr"] = train.SWEEP_LR
     float32 = {name: np.asarray(values, np.float32) for name, values in arrays.items()}
     np.savez_compressed(results, tasks=json.dumps(about), **float32)
-    print(f"{len(found)} of {len(tasks)} tasks are done, {len(about)} have something to gain. Left out:")
+    print(f"{len(found)} of {len(tasks)} tasks are done, and {len(about)} of them can improve. Left out:")
     print(*(task.name for task, one in found if gain(one) < CLEAR_GAIN), sep="\n")
     print(f"{results}: {results.stat().st_size / 1e6:.1f} MB")
 
@@ -132,9 +133,10 @@ def optimizer_of(about: Mapping[str, str | float]) -> str:
 
 
 def counts(results: Path) -> None:
-    """Prints how many tasks there are of each sort, and how many of those have trained starts."""
+    """Prints the number of tasks of each kind, and how many of them have trained starts."""
     tasks = json.loads(str(np.load(results)["tasks"]))
-    for key in ("kind", "model", "normalization", "optimizer", "loss_name", "batch_size", "start"):
+    keys = ("kind", "model", "normalisation", "optimizer", "loss_name", "batch_size", "start")  # as recorded
+    for key in keys:
         value = optimizer_of if key == "optimizer" else itemgetter(key)
         total = Counter(map(value, tasks))
         trained = Counter(value(task) for task in tasks if task["start"] != FRESH)
@@ -144,14 +146,14 @@ def counts(results: Path) -> None:
 
 
 def main() -> None:
-    """Runs the command line."""
+    """Runs the command-line interface."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--jobs", type=int, default=2, help="processes, one core each")
-    parser.add_argument("--shards", type=Path, default=SHARDS, help="folder of the results of single tasks")
-    parser.add_argument("--merge", action="store_true", help="only write what is there into --results")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="the merged file")
-    parser.add_argument("--counts", action="store_true", help="only print how many tasks of each sort --results has")
-    parser.add_argument("--only", default="", help="only tasks whose name has this in it")
+    parser.add_argument("--jobs", type=int, default=2, help="number of processes, one core each")
+    parser.add_argument("--shards", type=Path, default=SHARDS, help="folder of the shards, one per task")
+    parser.add_argument("--merge", action="store_true", help="merge the existing shards into --results only")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="path of the merged file")
+    parser.add_argument("--counts", action="store_true", help="only print the number of tasks by kind in --results")
+    parser.add_argument("--only", default="", help="only tasks whose name contains this")
     options = parser.parse_args()
     tasks = [task for task in all_tasks() if options.only in task.name]
     if options.counts:

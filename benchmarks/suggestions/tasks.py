@@ -1,4 +1,4 @@
-"""The tasks of the benchmark, as a table: each row becomes three tasks with different optimizers and batch sizes."""
+"""Defines the tasks of the benchmark as rows, each of which becomes three tasks with different optimizers."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ OPTIMIZERS = (
     *("Adam", "SGD", "Momentum", "AdamW", "RMSprop", "Adam", "Momentum", "Lion", "SGD"),
     *("AdamW", "RMSprop", "Nadam", "Adam", "SGD", "Momentum", "AdamW", "RMSprop", "Adagrad"),
 )
-"""Dealt out in this order, three to a row, so that every kind of task meets all of them."""
+"""Optimizers, assigned in this order with three per row, so that every kind of task uses all of them."""
 FRESH, SAME, HEAD, SHIFTED, FROZEN = "fresh", "same-task", "new-head", "shifted", "frozen-body"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """How the start weights were trained: with Adam, on which data, for how long."""
+    """Describes the training of the start weights with Adam: data, changes and number of steps."""
 
     data: str | None = None
     changes: tuple[str, ...] = ()
@@ -25,22 +25,22 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A data set, a model and a loss.
+    """Describes a data set, a model and a loss.
 
     Args:
         kind: Kind of task.
-        data: Key of `SOURCES` in `data.py`.
+        data: Key of `SOURCES` in `sources.py`.
         model: Key of `MODELS` in `models.py`.
-        loss: Key of `LOSSES` in `train.py`.
+        loss: Key of `LOSSES` in `keras_formulas.py`.
         batches: Batch size of each of its tasks.
-        steps: Training steps of a sweep.
+        steps: Number of training steps in a sweep.
         changes: Keys of `CHANGES` in `data.py`.
         normalization: "none", "batch" or "layer".
-        dropout: Share of the last hidden units dropped.
+        dropout: Dropout rate before the output layer.
         l2: Factor of the squared kernels in the loss.
-        summed: Whether the loss is the sum over the batch, not its mean.
-        start: Where the weights come from.
-        source: How they were trained, unless fresh.
+        summed: Whether the loss is the sum over the batch instead of its mean.
+        start: Kind of start weights.
+        source: Training of the start weights, unless they are fresh.
     """
 
     kind: str
@@ -60,7 +60,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A row with one optimizer and one batch size."""
+    """Combines a row with one optimizer and one batch size."""
 
     row: Row
     optimizer: str
@@ -68,7 +68,7 @@ class Task:
 
     @property
     def name(self) -> str:
-        """All that tells it from the others."""
+        """Unique name, composed of all settings that differ from the defaults."""
         row = self.row
         extras = [*row.changes, f"{row.normalization} norm" * (row.normalization != "none")]
         extras += [f"dropout {row.dropout}" * (row.dropout > 0), f"L2 {row.l2}" * (row.l2 > 0), "summed" * row.summed]
@@ -78,7 +78,7 @@ class Task:
 
     @property
     def family(self) -> str:
-        """The tasks to leave out together."""
+        """Name shared by all tasks that are held out together."""
         return f"{self.row.data}, {self.row.model}"
 
 
@@ -147,7 +147,7 @@ FRESH_ROWS = (
 
 
 def continued(row: Row, *, after: int, steps: int, changes: tuple[str, ...] = ("first half",)) -> Row:
-    """Returns a row that goes on with weights from `after` steps on part of its own data."""
+    """Returns a row that continues with weights trained for `after` steps on part of its own data."""
     source = Source(changes=(*row.changes, *changes), steps=after)
     return Row(**(vars(row) | {"start": SAME, "steps": steps, "source": source}))
 
@@ -155,15 +155,15 @@ def continued(row: Row, *, after: int, steps: int, changes: tuple[str, ...] = ("
 def moved(
     row: Row, *, to: str = "", away: str = "", data: str | None = None, after: int = 400, steps: int = 200
 ) -> Row:
-    """Returns a row that goes on with weights from other data.
+    """Returns a row that continues with weights trained on other data.
 
     Args:
-        row: What the weights were trained on, unless `away` is given.
-        to: A change of the data to go on with.
-        away: A change of the data they were trained on.
-        data: Another data set to go on with.
-        after: Steps of the training before.
-        steps: Steps of a sweep.
+        row: Row of the data set and model.
+        to: Change applied to the data of the new training.
+        away: Change applied to the data of the earlier training.
+        data: Data set of the new training, if another one.
+        after: Number of steps of the earlier training.
+        steps: Number of steps of a sweep.
     """
     source = Source(data=row.data, changes=(*row.changes, *((away,) if away else ())), steps=after)
     changes = (*row.changes, *((to,) if to else ()))
@@ -172,7 +172,7 @@ def moved(
 
 
 def new_head(row: Row, *, frozen: bool = False, after: int = 400, steps: int = 200) -> Row:
-    """Returns a row whose body was trained on one half of the classes; the head is new, for the other half."""
+    """Returns a row with a body trained on one half of the classes and a new head for the other half."""
     source = Source(data=row.data, changes=(*row.changes, "lower classes"), steps=after)
     start = FROZEN if frozen else HEAD
     changes = (*row.changes, "upper classes")
@@ -262,11 +262,11 @@ WELL_TRAINED_ROWS = (
     continued(DIGITS_CODE, after=1500, steps=300, changes=HALF),
     continued(RATINGS, after=1000, steps=300, changes=HALF),
 )
-"""Starts far below guessing: trained long, or on few of the examples, and then continued on all of them."""
+"""Rows that start far below the chance level: trained for long, or on few examples, and then on all of them."""
 
 
 def all_tasks() -> list[Task]:
-    """Returns every task, in a shuffled order that never changes, so that any first part is a fair sample."""
+    """Returns all tasks in a fixed shuffled order, so that the first tasks are always a fair sample."""
     optimizers = cycle(OPTIMIZERS)
     tasks = [
         Task(row=row, optimizer=optimizer, batch_size=size)

@@ -1,4 +1,4 @@
-"""Scans and sweeps of one task, in JAX: one compiled training loop runs all rates, seeds and roles of a sweep."""
+"""Runs the scans and sweeps of one task in JAX, with one compiled loop for all rates, seeds and roles of a sweep."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ SCAN_SEEDS, SWEEP_SEEDS = 5, 3
 SCAN_STEPS, LONG_STEPS = 100, 400
 SCAN_RANGE = (1e-7, 1e1)
 SWEEP_LR = np.logspace(-6, 2, 25)
-"""Three rates a decade."""
+"""Rates of a sweep, three per decade."""
 ROLES = ("constant", "one-cycle")
 WARM_UP, START_FACTOR, END_FACTOR = 0.25, 1 / 25, 1e-5
 """fastai's one-cycle: from peak / 25 up to the peak in a quarter of the steps, then down to peak / 1e5, by cosines."""
 SOURCE_RATE, SOURCE_BATCH = 2e-3, 32
-"""How start weights are trained: Adam, this rate at first, down to a tenth by a cosine."""
+"""Learning rate and batch size of the training of start weights: Adam with a cosine decay to a tenth of the rate."""
 
 
 class Start(NamedTuple):
-    """Weights to start from: those trained, those frozen below them, moving averages."""
+    """Holds start weights: trainable weights, frozen weights below them, and moving averages."""
 
     trained: Tree
     frozen: Tree
@@ -45,17 +45,17 @@ class Start(NamedTuple):
 
 
 def ramp(steps: int) -> Array:
-    """Returns the rates of a scan, `steps` of them, evenly spaced in their logarithm."""
+    """Returns the log-spaced rates of a scan of `steps` steps."""
     return np.geomspace(*SCAN_RANGE, steps)
 
 
 def updates(rates: Array) -> Array:
-    """Returns the rate of each update of a scan: batch t shows what the update before it did, which had rate t."""
+    """Returns the rate of each update of a scan. The loss of batch t belongs to the previous update, with rate t."""
     return np.append(rates[1:], rates[-1] ** 2 / rates[-2])
 
 
 def one_cycle(steps: int) -> Array:
-    """Returns the rate of each step as a part of the peak."""
+    """Returns the rate of each step as a fraction of the peak."""
     up = round(WARM_UP * steps)
 
     def cosine(first: float, last: float, count: int) -> Array:
@@ -65,7 +65,7 @@ def one_cycle(steps: int) -> Array:
 
 
 def batches(count: int, size: int, steps: int, seed: int) -> Array:
-    """Returns the examples of each batch: shuffled anew each epoch, a last smaller batch left out."""
+    """Returns the example indices of each batch, shuffled every epoch and without a smaller last batch."""
     rng = np.random.default_rng(seed)
     size = min(size, count)
     whole = count // size * size
@@ -76,12 +76,12 @@ def batches(count: int, size: int, steps: int, seed: int) -> Array:
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """A model, a loss and data.
+    """Combines a model, a loss and data.
 
     Args:
-        row: The row of the table.
-        data: What it trains on.
-        batch_size: Examples a step.
+        row: Row of the table of tasks.
+        data: Training and validation data.
+        batch_size: Number of examples per step.
         frozen: Whether only the last layer is trained.
     """
 
@@ -92,7 +92,7 @@ class Problem:
 
     @cached_property
     def layers(self) -> list[Any]:
-        """The model."""
+        """Layers of the model."""
         loss, y = self.loss, self.data.y
         outputs = self.data.classes if self.row.loss.startswith("Sparse") else (y.shape[1] if y.ndim > 1 else 1)
         row = self.row
@@ -107,7 +107,7 @@ class Problem:
 
     @property
     def loss(self) -> Loss:
-        """The loss."""
+        """Loss of the task."""
         return LOSSES[self.row.loss]
 
     @property
@@ -117,7 +117,7 @@ class Problem:
 
     @property
     def unit(self) -> float:
-        """By what the mean over examples is multiplied: the batch size, if the loss is a sum."""
+        """Factor on the mean loss over examples: the batch size if the loss is a sum, else 1."""
         return float(self.batch_size) if self.row.summed else 1.0
 
     def fresh(self, seed: int) -> Start:
@@ -125,11 +125,11 @@ class Problem:
         return self.divided(*start(self.layers, self.data.x.shape[1:], jax.random.key(seed)))
 
     def divided(self, weights: Tree, moving: Tree) -> Start:
-        """Returns weights as those trained and those frozen."""
+        """Splits weights into trainable and frozen ones."""
         return Start(weights[self.cut :], weights[: self.cut], moving)
 
     def penalty(self, weights: Tree) -> jax.Array:
-        """Returns the regularization: the factor times the sum of the squared kernels."""
+        """Returns the L2 penalty, the factor times the sum of the squared kernels."""
         leaves = jax.tree_util.tree_leaves_with_path(weights)
         kernels = [leaf for path, leaf in leaves if str(path[-1].key) == "kernel"]
         return self.row.l2 * sum((jnp.sum(kernel**2) for kernel in kernels), jnp.zeros(()))
@@ -137,14 +137,14 @@ class Problem:
     def objective(
         self, trained: Tree, here: Start, x: jax.Array, y: jax.Array, key: jax.Array
     ) -> tuple[jax.Array, Tree]:
-        """Returns the loss of a batch in training, with regularization, and the moving averages after."""
+        """Returns the training loss of a batch, with regularization, and the updated moving averages."""
         weights = [*here.frozen, *trained]
         outputs, moving = apply(self.layers, weights, here.moving, x, Mode(train=True, key=key, frozen=self.cut))
         loss = self.loss.each(outputs, y).mean() * self.unit
         return (loss + self.penalty(weights) if self.row.l2 else loss), moving
 
     def validation(self, here: Start) -> jax.Array:
-        """Returns the loss of the examples held out, without regularization and dropout."""
+        """Returns the loss on validation examples, without regularization and dropout."""
         mode = Mode(train=False, key=jax.random.key(0))
         outputs, _ = apply(self.layers, [*here.frozen, *here.trained], here.moving, self.data.x_val, mode)
         return self.loss.each(outputs, self.data.y_val).mean() * self.unit
@@ -152,7 +152,7 @@ class Problem:
     def train(
         self, optimizer: Optimizer, here: Start, rates: jax.Array, chosen: jax.Array, key: jax.Array
     ) -> tuple[Start, jax.Array]:
-        """Returns the weights after a training, and the loss of each batch before its update."""
+        """Trains the model and returns the final weights and the loss of each batch before its update."""
         x, y = jnp.asarray(self.data.x), jnp.asarray(self.data.y)
 
         def step(carry: tuple[Start, Tree], now: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[Any, jax.Array]:
@@ -168,12 +168,12 @@ class Problem:
 
 
 def stacked(trees: list[Tree]) -> Tree:
-    """Returns one tree whose leaves have the trees as their first axis."""
+    """Stacks the leaves of several trees along a new first axis."""
     return jax.tree_util.tree_map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
 def source_weights(task: Task, problem: Problem) -> tuple[Tree, Tree]:
-    """Returns weights and moving averages from training on the source; the head is fresh where it is new."""
+    """Trains on the source data and returns weights and moving averages, with a fresh head if needed."""
     row, source = task.row, task.row.source
     data = load(source.data or row.data, source.changes)
     before = Problem(row=row, data=data, batch_size=SOURCE_BATCH)
@@ -190,16 +190,16 @@ def source_weights(task: Task, problem: Problem) -> tuple[Tree, Tree]:
 
 
 def starts(task: Task, problem: Problem) -> list[Start]:
-    """Returns the start weights of each seed: fresh ones differ, trained ones are the same."""
+    """Returns the start weights of each seed. Fresh weights differ between seeds, and trained ones do not."""
     if task.row.start == FRESH:
         return [problem.fresh(seed) for seed in range(SCAN_SEEDS)]
     return [problem.divided(*source_weights(task, problem))] * SCAN_SEEDS
 
 
 def scans(problem: Problem, optimizer: Optimizer, begin: list[Start]) -> tuple[Array, Array]:
-    """Returns the losses of the short scans (seeds, 100) and of a long one (400,).
+    """Returns the losses of the short scans, shape `(seeds, 100)`, and of a long one, shape `(400,)`.
 
-    All run in one loop of 400 steps; after its 100 steps, a short one goes on with a rate of zero.
+    All scans run in one loop of 400 steps. After its 100 steps, a short one continues with a rate of zero.
     """
     count = len(problem.data.x)
     short = np.append(updates(ramp(SCAN_STEPS)), np.zeros(LONG_STEPS - SCAN_STEPS))
@@ -213,9 +213,9 @@ def scans(problem: Problem, optimizer: Optimizer, begin: list[Start]) -> tuple[A
 
 
 def sweep(problem: Problem, optimizer: Optimizer, begin: list[Start], steps: int) -> Array:
-    """Returns the validation losses at the end (roles, seeds, rates).
+    """Returns the final validation losses, shape `(roles, seeds, rates)`.
 
-    The batches and the start weights depend on the seed only.
+    The batches and the start weights depend only on the seed.
     """
     chosen = np.stack([batches(len(problem.data.x), problem.batch_size, steps, seed) for seed in range(SWEEP_SEEDS)])
     shapes = jnp.asarray(np.stack([np.ones(steps), one_cycle(steps)]), jnp.float32)
@@ -239,10 +239,10 @@ def count(tree: Tree) -> int:
 
 
 def measure(task: Task) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Runs one task.
+    """Measures one task.
 
     Returns:
-        What describes it, and its arrays by name.
+        A dictionary that describes the task, and its arrays by name.
     """
     row, optimizer = task.row, OPTIMIZERS[task.optimizer]
     data = load(row.data, row.changes)
@@ -259,7 +259,7 @@ def measure(task: Task) -> tuple[dict[str, Any], dict[str, Array]]:
         "data": ", ".join([row.data, *row.changes]),
         "kind": row.kind,
         "model": row.model,
-        "normalization": row.normalization,
+        "normalisation": row.normalization,  # spelled as in the recorded results
         "optimizer": optimizer.keras,
         "momentum": optimizer.momentum,
         "batch_size": size,

@@ -1,4 +1,4 @@
-"""The benchmark of causes: its tables are sound, some of each cause is set aside, and its fits run."""
+"""Tests the benchmark of causes: its conditions are complete, some of each cause are set aside, and its fits run."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ FOLDER = Path(__file__).parents[2] / "benchmarks" / "causes"
 
 @pytest.fixture(scope="module", name="zoo")
 def _zoo() -> Iterator[Any]:
-    """Imports scripts by name, and forgets them afterwards."""
-    names = {file.stem for file in FOLDER.glob("*.py")}
+    """Returns a function that imports a script by name, and removes all scripts from `sys.modules` afterwards."""
+    names = {file.stem for file in FOLDER.glob("*.py")} | {
+        ".".join(file.relative_to(FOLDER).with_suffix("").parts).removesuffix(".__init__")
+        for file in FOLDER.glob("conditions/**/*.py")
+    }
     assert not names & set(sys.modules)
     sys.path.insert(0, str(FOLDER))
     yield importlib.import_module
@@ -41,34 +44,38 @@ def cause_of(name: str) -> str:
 
 
 def test_every_condition_has_a_name_of_its_own_that_begins_with_a_cause(conditions: Any) -> None:
-    names = [condition.name for condition in conditions.all_conditions()]
+    names = [condition.name for condition in conditions.CONDITIONS]
     assert len(set(names)) == len(names)
     assert {cause_of(name) for name in names} == {cause.name for cause in CAUSES}
 
 
 def test_a_cause_has_at_least_four_conditions_that_differ_in_data_model_and_optimizer(conditions: Any) -> None:
     for cause in CAUSES:
-        rows = [condition for condition in conditions.all_conditions() if condition.cause == cause.name]
+        rows = [condition for condition in conditions.CONDITIONS if condition.cause == cause.name]
         assert len(rows) >= 4, cause.name
         assert len({(row.data, str(row.model), str(row.optimizer)) for row in rows}) == len(rows), cause.name
 
 
 def test_a_condition_or_more_of_each_cause_is_set_aside_and_more_are_not(conditions: Any) -> None:
-    total = Counter(condition.cause for condition in conditions.all_conditions())
-    aside = Counter(cause_of(name) for name in conditions.set_aside())
+    total = Counter(condition.cause for condition in conditions.CONDITIONS)
+    aside = Counter(condition.cause for condition in conditions.SET_ASIDE)
     for cause, count in total.items():
         assert 1 <= aside[cause] < count - aside[cause], cause
 
 
-def test_the_conditions_of_the_files_named_aside_are_set_aside_and_no_others(conditions: Any, zoo: Any) -> None:
-    files = [file.stem for file in FOLDER.glob("aside_*.py")]
-    assert conditions.set_aside() == {row.name for file in files for row in zoo(file).ROWS}
+@pytest.mark.parametrize(("folder", "collected"), [("tuned", "TUNED"), ("set_aside", "SET_ASIDE")])
+def test_every_file_of_a_folder_of_conditions_is_collected(
+    conditions: Any, zoo: Any, folder: str, collected: str
+) -> None:
+    files = [file.stem for file in (FOLDER / "conditions" / folder).glob("[!_]*.py")]
+    names = {row.name for file in files for row in zoo(f"conditions.{folder}.{file}").ROWS}
+    assert names == {row.name for row in getattr(conditions, collected)}
 
 
 def test_every_condition_of_the_table_is_recorded_once_a_seed(conditions: Any, zoo: Any) -> None:
     score = zoo("score")
     scans = Counter(name for name, _, _ in score.read(score.SCANS))
-    assert scans == {condition.name: len(conditions.SEEDS) for condition in conditions.all_conditions()}
+    assert scans == {condition.name: len(conditions.SEEDS) for condition in conditions.CONDITIONS}
 
 
 @pytest.mark.keras
@@ -78,7 +85,7 @@ def test_a_condition_is_recorded_and_scored(zoo: Any, conditions: Any, keras: An
         pytest.skip("the benchmark runs on TensorFlow")
     pytest.importorskip("sklearn", exc_type=ImportError)
     name = "fresh-start/digits-mlp-adam"
-    condition = next(one for one in conditions.all_conditions() if one.name == name)
+    condition = next(one for one in conditions.CONDITIONS if one.name == name)
     curves = zoo("build").record(condition, (0, 1))
     again = zoo("build").record(condition, (1,))
     assert again[0].loss[:40] == pytest.approx(curves[1].loss[:40], rel=1e-3)

@@ -1,6 +1,8 @@
-"""A small part of the two benchmarks that read odd curves and broken files."""
+"""Runs a few cases of the benchmarks with odd curves and broken files."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
@@ -27,4 +29,4 @@ def test_what_is_not_handled_is_counted_and_is_the_exit_status(
     module = load(name)
     monkeypatch.setattr(module, inner, fail)
     assert module.main(["--count", "20"]) == 1
-    assert "NOT HANDLED: KeyError in test_fuzz.py:" in capsys.readouterr().out
+    assert f"NOT HANDLED: KeyError in {Path(__file__).name}:" in capsys.readouterr().out

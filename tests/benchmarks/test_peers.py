@@ -1,4 +1,4 @@
-"""The benchmark of suggestions: what other tools suggest, and what a rate costs."""
+"""Tests the benchmark of suggestions: the suggestions of other tools, and the regret of a rate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from tests.support.benchmark_scripts import load
 
 RATES = np.logspace(-7, 1, 101)[1:]
-"""Rates of the updates of 100 batches."""
+"""Rates of 100 updates."""
 
 DECADES = np.log10(RATES)
 
@@ -24,7 +24,7 @@ regret = load("suggestions/regret")
 
 
 def curve(*, noise: float = 0.0, seed: int = 0) -> Any:
-    """A fall around 10^-2.2 and a break from 10^-0.3 on."""
+    """Returns a fall around 10^-2.2 and a rise from 10^-0.3 on."""
     fall = 2.3 - 1.8 / (1 + np.exp(-(DECADES + 2.2) * 4))
     rise = np.where(DECADES > -0.3, np.expm1(np.maximum(0, 3 * (DECADES + 0.3))), 0)
     return fall + rise + noise * np.random.default_rng(seed).normal(size=100)
@@ -37,7 +37,7 @@ def test_the_examples_in_the_docstrings_hold(module: Any) -> None:
 
 
 def test_the_rules_agree_with_figures_from_an_independent_implementation() -> None:
-    """Medians over ten noisy curves of nearly this form, faults and all; a step is 0.08 decade."""
+    """Compares medians over ten noisy curves of nearly this form, including faults. A step is 0.08 decades."""
     expected = {
         "fastai steep": (-1.80, -1.32),
         "fastai slide": (-1.80, -1.56),

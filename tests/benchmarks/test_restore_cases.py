@@ -1,4 +1,4 @@
-"""The benchmark of restoring: a few of its drawn cases, of which none may differ."""
+"""Runs a few random cases of the benchmark of restoring, none of which may differ."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.hosts import BACKEND
 pytestmark = [
     pytest.mark.keras,
     pytest.mark.optimized,
-    # Keras's own code, in schedules and Nadam, is behind NumPy's
+    # Keras's own code in schedules and Nadam uses an outdated NumPy protocol
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),
 ]
 

@@ -1,4 +1,4 @@
-"""The model as it is against the same architecture from scratch."""
+"""Tests the comparison of a model with the same architecture trained from scratch."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ X = np.log10(RATES)
 
 @functools.cache
 def reading(*, start: float = 2.3, fall: float = 0.0, wall: float = -1.0) -> Analysis:
-    """The reading of a curve that starts at a level, may fall, and breaks at a rate."""
+    """Analyzes a curve that starts at a level, may fall, and rises at a rate."""
     return analyze(curve(start=start, fall=fall, wall=wall))
 
 
 def curve(*, start: float = 2.3, fall: float = 0.0, wall: float = -1.0) -> LRCurve:
-    """A curve that starts at a level, may fall, and breaks at a rate."""
+    """Returns a curve that starts at a level, may fall, and rises at a rate."""
     loss = start - fall / (1 + 10.0 ** (-3 * (X - wall + 1.5))) + 10.0 ** (4 * (X - wall))
     noise = 0.01 * np.random.default_rng(0).normal(size=RATES.size)
     context = ScanContext(loss_name="sparse_categorical_crossentropy", num_classes=10)
@@ -107,7 +107,7 @@ def test_the_picture_has_both_curves() -> None:
 
 
 def nested(keras: Any) -> Any:
-    """A model in a model, a shared layer, batch normalization, and a layer that is frozen."""
+    """Builds a model with a nested model, a shared layer, batch normalization, and a frozen layer."""
     layers = keras.layers
     keras.utils.set_random_seed(1)
     inner = keras.Sequential([layers.Dense(6, activation="relu"), layers.BatchNormalization()])
@@ -118,7 +118,7 @@ def nested(keras: Any) -> Any:
 
 
 def subclassed(keras: Any) -> Any:
-    """A model that `clone_model` does not clone, with recurrent layers and an embedding."""
+    """Builds a model that `clone_model` cannot clone, with recurrent layers and an embedding."""
 
     class Tagger(keras.Model):  # type: ignore[misc]
         def __init__(self, kind: object) -> None:
@@ -153,7 +153,7 @@ def test_every_weight_gets_a_value_it_could_have_started_from(keras: Any, build:
     FreshWeights(Host(model)).draw()
     for new, first in zip(model.weights, fresh.weights, strict=True):
         values, started = array_of(new), array_of(first)
-        if np.unique(started).size <= 2:  # zeros, ones, and the forget gate's ones among zeros
+        if np.unique(started).size <= 2:  # zeros, ones, and a bias of zeros with ones for the forget gate
             np.testing.assert_array_equal(values, started)
         else:
             assert not np.isin(values, started).any()
@@ -222,7 +222,7 @@ def test_weights_without_an_initializer_are_named_and_another_model_can_give_the
 def test_a_renewed_optimizer_is_that_of_a_new_model(keras: Any, name: str) -> None:
     options = {"momentum": 0.9} if name == "SGD" else {}
     used, new = (compiled(keras, getattr(keras.optimizers, name)(0.05, **options)) for _ in range(2))
-    new.train_on_batch(*digits(8))  # makes the slots
+    new.train_on_batch(*digits(8))  # creates the slots
     renew_optimizer(Host(new))
     used.fit(*digits(), verbose=0)
     renew_optimizer(Host(used))

@@ -1,4 +1,4 @@
-"""A race of learning rates: who wins, what it leaves behind, and how it is told."""
+"""Tests races of learning rates: the winner, the restored state, and the explanation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RATES = (1e-6, 1e-2, 1e3)
-"""Too small to learn anything, good, far too large."""
+"""Rates that are too small to learn anything, good, and far too large."""
 SCORES = st.lists(st.floats(-5, 5) | st.just(math.inf), min_size=1, max_size=6)
 
 
@@ -83,7 +83,7 @@ def test_the_last_drops_out_half_way(keras: Any) -> None:
 @pytest.mark.keras
 def test_validation_data_decide_where_they_are_given(keras: Any) -> None:
     x, y = digits()
-    wrong = (y + 1) % 10  # whoever learns the training labels best does worst on these
+    wrong = (y + 1) % 10  # the candidate that learns the training labels best is worst on these
     model, result = raced(keras, candidates=(1e-6, 1e-2), validation_data=(x, wrong))
     assert result.suggestion.lr == 1e-6
     assert result.judged_by == "validation loss"

@@ -1,4 +1,4 @@
-"""Golden texts are renewed with `pytest tests/explanation/test_explain.py --update-golden`."""
+"""Tests explanations. Run `pytest tests/explanation/test_explain.py --update-golden` to update the golden texts."""
 
 from __future__ import annotations
 

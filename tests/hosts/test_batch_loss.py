@@ -1,4 +1,4 @@
-"""The meter takes one batch's loss out of the running mean of an epoch, however long the epoch is."""
+"""Tests that the meter extracts the batch loss from the running mean of an epoch of any length."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ SINGLE = np.float32
 
 
 class Mean:
-    """Keras's, as far as a meter looks at it."""
+    """Imitates the parts of Keras's metric that a meter uses."""
 
     def __init__(self, total: object, count: object) -> None:
         self.name, self.total, self.count = "loss", total, count
 
     def result(self) -> None:
-        """Does nothing here."""
+        """Does nothing."""
 
 
 def test_precision_does_not_decay_over_a_hundred_thousand_batches() -> None:
-    """A host in single precision, whose state goes through the step as on JAX, with a spike that a mean never loses."""
+    """Passes single-precision state through the step, as on JAX, with a spike that a running mean never loses."""
     rate, total, count = object(), object(), object()
     model = SimpleNamespace(
         optimizer=SimpleNamespace(variables=[rate]), metrics=[Mean(total, count)], metrics_variables=[total, count]

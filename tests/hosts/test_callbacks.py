@@ -1,4 +1,4 @@
-"""Other callbacks of the same fit neither harm a scan nor are harmed by it."""
+"""Tests that a scan and the other callbacks of the same fit do not disturb each other."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_callbacks_of_the_user_run_and_are_named(keras: Any) -> None:
 
 
 def of_package(keras: Any, package: str) -> Any:
-    """A callback of the user that is derived from one of a tracker."""
+    """Returns a custom callback derived from that of an experiment tracker."""
 
     def unwanted(*_: Any, **__: Any) -> None:
         msg = f"{package} was told of the scan"

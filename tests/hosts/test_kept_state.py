@@ -1,4 +1,4 @@
-"""State that the hosts do not list is put back as well, or the scan says beforehand that it cannot be."""
+"""Tests that a scan restores state that the hosts do not list, or warns beforehand that it cannot."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_a_metric_that_never_resets_is_as_it_was(keras: Any) -> None:
             return self.total + 0.0
 
         def reset_state(self) -> None:
-            """Keeps the total."""
+            """Accumulates the total."""
 
     metric = Total()
     model = compiled(keras, metrics=[metric])
@@ -148,7 +148,7 @@ def test_a_variable_made_in_the_first_step_is_refused_by_name(keras: Any) -> Non
 
 
 def gan(keras: Any, *, call: bool = False) -> Any:
-    """A model that trains two parts with two optimizers of its own, beside the one that `compile` makes."""
+    """Builds a model that trains two parts with two optimizers of its own, in addition to the compiled one."""
     import tensorflow as tf
 
     class Gan(keras.Model):  # type: ignore[misc]
@@ -181,7 +181,7 @@ def gan(keras: Any, *, call: bool = False) -> Any:
                 optimizer.apply_gradients(zip(tape.gradient(loss, trained), trained, strict=True))
             return {"d_loss": d_loss, "g_loss": g_loss}
 
-    def called(self: Any, latent: Any) -> Any:  # which the data of `fit` are not
+    def called(self: Any, latent: Any) -> Any:  # the data of `fit` are not latent vectors
         return self.generator(latent)
 
     if call:
@@ -296,7 +296,7 @@ def with_a_weight_that_breaks(keras: Any) -> Any:
     import tensorflow as tf
 
     class Half(keras.layers.Layer):  # type: ignore[misc]
-        """Has a weight of which the output never depends, and whose gradient is NaN all the same."""
+        """Has a weight that never affects the output, but whose gradient is NaN."""
 
         def build(self, _: Any) -> None:
             self.unused = self.add_weight(shape=(), initializer="ones", name="unused")

@@ -1,4 +1,4 @@
-"""What tells the loss of one batch from a value that holds earlier batches, on steps made of numbers alone."""
+"""Tests how a batch loss is told from a value that includes earlier batches, on fake steps."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ METER: Any = SimpleNamespace(monitor="loss")
 
 
 class FakeStage:
-    """A step whose loss hangs on its weights, and whose log is what `log` makes of the loss."""
+    """Imitates a step whose loss depends on its weights and is logged through `log`."""
 
     def __init__(self, loss: float, log: Callable[[float], float], *, slope: float = 1.0) -> None:
         self.first: list[NDArray[Any]] = []
         self._loss, self._log, self._slope = loss, log, slope
 
     def run(self, *, push: float = 0.0, left: Sequence[int] = (), rate: float | None = None) -> float:
-        """Trains."""
+        """Returns the logged loss of one step."""
         return self._log(self._loss * (1.0 + self._slope * push))
 
     def changed(self) -> list[int]:
-        """Tells of no variable."""
+        """Returns no changed variables."""
         return []
 
 

@@ -1,4 +1,4 @@
-"""A run under an older Keras is really one, and the documentation says under which versions the tests run."""
+"""Tests that runs under older versions of Keras use them, and that the documentation lists all tested versions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _tox() -> ConfigParser:
 
 @pytest.fixture(scope="module", name="table")
 def _table() -> dict[str, str]:
-    """Environment → its row of the documentation."""
+    """Returns the row of the documentation for each environment."""
     lines = (ROOT / "docs" / "where-it-runs.md").read_text(encoding="utf-8").splitlines()
     return {found[1]: line for line in lines if (found := re.search(r"\| `([\w-]+)` \|$", line))}
 
@@ -48,7 +48,7 @@ def test_every_older_keras_is_installed_run_and_in_the_table(tox: ConfigParser, 
 
 @pytest.mark.parametrize("name", ["lowest", "minimal", "keras-torch"])
 def test_every_version_that_is_pinned_is_in_the_table(tox: ConfigParser, table: dict[str, str], name: str) -> None:
-    unseen = {"hypothesis", "pytest", "textstat"}  # tools of the tests
+    unseen = {"hypothesis", "pytest", "textstat"}  # only used by the tests
     pins = dict(re.findall(r"^([\w-]+)==([\d.]+)", tox[f"testenv:{name}"]["deps"], re.MULTILINE))
     versions = {version for package, version in pins.items() if package not in unseen}
     assert versions

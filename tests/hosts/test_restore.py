@@ -1,4 +1,4 @@
-"""After a scan the model is as it was, and trains on as if there had been no scan."""
+"""Tests that a scan restores the model, which then trains as if there had been no scan."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.support.hosts import BACKEND, IS_TF_KERAS, array_of, classifier, comp
 pytestmark = [
     pytest.mark.keras,
     pytest.mark.optimized,
-    # Keras's own code for torch, in schedules and Nadam, is behind NumPy's
+    # Keras's own code for torch in schedules and Nadam uses an outdated NumPy protocol
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),
 ]
 
 
 def scaled(keras: Any) -> Any:
-    """Adam behind a loss scale that grows during a scan."""
+    """Returns Adam with a loss scale that grows during a scan."""
     adam = keras.optimizers.Adam(1e-3)
     if IS_TF_KERAS:
         return keras.mixed_precision.LossScaleOptimizer(adam, initial_scale=2.0**8, dynamic_growth_steps=5)
@@ -29,7 +29,7 @@ def scaled(keras: Any) -> Any:
 
 
 def several(keras: Any) -> Any:
-    """SGD for one kernel and Adam for the rest, where this Keras can."""
+    """Returns SGD for one kernel and Adam for the rest, if this Keras supports it."""
     if not hasattr(keras.optimizers, "MultiOptimizer"):
         pytest.skip("this Keras has no MultiOptimizer")
     chosen = keras.optimizers.OptimizerMap(keras.optimizers.Adam(1e-3))
@@ -58,9 +58,9 @@ def scan(model: Any, **options: Any) -> LRScan:
 
 
 def finish(model: Any) -> Any:
-    """On JAX and torch, Keras looks at a batch to finish a fresh model in its first `fit`, which draws random numbers.
+    """Finishes a fresh model, because the first `fit` on JAX and torch reads a batch and draws random numbers.
 
-    After other data or a new seed, that tells a first fit from a second one, whether or not the first was a scan.
+    Otherwise, a first fit would differ from a second one after other data or a new seed, with or without a scan.
     """
     if BACKEND != "tensorflow":
         x, y = digits(8)
@@ -76,14 +76,14 @@ def train(keras: Any, model: Any, *, seed: int | None = None) -> dict[str, list[
 
 
 IN_MINORS = {"schedule", "several"}
-"""Optimizers that are tried under older versions of Keras too."""
+"""Optimizers that are also tested under older versions of Keras."""
 
 
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.minors if name in IN_MINORS else ()) for name in OPTIMIZERS]
 )
 def test_training_after_a_scan_equals_training_without_one(keras: Any, name: str) -> None:
-    """Every other optimizer has made updates already."""
+    """Trains before the scan with every second optimizer."""
     used = list(OPTIMIZERS).index(name) % 2 == 1
     ends = []
     for with_scan in (False, True):
@@ -116,12 +116,12 @@ def test_training_is_the_same_for_either_snapshot_and_models_not_yet_built(
 
 
 def test_a_scan_of_a_fresh_model_is_no_first_fit(keras: Any) -> None:
-    """Not even for the shuffle that Keras draws on JAX and torch in the first fit only."""
+    """Includes the shuffle that Keras draws only in the first fit on JAX and torch."""
     x, y = digits(100)
     for seed in (None, 4):
         ends = []
         for with_scan in (False, True):
-            is_built = seed is None or IS_TF_KERAS  # tf_keras draws a model's weights when it builds it
+            is_built = seed is None or IS_TF_KERAS  # tf_keras draws the weights of a model when building it
             model = compiled(keras, model=classifier(keras, rich=True, given_input=is_built))
             if with_scan:
                 lr_scan(model, x, y, num_steps=8, batch_size=32, verbose=0)
@@ -131,7 +131,7 @@ def test_a_scan_of_a_fresh_model_is_no_first_fit(keras: Any) -> None:
 
 
 def noisy(keras: Any) -> Any:
-    """A network with a layer that draws from the global generator, and one that uses a kernel of TensorFlow."""
+    """Builds a network with a layer that uses the global generator, and one that uses a TensorFlow kernel."""
 
     class Noise(keras.layers.Layer):  # type: ignore[misc]
         def call(self, inputs: Any) -> Any:
@@ -149,19 +149,19 @@ def noisy(keras: Any) -> Any:
 @pytest.mark.minors
 @pytest.mark.parametrize("eager", [False, True], ids=["graph", "eager"])
 def test_every_random_generator_comes_back(keras: Any, eager: bool) -> None:
-    """In eager mode, tf_keras's Nadam counts in Python; the kernels that tf_keras draws from are out of reach there."""
+    """Uses no noise for eager tf_keras, whose random kernels are out of reach. Its Nadam counts in Python there."""
     if BACKEND == "jax":
         pytest.skip("Keras refuses random layers without a seed on JAX")
     for used, seed in ((False, 4), (True, None)):
         ends = []
         for with_scan in (False, True):
-            keras.backend.clear_session()  # Keras before 3.9 keeps its global generator when seeds are set anew
+            keras.backend.clear_session()  # before version 3.9, setting a seed keeps Keras's global generator
             if IS_TF_KERAS:
                 import tensorflow as tf
 
                 tf.random.set_global_generator(tf.random.Generator.from_seed(5))
             network = classifier(keras) if IS_TF_KERAS and eager else noisy(keras)
-            counts_traces = IS_TF_KERAS and not eager  # so tf_keras's Nadam tells a second trace from a first
+            counts_traces = IS_TF_KERAS and not eager  # tf_keras's Nadam counts traces
             optimizer = keras.optimizers.Adam(1e-3) if counts_traces else keras.optimizers.Nadam(1e-3)
             model = finish(compiled(keras, optimizer, model=network, run_eagerly=eager))
             if used:
@@ -196,7 +196,7 @@ def test_no_model_optimizer_or_seed_tells_a_scan(keras: Any, case: dict[str, Any
     for with_scan in (False, True):
         optimizer = OPTIMIZERS[case["name"]](keras)
         model = finish(compiled(keras, optimizer, model=classifier(keras, seed=seed, rich=case["rich"])))
-        if case["used"] and not (averaging and BACKEND == "jax"):  # there Keras itself fails in a second fit
+        if case["used"] and not (averaging and BACKEND == "jax"):  # Keras itself fails there in a second fit
             train(keras, model)
         if with_scan:
             x, y = digits(100, seed=seed)

@@ -1,4 +1,4 @@
-"""A loop over `train_on_batch` is scanned as a `fit` is."""
+"""Tests that a scan of a loop over `train_on_batch` works like one of `fit`."""
 
 from __future__ import annotations
 

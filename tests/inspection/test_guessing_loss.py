@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.keras,
-    # Keras's own code for torch is behind NumPy's
+    # Keras's own code for torch uses an outdated NumPy protocol
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),
 ]
 

@@ -13,8 +13,8 @@ from tests.support.hosts import same_bits, state
 
 pytestmark = [
     pytest.mark.keras,
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of KerasHub's own dependencies
-    pytest.mark.filterwarnings("ignore:`shuffle=True` was passed:UserWarning"),  # by KerasHub itself, in any fit
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # raised by KerasHub's dependencies
+    pytest.mark.filterwarnings("ignore:`shuffle=True` was passed:UserWarning"),  # by KerasHub, in every fit
 ]
 
 WORDS = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]", "good", "bad", "film"]

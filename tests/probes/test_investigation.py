@@ -1,4 +1,4 @@
-"""What results of probes make of an analysis."""
+"""Tests how probe results change an analysis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions to the model: each asked of one where it is so and one where it is not, and no trace afterwards."""
+"""Tests each probe on a model with its cause and on one without it, and that no probe leaves a trace."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def frozen(keras: Any) -> Any:
 
 
 def dead(keras: Any) -> Any:
-    """All units of the hidden layer are off, for every input."""
+    """Builds a model whose hidden units are inactive for every input."""
     model = compiled(keras)
     kernel, bias = model.layers[-2].get_weights()
     model.layers[-2].set_weights([kernel, bias - 100.0])
@@ -116,13 +116,13 @@ def scanned(model: Any, x: Any, y: Any, **options: Any) -> Analysis:
 
 @pytest.fixture(scope="module", name="healthy")
 def _healthy(keras: Any) -> tuple[Any, Analysis]:
-    """A fresh model and the scan of it; who asks it leaves it as it was."""
+    """Returns a fresh model and its scan. All tests leave the model unchanged."""
     model = fresh(keras)
     return model, scanned(model, *plain())
 
 
 def asked(name: str, model: Any, x: Any, y: Any, *, analysis: Analysis | None = None, **options: Any) -> ProbeResult:
-    """The answer of one probe, from a model that is the same to the last bit before and after."""
+    """Returns the result of one probe and checks that the model is unchanged to the last bit."""
     ramp = {key: options.pop(key) for key in ("start_lr", "end_lr", "stop_on_divergence") if key in options}
     analysis = analysis or scanned(model, x, y, **ramp, **options)
     before = state(model)
@@ -149,7 +149,7 @@ CASES: dict[str, tuple[tuple[Any, Any, str], str]] = {
         "labels-not-reaching-loss",
     ),
 }
-"""Probe → a model, data and the cause that it confirms; the cause that it rules out of a fresh model."""
+"""Probe → ((model, data, cause that it confirms), cause that it rules out for a fresh model)."""
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -185,7 +185,7 @@ def test_a_collapsed_model_says_the_same_to_everything(keras: Any) -> None:
     x, y = plain()
     network = classifier(keras)
     network.pop()
-    network.add(keras.layers.Dense(1, activation="relu", bias_initializer="ones"))  # once negative, it stays off
+    network.add(keras.layers.Dense(1, activation="relu", bias_initializer="ones"))  # once negative, it stays inactive
     model = compiled(keras, keras.optimizers.SGD(0.01), model=network, loss="mean_squared_error", metrics=[])
     size = np.sqrt((x**2).sum(1, keepdims=True))
     collapsed = asked("predict-when-broken", model, x, size, start_lr=1e-5, end_lr=3.0, stop_on_divergence=False)
@@ -224,7 +224,7 @@ def test_a_longer_scan_tells_a_slow_start_from_nothing_to_learn(keras: Any) -> N
 
 @pytest.mark.parametrize("kind", ["fresh", "used"])
 def test_an_investigation_leaves_no_trace(keras: Any, kind: str) -> None:
-    """Neither in weights, optimizer and compiled functions, nor in what training makes of them afterwards."""
+    """Compares weights, optimizer and compiled functions, and the training afterwards."""
     ends = []
     x, y = plain()
     for with_probes in (False, True):
@@ -323,7 +323,7 @@ def test_ctrl_c_keeps_what_was_found_and_the_model(keras: Any, monkeypatch: pyte
 
 
 def _interrupted_in(name: str, model: Any, analysis: Analysis, monkeypatch: pytest.MonkeyPatch) -> Investigation:
-    """Presses Ctrl-C when that probe has begun."""
+    """Raises a Ctrl-C interrupt once the given probe has started."""
     import keras_lrscan.probes.investigate as module
 
     def pressed(probe: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Whatever ends a scan, the model is put back or can be, and what was recorded is kept."""
+"""Tests that any end of a scan restores the model or allows it, and keeps the recorded losses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.keras
 
 
 class BrokenDataError(Exception):
-    """Raised by data that breaks off."""
+    """Raised by data that fail in the middle."""
 
 
 def scan_of(model: Any, *data: Any, callbacks: tuple[Any, ...] = (), **options: Any) -> LRScan:
@@ -32,7 +32,7 @@ def scan_of(model: Any, *data: Any, callbacks: tuple[Any, ...] = (), **options: 
         model.fit(*data, callbacks=[recorder, *callbacks], **options)
     except ScanError:
         raise
-    except BaseException as error:  # noqa: BLE001 - the test looks at what is left behind
+    except BaseException as error:  # noqa: BLE001 - the test checks the state afterwards
         vars(recorder)["error"] = error
     return recorder
 
@@ -91,7 +91,7 @@ def test_an_exception_in_another_callback_leaves_a_model_that_can_be_put_back(ke
 
 @pytest.fixture(name="_ctrl_c_works")
 def _ctrl_c() -> Iterator[None]:
-    """A shell starts what runs in the background with Ctrl-C switched off."""
+    """Enables Ctrl-C, which a shell disables for background processes."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -133,7 +133,7 @@ def test_an_exception_in_the_data_leaves_a_model_that_is_or_can_be_put_back(kera
 def test_the_function_puts_the_model_back_whatever_happens(keras: Any) -> None:
     model = used_model(keras)
     before = state(model)
-    with pytest.raises(Exception):  # noqa: B017, PT011 - the hosts wrap the error of the data each in its own
+    with pytest.raises(Exception):  # noqa: B017, PT011 - each host wraps the error of the data
         lr_scan(model, broken_batches(), num_steps=20, verbose=0)
     assert same_bits(before, state(model))
 
@@ -156,7 +156,7 @@ def test_a_batch_of_nans_stops_the_scan_and_is_kept(keras: Any) -> None:
     before = state(model)
     x, y = digits(320)
     w = np.ones(320, "float32")
-    w[200] = math.nan  # some CPUs' ReLU turns a NaN of the input into zero
+    w[200] = math.nan  # on some CPUs, ReLU turns NaN inputs into zero
     recorder = scan_of(model, x, y, shuffle=False, sample_weight=w)
     assert recorder.curve.stop is StopReason.NON_FINITE
     assert len(recorder.curve) == 7

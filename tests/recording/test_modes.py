@@ -1,4 +1,4 @@
-"""Ways of running a step: compiled, eager, several at once, gathered gradients, half precision, several optimizers."""
+"""Tests scans with compiled, eager and multiple steps, accumulated gradients, half precision and several optimizers."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ MODES: dict[str, dict[str, Any]] = {
 
 
 IN_MINORS = {"compiled", "five steps at once"}
-"""Modes that are tried under older versions of Keras too."""
+"""Modes that are also tested under older versions of Keras."""
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_several_optimizers_keep_the_ratio_of_their_rates(keras: Any) -> None:
 
     class Spy(keras.callbacks.Callback):  # type: ignore[misc]
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            self.model  # noqa: B018 - on JAX this brings the variables up to date
+            self.model  # noqa: B018 - on JAX, the property updates the variables
             seen.append((float(array_of(main._learning_rate)), float(array_of(slow._learning_rate))))
 
     recorder = LRScan(start_lr=1e-5, end_lr=1e-2, num_steps=16, verbose=0)

@@ -1,6 +1,6 @@
-"""The report in a real browser, headless: Chromium, driven by selenium.
+"""Tests the report in headless Chromium, driven by Selenium.
 
-Where the browser is missing these tests are skipped; with `LRSCAN_REQUIRE_BROWSER=1` that is a failure.
+Without the browser these tests are skipped, or fail if `LRSCAN_REQUIRE_BROWSER=1` is set.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def recorded(name: str) -> Analysis:
 
 
 def odd(analysis: Analysis) -> Analysis:
-    """An analysis with everything in its context that could break a page."""
+    """Returns an analysis whose context contains text that could break a page."""
     long = "sparse_categorical_crossentropy_" * 5
     notes = ("<script>document.title = 'taken'</script>", f"`{long}`", f"https://example.org/{long}")
     context = dataclasses.replace(analysis.curve.context, optimizer="<img src=x onerror=alert(1)>", loss_name=long)
@@ -93,7 +93,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def reports(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Addresses of some reports."""
+    """Returns the URLs of some reports."""
     assert browser
     needed("jinja2")
     folder = tmp_path_factory.mktemp("reports")

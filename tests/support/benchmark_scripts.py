@@ -1,4 +1,4 @@
-"""The scripts of the benchmarks, which are no package and are loaded by their path."""
+"""Loads the benchmark scripts by path, because they are not a package."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FOLDER = Path(__file__).parents[2] / "benchmarks"
 
 
 def load(name: str) -> Any:
-    """Returns the script `benchmarks/NAME.py` as a module; those beside it can be imported by it, as when it runs."""
+    """Returns `benchmarks/NAME.py` as a module, which can import the scripts in its folder."""
     path = FOLDER / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"benchmark_{path.stem}", path)
     assert spec is not None

@@ -1,4 +1,4 @@
-"""For every code a curve that fires it, and a near miss: the same kind of curve, just on the other side."""
+"""Provides a curve that triggers each code, and a similar curve that does not."""
 
 from __future__ import annotations
 
@@ -27,40 +27,48 @@ X = np.linspace(-7, 1, 200)
 
 
 def changed(context: ScanContext, changes: Mapping[str, object]) -> ScanContext:
+    """Returns a context with some facts replaced."""
     return ScanContext.from_dict({**context.to_dict(), **changes})
 
 
 def drawn(loss: Array, *, noise: float = 0.01, x: Array = X, stop: str = "end-lr", **context: object) -> LRCurve:
+    """Returns a curve with the given losses and noise, and the context of ten classes."""
     loss = np.asarray(loss, dtype=float)
     noisy = loss + noise * np.random.default_rng(0).standard_normal(loss.size)
     return LRCurve(lr=10.0 ** x[: loss.size], loss=noisy, stop=stop, context=changed(TEN_CLASSES, context))
 
 
 def fall(center: float, depth: float = 1.8, width: float = 0.6, start: float = math.log(10), x: Array = X) -> Array:
+    """Returns a smooth fall by `depth` from `start`."""
     return np.asarray(start - depth * 0.5 * (1 + np.tanh((x - center) / width)))
 
 
 def rise(onset: float, growth: float = 6.0, x: Array = X) -> Array:
+    """Returns a quadratic rise from `onset`, limited to 20."""
     return np.asarray(np.minimum(growth * np.maximum(x - onset, 0.0) ** 2, 20.0))
 
 
 def known(shape: str, **changes: object) -> LRCurve:
+    """Returns the synthetic curve of a shape, with some facts of its context replaced."""
     curve = synthetic_curve(shape)
     context = changed(curve.context, changes)
     return LRCurve(lr=curve.lr, loss=curve.loss, stop=curve.stop, context=context)
 
 
 def cut(curve: LRCurve, num_points: int) -> LRCurve:
+    """Returns the first points of a curve, as if the data had run out."""
     return LRCurve(lr=curve.lr[:num_points], loss=curve.loss[:num_points], stop="out-of-batches", context=curve.context)
 
 
 def with_tail(curve: LRCurve, keep: int) -> LRCurve:
+    """Returns a curve with NaN losses from index `keep` on."""
     loss = curve.loss.copy()
     loss[keep:] = np.nan
     return LRCurve(lr=curve.lr, loss=loss, stop="non-finite", context=curve.context)
 
 
 def spiked(size: float) -> LRCurve:
+    """Returns a u-shaped curve with one spike."""
     curve = known("u-shaped")
     loss = curve.loss.copy()
     loss[40] += size
@@ -68,6 +76,7 @@ def spiked(size: float) -> LRCurve:
 
 
 def spaced(*, evenly: bool) -> LRCurve:
+    """Returns a valley at rates with even or logarithmic spacing."""
     lr = np.linspace(1e-3, 1.0, 100) if evenly else np.geomspace(1e-3, 1.0, 100)
     x = np.log10(lr)
     loss = fall(-1.8, x=x) + rise(-0.6, x=x)
@@ -75,6 +84,7 @@ def spaced(*, evenly: bool) -> LRCurve:
 
 
 def epochs(*, ordered: bool) -> LRCurve:
+    """Returns a fall with a sawtooth in every epoch, or with its teeth shuffled."""
     tooth = 0.4 * (np.arange(200) % 20) / 20
     tooth = tooth if ordered else np.random.default_rng(1).permutation(tooth)
     return drawn(fall(0.8) + tooth, steps_per_epoch=20)
@@ -172,4 +182,4 @@ PAIRS: Mapping[str, tuple[LRCurve, LRCurve]] = MappingProxyType(
         "LRS330": (known("u-shaped", averaging="ktrain"), known("u-shaped")),
     }
 )
-"""Code → (a curve that fires it, a near miss)."""
+"""Code → (curve that triggers it, near miss)."""

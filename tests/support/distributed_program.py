@@ -1,6 +1,6 @@
-"""Scans a small model on several devices and prints what came of it; run by the tests in processes of their own."""
+"""Scans a small model on several devices and prints the result. The tests run it in separate processes."""
 
-# ruff: noqa: T201 - the hosts' modules have no types of their own; the last line printed is the result
+# ruff: noqa: T201 - the last printed line is the result
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OPTIONS: dict[str, Any] = {"batch_size": 32, "epochs": 2, "shuffle": False, "ver
 
 
 def strategy(mode: str) -> Any:
-    """Returns what spreads the work in `mode`."""
+    """Returns the distribution strategy of a mode."""
     if mode == "parallel":
         return None
     tensorflow = importlib.import_module("tensorflow")
@@ -32,7 +32,7 @@ def strategy(mode: str) -> Any:
 
 
 def scanned(keras: Any, scope: Any, *, then_train: bool) -> tuple[LRScan, list[Any]]:
-    """Scans a model made in `scope`, and trains it afterwards."""
+    """Scans a model created in `scope`, and optionally trains it afterwards."""
     x, y = digits(192)
     with scope:
         model = compiled(keras, keras.optimizers.SGD(0.05, momentum=0.9))
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def _by_hand(keras: Any, recorder: LRScan) -> list[float]:
-    """Losses of the same updates in this process alone."""
+    """Returns the losses of the same updates in a single process."""
     from tests.support.hosts import batches_of, replayed_losses
 
     rates = recorder.curve.lr.tolist()

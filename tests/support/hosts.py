@@ -1,4 +1,4 @@
-"""The Keras that this test run is about, small models for it, and an independent record of what training does."""
+"""Provides the host of this test run, small models for it, and reference losses of plain training."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 IS_TF_KERAS = os.environ.get("TF_USE_LEGACY_KERAS") == "1"
-"""Whether `fit` is tf_keras's; otherwise it is that of Keras 3, on the backend that `KERAS_BACKEND` names."""
+"""Whether the host is tf_keras instead of Keras 3 on the backend given by `KERAS_BACKEND`."""
 BACKEND = "tensorflow" if IS_TF_KERAS else os.environ.get("KERAS_BACKEND", "tensorflow")
-"""Library that computes."""
+"""Name of the backend."""
 
 Arrays = list["NDArray[Any]"]
 
 
 def digits(num_samples: int = 200, *, seed: int = 0) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Ten classes of points in eight dimensions that a small network can tell apart."""
+    """Returns points in eight dimensions from ten classes that a small network can separate."""
     random = np.random.default_rng(seed)
     labels = random.integers(0, 10, num_samples)
     centers = np.random.default_rng(99).normal(size=(10, 8))
@@ -30,7 +30,7 @@ def digits(num_samples: int = 200, *, seed: int = 0) -> tuple[NDArray[Any], NDAr
 
 
 def classifier(keras: Any, *, seed: int = 1, rich: bool = False, given_input: bool = True) -> Any:
-    """A dense network for `digits`; `rich` adds dropout and batch normalization."""
+    """Builds a dense network for `digits`. `rich` adds dropout and batch normalization."""
     keras.utils.set_random_seed(seed)
     layers = keras.layers
     stack = [layers.InputLayer(input_shape=(8,)) if IS_TF_KERAS else layers.Input((8,))] if given_input else []
@@ -42,7 +42,7 @@ def classifier(keras: Any, *, seed: int = 1, rich: bool = False, given_input: bo
 
 
 def compiled(keras: Any, optimizer: Any = None, *, model: Any = None, **options: Any) -> Any:
-    """`model`, or a `classifier`, compiled for `digits`."""
+    """Compiles `model`, or a `classifier`, for `digits`."""
     model = classifier(keras) if model is None else model
     optimizer = keras.optimizers.Adam(1e-3) if optimizer is None else optimizer
     settings = {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"], **options}
@@ -51,7 +51,7 @@ def compiled(keras: Any, optimizer: Any = None, *, model: Any = None, **options:
 
 
 def given_input(keras: Any, shape: tuple[int, ...], dtype: str = "float32") -> Any:
-    """The layer that tells a sequential model the shape of its input."""
+    """Returns the input layer of a sequential model."""
     layers = keras.layers
     return layers.InputLayer(input_shape=shape, dtype=dtype) if IS_TF_KERAS else layers.Input(shape, dtype=dtype)
 
@@ -59,52 +59,52 @@ def given_input(keras: Any, shape: tuple[int, ...], dtype: str = "float32") -> A
 def stacked(
     keras: Any, shape: tuple[int, ...], layers: Callable[[Any], list[Any]], loss: Any = "mse", dtype: str = "float32"
 ) -> Any:
-    """A compiled stack of what `layers` makes of `keras.layers`."""
+    """Builds and compiles a sequential model from the layers that `layers(keras.layers)` returns."""
     model = keras.Sequential([given_input(keras, shape, dtype), *layers(keras.layers)])
     model.compile(optimizer="sgd", loss=loss)
     return model
 
 
 def poked(array: Any, at: Any, value: float) -> Any:
-    """A copy of `array` with other values in some places."""
+    """Returns a copy of `array` with `value` at the positions `at`."""
     changed = array.astype("float64")
     changed[at] = value
     return changed
 
 
 def array_of(variable: Any) -> NDArray[Any]:
-    """A copy of a variable's value."""
+    """Returns a copy of a variable's value."""
     value = variable.numpy() if IS_TF_KERAS or BACKEND == "tensorflow" else variable.value
     return np.array(value.detach().cpu().numpy() if hasattr(value, "detach") else value)
 
 
 def state(model: Any) -> Arrays:
-    """Copies of every variable of model and optimizer."""
+    """Returns copies of all variables of the model and its optimizer."""
     optimizer = model.optimizer
     variables = optimizer.variables() if callable(optimizer.variables) else optimizer.variables
     return [array_of(variable) for variable in [*model.variables, *variables]]
 
 
 def weights(model: Any) -> Arrays:
-    """Copies of every variable of the model."""
+    """Returns copies of all variables of the model."""
     return [array_of(variable) for variable in model.variables]
 
 
 def same_bits(first: Arrays, second: Arrays) -> bool:
-    """Whether all arrays are equal to the last bit."""
+    """Returns whether all arrays are equal to the last bit."""
     return len(first) == len(second) and all(
         a.shape == b.shape and a.tobytes() == b.tobytes() for a, b in zip(first, second, strict=True)
     )
 
 
 def batches_of(*arrays: NDArray[Any], size: int, epochs: int) -> list[tuple[NDArray[Any], ...]]:
-    """The batches that an unshuffled `fit` makes of `arrays`."""
+    """Returns the batches of an unshuffled `fit` on `arrays`."""
     starts = range(0, len(arrays[0]), size)
     return [tuple(array[start : start + size] for array in arrays) for _ in range(epochs) for start in starts]
 
 
 def _finish(model: Any, batch: Sequence[Any]) -> None:
-    """Makes metrics and slots where the Keras is so old that the first `test_on_batch` would fail over them."""
+    """Creates metrics and slots for old versions of Keras, where the first `test_on_batch` would fail without them."""
     version = "" if IS_TF_KERAS else sys.modules["keras"].__version__
     if BACKEND == "tensorflow" and version.startswith(("3.6.", "3.7.")):
         model.evaluate(**dict(zip(("x", "y", "sample_weight"), batch, strict=False)), verbose=0)
@@ -116,7 +116,7 @@ def replayed_losses(
     batches: Iterable[Sequence[Any]],
     update_rates: Iterable[float],
 ) -> list[float]:
-    """Losses of a plain training by hand: each batch is evaluated alone, then trained on at its own rate."""
+    """Evaluates each batch alone, trains on it at its own rate, and returns the losses."""
     losses: list[float] = []
     for batch, rate in zip(batches, update_rates, strict=False):
         if not losses:

@@ -1,4 +1,4 @@
-"""HTML as a tree of tags and texts, for tests that must not hang on how it is written."""
+"""Parses HTML into tags and texts, for tests that do not depend on its formatting."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Tag:
 
 @dataclass
 class Page(HTMLParser):
-    """Every tag of a page in order, each with the text inside it."""
+    """Collects all tags of a page in order, each with its text."""
 
     html: str
     tags: list[Tag] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Small learners of ktrain, and the two finders that can scan them: ktrain's own and ours."""
+"""Builds small ktrain learners, and scans them with ktrain's own finder or its replacement."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 KTRAIN, OURS = "ktrain", "ours"
 
 IS_MISSING = importlib.util.find_spec("ktrain") is None and os.environ.get("TOX_ENV_NAME") != "ktrain"
-"""Whether these tests may be skipped: not in the environment that is there for them."""
+"""Whether ktrain is missing and these tests may be skipped, which the ktrain environment forbids."""
 
 MARKS = [
     pytest.mark.ktrain,
     pytest.mark.skipif(IS_MISSING, reason="ktrain is not installed"),
-    # ktrain's own imports, and TensorFlow's of them, warn of many things
+    # importing ktrain and TensorFlow raises many warnings
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::SyntaxWarning", "ignore::FutureWarning"),
 ]
 
@@ -37,7 +37,7 @@ WORDS = ("good", "fine", "nice", "great", "bad", "poor", "awful", "sad")
 
 
 def ktrain() -> Any:
-    """The package."""
+    """Returns the imported package."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name in ("dataset", "tabular", "text", "vision"):
@@ -46,14 +46,14 @@ def ktrain() -> Any:
 
 
 def keras() -> Any:
-    """The Keras that ktrain uses."""
+    """Returns the Keras that ktrain uses."""
     import tf_keras
 
     return tf_keras
 
 
 def scan(who: str, learner: Any, **options: Any) -> Any:
-    """Calls `lr_find` of `who`, with what it prints and warns of left out."""
+    """Calls `lr_find` of `who`, without output and ktrain's warnings."""
     if who == OURS:
         return lr_find(learner, **{"verbose": 0, **options})
     with warnings.catch_warnings():
@@ -62,12 +62,12 @@ def scan(who: str, learner: Any, **options: Any) -> Any:
 
 
 def short_scan(who: str, learner: Any, **options: Any) -> Any:
-    """A scan of one epoch by ktrain, or of 100 batches by us."""
+    """Scans one epoch with ktrain, or 100 batches with the replacement."""
     return scan(who, learner, **({"max_epochs": 1} if who == KTRAIN else {}), **options)
 
 
 def learner_of(model: Any, data: Any, batch_size: int = 32) -> Any:
-    """A learner for `model`."""
+    """Returns a learner for `model`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return ktrain().get_learner(model, train_data=data, batch_size=batch_size)
@@ -82,7 +82,7 @@ def dense(
     model: Any = None,
     data: Any = None,
 ) -> Any:
-    """A learner of a small network with arrays for data."""
+    """Returns a learner of a small network with array data."""
     x, y = digits(size)
     model = classifier(keras()) if model is None else model
     loss = "sparse_categorical_crossentropy" if loss is None else loss
@@ -91,7 +91,7 @@ def dense(
 
 
 def counted_batches(x: NDArray[Any], y: NDArray[Any], batch_size: int, before: Callable[[int], None]) -> Any:
-    """A data set that calls `before` with the number of each batch it hands out."""
+    """Returns a data set that calls `before` with the count of batches before it returns each one."""
     from ktrain.dataset import SequenceDataset
 
     class Counted(SequenceDataset):  # type: ignore[misc]
@@ -116,7 +116,7 @@ def counted_batches(x: NDArray[Any], y: NDArray[Any], batch_size: int, before: C
 
 
 def texts(size: int) -> tuple[list[str], list[int]]:
-    """Sentences of kind and of unkind words, and which they are."""
+    """Returns sentences of positive or negative words, and their labels."""
     random = np.random.default_rng(0)
     labels = random.integers(0, 2, size).tolist()
     half = len(WORDS) // 2
@@ -124,7 +124,7 @@ def texts(size: int) -> tuple[list[str], list[int]]:
 
 
 def transformer(folder: Path, *, size: int = 80, batch_size: int = 8, **compiled: Any) -> Any:
-    """A learner of a BERT of one layer, whose checkpoint is made here, for `texts`."""
+    """Returns a learner of a one-layer BERT for `texts`, and creates its checkpoint in `folder`."""
     import transformers
 
     if not (folder / "config.json").exists():

@@ -1,6 +1,6 @@
-"""Scans custom train steps on two devices and prints what came of it; run by a test in a process of its own."""
+"""Scans custom train steps on two devices and prints the result. A test runs it in a separate process."""
 
-# ruff: noqa: T201 - the hosts' modules have no types of their own; the last line printed is the result
+# ruff: noqa: T201 - the last printed line is the result
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.train_steps import custom, numbers, standard
 
 
 def main() -> None:
-    """Scans a step that returns the mean of a tracker, and one that returns what its device computed."""
+    """Scans a step that returns the mean of a tracker, and one that returns the loss of its own device."""
     scope = strategy("mirrored").scope
     keras = importlib.import_module("tf_keras" if IS_TF_KERAS else "keras")
 

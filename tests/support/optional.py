@@ -1,4 +1,4 @@
-"""Modules that an extra, or one of the tox environments, brings."""
+"""Imports optional modules, which extras or tox environments install."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 
 
 def module(name: str, *, environment: str = "py") -> Any:
-    """The module of that name.
+    """Returns the module called `name`.
 
-    Where it is not installed the test is skipped, but not in the tox environment that installs it.
+    Skips the test if the module is not installed, except in the tox environment that installs it.
     """
     if os.environ.get("TOX_ENV_NAME") == environment:
         return importlib.import_module(name)

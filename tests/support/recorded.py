@@ -1,4 +1,4 @@
-"""Scans of other tools that the tests read; see tests/data/README.md."""
+"""Reads scans that other tools recorded, as described in tests/data/README.md."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ KTRAIN_RUNS = {
     "reuters_finetuned_maxep2": 150.0,
     "digits_dense_adam_defaults": 1797 / 32,
 }
-"""Name → batches in an epoch."""
+"""Name → number of batches per epoch."""
 
 PEERS = {"fastai": "ema-0.98", "lightning": "lightning", "torch_lr_finder": "ema-seeded-0.05"}
-"""Name → how that tool averages."""
+"""Name → averaging of that tool."""
 
 
 def ktrain_run(name: str) -> dict[str, NDArray[np.float64]]:

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for curves."""
+"""Provides Hypothesis strategies for curves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LOSSES = st.one_of(st.floats(-1e6, 1e6), st.sampled_from([np.nan, np.inf, -np.in
 
 @st.composite
 def any_curves(draw: st.DrawFn) -> LRCurve:
-    """Curves of any length with any losses, finite or not."""
+    """Draws curves of any length with finite or non-finite losses."""
     loss = draw(st.lists(LOSSES, min_size=1, max_size=60))
     low = draw(st.floats(-10, 0))
     decades = draw(st.floats(0.1, 12))
@@ -30,7 +30,7 @@ def any_curves(draw: st.DrawFn) -> LRCurve:
 
 @st.composite
 def valley_curves(draw: st.DrawFn) -> LRCurve:
-    """Curves with one clear valley and little noise, and no context."""
+    """Draws curves with one clear valley, little noise, and no context."""
     x = np.linspace(-7, 0, draw(st.sampled_from([80, 100, 150])))
     center = draw(st.floats(-4.5, -2.5))
     loss = 2.0 - 1.5 * 0.5 * (1 + np.tanh((x - center) / 0.5)) + 8 * np.maximum(x - center - 1.5, 0) ** 2

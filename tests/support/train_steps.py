@@ -1,4 +1,4 @@
-"""A small model whose `train_step` logs as it is told, for every host, and how Keras's own step trains the same."""
+"""Builds a small model with a custom `train_step` and configurable logs, and the same model with Keras's own step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WEIGHT = 0.3
 
 
 class Batch(NamedTuple):
-    """What a step knows of its batch: the loss, the two parts that it is the sum of, and what they come from."""
+    """Holds the loss of a batch, its two parts, and the data and predictions that it was computed from."""
 
     loss: Any
     main: Any
@@ -29,7 +29,7 @@ class Batch(NamedTuple):
 
 
 def numbers(num_samples: int = 96) -> tuple[Any, Any]:
-    """A regression whose batches differ a lot."""
+    """Returns regression data with large differences between batches."""
     random = np.random.default_rng(3)
     x = (random.normal(size=(num_samples, 4)) * np.linspace(0.3, 2.0, num_samples)[:, None]).astype("float32")
     return x, (x @ np.array([[1.0], [-2.0], [0.5], [1.5]]) + 0.2 * random.normal(size=(num_samples, 1))).astype(
@@ -38,14 +38,14 @@ def numbers(num_samples: int = 96) -> tuple[Any, Any]:
 
 
 def stack(keras: Any, *extra: Any) -> Any:
-    """The layers; `extra` ones stand before the last."""
+    """Builds the layers, with `extra` ones before the last."""
     keras.utils.set_random_seed(4)
     layers = keras.layers
     return keras.Sequential([given_input(keras, (4,)), layers.Dense(6, activation="tanh"), *extra, layers.Dense(1)])
 
 
 def ops(keras: Any) -> Any:
-    """Operations on tensors, by the names that `keras.ops` has for them."""
+    """Returns tensor operations with the names of `keras.ops`."""
     if not IS_TF_KERAS:
         return keras.ops
     import tensorflow as tf
@@ -57,7 +57,7 @@ def ops(keras: Any) -> Any:
 
 
 def losses(keras: Any, y: Any, predicted: Any, added: Any = ()) -> tuple[Any, Any, Any]:
-    """The loss, and the two parts that it is the sum of; `added` are the losses of layers."""
+    """Returns the loss and the two parts of its sum. `added` contains the losses of layers."""
     lib = ops(keras)
     main = sum(added, lib.mean(lib.square(predicted - y)))
     other = WEIGHT * lib.mean(lib.square(predicted))
@@ -67,14 +67,14 @@ def losses(keras: Any, y: Any, predicted: Any, added: Any = ()) -> tuple[Any, An
 def custom(
     keras: Any, book: Book, prepare: Callable[[Any], None] | None = None, *, extra: tuple[Any, ...] = (), **options: Any
 ) -> Any:
-    """A compiled model that trains on `losses`.
+    """Builds and compiles a model that trains on `losses`.
 
     Args:
         keras: The host's Keras.
-        book: Returns the logs of a batch.
-        prepare: Called with the model when it is made, for trackers.
-        extra: Layers besides.
-        options: For `compile`.
+        book: Function of the model and a `Batch` that returns the logs.
+        prepare: Called with the new model, to add trackers.
+        extra: Additional layers.
+        options: Options of `compile`.
     """
 
     class Custom(keras.Model):  # type: ignore[misc]
@@ -88,7 +88,7 @@ def custom(
             return self.inner(inputs, training=training)
 
         def weighed(self, gradients: Any) -> Any:
-            """The gradients to apply now."""
+            """Returns the gradients to apply in this step."""
             return gradients
 
         train_step = STEPS[BACKEND](keras, book)
@@ -162,7 +162,7 @@ STEPS = {"tensorflow": _tensorflow_step, "jax": _jax_step, "torch": _torch_step}
 
 
 def loss_function(keras: Any) -> Any:
-    """The same loss as `losses`, for `compile`."""
+    """Returns the same loss as `losses`, for `compile`."""
     lib = ops(keras)
 
     def loss(y: Any, predicted: Any) -> Any:
@@ -172,7 +172,7 @@ def loss_function(keras: Any) -> Any:
 
 
 def standard(keras: Any, *, extra: tuple[Any, ...] = (), **options: Any) -> Any:
-    """The same model, trained by Keras's own step."""
+    """Builds the same model with Keras's own train step."""
     model = stack(keras, *extra)
     model.compile(**{"optimizer": keras.optimizers.SGD(1e-3), "loss": loss_function(keras), **options})
     return model

@@ -156,7 +156,7 @@ def test_every_learner_is_adopted_and_released() -> None:
     assert type(early).lr_plot is lr_plot
     release()
     assert type(early).lr_plot is not lr_plot
-    assert early.lr_estimate() == early.lr_finder.estimate_lr()  # ktrain's method, our finder
+    assert early.lr_estimate() == early.lr_finder.estimate_lr()  # ktrain's method on our finder
     assert early.lr_plot(return_fig=True) is not None
 
 
@@ -313,7 +313,7 @@ def test_a_learner_without_a_scan_has_nothing_to_explain() -> None:
     assert learner.lr_finder.find_called()
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")  # of ktrain's own scan
+@pytest.mark.filterwarnings("ignore::UserWarning")  # raised by ktrain's own scan
 def test_the_example_of_the_headlines_ends_with_a_table_and_two_pictures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

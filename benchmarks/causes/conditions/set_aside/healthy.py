@@ -1,13 +1,13 @@
-"""Healthy fits, set aside: by somebody who had not seen the rules."""
+"""Healthy fits (fresh, partly trained, new heads, already good), set aside from tuning."""
 
 from __future__ import annotations
 
-from conditions import Condition, Training
+from conditions.condition import Condition, Training
 
 ROWS = (
     Condition(
         name="fresh-start/hr-two-inputs-adam",
-        says="Hours and age in one input, marks and pay in another, the functional way.",
+        description="A functional model with hours and age in one input, ratings and pay in another.",
         data="hr",
         changes=(("split", 3),),
         model=("towers", {"units": (48, 32)}),
@@ -17,7 +17,7 @@ ROWS = (
     ),
     Condition(
         name="fresh-start/satellite-residual-smoothed-nadam",
-        says="Residual blocks, one-hot labels with label smoothing, a tf.data pipeline.",
+        description="Residual blocks with one-hot labels, label smoothing and a tf.data pipeline.",
         data="satellite",
         changes=("one-hot",),
         model=("residual", {}),
@@ -29,7 +29,7 @@ ROWS = (
     ),
     Condition(
         name="partly-trained/letters-residual-adamw",
-        says="Residual blocks after two thirds of an epoch, to be trained on.",
+        description="Residual blocks after two thirds of an epoch, about to continue.",
         data="letters",
         model=("residual", {}),
         optimizer=("AdamW", {}),
@@ -38,7 +38,7 @@ ROWS = (
     ),
     Condition(
         name="partly-trained/grimm-transformer-adam",
-        says="A language model that was stopped early in its first epoch.",
+        description="A language model that was stopped early in its first epoch.",
         data="grimm",
         model=("transformer", {"sequences": True}),
         optimizer=("Adam", {}),
@@ -47,7 +47,7 @@ ROWS = (
     ),
     Condition(
         name="new-head/digits-separable-frozen-rmsprop",
-        says="A separable CNN for 0 to 4, frozen, with a new last layer for 5 to 9.",
+        description="A separable CNN for 0 to 4, frozen, with a new last layer for 5 to 9.",
         data="digits",
         changes=(("classes", 5, 10),),
         model=("separable", {}),
@@ -58,7 +58,7 @@ ROWS = (
     ),
     Condition(
         name="new-head/satellite-residual-adam",
-        says="Residual blocks trained on three kinds of soil, fine-tuned on the other three.",
+        description="Residual blocks trained on three kinds of soil, fine-tuned on the other three.",
         data="satellite",
         changes=(("classes", 3, 6),),
         model=("residual", {}),
@@ -67,7 +67,7 @@ ROWS = (
     ),
     Condition(
         name="already-good/bikes-wide-and-deep-adam",
-        says="A regression after a night of training; somebody looks for a better rate.",
+        description="A regression after a night of training, scanned to find a better learning rate.",
         data="bikes",
         model=("wide and deep", {"units": (96, 48)}),
         optimizer=("Adam", {}),
@@ -77,11 +77,10 @@ ROWS = (
     ),
     Condition(
         name="already-good/segment-residual-nadam",
-        says="A classifier of patches, trained to its end, compiled anew.",
+        description="A fully trained classifier of photograph patches, compiled again.",
         data="segment",
         model=("residual", {"width": 48}),
         optimizer=("Nadam", {}),
         before=Training(steps=2500, lr=0.001, keeps_optimizer=False),
     ),
 )
-"""All of them."""

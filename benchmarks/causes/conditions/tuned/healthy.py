@@ -1,22 +1,22 @@
-"""Healthy fits: fresh models, partly trained ones, new last layers, and models that are good already."""
+"""Healthy fits: fresh models, partly trained models, new heads, and models that are already good."""
 
 from __future__ import annotations
 
-from conditions import Condition, Training
+from conditions.condition import Condition, Training
 
 HALF, REST = ("rows", 0, 2000), ("rows", 2000, None)
 
 FRESH = (
     Condition(
         name="fresh-start/digits-mlp-adam",
-        says="The first fit of a tutorial.",
+        description="The first fit of a tutorial.",
         data="digits",
         model=("mlp", {}),
         optimizer=("Adam", {}),
     ),
     Condition(
         name="fresh-start/fashion-cnn-momentum",
-        says="A small CNN with logits, large batches.",
+        description="A small CNN with logits and large batches.",
         data="fashion",
         model=("cnn", {"pool": "flat"}),
         head=("plain", {"activation": None}),
@@ -26,14 +26,14 @@ FRESH = (
     ),
     Condition(
         name="fresh-start/vowels-gru-rmsprop",
-        says="Utterances of nine speakers, a GRU.",
+        description="A GRU that recognizes nine speakers.",
         data="vowels",
         model=("rnn", {}),
         optimizer=("RMSprop", {}),
     ),
     Condition(
         name="fresh-start/reuters-transformer-adamw",
-        says="A small transformer on news, from nothing.",
+        description="A small fresh transformer on news.",
         data="reuters8",
         model=("transformer", {"dropout": 0.1}),
         optimizer=("AdamW", {"weight_decay": 0.01}),
@@ -41,7 +41,7 @@ FRESH = (
     ),
     Condition(
         name="fresh-start/mnist-autoencoder-adam",
-        says="An autoencoder of digits, mean squared error.",
+        description="An autoencoder of digits with mean squared error.",
         data="mnist",
         changes=("autoencoding",),
         model=("mlp", {"units": (64, 16, 64)}),
@@ -50,7 +50,7 @@ FRESH = (
     ),
     Condition(
         name="fresh-start/bikes-regression-adam",
-        says="Hours of bicycle hire, inputs and targets standardized.",
+        description="Hourly bicycle rentals with standardized inputs and targets.",
         data="bikes",
         model=("mlp", {"units": (64, 32)}),
         optimizer=("Adam", {}),
@@ -58,7 +58,7 @@ FRESH = (
     ),
     Condition(
         name="fresh-start/cancer-mlp-sgd",
-        says="A small medical table, two classes.",
+        description="A small medical table with two classes.",
         data="breast_cancer",
         model=("mlp", {"units": (16,)}),
         optimizer=("SGD", {}),
@@ -66,7 +66,7 @@ FRESH = (
     ),
     Condition(
         name="fresh-start/words-multilabel-nadam",
-        says="Which of 20 frequent words stand in a post, from the other words.",
+        description="Predicts which of 20 frequent words occur in a post from its other words.",
         data="newsgroups_counts",
         changes=(("first columns", 20),),
         model=("mlp", {"dropout": 0.2}),
@@ -76,7 +76,7 @@ FRESH = (
     ),
     Condition(
         name="fresh-start/reuters-bag-lamb",
-        says="News of eight topics, the mean of embedded words.",
+        description="The mean of word embeddings for news of eight topics.",
         data="reuters8",
         model=("bag", {}),
         optimizer=("Lamb", {}),
@@ -84,14 +84,14 @@ FRESH = (
     ),
     Condition(
         name="fresh-start/mnist-cnn-batchnorm-lion",
-        says="A CNN with batch normalization.",
+        description="A CNN with batch normalization.",
         data="mnist",
         model=("cnn", {"normalize": "batch", "pool": "flat"}),
         optimizer=("Lion", {}),
     ),
     Condition(
         name="fresh-start/grimm-gru-adam",
-        says="The next letter of a tale.",
+        description="A language model of letters on fairy tales.",
         data="grimm",
         model=("rnn", {"sequences": True, "units": 48}),
         head=("plain", {"activation": None}),
@@ -100,7 +100,7 @@ FRESH = (
     ),
     Condition(
         name="fresh-start/letters-mlp-batchnorm-dropout-momentum",
-        says="Printed letters, 26 classes, batch normalization and dropout.",
+        description="Printed letters in 26 classes, with batch normalization and dropout.",
         data="letters",
         model=("mlp", {"units": (96, 96), "normalize": "batch", "dropout": 0.3}),
         optimizer=("SGD", {"momentum": 0.9, "nesterov": True}),
@@ -108,7 +108,7 @@ FRESH = (
     ),
     Condition(
         name="fresh-start/ratings-factors-adam",
-        says="A recommender: marks of players in skills.",
+        description="A recommender that predicts the ratings of players' skills.",
         data="ratings",
         model=("factors", {}),
         optimizer=("Adam", {}),
@@ -117,19 +117,46 @@ FRESH = (
     ),
     Condition(
         name="fresh-start/nyse-lstm-huber",
-        says="The volume of trade of the next day.",
+        description="A forecast of the next day's trading volume.",
         data="nyse",
         model=("rnn", {"cell": "LSTM"}),
         loss="huber",
         optimizer=("RMSprop", {}),
         fit={"batch_size": 64},
     ),
+    Condition(
+        name="fresh-start/mnist-cnn-one-hot-adam",
+        description="The MNIST tutorial with one-hot labels and dropout.",
+        data="mnist",
+        changes=("one-hot",),
+        model=("cnn", {"pool": "flat", "dropout": 0.3}),
+        head=("plain", {"activation": "softmax"}),
+        loss="categorical_crossentropy",
+        optimizer=("Adam", {}),
+    ),
+    Condition(
+        name="fresh-start/cancer-class-weights-adamw",
+        description="Class weights for slightly uneven classes, from a PyDataset: five in eight tumors are benign.",
+        data="breast_cancer",
+        model=("mlp", {"units": (32, 16), "activation": "selu"}),
+        optimizer=("AdamW", {}),
+        feed="batches",
+        fit={"class_weight": {0: 1.34, 1: 0.8}},
+    ),
+    Condition(
+        name="fresh-start/excerpts-transformer-class-adam",
+        description="A subclassed language model of two blocks with large batches.",
+        data="excerpts",
+        model=("transformer", {"blocks": 2, "sequences": True, "dropout": 0.1, "whole": True}),
+        optimizer=("Adam", {"beta_2": 0.98}),
+        fit={"batch_size": 128},
+    ),
 )
 
 PARTLY = (
     Condition(
         name="partly-trained/mnist-cnn-adam",
-        says="Trained for a part of an epoch, to be trained on.",
+        description="A model trained for part of an epoch, about to continue.",
         data="mnist",
         model=("cnn", {"pool": "flat"}),
         optimizer=("Adam", {}),
@@ -137,7 +164,7 @@ PARTLY = (
     ),
     Condition(
         name="partly-trained/letters-mlp-momentum",
-        says="Training was interrupted early.",
+        description="Training was interrupted early.",
         data="letters",
         model=("mlp", {}),
         optimizer=("SGD", {"momentum": 0.9}),
@@ -146,7 +173,7 @@ PARTLY = (
     ),
     Condition(
         name="partly-trained/vowels-gru-adamw",
-        says="A checkpoint of an early epoch, compiled anew.",
+        description="A checkpoint of an early epoch, compiled again.",
         data="vowels",
         model=("rnn", {}),
         optimizer=("AdamW", {}),
@@ -154,7 +181,7 @@ PARTLY = (
     ),
     Condition(
         name="partly-trained/reuters52-transformer-adam",
-        says="News of 52 topics after the first fifty batches.",
+        description="News of 52 topics, after the first fifty batches.",
         data="reuters52",
         model=("transformer", {}),
         optimizer=("Adam", {}),
@@ -163,7 +190,7 @@ PARTLY = (
     ),
     Condition(
         name="partly-trained/bikes-regression-rmsprop",
-        says="A regression after a short training.",
+        description="A regression after a short training.",
         data="bikes",
         model=("mlp", {}),
         optimizer=("RMSprop", {}),
@@ -172,18 +199,44 @@ PARTLY = (
     ),
     Condition(
         name="partly-trained/grimm-gru-nadam",
-        says="A language model that was stopped early, trained on.",
+        description="A language model that was stopped early and continues.",
         data="grimm",
         model=("rnn", {"sequences": True, "units": 48}),
         optimizer=("Nadam", {}),
         before=Training(steps=60, lr=2e-3),
+    ),
+    Condition(
+        name="partly-trained/fashion-mlp-adam",
+        description="Training was interrupted in the first epoch, then `fit` is called again.",
+        data="fashion",
+        model=("mlp", {"units": (128,)}),
+        optimizer=("Adam", {}),
+        before=Training(steps=30, lr=1e-3),
+    ),
+    Condition(
+        name="partly-trained/mnist-autoencoder-adamw",
+        description="An autoencoder from an early checkpoint, compiled again.",
+        data="mnist",
+        changes=("autoencoding",),
+        model=("mlp", {"units": (64, 24, 64)}),
+        optimizer=("AdamW", {}),
+        before=Training(steps=80, lr=1e-3, keeps_optimizer=False),
+        fit={"batch_size": 64},
+    ),
+    Condition(
+        name="partly-trained/segment-dropout-rmsprop",
+        description="A classifier of photograph patches, after most of an epoch and about to continue.",
+        data="segment",
+        model=("mlp", {"units": (48,), "dropout": 0.2}),
+        optimizer=("RMSprop", {}),
+        before=Training(steps=40, lr=1e-3),
     ),
 )
 
 HEAD = (
     Condition(
         name="new-head/mnist-cnn-adam",
-        says="Trained on digits 0 to 4, the whole model fine-tuned on 5 to 9.",
+        description="A model trained on digits 0 to 4, fine-tuned as a whole on 5 to 9.",
         data="mnist",
         changes=(("classes", 5, 10),),
         model=("cnn", {"pool": "flat"}),
@@ -192,7 +245,7 @@ HEAD = (
     ),
     Condition(
         name="new-head/fashion-cnn-frozen-sgd",
-        says="A frozen body as feature extractor, a new last layer.",
+        description="A frozen feature extractor with a new last layer.",
         data="fashion",
         changes=(("classes", 5, 10),),
         model=("cnn", {"pool": "flat", "normalize": "batch"}),
@@ -202,7 +255,7 @@ HEAD = (
     ),
     Condition(
         name="new-head/letters-mlp-adamw",
-        says="Trained on A to M, a new last layer for N to Z.",
+        description="A model trained on A to M, with a new last layer for N to Z.",
         data="letters",
         changes=(("classes", 13, 26),),
         model=("mlp", {"units": (96, 64)}),
@@ -211,7 +264,7 @@ HEAD = (
     ),
     Condition(
         name="new-head/newsgroups-transformer-frozen-adam",
-        says="A transformer trained on ten groups, frozen, with a new last layer for the other ten.",
+        description="A transformer trained on ten newsgroups and frozen, with a new last layer for the other ten.",
         data="newsgroups",
         changes=(("classes", 10, 20),),
         model=("transformer", {}),
@@ -222,7 +275,7 @@ HEAD = (
     ),
     Condition(
         name="new-head/vowels-gru-rmsprop",
-        says="A GRU trained on five speakers, now for the other four.",
+        description="A GRU trained on five speakers, with a new last layer for the other four.",
         data="vowels",
         changes=(("classes", 5, 9),),
         model=("rnn", {}),
@@ -232,19 +285,47 @@ HEAD = (
     ),
     Condition(
         name="new-head/segment-mlp-momentum",
-        says="Patches of photographs: three kinds first, then the other four.",
+        description="A classifier trained on three kinds of photograph patches, then fine-tuned on the other four.",
         data="segment",
         changes=(("classes", 3, 7),),
         model=("mlp", {"units": (32, 32)}),
         optimizer=("SGD", {"momentum": 0.9}),
         before=Training(steps=200, changes=(("classes", 0, 3),), new_head=True),
     ),
+    Condition(
+        name="new-head/mnist-cnn-frozen-adam",
+        description="Feature extraction as in the guide, with a frozen body and a new last layer for other digits.",
+        data="mnist",
+        changes=(("classes", 6, 10),),
+        model=("cnn", {"filters": (16, 16), "pool": "flat", "dropout": 0.2}),
+        optimizer=("Adam", {}),
+        before=Training(steps=300, changes=(("classes", 0, 6),), new_head=True),
+        twist="frozen body",
+    ),
+    Condition(
+        name="new-head/fashion-encoder-adamw",
+        description="The encoder of an autoencoder, with a new last layer that classifies clothes.",
+        data="fashion",
+        model=("mlp", {"units": (96, 24)}),
+        optimizer=("AdamW", {}),
+        before=Training(steps=400, changes=("autoencoding",), new_head=True),
+    ),
+    Condition(
+        name="new-head/reuters52-bag-frozen-nadam",
+        description="Frozen word embeddings from half of the topics, with a new last layer for the others.",
+        data="reuters52",
+        changes=(("classes", 26, 52),),
+        model=("bag", {"width": 48}),
+        optimizer=("Nadam", {}),
+        before=Training(steps=800, lr=5e-3, changes=(("classes", 0, 26),), new_head=True),
+        twist="frozen body",
+    ),
 )
 
 GOOD = (
     Condition(
         name="already-good/digits-mlp-adam",
-        says="A second fit of a trained model.",
+        description="A second fit of a trained model.",
         data="digits",
         model=("mlp", {}),
         optimizer=("Adam", {}),
@@ -252,7 +333,7 @@ GOOD = (
     ),
     Condition(
         name="already-good/mnist-cnn-recompiled-sgd",
-        says="A trained model, loaded and compiled anew with another optimizer.",
+        description="A trained model, loaded and compiled with another optimizer.",
         data="mnist",
         model=("cnn", {"pool": "flat"}),
         optimizer=("SGD", {"momentum": 0.9}),
@@ -260,7 +341,7 @@ GOOD = (
     ),
     Condition(
         name="already-good/letters-mlp-scaled-loss-rmsprop",
-        says="A trained model whose loss has a weight of 100.",
+        description="A trained model with a loss weight of 100.",
         data="letters",
         model=("mlp", {"units": (128, 128)}),
         optimizer=("RMSprop", {}),
@@ -270,7 +351,7 @@ GOOD = (
     ),
     Condition(
         name="already-good/phishing-mlp-momentum",
-        says="Honest pages or not, trained until nothing more is gained.",
+        description="A detector of phishing pages, trained until it no longer improves.",
         data="phishing",
         model=("mlp", {}),
         optimizer=("SGD", {"momentum": 0.9}),
@@ -279,7 +360,7 @@ GOOD = (
     ),
     Condition(
         name="already-good/fifa-regression-adam",
-        says="A regression that has converged.",
+        description="A converged regression.",
         data="fifa_value",
         model=("mlp", {}),
         optimizer=("Adam", {}),
@@ -288,7 +369,7 @@ GOOD = (
     ),
     Condition(
         name="already-good/apartments-small-targets-adam",
-        says="A converged regression with targets in thousands, so that its loss is tiny.",
+        description="A converged regression with targets in thousands, so its loss is tiny.",
         data="apartments",
         changes=(("scaled targets", 0.0, 0.1),),
         model=("mlp", {}),
@@ -297,7 +378,7 @@ GOOD = (
     ),
     Condition(
         name="already-good/newsgroups-text-adamw",
-        says="A classifier of posts, fine-tuned before on the very same ones.",
+        description="A classifier of posts, already fine-tuned on the same posts.",
         data="newsgroups_counts",
         model=("mlp", {"dropout": 0.2}),
         optimizer=("AdamW", {}),
@@ -306,13 +387,39 @@ GOOD = (
     ),
     Condition(
         name="already-good/vowels-gru-adam",
-        says="A trained GRU, scanned once more.",
+        description="A trained GRU, scanned again.",
         data="vowels",
         model=("rnn", {}),
         optimizer=("Adam", {}),
         before=Training(steps=1500, lr=3e-3),
     ),
+    Condition(
+        name="already-good/mnist-mlp-adam",
+        description="A model trained for sixteen epochs, then `fit` again.",
+        data="mnist",
+        model=("mlp", {"units": (128, 64)}),
+        optimizer=("Adam", {}),
+        before=Training(steps=2000, lr=1e-3),
+    ),
+    Condition(
+        name="already-good/wage-linear-huber-sgd",
+        description="A linear regression at its optimum, where the error is still large.",
+        data="wage",
+        model=("linear", {}),
+        loss="huber",
+        optimizer=("SGD", {}),
+        before=Training(steps=2500, lr=1e-2, keeps_optimizer=False),
+        fit={"batch_size": 64},
+    ),
+    Condition(
+        name="already-good/satellite-batchnorm-adamw",
+        description="A trained network with batch normalization, loaded and compiled again.",
+        data="satellite",
+        model=("mlp", {"units": (96, 96), "normalize": "batch"}),
+        optimizer=("AdamW", {}),
+        before=Training(steps=3500, lr=1e-3),
+        fit={"batch_size": 64},
+    ),
 )
 
 ROWS = (*FRESH, *PARTLY, *HEAD, *GOOD)
-"""All healthy conditions."""

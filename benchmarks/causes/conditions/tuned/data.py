@@ -1,15 +1,15 @@
-"""Fits with something wrong in the data."""
+"""Fits with a mistake in the data."""
 
 from __future__ import annotations
 
-from conditions import Condition
+from conditions.condition import Condition
 
 NAN = float("nan")
 
 UNSCALED_INPUTS = (
     Condition(
         name="unscaled-inputs/digits-cnn-adam",
-        says="Pixels from 0 to 255, nobody divided.",
+        description="Pixels from 0 to 255, not rescaled.",
         data="digits",
         changes=("unscaled",),
         model=("cnn", {"pool": "flat"}),
@@ -17,7 +17,7 @@ UNSCALED_INPUTS = (
     ),
     Condition(
         name="unscaled-inputs/mnist-mlp-sgd",
-        says="Raw pixels and plain SGD.",
+        description="Raw pixels and plain SGD.",
         data="mnist",
         changes=("unscaled",),
         model=("mlp", {"units": (128,)}),
@@ -26,7 +26,7 @@ UNSCALED_INPUTS = (
     ),
     Condition(
         name="unscaled-inputs/cancer-mlp-adam",
-        says="A table whose columns range from thousandths to thousands.",
+        description="A table whose columns range from thousandths to thousands.",
         data="breast_cancer",
         changes=("unscaled",),
         model=("mlp", {"units": (16, 16)}),
@@ -35,7 +35,7 @@ UNSCALED_INPUTS = (
     ),
     Condition(
         name="unscaled-inputs/apartments-regression-rmsprop",
-        says="The year of construction and the surface as they come.",
+        description="The year of construction and the floor area in their own units.",
         data="apartments",
         changes=("unscaled",),
         model=("mlp", {"units": (32,)}),
@@ -43,7 +43,7 @@ UNSCALED_INPUTS = (
     ),
     Condition(
         name="unscaled-inputs/satellite-mlp-momentum",
-        says="Brightness from 40 to 150 in each of 36 columns.",
+        description="Brightness from 40 to 150 in each of 36 columns.",
         data="satellite",
         changes=("unscaled",),
         model=("mlp", {"activation": "tanh"}),
@@ -52,18 +52,36 @@ UNSCALED_INPUTS = (
     ),
     Condition(
         name="unscaled-inputs/nyse-convolution-adamw",
-        says="A series in its own unit, thousands of points.",
+        description="An index in points, in the thousands.",
         data="nyse",
         changes=(("scaled", 3000.0, 1000.0),),
         model=("cnn", {}),
         optimizer=("AdamW", {}),
+    ),
+    Condition(
+        name="unscaled-inputs/fashion-mlp-adam",
+        description="The tutorial without its division by 255.",
+        data="fashion",
+        changes=("unscaled",),
+        model=("mlp", {"units": (128,)}),
+        optimizer=("Adam", {}),
+    ),
+    Condition(
+        name="unscaled-inputs/fifa-huber-nadam",
+        description="Height in centimeters, weight in kilograms, and ratings up to 100, from a tf.data pipeline.",
+        data="fifa_value",
+        changes=("unscaled",),
+        model=("mlp", {"units": (48, 24), "activation": "elu"}),
+        loss="huber",
+        optimizer=("Nadam", {}),
+        feed="dataset",
     ),
 )
 
 UNSCALED_TARGETS = (
     Condition(
         name="unscaled-targets/apartments-prices-adam",
-        says="Prices of a square meter in whole euros.",
+        description="Prices per square meter in euros.",
         data="apartments",
         changes=("unscaled targets",),
         model=("mlp", {}),
@@ -71,7 +89,7 @@ UNSCALED_TARGETS = (
     ),
     Condition(
         name="unscaled-targets/bikes-counts-momentum",
-        says="Riders in an hour, up to a thousand.",
+        description="Riders per hour, up to a thousand.",
         data="bikes",
         changes=("unscaled targets",),
         model=("mlp", {"units": (32,)}),
@@ -80,7 +98,7 @@ UNSCALED_TARGETS = (
     ),
     Condition(
         name="unscaled-targets/diabetes-linear-sgd",
-        says="A linear regression with targets around 150.",
+        description="A linear regression with targets around 150.",
         data="diabetes",
         changes=("unscaled targets",),
         model=("linear", {}),
@@ -89,7 +107,7 @@ UNSCALED_TARGETS = (
     ),
     Condition(
         name="unscaled-targets/wage-mae-rmsprop",
-        says="Yearly wages in dollars, mean absolute error.",
+        description="Yearly wages in dollars, mean absolute error.",
         data="wage",
         changes=("unscaled targets", ("scaled targets", 0.0, 1000.0)),
         model=("mlp", {}),
@@ -98,7 +116,7 @@ UNSCALED_TARGETS = (
     ),
     Condition(
         name="unscaled-targets/nyse-lstm-nadam",
-        says="A series whose next value is in its own unit, in the thousands.",
+        description="The next value of a series in its own unit, in the thousands.",
         data="nyse",
         changes=(("scaled targets", 5000.0, 1500.0),),
         model=("rnn", {"cell": "LSTM"}),
@@ -106,11 +124,28 @@ UNSCALED_TARGETS = (
     ),
     Condition(
         name="unscaled-targets/fifa-values-adamw",
-        says="What players are worth, in euros.",
+        description="Market values of players, in euros.",
         data="fifa_value",
         changes=(("scaled targets", 2e6, 1e6),),
         model=("mlp", {"normalize": "batch"}),
         optimizer=("AdamW", {}),
+        fit={"batch_size": 64},
+    ),
+    Condition(
+        name="unscaled-targets/wage-mlp-adam",
+        description="Wages in thousands, mean squared error.",
+        data="wage",
+        changes=("unscaled targets",),
+        model=("mlp", {"units": (64,)}),
+        optimizer=("Adam", {}),
+    ),
+    Condition(
+        name="unscaled-targets/ratings-factors-rmsprop",
+        description="A recommender that predicts ratings out of 100.",
+        data="ratings",
+        changes=("unscaled targets",),
+        model=("factors", {}),
+        optimizer=("RMSprop", {}),
         fit={"batch_size": 64},
     ),
 )
@@ -118,7 +153,7 @@ UNSCALED_TARGETS = (
 IMBALANCE = (
     Condition(
         name="class-imbalance/default-mlp-adam",
-        says="Three in a hundred cards are in default.",
+        description="Three percent of the credit cards are in default.",
         data="default",
         model=("mlp", {"units": (16,)}),
         optimizer=("Adam", {}),
@@ -126,7 +161,7 @@ IMBALANCE = (
     ),
     Condition(
         name="class-imbalance/fashion-rare-momentum",
-        says="Defects among pictures of good parts, two in a hundred.",
+        description="Images of parts, two percent of them with defects.",
         data="fashion",
         changes=(("rare", 1, 0.02),),
         model=("cnn", {}),
@@ -134,7 +169,7 @@ IMBALANCE = (
     ),
     Condition(
         name="class-imbalance/satellite-dominated-rmsprop",
-        says="Six kinds of soil, one of them in nineteen of twenty rows.",
+        description="Six kinds of soil, with one of them in 95 percent of the rows.",
         data="satellite",
         changes=(("dominated", 0, 0.05),),
         model=("mlp", {}),
@@ -142,7 +177,7 @@ IMBALANCE = (
     ),
     Condition(
         name="class-imbalance/reuters-rare-bag-adamw",
-        says="A filter for four in a hundred texts.",
+        description="A filter for four percent of the texts.",
         data="reuters8",
         changes=(("rare", 1, 0.04),),
         model=("bag", {}),
@@ -151,7 +186,7 @@ IMBALANCE = (
     ),
     Condition(
         name="class-imbalance/reuters-dominated-transformer-adam",
-        says="Eight topics, one of them in nineteen of twenty texts.",
+        description="Eight topics, with one of them in 95 percent of the texts.",
         data="reuters8",
         changes=(("dominated", 2, 0.05),),
         model=("transformer", {}),
@@ -160,19 +195,35 @@ IMBALANCE = (
     ),
     Condition(
         name="class-imbalance/power-rare-gru-sgd",
-        says="Rare faults in a series.",
+        description="Rare faults in a series.",
         data="power",
         changes=(("rare", 0, 0.06),),
         model=("rnn", {"units": 12}),
         optimizer=("SGD", {"momentum": 0.9}),
         fit={"batch_size": 16},
     ),
+    Condition(
+        name="class-imbalance/mnist-rare-mlp-adam",
+        description="A detector of sevens, which are three percent of the images.",
+        data="mnist",
+        changes=(("rare", 7, 0.03),),
+        model=("mlp", {"units": (32,)}),
+        optimizer=("Adam", {}),
+    ),
+    Condition(
+        name="class-imbalance/grimm-one-letter-gru-rmsprop",
+        description="At each position of a text, predicts whether the next letter is a w. One in fifty is.",
+        data="grimm",
+        changes=(("one label", 23),),
+        model=("rnn", {"sequences": True}),
+        optimizer=("RMSprop", {}),
+    ),
 )
 
 NAN_IN_DATA = (
     Condition(
         name="nan-in-data/titanic-missing-ages-adam",
-        says="A few ages are missing. TensorFlow's ReLU turns NaN into 0 on a CPU, so the loss stays finite.",
+        description="A few ages are missing. TensorFlow's ReLU turns NaN into 0 on a CPU, so the loss stays finite.",
         data="titanic",
         changes=(("missing", 8, 1, NAN),),
         model=("mlp", {"units": (16,)}),
@@ -180,7 +231,7 @@ NAN_IN_DATA = (
     ),
     Condition(
         name="nan-in-data/digits-constant-columns-momentum",
-        says="Standardized column by column, although some pixels are always dark: zero over zero.",
+        description="Standardizing constant pixels divides zero by zero.",
         data="digits",
         changes=("unscaled", "standardized blindly"),
         model=("mlp", {}),
@@ -189,7 +240,7 @@ NAN_IN_DATA = (
     ),
     Condition(
         name="nan-in-data/letters-label-minus-one-rmsprop",
-        says="Unlabeled rows have the label -1, which is no class.",
+        description="Unlabeled rows have the label -1, which is not a class.",
         data="letters",
         changes=(("missing targets", 30, -1),),
         model=("mlp", {"units": (96,)}),
@@ -198,7 +249,7 @@ NAN_IN_DATA = (
     ),
     Condition(
         name="nan-in-data/bikes-missing-target-adamw",
-        says="Three targets are missing.",
+        description="Three targets are missing.",
         data="bikes",
         changes=(("missing targets", 3, NAN),),
         model=("mlp", {}),
@@ -207,7 +258,7 @@ NAN_IN_DATA = (
     ),
     Condition(
         name="nan-in-data/water-infinite-cnn-sgd",
-        says="A sensor reports infinity now and then.",
+        description="A sensor occasionally reports infinity.",
         data="water",
         changes=(("missing", 12, 5, float("inf")),),
         model=("cnn", {}),
@@ -216,7 +267,7 @@ NAN_IN_DATA = (
     ),
     Condition(
         name="nan-in-data/diabetes-log-of-zero-adam",
-        says="The logarithm of targets that were moved to begin at zero.",
+        description="The logarithm of targets that were shifted to start at zero.",
         data="diabetes",
         changes=("unscaled targets", "log targets"),
         model=("linear", {}),
@@ -226,7 +277,7 @@ NAN_IN_DATA = (
     ),
     Condition(
         name="nan-in-data/wine-log-of-zero-in-loss-nadam",
-        says="A loss written by hand that takes the logarithm of zero.",
+        description="A custom loss takes the logarithm of zero.",
         data="wine",
         model=("mlp", {"units": (16,)}),
         loss="divergence by hand",
@@ -236,14 +287,30 @@ NAN_IN_DATA = (
     ),
     Condition(
         name="nan-in-data/vowels-labels-from-one-adam",
-        says="Labels counted from 1 to 9 for nine outputs.",
+        description="Labels from 1 to 9 for nine outputs.",
         data="vowels",
         changes=(("counted from", 1),),
         model=("rnn", {}),
         optimizer=("Adam", {}),
         compile={"jit_compile": True},
     ),
+    Condition(
+        name="nan-in-data/nyse-gaps-gru-adam",
+        description="A few gaps in a series.",
+        data="nyse",
+        changes=(("missing", 8, 14, NAN),),
+        model=("rnn", {}),
+        optimizer=("Adam", {}),
+    ),
+    Condition(
+        name="nan-in-data/segment-square-root-momentum",
+        description="The square root of standardized columns.",
+        data="segment",
+        changes=("square root",),
+        model=("mlp", {"activation": "tanh"}),
+        optimizer=("SGD", {"momentum": 0.9}),
+        feed="batches",
+    ),
 )
 
 ROWS = (*UNSCALED_INPUTS, *UNSCALED_TARGETS, *IMBALANCE, *NAN_IN_DATA)
-"""All of them."""

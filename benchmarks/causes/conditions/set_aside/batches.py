@@ -1,13 +1,13 @@
-"""Fits with something wrong in how the data are fed, set aside: by somebody who had not seen the rules."""
+"""Fits with a mistake in how batches are drawn from the data, set aside from tuning."""
 
 from __future__ import annotations
 
-from conditions import Condition
+from conditions.condition import Condition
 
 ROWS = (
     Condition(
         name="labels-not-reaching-loss/fashion-file-names-rmsprop",
-        says="Pictures in the order of their numbers, labels in the order of the names of the files: 1, 10, 100.",
+        description="Images sorted by number, but labels sorted by file name, as in 1, 10, 100.",
         data="fashion",
         changes=("by file name",),
         model=("separable", {}),
@@ -16,7 +16,7 @@ ROWS = (
     ),
     Condition(
         name="labels-not-reaching-loss/satellite-mixed-inputs-adamw",
-        says="An augmentation that mixes the inputs of a batch and leaves the labels as they were.",
+        description="An augmentation that shuffles the inputs of a batch but not its labels.",
         data="satellite",
         model=("residual", {}),
         optimizer=("AdamW", {}),
@@ -25,7 +25,7 @@ ROWS = (
     ),
     Condition(
         name="repeated-data/letters-taken-adam",
-        says="`dataset.take(3).cache().repeat()`, left in from a trial.",
+        description="`dataset.take(3).cache().repeat()`, left over from debugging.",
         data="letters",
         model=("mlp", {"units": (128, 64)}),
         optimizer=("Adam", {}),
@@ -34,7 +34,7 @@ ROWS = (
     ),
     Condition(
         name="repeated-data/wage-24-two-inputs-adamw",
-        says="A regression with two inputs on twenty-four people.",
+        description="A regression with two inputs on twenty-four people.",
         data="wage",
         changes=(("rows", 0, 24), ("split", 4)),
         model=("towers", {"units": (64, 64)}),
@@ -45,7 +45,7 @@ ROWS = (
     ),
     Condition(
         name="ordered-data/newsgroups-counts-by-group-adam",
-        says="A generator over one file a group.",
+        description="A generator over one file per newsgroup.",
         data="newsgroups_counts",
         changes=("in order",),
         model=("mlp", {"units": (64,)}),
@@ -55,7 +55,7 @@ ROWS = (
     ),
     Condition(
         name="ordered-data/fashion-interleaved-nadam",
-        says="`interleave(block_length=batch_size)` over one file a class: each batch shows a single kind of clothes.",
+        description="`interleave(block_length=batch_size)` over one file per class, so each batch has a single class.",
         data="fashion",
         model=("wide and deep", {}),
         optimizer=("Nadam", {}),
@@ -63,7 +63,7 @@ ROWS = (
     ),
     Condition(
         name="small-batches/ratings-2-factors-nadam",
-        says="A recommender that sees two marks at a time.",
+        description="A recommender that gets two ratings at a time.",
         data="ratings",
         model=("factors", {"width": 12}),
         optimizer=("Nadam", {}),
@@ -72,7 +72,7 @@ ROWS = (
     ),
     Condition(
         name="small-batches/hr-1-wide-and-deep-adamw",
-        says="One employee at a time, from a dataset of Keras.",
+        description="One employee at a time, from a PyDataset.",
         data="hr",
         model=("wide and deep", {"units": (32,)}),
         optimizer=("AdamW", {}),
@@ -81,4 +81,3 @@ ROWS = (
         scan={"num_steps": 200},
     ),
 )
-"""All of them."""

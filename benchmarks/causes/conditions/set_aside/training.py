@@ -1,13 +1,13 @@
-"""Fits whose loss, optimizer or training makes an unusual curve, set aside: by somebody who had not seen the rules."""
+"""Fits whose loss, optimizer or training produces an unusual curve, set aside from tuning."""
 
 from __future__ import annotations
 
-from conditions import Condition, Training
+from conditions.condition import Condition, Training
 
 ROWS = (
     Condition(
         name="collapse/fashion-deep-relu-adamw",
-        says="Five ReLU layers with AdamW and no warm-up: dead after an overshoot, every picture gets the same answer.",
+        description="Five ReLU layers with AdamW and no warmup die in an overshoot and predict one class for all.",
         data="fashion",
         model=("mlp", {"units": (64, 64, 64, 64, 64)}),
         optimizer=("AdamW", {}),
@@ -16,7 +16,7 @@ ROWS = (
     ),
     Condition(
         name="collapse/reuters-text-cnn-adam",
-        says="Convolutions over words: in the end each text gets the shares of the topics.",
+        description="Convolutions over words, which end up predicting the topic frequencies for every text.",
         data="reuters8",
         model=("cnn", {"filters": (16, 16, 16), "pool": "flat"}),
         optimizer=("Adam", {}),
@@ -25,7 +25,7 @@ ROWS = (
     ),
     Condition(
         name="regularization/satellite-l1l2-rmsprop",
-        says="`l1_l2(0.001, 0.001)` on two wide layers, copied from another project.",
+        description="`l1_l2(0.001, 0.001)` on two wide layers, copied from another project.",
         data="satellite",
         model=("mlp", {"units": (128, 128), "activation": "tanh", "kernel_regularizer": ("L1L2", 0.001, 0.001)}),
         optimizer=("RMSprop", {}),
@@ -34,7 +34,7 @@ ROWS = (
     ),
     Condition(
         name="regularization/power-bidirectional-l2-adamw",
-        says="`l2(0.02)` on every kernel of an LSTM in both directions.",
+        description="`l2(0.02)` on every kernel of a bidirectional LSTM.",
         data="power",
         model=(
             "bidirectional",
@@ -45,7 +45,7 @@ ROWS = (
     ),
     Condition(
         name="clipping/wage-two-inputs-global-clipnorm-momentum",
-        says="`global_clipnorm=0.01` for a regression with two inputs.",
+        description="`global_clipnorm=0.01` for a regression with two inputs.",
         data="wage",
         changes=(("split", 4),),
         model=("towers", {"activation": "tanh"}),
@@ -55,7 +55,7 @@ ROWS = (
     ),
     Condition(
         name="clipping/reuters-transformer-clipnorm-sgd",
-        says="A transformer with `clipnorm=0.02`.",
+        description="A transformer with `clipnorm=0.02`.",
         data="reuters8",
         model=("transformer", {}),
         optimizer=("SGD", {"clipnorm": 0.02}),
@@ -63,7 +63,7 @@ ROWS = (
     ),
     Condition(
         name="normalizing-optimizer/fifa-residual-adafactor",
-        says="Adafactor for a regression with residual blocks.",
+        description="Adafactor for a regression with residual blocks.",
         data="fifa_value",
         model=("residual", {}),
         optimizer=("Adafactor", {}),
@@ -71,7 +71,7 @@ ROWS = (
     ),
     Condition(
         name="normalizing-optimizer/hr-class-lars",
-        says="LARS for a model written as a class.",
+        description="LARS for a subclassed model.",
         data="hr",
         model=("mlp", {"units": (64, 64), "activation": "tanh", "whole": True}),
         optimizer=("LARS", {"trust": 0.005}),
@@ -80,7 +80,7 @@ ROWS = (
     ),
     Condition(
         name="catapult/hr-wide-relu-squared-sgd",
-        says="Three classes as numbers, a wide network, plain SGD.",
+        description="A wide network with plain SGD and three classes as numeric targets.",
         data="hr",
         changes=("as numbers",),
         model=("mlp", {"units": (1024,)}),
@@ -90,7 +90,7 @@ ROWS = (
     ),
     Condition(
         name="catapult/wage-wide-relu-sgd",
-        says="A wide regression in large batches.",
+        description="A wide regression in large batches.",
         data="wage",
         model=("mlp", {"units": (512,)}),
         optimizer=("SGD", {}),
@@ -99,7 +99,7 @@ ROWS = (
     ),
     Condition(
         name="fresh-adam/mnist-autoencoder-trained-adamw",
-        says="A trained autoencoder from a file, compiled with a new AdamW.",
+        description="A trained autoencoder, loaded from a file and compiled with a new AdamW.",
         data="mnist",
         changes=("autoencoding",),
         model=("mlp", {"units": (512, 64, 512)}),
@@ -110,7 +110,7 @@ ROWS = (
     ),
     Condition(
         name="fresh-adam/satellite-trained-wide-and-deep-adam",
-        says="A trained table network with a new Adam, from 1e-2 on.",
+        description="A network trained on a table, with a new Adam, from 1e-2 on.",
         data="satellite",
         model=("wide and deep", {"units": (512, 512)}),
         optimizer=("Adam", {}),
@@ -121,7 +121,7 @@ ROWS = (
     ),
     Condition(
         name="momentum-overshoot/hr-099-sgd",
-        says="`SGD(momentum=0.99)` for a table.",
+        description="`SGD(momentum=0.99)` for a table.",
         data="hr",
         model=("mlp", {"units": (48,)}),
         optimizer=("SGD", {"momentum": 0.99}),
@@ -130,7 +130,7 @@ ROWS = (
     ),
     Condition(
         name="momentum-overshoot/satellite-wide-and-deep-099-nesterov",
-        says="Nesterov's momentum 0.99, a tf.data pipeline.",
+        description="Nesterov momentum of 0.99, with a tf.data pipeline.",
         data="satellite",
         model=("wide and deep", {"units": (32,)}),
         optimizer=("SGD", {"momentum": 0.99, "nesterov": True}),
@@ -139,4 +139,3 @@ ROWS = (
         scan={"num_steps": 200},
     ),
 )
-"""All of them."""

@@ -1,13 +1,13 @@
-"""Records of other tools, which hold averages, set aside: by somebody who had not seen the rules."""
+"""Curves recorded by other tools, which store averaged losses, set aside from tuning."""
 
 from __future__ import annotations
 
-from conditions import Condition
+from conditions.condition import Condition
 
 ROWS = (
     Condition(
         name="averaging/hr-classic-finder-residual-rmsprop",
-        says="The callback of tutorials, a PyDataset of shuffled batches.",
+        description="The usual tutorial callback, with a PyDataset of shuffled batches.",
         data="hr",
         model=("residual", {}),
         optimizer=("RMSprop", {}),
@@ -16,7 +16,7 @@ ROWS = (
     ),
     Condition(
         name="averaging/excerpts-smoothed-export-adam",
-        says="Losses exported from a board with its smoothing at 0.9.",
+        description="Losses exported from a dashboard with smoothing set to 0.9.",
         data="excerpts",
         model=("transformer", {"sequences": True}),
         optimizer=("Adam", {}),
@@ -25,4 +25,3 @@ ROWS = (
         record="smoothed export",
     ),
 )
-"""All of them."""

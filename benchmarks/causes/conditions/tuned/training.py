@@ -1,13 +1,13 @@
-"""Fits of models whose loss, optimizer or training make an unusual curve."""
+"""Fits whose loss, optimizer or training produces an unusual curve."""
 
 from __future__ import annotations
 
-from conditions import Condition, Training
+from conditions.condition import Condition, Training
 
 COLLAPSE = (
     Condition(
         name="collapse/digits-deep-relu-adam",
-        says="Five narrow layers with Adam: dead units after an overshoot.",
+        description="Five narrow layers with Adam have dead units after an overshoot.",
         data="digits",
         model=("mlp", {"units": (48, 48, 48, 48)}),
         optimizer=("Adam", {}),
@@ -16,7 +16,7 @@ COLLAPSE = (
     ),
     Condition(
         name="collapse/letters-deep-relu-adamw",
-        says="Four layers without normalization, AdamW without warm-up.",
+        description="Four layers without normalization, and AdamW without warmup.",
         data="letters",
         model=("mlp", {"units": (64, 64, 64, 64)}),
         optimizer=("AdamW", {}),
@@ -25,7 +25,7 @@ COLLAPSE = (
     ),
     Condition(
         name="collapse/mnist-deep-relu-momentum",
-        says="A deep ReLU network with momentum.",
+        description="A deep ReLU network with momentum.",
         data="mnist",
         model=("mlp", {"units": (64, 64, 64, 64)}),
         optimizer=("SGD", {"momentum": 0.9}),
@@ -34,7 +34,7 @@ COLLAPSE = (
     ),
     Condition(
         name="collapse/vowels-convolution-adam",
-        says="Convolutions over a series: dead units after an overshoot.",
+        description="Convolutions over a series have dead units after an overshoot.",
         data="vowels",
         model=("cnn", {"filters": (16, 16, 16), "pool": "flat"}),
         optimizer=("Adam", {}),
@@ -42,7 +42,7 @@ COLLAPSE = (
     ),
     Condition(
         name="collapse/satellite-deep-relu-nadam",
-        says="Deep ReLU layers with Nadam.",
+        description="Deep ReLU layers with Nadam.",
         data="satellite",
         model=("mlp", {"units": (48, 48, 48, 48, 48)}),
         optimizer=("Nadam", {}),
@@ -51,10 +51,36 @@ COLLAPSE = (
     ),
     Condition(
         name="collapse/fashion-cnn-nadam",
-        says="A CNN that dies.",
+        description="A CNN with dead units.",
         data="fashion",
         model=("cnn", {"filters": (16, 16, 16), "pool": "flat"}),
         optimizer=("Nadam", {}),
+        fit={"batch_size": 64},
+        scan={"stop_on_divergence": False, "num_steps": 200, "end_lr": 1.0},
+    ),
+    Condition(
+        name="collapse/mnist-cnn-relu-adam",
+        description="All units of a CNN without normalization die, and every image gets the same prediction.",
+        data="mnist",
+        model=("cnn", {"filters": (16, 16, 16), "pool": "flat"}),
+        optimizer=("Adam", {}),
+        scan={"stop_on_divergence": False, "num_steps": 200, "end_lr": 1.0},
+    ),
+    Condition(
+        name="collapse/fifa-deep-relu-adamw",
+        description="A deep regression that ends up predicting the mean target.",
+        data="fifa_value",
+        model=("mlp", {"units": (48, 48, 48, 48)}),
+        optimizer=("AdamW", {}),
+        fit={"batch_size": 128},
+        scan={"stop_on_divergence": False, "num_steps": 200, "end_lr": 1.0},
+    ),
+    Condition(
+        name="collapse/hr-deep-relu-adam",
+        description="A deep network on a table of employees is dead after an overshoot.",
+        data="hr",
+        model=("mlp", {"units": (32, 32, 32, 32, 32)}),
+        optimizer=("Adam", {}),
         fit={"batch_size": 64},
         scan={"stop_on_divergence": False, "num_steps": 200, "end_lr": 1.0},
     ),
@@ -63,14 +89,14 @@ COLLAPSE = (
 REGULARIZED = (
     Condition(
         name="regularization/mnist-mlp-l2-adam",
-        says="An L2 penalty of 0.01 on wide layers.",
+        description="An L2 penalty of 0.01 on wide layers.",
         data="mnist",
         model=("mlp", {"units": (256, 128), "kernel_regularizer": ("L2", 0.01)}),
         optimizer=("Adam", {}),
     ),
     Condition(
         name="regularization/letters-mlp-l1-rmsprop",
-        says="An L1 penalty.",
+        description="An L1 penalty.",
         data="letters",
         model=("mlp", {"units": (96, 96), "kernel_regularizer": ("L1", 0.003)}),
         optimizer=("RMSprop", {}),
@@ -78,21 +104,21 @@ REGULARIZED = (
     ),
     Condition(
         name="regularization/fashion-cnn-l2-momentum",
-        says="A CNN with a strong penalty on its kernels.",
+        description="A CNN with a strong penalty on its kernels.",
         data="fashion",
         model=("cnn", {"filters": (16, 32), "kernel_regularizer": ("L2", 0.05)}),
         optimizer=("SGD", {"momentum": 0.9}),
     ),
     Condition(
         name="regularization/vowels-gru-l2-adamw",
-        says="A GRU with penalties on both kernels.",
+        description="A GRU with penalties on both kernels.",
         data="vowels",
         model=("rnn", {"units": 32, "kernel_regularizer": ("L2", 0.02), "recurrent_regularizer": ("L2", 0.02)}),
         optimizer=("AdamW", {}),
     ),
     Condition(
         name="regularization/newsgroups-embedding-l2-adam",
-        says="A penalty on all vectors of the words.",
+        description="A penalty on all word embeddings.",
         data="newsgroups",
         model=("bag", {"width": 64, "embeddings_regularizer": ("L2", 0.1)}),
         optimizer=("Adam", {}),
@@ -100,39 +126,54 @@ REGULARIZED = (
     ),
     Condition(
         name="regularization/bikes-regression-orthogonal-sgd",
-        says="An orthogonality penalty on a regression.",
+        description="An orthogonality penalty on a regression.",
         data="bikes",
         model=("mlp", {"units": (64, 64), "kernel_regularizer": ("L2", 0.03)}),
         optimizer=("SGD", {}),
         fit={"batch_size": 64},
+    ),
+    Condition(
+        name="regularization/fashion-mlp-l2-adam",
+        description="`kernel_regularizer=l2(0.01)` on two wide layers.",
+        data="fashion",
+        model=("mlp", {"units": (256, 256), "kernel_regularizer": ("L2", 0.01)}),
+        optimizer=("Adam", {}),
+    ),
+    Condition(
+        name="regularization/mnist-sparse-autoencoder-nadam",
+        description="A sparse autoencoder with an L1 activity penalty larger than the error.",
+        data="mnist",
+        changes=("autoencoding",),
+        model=("mlp", {"units": (64,), "activity_regularizer": ("L1", 0.01)}),
+        optimizer=("Nadam", {}),
     ),
 )
 
 CLIPPED = (
     Condition(
         name="clipping/digits-clipnorm-sgd",
-        says="`clipnorm=0.01` with plain SGD.",
+        description="`clipnorm=0.01` with plain SGD.",
         data="digits",
         model=("mlp", {}),
         optimizer=("SGD", {"clipnorm": 0.01}),
     ),
     Condition(
         name="clipping/fashion-global-clipnorm-momentum",
-        says="A global norm of 0.005.",
+        description="A global norm of 0.005.",
         data="fashion",
         model=("cnn", {}),
         optimizer=("SGD", {"momentum": 0.9, "global_clipnorm": 0.005}),
     ),
     Condition(
         name="clipping/grimm-gru-clipvalue-sgd",
-        says="`clipvalue=0.0005` for a recurrent network.",
+        description="`clipvalue=0.0005` for a recurrent network.",
         data="grimm",
         model=("rnn", {"sequences": True, "units": 48}),
         optimizer=("SGD", {"clipvalue": 0.0005}),
     ),
     Condition(
         name="clipping/bikes-clipnorm-nesterov",
-        says="A regression with clipped gradients.",
+        description="A regression with clipped gradients.",
         data="bikes",
         model=("mlp", {}),
         optimizer=("SGD", {"momentum": 0.9, "nesterov": True, "clipnorm": 0.005}),
@@ -140,7 +181,7 @@ CLIPPED = (
     ),
     Condition(
         name="clipping/letters-global-clipnorm-sgd",
-        says="A global norm of 0.02.",
+        description="A global norm of 0.02.",
         data="letters",
         model=("mlp", {"normalize": "batch"}),
         optimizer=("SGD", {"global_clipnorm": 0.02}),
@@ -148,24 +189,40 @@ CLIPPED = (
     ),
     Condition(
         name="clipping/vowels-gru-clipnorm-sgd",
-        says="A GRU with a norm of 0.01.",
+        description="A GRU with a norm of 0.01.",
         data="vowels",
         model=("rnn", {}),
         optimizer=("SGD", {"clipnorm": 0.01}),
+    ),
+    Condition(
+        name="clipping/mnist-clipnorm-sgd",
+        description="`SGD(clipnorm=0.1)`.",
+        data="mnist",
+        model=("mlp", {"units": (64,)}),
+        optimizer=("SGD", {"clipnorm": 0.1}),
+    ),
+    Condition(
+        name="clipping/nyse-lstm-clipvalue-momentum",
+        description="An LSTM with every gradient clipped to 0.001 and Huber loss.",
+        data="nyse",
+        model=("rnn", {"cell": "LSTM"}),
+        loss="huber",
+        optimizer=("SGD", {"momentum": 0.9, "clipvalue": 0.001}),
+        fit={"batch_size": 64},
     ),
 )
 
 NORMALIZED = (
     Condition(
         name="normalizing-optimizer/digits-lars",
-        says="LARS, written by hand: no update moves a kernel by more than a share of its length.",
+        description="A custom LARS, which moves a kernel by at most a fixed fraction of its norm.",
         data="digits",
         model=("mlp", {}),
         optimizer=("LARS", {}),
     ),
     Condition(
         name="normalizing-optimizer/fashion-cnn-batchnorm-lars",
-        says="LARS and batch normalization, with a larger share.",
+        description="LARS with a larger trust coefficient and batch normalization.",
         data="fashion",
         model=("cnn", {"normalize": "batch", "pool": "flat"}),
         optimizer=("LARS", {"trust": 0.01}),
@@ -173,7 +230,7 @@ NORMALIZED = (
     ),
     Condition(
         name="normalizing-optimizer/letters-batchnorm-adafactor",
-        says="Adafactor and batch normalization.",
+        description="Adafactor and batch normalization.",
         data="letters",
         model=("mlp", {"normalize": "batch"}),
         optimizer=("Adafactor", {}),
@@ -181,7 +238,7 @@ NORMALIZED = (
     ),
     Condition(
         name="normalizing-optimizer/reuters-transformer-adafactor",
-        says="Adafactor for a transformer, its usual place.",
+        description="Adafactor for a transformer, as is common.",
         data="reuters8",
         model=("transformer", {}),
         optimizer=("Adafactor", {}),
@@ -189,17 +246,33 @@ NORMALIZED = (
     ),
     Condition(
         name="normalizing-optimizer/segment-lars",
-        says="LARS for a table.",
+        description="LARS for a table.",
         data="segment",
         model=("mlp", {"units": (64, 64)}),
         optimizer=("LARS", {"trust": 0.003}),
     ),
     Condition(
         name="normalizing-optimizer/bikes-adafactor",
-        says="Adafactor for a regression.",
+        description="Adafactor for a regression.",
         data="bikes",
         model=("mlp", {}),
         optimizer=("Adafactor", {}),
+        fit={"batch_size": 64},
+    ),
+    Condition(
+        name="normalizing-optimizer/mnist-cnn-batchnorm-adafactor",
+        description="Adafactor with batch normalization and large batches.",
+        data="mnist",
+        model=("cnn", {"normalize": "batch", "pool": "flat"}),
+        optimizer=("Adafactor", {}),
+        fit={"batch_size": 128},
+    ),
+    Condition(
+        name="normalizing-optimizer/excerpts-gru-fromage",
+        description="Fromage, which rotates weights without changing their norm, for a language model.",
+        data="excerpts",
+        model=("rnn", {"sequences": True, "units": 48}),
+        optimizer=("Fromage", {}),
         fit={"batch_size": 64},
     ),
 )
@@ -207,7 +280,7 @@ NORMALIZED = (
 CATAPULT = (
     Condition(
         name="catapult/digits-wide-relu-squared-sgd",
-        says="A wide network, squared error, plain SGD.",
+        description="A wide network with squared error and plain SGD.",
         data="digits",
         changes=("as numbers",),
         model=("mlp", {"units": (512,)}),
@@ -217,7 +290,7 @@ CATAPULT = (
     ),
     Condition(
         name="catapult/mnist-deep-linear-squared-sgd",
-        says="Deep linear layers.",
+        description="Deep linear layers.",
         data="mnist",
         changes=("as numbers",),
         model=("mlp", {"units": (128, 128), "activation": "linear"}),
@@ -227,7 +300,7 @@ CATAPULT = (
     ),
     Condition(
         name="catapult/bikes-wide-relu-sgd",
-        says="A wide regression.",
+        description="A wide regression.",
         data="bikes",
         model=("mlp", {"units": (512,)}),
         optimizer=("SGD", {}),
@@ -236,7 +309,7 @@ CATAPULT = (
     ),
     Condition(
         name="catapult/fashion-wide-relu-squared-sgd",
-        says="A wide network on pictures of clothes, squared error, plain SGD.",
+        description="A wide network on images of clothes with squared error and plain SGD.",
         data="fashion",
         changes=("as numbers",),
         model=("mlp", {"units": (512,)}),
@@ -244,12 +317,42 @@ CATAPULT = (
         fit={"batch_size": 256},
         scan={"start_lr": 3e-3, "end_lr": 30.0, "num_steps": 300},
     ),
+    Condition(
+        name="catapult/letters-wide-relu-squared-sgd",
+        description="A wide network with one-hot targets, squared error and plain SGD.",
+        data="letters",
+        changes=("as numbers",),
+        model=("mlp", {"units": (512,)}),
+        optimizer=("SGD", {}),
+        fit={"batch_size": 256},
+        scan={"start_lr": 3e-3, "end_lr": 30.0, "num_steps": 300},
+    ),
+    Condition(
+        name="catapult/satellite-deep-linear-squared-sgd",
+        description="Deep linear layers on a table.",
+        data="satellite",
+        changes=("as numbers",),
+        model=("mlp", {"units": (128, 128), "activation": "linear"}),
+        optimizer=("SGD", {}),
+        fit={"batch_size": 512},
+        scan={"start_lr": 1e-3, "end_lr": 10.0, "num_steps": 300},
+    ),
+    Condition(
+        name="catapult/vowels-whole-batch-squared-sgd",
+        description="A wide network with the whole data set in each batch.",
+        data="vowels",
+        changes=("as numbers",),
+        model=("mlp", {"units": (512,)}),
+        optimizer=("SGD", {}),
+        fit={"batch_size": 480},
+        scan={"start_lr": 1e-3, "end_lr": 30.0, "num_steps": 300},
+    ),
 )
 
 FRESH_ADAM = (
     Condition(
         name="fresh-adam/digits-wide-trained-adam",
-        says="A wide trained network with a new Adam: its first steps move every weight by the whole rate.",
+        description="A wide trained network with a new Adam. Its first steps move every weight by the full rate.",
         data="digits",
         model=("mlp", {"units": (1024, 512)}),
         optimizer=("Adam", {}),
@@ -258,7 +361,7 @@ FRESH_ADAM = (
     ),
     Condition(
         name="fresh-adam/bikes-wide-trained-nadam",
-        says="The same for a regression with Nadam.",
+        description="A trained regression with a new Nadam.",
         data="bikes",
         model=("mlp", {"units": (512, 512)}),
         optimizer=("Nadam", {}),
@@ -268,7 +371,7 @@ FRESH_ADAM = (
     ),
     Condition(
         name="fresh-adam/fifa-wide-trained-adamw",
-        says="A trained regression, loaded and compiled with a new AdamW.",
+        description="A trained regression, loaded and compiled with a new AdamW.",
         data="fifa_value",
         model=("mlp", {"units": (512, 256)}),
         optimizer=("AdamW", {}),
@@ -278,11 +381,31 @@ FRESH_ADAM = (
     ),
     Condition(
         name="fresh-adam/mnist-wide-trained-adam",
-        says="Wide layers on pictures, trained, with a new Adam.",
+        description="Wide layers trained on images, with a new Adam.",
         data="mnist",
         model=("mlp", {"units": (1024, 512)}),
         optimizer=("Adam", {}),
         before=Training(steps=300, lr=1e-3, keeps_optimizer=False),
+        fit={"batch_size": 64},
+        scan={"start_lr": 1e-2, "end_lr": 10.0, "num_steps": 300},
+    ),
+    Condition(
+        name="fresh-adam/fashion-wide-trained-adam",
+        description="A trained network, loaded from a file and compiled with a new Adam.",
+        data="fashion",
+        model=("mlp", {"units": (1024, 512)}),
+        optimizer=("Adam", {}),
+        before=Training(steps=500, lr=1e-3, keeps_optimizer=False),
+        fit={"batch_size": 64},
+        scan={"start_lr": 5e-3, "end_lr": 5.0, "num_steps": 300},
+    ),
+    Condition(
+        name="fresh-adam/letters-trained-layernorm-adamax",
+        description="A trained network with layer normalization and a new Adamax, from 1e-2 on.",
+        data="letters",
+        model=("mlp", {"units": (512, 512), "normalize": "layer"}),
+        optimizer=("Adamax", {}),
+        before=Training(steps=600, lr=1e-3, keeps_optimizer=False),
         fit={"batch_size": 64},
         scan={"start_lr": 1e-2, "end_lr": 10.0, "num_steps": 300},
     ),
@@ -291,7 +414,7 @@ FRESH_ADAM = (
 OVERSHOOT = (
     Condition(
         name="momentum-overshoot/digits-099-sgd",
-        says="Momentum 0.99.",
+        description="A momentum of 0.99.",
         data="digits",
         model=("mlp", {}),
         optimizer=("SGD", {"momentum": 0.99}),
@@ -299,7 +422,7 @@ OVERSHOOT = (
     ),
     Condition(
         name="momentum-overshoot/bikes-099-nesterov",
-        says="Nesterov's momentum 0.99 for a regression.",
+        description="Nesterov momentum of 0.99 for a regression.",
         data="bikes",
         model=("mlp", {"units": (32,)}),
         optimizer=("SGD", {"momentum": 0.99, "nesterov": True}),
@@ -308,7 +431,7 @@ OVERSHOOT = (
     ),
     Condition(
         name="momentum-overshoot/mnist-cnn-099",
-        says="A CNN with momentum 0.99.",
+        description="A CNN with a momentum of 0.99.",
         data="mnist",
         model=("cnn", {"pool": "flat"}),
         optimizer=("SGD", {"momentum": 0.99}),
@@ -317,14 +440,32 @@ OVERSHOOT = (
     ),
     Condition(
         name="momentum-overshoot/segment-linear-099",
-        says="A linear model and momentum 0.99.",
+        description="A linear model with a momentum of 0.99.",
         data="segment",
         model=("linear", {}),
         optimizer=("SGD", {"momentum": 0.99}),
         fit={"batch_size": 64},
         scan={"num_steps": 200},
     ),
+    Condition(
+        name="momentum-overshoot/fashion-mlp-099",
+        description="`SGD(momentum=0.99)`.",
+        data="fashion",
+        model=("mlp", {"units": (64,)}),
+        optimizer=("SGD", {"momentum": 0.99}),
+        fit={"batch_size": 64},
+        scan={"num_steps": 200},
+    ),
+    Condition(
+        name="momentum-overshoot/wage-linear-huber-0995",
+        description="A momentum of 0.995 for a linear regression with Huber loss.",
+        data="wage",
+        model=("linear", {}),
+        loss="huber",
+        optimizer=("SGD", {"momentum": 0.995}),
+        fit={"batch_size": 128},
+        scan={"num_steps": 250},
+    ),
 )
 
 ROWS = (*COLLAPSE, *REGULARIZED, *CLIPPED, *NORMALIZED, *CATAPULT, *FRESH_ADAM, *OVERSHOOT)
-"""All of them."""

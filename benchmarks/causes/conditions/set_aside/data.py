@@ -1,13 +1,13 @@
-"""Fits with something wrong in the data, set aside: by somebody who had not seen the rules."""
+"""Fits with a mistake in the data, set aside from tuning."""
 
 from __future__ import annotations
 
-from conditions import Condition
+from conditions.condition import Condition
 
 ROWS = (
     Condition(
         name="unscaled-inputs/segment-elu-rmsprop",
-        says="Patches of photographs: places, contrasts and brightness in one table as they come.",
+        description="Photograph patches, with positions, contrasts and brightness in their own units in one table.",
         data="segment",
         changes=("unscaled",),
         model=("mlp", {"units": (64, 32), "activation": "elu"}),
@@ -16,7 +16,7 @@ ROWS = (
     ),
     Condition(
         name="unscaled-inputs/mnist-separable-class-adamw",
-        says="Raw pixels into a CNN written as a class.",
+        description="A subclassed CNN on raw pixels.",
         data="mnist",
         changes=("unscaled",),
         model=("separable", {"whole": True}),
@@ -24,7 +24,7 @@ ROWS = (
     ),
     Condition(
         name="unscaled-targets/bikes-two-inputs-adam",
-        says="Riders an hour as they are counted, two inputs, mean absolute error.",
+        description="Raw counts of riders per hour, with two inputs and mean absolute error.",
         data="bikes",
         changes=("unscaled targets", ("split", 6)),
         model=("towers", {}),
@@ -35,7 +35,7 @@ ROWS = (
     ),
     Condition(
         name="class-imbalance/default-wide-and-deep-nadam",
-        says="Cards in default, three in a hundred, from a tf.data pipeline.",
+        description="Credit cards from a tf.data pipeline, three percent of them in default.",
         data="default",
         model=("wide and deep", {"units": (32, 16)}),
         optimizer=("Nadam", {}),
@@ -45,7 +45,7 @@ ROWS = (
     ),
     Condition(
         name="class-imbalance/fashion-rare-class-adam",
-        says="One picture in forty shows a sandal, a model written as a class.",
+        description="A subclassed model on images, one in forty of which shows a sandal.",
         data="fashion",
         changes=(("rare", 5, 0.025),),
         model=("mlp", {"units": (48,), "whole": True}),
@@ -54,7 +54,7 @@ ROWS = (
     ),
     Condition(
         name="nan-in-data/newsgroups-empty-texts-nadam",
-        says="Counts of words divided by the length of the text; some texts have none of the words.",
+        description="Word counts divided by their sum, which is zero for some texts.",
         data="newsgroups_counts",
         changes=("shares",),
         model=("mlp", {"units": (64,), "activation": "gelu"}),
@@ -62,4 +62,3 @@ ROWS = (
         compile={"jit_compile": "auto"},
     ),
 )
-"""All of them."""

@@ -1,13 +1,13 @@
-"""Fits with something wrong in the model or the loss."""
+"""Fits with a mistake in the model or its loss."""
 
 from __future__ import annotations
 
-from conditions import Condition, Training
+from conditions.condition import Condition, Training
 
 FROZEN = (
     Condition(
         name="frozen-model/digits-all-layers-adam",
-        says="`model.trainable = False`, and forgotten.",
+        description="`model.trainable = False` was forgotten.",
         data="digits",
         model=("mlp", {}),
         optimizer=("Adam", {}),
@@ -15,7 +15,7 @@ FROZEN = (
     ),
     Condition(
         name="frozen-model/fashion-normalization-moves-momentum",
-        says="All layers are frozen but batch normalization, which has only its statistics.",
+        description="All layers are frozen except batch normalization, which has only its statistics.",
         data="fashion",
         model=("cnn", {"normalize": "batch", "norm_options": {"center": False, "scale": False}}),
         optimizer=("SGD", {"momentum": 0.9}),
@@ -23,7 +23,7 @@ FROZEN = (
     ),
     Condition(
         name="frozen-model/mnist-trained-frozen-rmsprop",
-        says="A trained model, frozen with its last layer.",
+        description="A trained model, frozen with its last layer.",
         data="mnist",
         model=("cnn", {"pool": "flat"}),
         optimizer=("RMSprop", {}),
@@ -32,7 +32,7 @@ FROZEN = (
     ),
     Condition(
         name="frozen-model/vowels-unfrozen-too-late-adamw",
-        says="Unfrozen after a first fit, but not compiled again.",
+        description="The model was unfrozen after a first fit, but not compiled again.",
         data="vowels",
         model=("rnn", {}),
         optimizer=("AdamW", {}),
@@ -40,7 +40,7 @@ FROZEN = (
     ),
     Condition(
         name="frozen-model/letters-bias-only-sgd",
-        says="Nothing trains but the bias of the last layer.",
+        description="Only the bias of the last layer is trainable.",
         data="letters",
         model=("mlp", {"units": (96, 64)}),
         optimizer=("SGD", {}),
@@ -49,11 +49,31 @@ FROZEN = (
     ),
     Condition(
         name="frozen-model/reuters-transformer-frozen-nadam",
-        says="A transformer, frozen, with a fresh last layer that is frozen too.",
+        description="A frozen transformer with a fresh last layer that is frozen too.",
         data="newsgroups",
         model=("transformer", {}),
         optimizer=("Nadam", {}),
         twist="frozen",
+        fit={"batch_size": 64},
+    ),
+    Condition(
+        name="frozen-model/mnist-head-frozen-too-adam",
+        description="`model.trainable = False` froze both a pretrained body and its new last layer.",
+        data="mnist",
+        changes=(("classes", 5, 10),),
+        model=("mlp", {"units": (64, 32)}),
+        optimizer=("Adam", {}),
+        before=Training(steps=300, changes=(("classes", 0, 5),), new_head=True),
+        twist="frozen",
+    ),
+    Condition(
+        name="frozen-model/reuters52-all-but-last-nadam",
+        description="`for layer in model.layers[:-1]` also froze the last dense layer, since a softmax follows it.",
+        data="reuters52",
+        model=("bag", {}),
+        head=("apart", {}),
+        optimizer=("Nadam", {}),
+        twist="frozen but last",
         fit={"batch_size": 64},
     ),
 )
@@ -61,14 +81,14 @@ FROZEN = (
 NO_GRADIENT = (
     Condition(
         name="zero-gradients/digits-dead-relu-adam",
-        says="Biases of -10 keep every ReLU shut.",
+        description="Biases of -10 keep every ReLU inactive.",
         data="digits",
         model=("mlp", {"bias_initializer": ("Constant", -10.0)}),
         optimizer=("Adam", {}),
     ),
     Condition(
         name="zero-gradients/bikes-relu-output-sgd",
-        says="A ReLU as last layer, which starts below zero.",
+        description="The last layer is a ReLU that starts below zero.",
         data="bikes",
         changes=(("scaled targets", 3.0, 1.0),),
         model=("mlp", {}),
@@ -78,7 +98,7 @@ NO_GRADIENT = (
     ),
     Condition(
         name="zero-gradients/letters-zero-weights-rmsprop",
-        says="All weights begin at zero.",
+        description="All weights start at zero.",
         data="letters",
         model=("mlp", {"kernel_initializer": ("Zeros",)}),
         head=("plain", {"kernel_initializer": ("Zeros",)}),
@@ -87,7 +107,7 @@ NO_GRADIENT = (
     ),
     Condition(
         name="zero-gradients/cancer-sign-output-adamw",
-        says="The last step is a sign, which has no slope.",
+        description="The output is a sign, whose gradient is zero.",
         data="breast_cancer",
         model=("mlp", {"units": (16,)}),
         head=("stepped", {"function": "sign"}),
@@ -97,7 +117,7 @@ NO_GRADIENT = (
     ),
     Condition(
         name="zero-gradients/mnist-saturated-autoencoder-momentum",
-        says="A sigmoid at the end that starts saturated, squared error.",
+        description="The output is a saturated sigmoid, with squared error.",
         data="mnist",
         changes=("autoencoding",),
         model=("mlp", {"units": (32,)}),
@@ -107,17 +127,42 @@ NO_GRADIENT = (
     ),
     Condition(
         name="zero-gradients/segment-sigmoid-stack-sgd",
-        says="A stack of ten sigmoids: slopes vanish on the way down.",
+        description="Gradients vanish in a stack of ten sigmoids.",
         data="segment",
         model=("mlp", {"units": (16,) * 10, "activation": "sigmoid"}),
         optimizer=("SGD", {}),
+    ),
+    Condition(
+        name="zero-gradients/phishing-softmax-of-one-adam",
+        description="A softmax over one output is always 1. Reshaping it keeps Keras from recovering the logit.",
+        data="phishing",
+        model=("mlp", {"units": (32,)}),
+        head=("reshaped", {"activation": "softmax"}),
+        optimizer=("Adam", {}),
+    ),
+    Condition(
+        name="zero-gradients/fashion-negative-kernels-momentum",
+        description="Kernels around -1 and non-negative pixels keep every ReLU inactive, and the head has no bias.",
+        data="fashion",
+        model=("mlp", {"kernel_initializer": ("RandomNormal", -1.0, 0.1)}),
+        head=("plain", {"use_bias": False}),
+        optimizer=("SGD", {"momentum": 0.9}),
+    ),
+    Condition(
+        name="zero-gradients/titanic-share-of-errors-rmsprop",
+        description="A custom loss computes the error rate, whose gradient is zero.",
+        data="titanic",
+        model=("mlp", {"units": (16,), "dropout": 0.2}),
+        loss="share of errors",
+        optimizer=("RMSprop", {}),
+        feed="batches",
     ),
 )
 
 WRONG_LOGITS = (
     Condition(
         name="wrong-from-logits/digits-logits-taken-for-probabilities-adam",
-        says="No softmax, and the loss by its plain name.",
+        description="The model has no softmax, and the loss is given by name.",
         data="digits",
         model=("mlp", {}),
         head=("plain", {"activation": None}),
@@ -125,7 +170,7 @@ WRONG_LOGITS = (
     ),
     Condition(
         name="wrong-from-logits/fashion-double-softmax-momentum",
-        says="A softmax in the last layer and another after it.",
+        description="The last layer has a softmax, and a second softmax follows.",
         data="fashion",
         model=("cnn", {"pool": "flat"}),
         head=("double softmax", {}),
@@ -133,7 +178,7 @@ WRONG_LOGITS = (
     ),
     Condition(
         name="wrong-from-logits/cancer-binary-logits-sgd",
-        says="One output without a sigmoid, binary cross-entropy by its plain name.",
+        description="The only output has no sigmoid, and binary cross-entropy is given by name.",
         data="breast_cancer",
         model=("mlp", {"units": (16,)}),
         head=("plain", {"activation": None}),
@@ -142,7 +187,7 @@ WRONG_LOGITS = (
     ),
     Condition(
         name="wrong-from-logits/phishing-sigmoid-taken-for-logits-rmsprop",
-        says="A sigmoid, reshaped, with `from_logits=True`.",
+        description="A reshaped sigmoid with `from_logits=True`.",
         data="phishing",
         model=("mlp", {"units": (32, 32)}),
         head=("reshaped", {"activation": "sigmoid"}),
@@ -151,7 +196,7 @@ WRONG_LOGITS = (
     ),
     Condition(
         name="wrong-from-logits/letters-committee-taken-for-logits-adamw",
-        says="The mean of three softmaxes with `from_logits=True`.",
+        description="The mean of three softmaxes with `from_logits=True`.",
         data="letters",
         model=("mlp", {"units": (96,)}),
         head=("committee", {}),
@@ -161,19 +206,45 @@ WRONG_LOGITS = (
     ),
     Condition(
         name="wrong-from-logits/newsgroups-logits-taken-for-probabilities-nadam",
-        says="A bag of words without a softmax, and the loss by its plain name.",
+        description="A bag-of-words model has no softmax, and the loss is given by name.",
         data="newsgroups",
         model=("transformer", {}),
         head=("plain", {"activation": None}),
         optimizer=("Nadam", {}),
         fit={"batch_size": 64},
     ),
+    Condition(
+        name="wrong-from-logits/mnist-one-hot-no-softmax-adam",
+        description='`Dense(10)`, one-hot labels and `loss="categorical_crossentropy"`.',
+        data="mnist",
+        changes=("one-hot",),
+        model=("mlp", {"units": (128,)}),
+        loss="categorical_crossentropy",
+        optimizer=("Adam", {}),
+    ),
+    Condition(
+        name="wrong-from-logits/vowels-softmax-into-tensorflow-rmsprop",
+        description="TensorFlow's own cross-entropy, which expects logits, after a softmax.",
+        data="vowels",
+        model=("rnn", {"units": 32}),
+        loss="probabilities as logits",
+        optimizer=("RMSprop", {}),
+    ),
+    Condition(
+        name="wrong-from-logits/words-multilabel-no-sigmoid-nesterov",
+        description="A multi-label model has no sigmoid, and binary cross-entropy is given by name.",
+        data="newsgroups_counts",
+        changes=(("first columns", 20),),
+        model=("mlp", {"units": (48,)}),
+        loss="binary_crossentropy",
+        optimizer=("SGD", {"momentum": 0.9, "nesterov": True}),
+    ),
 )
 
 SUMMED = (
     Condition(
         name="sum-loss/digits-reduction-sum-adam",
-        says='`reduction="sum"` over the batch.',
+        description='`reduction="sum"` over the batch.',
         data="digits",
         model=("mlp", {}),
         loss="sum",
@@ -181,7 +252,7 @@ SUMMED = (
     ),
     Condition(
         name="sum-loss/bikes-sum-by-hand-momentum",
-        says="A loss written by hand that adds up the whole batch.",
+        description="A custom loss sums over the whole batch.",
         data="bikes",
         model=("mlp", {}),
         loss="summed by hand",
@@ -190,7 +261,7 @@ SUMMED = (
     ),
     Condition(
         name="sum-loss/mnist-autoencoder-pixels-rmsprop",
-        says="The error of a picture added up over its pixels, as variational autoencoders do.",
+        description="The error is summed over the pixels of an image, as in variational autoencoders.",
         data="mnist",
         changes=("autoencoding",),
         model=("mlp", {"units": (64, 16, 64)}),
@@ -200,7 +271,7 @@ SUMMED = (
     ),
     Condition(
         name="sum-loss/newsgroups-reduction-sum-adamw",
-        says="A transformer, the loss summed over large batches.",
+        description="A transformer with a loss summed over large batches.",
         data="newsgroups",
         model=("transformer", {}),
         loss="sum",
@@ -209,7 +280,7 @@ SUMMED = (
     ),
     Condition(
         name="sum-loss/cancer-reduction-sum-sgd",
-        says="Two classes, summed.",
+        description="Binary cross-entropy summed over the batch.",
         data="breast_cancer",
         model=("mlp", {"units": (16,)}),
         loss="sum",
@@ -218,19 +289,45 @@ SUMMED = (
     ),
     Condition(
         name="sum-loss/nyse-gru-sum-nadam",
-        says="A recurrent regression, summed.",
+        description="A recurrent regression with a summed loss.",
         data="nyse",
         model=("rnn", {}),
         loss="sum",
         optimizer=("Nadam", {}),
         fit={"batch_size": 64},
     ),
+    Condition(
+        name="sum-loss/apartments-reduction-sum-adam",
+        description='`MeanSquaredError(reduction="sum")`, as in older code.',
+        data="apartments",
+        model=("mlp", {"units": (32,)}),
+        loss="sum",
+        optimizer=("Adam", {}),
+    ),
+    Condition(
+        name="sum-loss/fashion-formula-momentum",
+        description="A custom cross-entropy sums over all axes.",
+        data="fashion",
+        changes=("one-hot",),
+        model=("cnn", {"pool": "flat"}),
+        head=("plain", {"activation": "softmax"}),
+        loss="summed crossentropy",
+        optimizer=("SGD", {"momentum": 0.9}),
+    ),
+    Condition(
+        name="sum-loss/excerpts-places-gru-nadam",
+        description="The loss of a line of text is the sum over its sixteen positions.",
+        data="excerpts",
+        model=("rnn", {"sequences": True, "units": 48}),
+        loss="summed over places",
+        optimizer=("Nadam", {}),
+    ),
 )
 
 HALF_PRECISION = (
     Condition(
         name="float16-overflow/mnist-sum-pooling-adam",
-        says="Sums over all places of a wide map leave the range of float16.",
+        description="Sums over all positions of a wide feature map exceed the range of float16.",
         data="mnist",
         model=("cnn", {"filters": (16, 32, 32), "pool": "sum", "kernel_initializer": ("RandomNormal", 0.0, 1.0)}),
         optimizer=("Adam", {}),
@@ -239,7 +336,7 @@ HALF_PRECISION = (
     ),
     Condition(
         name="float16-overflow/letters-exponential-momentum",
-        says="An exponential in the middle.",
+        description="An exponential inside the model.",
         data="letters",
         model=("mapped", {"functions": (("exp", 6.0),), "units": (64,), "activation": "linear"}),
         optimizer=("SGD", {"momentum": 0.9}),
@@ -249,7 +346,7 @@ HALF_PRECISION = (
     ),
     Condition(
         name="float16-overflow/vowels-squares-rmsprop",
-        says="Energies: squares of features that are fine in float32.",
+        description="Squared features, which are harmless in float32.",
         data="vowels",
         model=("mapped", {"functions": (("square", 120.0), ("log1p", 1.0)), "units": (64,), "activation": "linear"}),
         optimizer=("RMSprop", {}),
@@ -258,7 +355,7 @@ HALF_PRECISION = (
     ),
     Condition(
         name="float16-overflow/satellite-unit-length-adamw",
-        says="Vectors brought to unit length, the squares summed in float16.",
+        description="Vectors are normalized to unit length, and their squares are summed in float16.",
         data="satellite",
         changes=(("scaled", 0.0, 60.0),),
         model=("mapped", {"functions": ("unit length",), "units": (64,), "activation": "linear"}),
@@ -267,7 +364,34 @@ HALF_PRECISION = (
         compile={"jit_compile": "auto"},
         fit={"batch_size": 64},
     ),
+    Condition(
+        name="float16-overflow/reuters-padding-adam",
+        description="Padding is masked with -1e9, which is minus infinity in float16.",
+        data="reuters8",
+        model=("attention", {}),
+        optimizer=("Adam", {}),
+        precision="mixed_float16",
+        compile={"jit_compile": "auto"},
+        fit={"batch_size": 64},
+    ),
+    Condition(
+        name="float16-overflow/vowels-growing-state-momentum",
+        description="The state of a recurrent ReLU layer exceeds 65504 before normalization, harmless in float32.",
+        data="vowels",
+        model=(
+            "rnn",
+            {
+                "cell": "SimpleRNN",
+                "units": 48,
+                "activation": "relu",
+                "recurrent_initializer": ("Orthogonal", 1.9),
+                "normalize": "layer",
+            },
+        ),
+        optimizer=("SGD", {"momentum": 0.9}),
+        precision="mixed_float16",
+        compile={"jit_compile": "auto"},
+    ),
 )
 
 ROWS = (*FROZEN, *NO_GRADIENT, *WRONG_LOGITS, *SUMMED, *HALF_PRECISION)
-"""All of them."""

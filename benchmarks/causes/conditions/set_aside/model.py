@@ -1,13 +1,13 @@
-"""Fits with something wrong in the model or the loss, set aside: by somebody who had not seen the rules."""
+"""Fits with a mistake in the model or its loss, set aside from tuning."""
 
 from __future__ import annotations
 
-from conditions import Condition
+from conditions.condition import Condition
 
 ROWS = (
     Condition(
         name="frozen-model/excerpts-class-frozen-inside-adam",
-        says="A language model written as a class; the backbone that was frozen holds the last layer too.",
+        description="The frozen backbone of a subclassed language model contains the last layer too.",
         data="excerpts",
         model=("transformer", {"sequences": True, "whole": True}),
         optimizer=("Adam", {}),
@@ -16,7 +16,7 @@ ROWS = (
     ),
     Condition(
         name="frozen-model/power-wrong-name-rmsprop",
-        says="Layers thaw by their name, and none has the name that was looked for.",
+        description="Layers are unfrozen by name, but none has the requested name.",
         data="power",
         model=("bidirectional", {}),
         optimizer=("RMSprop", {}),
@@ -24,7 +24,7 @@ ROWS = (
     ),
     Condition(
         name="zero-gradients/wage-cut-off-adam",
-        says="Logarithms of wages; answers are cut off to what a wage can be, and all start below that.",
+        description="Log wages with predictions clipped to a plausible range, all of which start below it.",
         data="wage",
         changes=(("scaled targets", 4.65, 0.35),),
         model=("mlp", {"units": (32,)}),
@@ -33,7 +33,7 @@ ROWS = (
     ),
     Condition(
         name="zero-gradients/hr-random-normal-tanh-momentum",
-        says='Ten narrow layers with `kernel_initializer="random_normal"`: slopes vanish on the way down.',
+        description='Ten narrow layers with `kernel_initializer="random_normal"`, in which gradients vanish.',
         data="hr",
         model=("mlp", {"units": (16,) * 10, "activation": "tanh", "kernel_initializer": ("RandomNormal", 0.0, 0.05)}),
         optimizer=("SGD", {"momentum": 0.9}),
@@ -41,7 +41,7 @@ ROWS = (
     ),
     Condition(
         name="wrong-from-logits/vowels-frames-adam",
-        says="A softmax at each time of an utterance, their mean, and `from_logits=True`.",
+        description="The mean of a softmax at each time step of an utterance, with `from_logits=True`.",
         data="vowels",
         model=("bidirectional", {"sequences": True}),
         head=("frames", {}),
@@ -50,7 +50,7 @@ ROWS = (
     ),
     Condition(
         name="wrong-from-logits/phishing-focal-no-sigmoid-adamw",
-        says="One output without a sigmoid, and `BinaryFocalCrossentropy()` as it comes.",
+        description="The only output has no sigmoid, and `BinaryFocalCrossentropy()` has its default arguments.",
         data="phishing",
         model=("wide and deep", {}),
         head=("plain", {"activation": None}),
@@ -59,7 +59,7 @@ ROWS = (
     ),
     Condition(
         name="sum-loss/words-summed-over-labels-adam",
-        says="Several labels, the loss of a post is the sum over all twenty.",
+        description="A multi-label model, with the loss of a post summed over all twenty labels.",
         data="newsgroups_counts",
         changes=(("first columns", 20),),
         model=("wide and deep", {"units": (48,)}),
@@ -70,7 +70,7 @@ ROWS = (
     ),
     Condition(
         name="sum-loss/wage-absolute-two-inputs-rmsprop",
-        says='`MeanAbsoluteError(reduction="sum")`, a model with two inputs.',
+        description='`MeanAbsoluteError(reduction="sum")` for a model with two inputs.',
         data="wage",
         changes=(("split", 4),),
         model=("towers", {}),
@@ -81,7 +81,7 @@ ROWS = (
     ),
     Condition(
         name="float16-overflow/mnist-cosine-head-adam",
-        says="A head that compares directions, times 64, and a softmax typed in: exp(12) is infinite in float16.",
+        description="A cosine head scaled by 64 with a custom softmax, where exp(12) is infinite in float16.",
         data="mnist",
         model=("mlp", {"units": (64,)}),
         head=("cosine", {}),
@@ -90,4 +90,3 @@ ROWS = (
         compile={"jit_compile": "auto"},
     ),
 )
-"""All of them."""

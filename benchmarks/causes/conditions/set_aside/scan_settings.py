@@ -1,13 +1,13 @@
-"""Fits of healthy models whose scan was set up badly, set aside: by somebody who had not seen the rules."""
+"""Healthy models with a badly chosen scan, set aside from tuning."""
 
 from __future__ import annotations
 
-from conditions import Condition
+from conditions.condition import Condition
 
 ROWS = (
     Condition(
         name="range-too-low/hr-residual-sgd",
-        says="Plain SGD and batch normalization, up to 1e-3.",
+        description="Plain SGD and batch normalization, up to 1e-3.",
         data="hr",
         model=("residual", {}),
         optimizer=("SGD", {}),
@@ -16,7 +16,7 @@ ROWS = (
     ),
     Condition(
         name="range-too-high/satellite-wide-and-deep-adamax",
-        says="Adamax from 0.05 on: it trains at once.",
+        description="Adamax from 0.05 on, where it trains at once.",
         data="satellite",
         model=("wide and deep", {}),
         optimizer=("Adamax", {}),
@@ -25,7 +25,7 @@ ROWS = (
     ),
     Condition(
         name="range-too-high/vowels-bidirectional-rmsprop",
-        says="An LSTM from 0.01 on: it trains at once.",
+        description="An LSTM from 0.01 on, where it trains at once.",
         data="vowels",
         model=("bidirectional", {"units": 24}),
         optimizer=("RMSprop", {}),
@@ -33,7 +33,7 @@ ROWS = (
     ),
     Condition(
         name="range-too-short/hr-residual-nadam",
-        says="From 2e-5 to 2e-3, a tf.data pipeline.",
+        description="From 2e-5 to 2e-3, with a tf.data pipeline.",
         data="hr",
         model=("residual", {}),
         optimizer=("Nadam", {}),
@@ -43,7 +43,7 @@ ROWS = (
     ),
     Condition(
         name="out-of-batches/excerpts-windows-gru-adam",
-        says="A text cut into windows as tutorials do it, one epoch of sixty-two batches.",
+        description="A text cut into windows as in tutorials, for one epoch of sixty-two batches.",
         data="excerpts",
         model=("rnn", {"sequences": True, "units": 64}),
         optimizer=("Adam", {}),
@@ -52,7 +52,7 @@ ROWS = (
     ),
     Condition(
         name="few-steps-per-decade/satellite-one-epoch-adamw",
-        says="One epoch of large batches out of a dataset of Keras.",
+        description="One epoch of large batches from a PyDataset.",
         data="satellite",
         model=("wide and deep", {}),
         optimizer=("AdamW", {}),
@@ -61,11 +61,10 @@ ROWS = (
     ),
     Condition(
         name="slow-start/newsgroups-bidirectional-nadam",
-        says="Twenty groups from sixteen words each, an LSTM in both directions.",
+        description="A bidirectional LSTM on twenty newsgroups, from sixteen words each.",
         data="newsgroups",
         model=("bidirectional", {"units": 24}),
         optimizer=("Nadam", {}),
         scan={"num_steps": 120},
     ),
 )
-"""All of them."""

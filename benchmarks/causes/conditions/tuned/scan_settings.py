@@ -1,13 +1,13 @@
-"""Fits of healthy models whose scan was set up badly."""
+"""Healthy models with a badly chosen scan."""
 
 from __future__ import annotations
 
-from conditions import Condition
+from conditions.condition import Condition
 
 TOO_LOW = (
     Condition(
         name="range-too-low/digits-sgd",
-        says="Plain SGD, scanned up to 3e-4.",
+        description="Plain SGD, scanned up to 3e-4.",
         data="digits",
         model=("mlp", {}),
         optimizer=("SGD", {}),
@@ -15,7 +15,7 @@ TOO_LOW = (
     ),
     Condition(
         name="range-too-low/fashion-cnn-adam",
-        says="A range copied from the fine-tuning of large models.",
+        description="A range copied from fine-tuning large models.",
         data="fashion",
         model=("cnn", {}),
         optimizer=("Adam", {}),
@@ -23,7 +23,7 @@ TOO_LOW = (
     ),
     Condition(
         name="range-too-low/reuters-transformer-adamw",
-        says="A transformer from nothing, up to 1e-4.",
+        description="A fresh transformer, up to 1e-4.",
         data="reuters8",
         model=("transformer", {}),
         optimizer=("AdamW", {}),
@@ -32,7 +32,7 @@ TOO_LOW = (
     ),
     Condition(
         name="range-too-low/bikes-momentum",
-        says="A regression, up to 1e-3 with momentum.",
+        description="A regression, up to 1e-3 with momentum.",
         data="bikes",
         model=("mlp", {}),
         optimizer=("SGD", {"momentum": 0.9}),
@@ -41,7 +41,7 @@ TOO_LOW = (
     ),
     Condition(
         name="range-too-low/letters-batchnorm-sgd",
-        says="Batch normalization and SGD, which bear far more than 1e-2.",
+        description="Batch normalization and SGD, which tolerate far more than 1e-2.",
         data="letters",
         model=("mlp", {"normalize": "batch"}),
         optimizer=("SGD", {}),
@@ -50,18 +50,34 @@ TOO_LOW = (
     ),
     Condition(
         name="range-too-low/vowels-gru-rmsprop",
-        says="A GRU, up to 3e-5.",
+        description="A GRU, up to 3e-5.",
         data="vowels",
         model=("rnn", {}),
         optimizer=("RMSprop", {}),
         scan={"start_lr": 1e-9, "end_lr": 3e-5},
+    ),
+    Condition(
+        name="range-too-low/mnist-cnn-sgd",
+        description="Plain SGD from 1e-7 to 1e-3.",
+        data="mnist",
+        model=("cnn", {"pool": "flat"}),
+        optimizer=("SGD", {}),
+        scan={"start_lr": 1e-7, "end_lr": 1e-3},
+    ),
+    Condition(
+        name="range-too-low/excerpts-gru-adadelta",
+        description="Adadelta, which needs learning rates around 1, up to 1e-2.",
+        data="excerpts",
+        model=("rnn", {"sequences": True, "units": 48}),
+        optimizer=("Adadelta", {}),
+        scan={"start_lr": 1e-6, "end_lr": 1e-2},
     ),
 )
 
 TOO_HIGH = (
     Condition(
         name="range-too-high/digits-adam",
-        says="Adam from 1e-2 on: it trains at once.",
+        description="Adam from 1e-2 on, where it trains at once.",
         data="digits",
         model=("mlp", {}),
         optimizer=("Adam", {}),
@@ -69,7 +85,7 @@ TOO_HIGH = (
     ),
     Condition(
         name="range-too-high/mnist-cnn-momentum",
-        says="Momentum from 0.1 on.",
+        description="SGD with momentum from 0.1 on.",
         data="mnist",
         model=("cnn", {"pool": "flat"}),
         optimizer=("SGD", {"momentum": 0.9}),
@@ -77,7 +93,7 @@ TOO_HIGH = (
     ),
     Condition(
         name="range-too-high/reuters-transformer-adamw",
-        says="A transformer from 1e-2 on.",
+        description="A transformer from 1e-2 on.",
         data="reuters8",
         model=("transformer", {}),
         optimizer=("AdamW", {}),
@@ -86,7 +102,7 @@ TOO_HIGH = (
     ),
     Condition(
         name="range-too-high/bikes-rmsprop",
-        says="RMSprop from 3e-3 on.",
+        description="RMSprop from 3e-3 on.",
         data="bikes",
         model=("mlp", {}),
         optimizer=("RMSprop", {}),
@@ -95,7 +111,7 @@ TOO_HIGH = (
     ),
     Condition(
         name="range-too-high/letters-lion",
-        says="Lion from 1e-3 on.",
+        description="Lion from 1e-3 on.",
         data="letters",
         model=("mlp", {}),
         optimizer=("Lion", {}),
@@ -104,18 +120,34 @@ TOO_HIGH = (
     ),
     Condition(
         name="range-too-high/segment-sgd",
-        says="Plain SGD from 1 on.",
+        description="Plain SGD from 1 on.",
         data="segment",
         model=("mlp", {}),
         optimizer=("SGD", {}),
         scan={"start_lr": 1.0, "end_lr": 1e4},
+    ),
+    Condition(
+        name="range-too-high/fashion-mlp-adam",
+        description="Adam from 0.02 on.",
+        data="fashion",
+        model=("mlp", {"units": (128,)}),
+        optimizer=("Adam", {}),
+        scan={"start_lr": 2e-2, "end_lr": 200.0},
+    ),
+    Condition(
+        name="range-too-high/apartments-momentum",
+        description="A regression with momentum from 0.5 on, where it diverges at once.",
+        data="apartments",
+        model=("mlp", {}),
+        optimizer=("SGD", {"momentum": 0.9}),
+        scan={"start_lr": 0.5, "end_lr": 5e3},
     ),
 )
 
 TOO_SHORT = (
     Condition(
         name="range-too-short/digits-adam",
-        says="From 3e-4 to 1e-2 only.",
+        description="From 3e-4 to 1e-2 only.",
         data="digits",
         model=("mlp", {}),
         optimizer=("Adam", {}),
@@ -123,7 +155,7 @@ TOO_SHORT = (
     ),
     Condition(
         name="range-too-short/fashion-cnn-momentum",
-        says="From 1e-3 to 0.1.",
+        description="From 1e-3 to 0.1.",
         data="fashion",
         model=("cnn", {"pool": "flat"}),
         optimizer=("SGD", {"momentum": 0.9}),
@@ -131,7 +163,7 @@ TOO_SHORT = (
     ),
     Condition(
         name="range-too-short/newsgroups-transformer-adamw",
-        says="One decade: 1e-4 to 1e-3.",
+        description="One decade: 1e-4 to 1e-3.",
         data="newsgroups",
         model=("transformer", {}),
         optimizer=("AdamW", {}),
@@ -140,7 +172,7 @@ TOO_SHORT = (
     ),
     Condition(
         name="range-too-short/bikes-sgd",
-        says="From 1e-3 to 0.05.",
+        description="From 1e-3 to 0.05.",
         data="bikes",
         model=("mlp", {}),
         optimizer=("SGD", {}),
@@ -149,7 +181,7 @@ TOO_SHORT = (
     ),
     Condition(
         name="range-too-short/vowels-gru-rmsprop",
-        says="From 1e-4 to 1e-2.",
+        description="From 1e-4 to 1e-2.",
         data="vowels",
         model=("rnn", {}),
         optimizer=("RMSprop", {}),
@@ -157,19 +189,36 @@ TOO_SHORT = (
     ),
     Condition(
         name="range-too-short/letters-lion",
-        says="From 1e-5 to 1e-3.",
+        description="From 1e-5 to 1e-3.",
         data="letters",
         model=("mlp", {"normalize": "batch"}),
         optimizer=("Lion", {}),
         scan={"start_lr": 1e-5, "end_lr": 1e-3},
         fit={"batch_size": 64},
     ),
+    Condition(
+        name="range-too-short/satellite-mlp-adam",
+        description="From 1e-4 to 1e-2.",
+        data="satellite",
+        model=("mlp", {}),
+        optimizer=("Adam", {}),
+        scan={"start_lr": 1e-4, "end_lr": 1e-2},
+    ),
+    Condition(
+        name="range-too-short/excerpts-transformer-adamax",
+        description="A language model, from 1e-3 to 2e-2, from a generator.",
+        data="excerpts",
+        model=("transformer", {"sequences": True}),
+        optimizer=("Adamax", {}),
+        feed="generator",
+        scan={"start_lr": 1e-3, "end_lr": 2e-2},
+    ),
 )
 
 OUT_OF_BATCHES = (
     Condition(
         name="out-of-batches/digits-generator-adam",
-        says="A generator that ends after half of the steps.",
+        description="A generator that ends after half of the steps.",
         data="digits",
         model=("mlp", {}),
         optimizer=("Adam", {}),
@@ -177,7 +226,7 @@ OUT_OF_BATCHES = (
     ),
     Condition(
         name="out-of-batches/fashion-filtered-momentum",
-        says="A filtered pipeline, whose length nobody knows, for one epoch.",
+        description="One epoch of a filtered pipeline of unknown length.",
         data="fashion",
         model=("cnn", {"pool": "flat"}),
         optimizer=("SGD", {"momentum": 0.9}),
@@ -186,7 +235,7 @@ OUT_OF_BATCHES = (
     ),
     Condition(
         name="out-of-batches/reuters-promised-steps-adamw",
-        says="A hundred steps promised, the generator has sixty-three.",
+        description="A generator that ends after sixty-three of a hundred promised steps.",
         data="reuters8",
         model=("transformer", {}),
         optimizer=("AdamW", {}),
@@ -195,7 +244,7 @@ OUT_OF_BATCHES = (
     ),
     Condition(
         name="out-of-batches/bikes-generator-rmsprop",
-        says="A scan of 300 steps, one pass through a generator.",
+        description="A scan of 300 steps with one pass through a generator.",
         data="bikes",
         model=("mlp", {}),
         optimizer=("RMSprop", {}),
@@ -205,7 +254,7 @@ OUT_OF_BATCHES = (
     ),
     Condition(
         name="out-of-batches/letters-filtered-nadam",
-        says="A long ramp over a pipeline of unknown length.",
+        description="A long ramp over a pipeline of unknown length.",
         data="letters",
         model=("mlp", {"normalize": "batch"}),
         optimizer=("Nadam", {}),
@@ -215,19 +264,39 @@ OUT_OF_BATCHES = (
     ),
     Condition(
         name="out-of-batches/segment-generator-sgd",
-        says="Half a table through a generator.",
+        description="A generator over half a table.",
         data="segment",
         model=("mlp", {}),
         optimizer=("SGD", {}),
         feed="generator",
         fit={"batch_size": 32},
     ),
+    Condition(
+        name="out-of-batches/hr-from-generator-adam",
+        description="`tf.data.Dataset.from_generator`, one epoch of sixty-three batches.",
+        data="hr",
+        model=("mlp", {"units": (32,)}),
+        optimizer=("Adam", {}),
+        feed="python",
+        fit={"batch_size": 64},
+    ),
+    Condition(
+        name="out-of-batches/nyse-shards-lstm-rmsprop",
+        description="An unknown number of windows of a series from shards, with two hundred steps requested.",
+        data="nyse",
+        model=("rnn", {"cell": "LSTM", "units": 16}),
+        loss="huber",
+        optimizer=("RMSprop", {}),
+        feed="shards",
+        fit={"batch_size": 32},
+        scan={"num_steps": 200},
+    ),
 )
 
 FEW_STEPS = (
     Condition(
         name="few-steps-per-decade/digits-24-adam",
-        says="Twenty-four steps for eight decades.",
+        description="Twenty-four steps for eight decades.",
         data="digits",
         model=("mlp", {}),
         optimizer=("Adam", {}),
@@ -235,7 +304,7 @@ FEW_STEPS = (
     ),
     Condition(
         name="few-steps-per-decade/fashion-32-momentum",
-        says="One epoch of large batches: thirty-two steps.",
+        description="One epoch of large batches: thirty-two steps.",
         data="fashion",
         model=("cnn", {"pool": "flat"}),
         optimizer=("SGD", {"momentum": 0.9}),
@@ -243,7 +312,7 @@ FEW_STEPS = (
     ),
     Condition(
         name="few-steps-per-decade/vowels-15-rmsprop",
-        says="One epoch of a small set: fifteen steps.",
+        description="One epoch of a small set: fifteen steps.",
         data="vowels",
         model=("rnn", {}),
         optimizer=("RMSprop", {}),
@@ -251,7 +320,7 @@ FEW_STEPS = (
     ),
     Condition(
         name="few-steps-per-decade/bikes-30-adamw",
-        says="Thirty steps from 1e-8 to 10.",
+        description="Thirty steps from 1e-8 to 10.",
         data="bikes",
         model=("mlp", {}),
         optimizer=("AdamW", {}),
@@ -260,7 +329,7 @@ FEW_STEPS = (
     ),
     Condition(
         name="few-steps-per-decade/segment-36-sgd",
-        says="Thirty-six steps from 1e-7 to 100.",
+        description="Thirty-six steps from 1e-7 to 100.",
         data="segment",
         model=("mlp", {}),
         optimizer=("SGD", {}),
@@ -268,26 +337,43 @@ FEW_STEPS = (
     ),
     Condition(
         name="few-steps-per-decade/newsgroups-20-nadam",
-        says="Twenty steps, to be quick.",
+        description="Twenty steps, to save time.",
         data="newsgroups",
         model=("bag", {}),
         optimizer=("Nadam", {}),
         fit={"batch_size": 64},
         scan={"num_steps": 20},
     ),
+    Condition(
+        name="few-steps-per-decade/titanic-one-epoch-adam",
+        description="One epoch of a small table: twenty-seven batches.",
+        data="titanic",
+        model=("mlp", {"units": (32,)}),
+        optimizer=("Adam", {}),
+        fit={"batch_size": 64, "epochs": 1},
+    ),
+    Condition(
+        name="few-steps-per-decade/excerpts-25-gru-adamw",
+        description="Twenty-five steps for eight decades, with a language model.",
+        data="excerpts",
+        model=("rnn", {"sequences": True, "units": 48}),
+        optimizer=("AdamW", {}),
+        feed="generator",
+        scan={"num_steps": 25},
+    ),
 )
 
 SLOW = (
     Condition(
         name="slow-start/newsgroups-gru-adam",
-        says="Twenty groups from sixteen words each: a hundred batches teach a GRU next to nothing.",
+        description="A GRU learns almost nothing about twenty newsgroups from sixteen words in a hundred batches.",
         data="newsgroups",
         model=("rnn", {}),
         optimizer=("Adam", {}),
     ),
     Condition(
         name="slow-start/newsgroups-bag-momentum",
-        says="Fresh word vectors and SGD.",
+        description="Fresh word embeddings and SGD.",
         data="newsgroups",
         model=("bag", {}),
         optimizer=("SGD", {"momentum": 0.9}),
@@ -295,7 +381,7 @@ SLOW = (
     ),
     Condition(
         name="slow-start/newsgroups-lstm-rmsprop",
-        says="The same task for an LSTM, which forgets most of the sixteen words at first.",
+        description="The same task for an LSTM, which at first forgets most of the sixteen words.",
         data="newsgroups",
         model=("rnn", {"cell": "LSTM", "units": 32}),
         optimizer=("RMSprop", {}),
@@ -303,13 +389,26 @@ SLOW = (
     ),
     Condition(
         name="slow-start/newsgroups-counts-rmsprop",
-        says="Posts as counts of words, three layers: a hundred batches are not enough for twenty groups.",
+        description="Word counts and three layers, for which a hundred batches are too few to learn twenty newsgroups.",
         data="newsgroups_counts",
         model=("mlp", {"units": (96, 96, 96)}),
         optimizer=("RMSprop", {}),
         fit={"batch_size": 64},
     ),
+    Condition(
+        name="slow-start/newsgroups-text-cnn-adam",
+        description="Convolutions over sixteen words learn almost nothing about twenty groups in a hundred batches.",
+        data="newsgroups",
+        model=("cnn", {"filters": (32, 32)}),
+        optimizer=("Adam", {}),
+    ),
+    Condition(
+        name="slow-start/newsgroups-counts-tanh-sgd",
+        description="Three layers and plain SGD, for which a hundred batches are too few to learn twenty newsgroups.",
+        data="newsgroups_counts",
+        model=("mlp", {"units": (64, 64, 64), "activation": "tanh"}),
+        optimizer=("SGD", {}),
+    ),
 )
 
 ROWS = (*TOO_LOW, *TOO_HIGH, *TOO_SHORT, *OUT_OF_BATCHES, *FEW_STEPS, *SLOW)
-"""All of them."""

@@ -1,13 +1,13 @@
-"""Records of other tools, which hold averages."""
+"""Curves recorded by other tools, which store averaged losses."""
 
 from __future__ import annotations
 
-from conditions import Condition, Training
+from conditions.condition import Condition, Training
 
 AVERAGED = (
     Condition(
         name="averaging/digits-classic-finder-adam",
-        says="The callback of tutorials, which keeps Keras's running mean.",
+        description="The usual tutorial callback, which records Keras's running mean.",
         data="digits",
         model=("mlp", {}),
         optimizer=("Adam", {}),
@@ -16,7 +16,7 @@ AVERAGED = (
     ),
     Condition(
         name="averaging/fashion-ktrain-momentum",
-        says="ktrain's record: a moving average of the running mean.",
+        description="ktrain's record, a moving average of the running mean.",
         data="fashion",
         model=("cnn", {"pool": "flat"}),
         optimizer=("SGD", {"momentum": 0.9}),
@@ -24,7 +24,7 @@ AVERAGED = (
     ),
     Condition(
         name="averaging/reuters-fastai-adamw",
-        says="fastai's record.",
+        description="fastai's record.",
         data="reuters8",
         model=("transformer", {}),
         optimizer=("AdamW", {}),
@@ -32,7 +32,7 @@ AVERAGED = (
     ),
     Condition(
         name="averaging/bikes-lightning-adam",
-        says="Lightning's record.",
+        description="Lightning's record.",
         data="bikes",
         model=("mlp", {}),
         optimizer=("Adam", {}),
@@ -40,7 +40,7 @@ AVERAGED = (
     ),
     Condition(
         name="averaging/letters-torch-lr-finder-rmsprop",
-        says="torch-lr-finder's record.",
+        description="torch-lr-finder's record.",
         data="letters",
         model=("mlp", {}),
         optimizer=("RMSprop", {}),
@@ -48,7 +48,7 @@ AVERAGED = (
     ),
     Condition(
         name="averaging/vowels-classic-finder-sgd",
-        says="The callback of tutorials once more, over several epochs.",
+        description="The usual tutorial callback, over several epochs.",
         data="vowels",
         model=("rnn", {}),
         optimizer=("SGD", {"momentum": 0.9}),
@@ -57,7 +57,7 @@ AVERAGED = (
     ),
     Condition(
         name="averaging/newsgroups-ktrain-declared-adam",
-        says="ktrain's record, read by an importer that was told not to undo it.",
+        description="ktrain's record, imported without undoing the average.",
         data="newsgroups",
         model=("bag", {}),
         optimizer=("Adam", {}),
@@ -65,14 +65,38 @@ AVERAGED = (
     ),
     Condition(
         name="averaging/mnist-fastai-declared-adam",
-        says="A trained model and fastai's record, read by an importer that was told not to undo it.",
+        description="A trained model and fastai's record, imported without undoing the average.",
         data="mnist",
         model=("cnn", {"pool": "flat"}),
         optimizer=("Adam", {}),
         before=Training(steps=600),
         record="fastai, declared",
     ),
+    Condition(
+        name="averaging/mnist-classic-finder-mlp-adam",
+        description="The usual tutorial callback, pasted into the first fit.",
+        data="mnist",
+        model=("mlp", {"units": (128,)}),
+        optimizer=("Adam", {}),
+        record="classic finder",
+    ),
+    Condition(
+        name="averaging/satellite-rolling-mean-momentum",
+        description="Losses smoothed with pandas as the mean of the last ten, before they were stored.",
+        data="satellite",
+        model=("mlp", {"units": (48,)}),
+        optimizer=("SGD", {"momentum": 0.9}),
+        record="rolling mean",
+    ),
+    Condition(
+        name="averaging/wage-fastai-huber-adamw",
+        description="fastai's record of a regression.",
+        data="wage",
+        model=("mlp", {"units": (32, 16)}),
+        loss="huber",
+        optimizer=("AdamW", {}),
+        record="fastai",
+    ),
 )
 
-ROWS = AVERAGED
-"""All of them."""
+ROWS = (*AVERAGED,)
