@@ -26,8 +26,6 @@ __all__ = [
     "Hooks",
     "autologging_paused",
     "callback_list",
-    "fit_calls",
-    "fit_frame",
     "rearrange",
 ]
 
@@ -72,8 +70,6 @@ HOSTS = frozenset({"keras", "tf_keras"})
 
 FRAMES_TO_LIST = 3
 """Calls between a callback's `set_model` and the list that holds it, at most."""
-FRAMES_TO_FIT = 12
-"""Calls between a callback's hook and `fit`, at most."""
 
 
 def _skip(*_: object, **__: object) -> None:
@@ -163,33 +159,6 @@ def callback_list(callback: object) -> CallbackList | None:
         if isinstance(members, list) and any(member is callback for member in members):
             return owner
     return None
-
-
-def fit_frame() -> FrameType | None:
-    """Returns the frame of the `fit` that is calling, or `None`."""
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - documented for this use
-    for _ in range(FRAMES_TO_FIT):
-        frame = frame.f_back if frame is not None else None
-        if frame is None or (frame.f_code.co_name == "fit" and "self" in frame.f_locals):
-            return frame
-    return None
-
-
-def fit_calls(model: object) -> list[Mapping[str, Any]]:
-    """Returns the local variables of each `fit` of `model` that is running, innermost first.
-
-    A subclass may have a `fit` around that of its host.
-    """
-    frame: FrameType | None = fit_frame()
-    found: list[Mapping[str, Any]] = []
-    far = 0
-    while frame is not None and far < FRAMES_TO_FIT:
-        is_call = frame.f_code.co_name == "fit" and frame.f_locals.get("self") is model
-        if is_call:
-            found.append(frame.f_locals)
-        far = 0 if is_call else far + 1
-        frame = frame.f_back
-    return found
 
 
 def rearrange(owner: CallbackList, scan: Hooks, closer: Hooks) -> list[str]:

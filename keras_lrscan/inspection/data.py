@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from keras_lrscan.hosts.fit_call import FitCall
     from keras_lrscan.hosts.host import Host
 
     Array = NDArray[Any]
@@ -60,16 +61,16 @@ class Given:
     class_weight: Mapping[int, float] | None = None
 
 
-def given_to_fit(local: Mapping[str, Any]) -> Given | None:
-    """Returns the data among the local variables of `fit`, or `None` where they are not arrays in memory."""
-    parts = parts_of(local.get("x"))
+def given_to_fit(call: FitCall) -> Given | None:
+    """Returns the data that `fit` was given, or `None` where they are not arrays in memory."""
+    parts = parts_of(call.x)
     if not parts or any(array_of(part) is None for part in parts):
         return None
     return Given(
-        x=local["x"],
-        y=local.get("y"),
-        sample_weight=local.get("sample_weight"),
-        class_weight=local.get("class_weight"),
+        x=call.x,
+        y=call.y,
+        sample_weight=call.sample_weight,
+        class_weight=call.class_weight,
     )
 
 
@@ -238,17 +239,17 @@ MAKES_ITS_OWN = re.compile(r"FlatMap|Interleave")
 REPEATS = re.compile(r"Repeat")
 
 
-def source_facts(local: Mapping[str, Any]) -> dict[str, Any]:
+def source_facts(call: FitCall) -> dict[str, Any]:
     """Returns how many samples there are and whether `fit` shuffles them, each `None` where it cannot be told.
 
     Args:
-        local: The local variables of `fit`.
+        call: The call of `fit`.
     """
-    data: Any = local.get("x")
+    data: Any = call.x
     parts = parts_of(data)
     if parts and all(array_of(part) is not None for part in parts):
         lengths = {len(part) for part in parts}
-        shuffle = local.get("shuffle")
+        shuffle = call.shuffle
         return _facts(lengths.pop() if len(lengths) == 1 else None, None if shuffle is None else bool(shuffle))
     if hasattr(data, "element_spec"):
         return _of_pipeline(data)

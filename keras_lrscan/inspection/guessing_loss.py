@@ -28,17 +28,17 @@ from keras_lrscan.inspection.constant_predictions import (
 from keras_lrscan.inspection.targets import UnknownTargetError, targets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from types import FrameType
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
+    from keras_lrscan.hosts.fit_call import FitCall
     from keras_lrscan.hosts.host import Host
     from keras_lrscan.inspection.targets import Target
 
     Array = NDArray[Any]
 
-__all__ = ["Chance", "chance_of", "chance_of_labels"]
+__all__ = ["Chance", "chance_of"]
 
 DEFAULT_BATCH_SIZE = 32
 """Keras's own, where `fit` is not told."""
@@ -79,7 +79,7 @@ class Chance:
         }
 
 
-def chance_of(host: Host, frame: FrameType | None) -> Chance:
+def chance_of(host: Host, call: FitCall) -> Chance:
     """Returns the loss of the best constant prediction on the labels that `fit` was given as arrays in memory.
 
     Data sets, generators and loaders are not touched: looking at a batch of them would take it away. There, and for
@@ -87,23 +87,13 @@ def chance_of(host: Host, frame: FrameType | None) -> Chance:
 
     Args:
         host: The host and its model, built.
-        frame: The frame of `fit`, whose local variables are read.
+        call: The call of `fit`: its `y`, `sample_weight`, `class_weight` and `batch_size` are used.
     """
-    return chance_of_labels(host, frame.f_locals if frame is not None else {})
-
-
-def chance_of_labels(host: Host, given: Mapping[str, Any]) -> Chance:
-    """Returns the same for labels that are told.
-
-    Args:
-        host: The host and its model, built.
-        given: `"y"` and, where they are, `"sample_weight"`, `"class_weight"` and `"batch_size"`, as `fit` takes them.
-    """
-    if given.get("y") is None or getattr(host.model, "loss", None) is None:
+    if call.y is None or getattr(host.model, "loss", None) is None:
         return Chance()
     random = RandomStates()
     try:
-        parts = list(targets(host, given))
+        parts = list(targets(host, call))
         found = [_best_constant(host, target) for target in parts]
     except _errors_of_losses() as error:
         said = (str(error).strip().splitlines() or [""])[-1].strip()  # before it, a host may repeat the user's code
@@ -112,7 +102,7 @@ def chance_of_labels(host: Host, given: Mapping[str, Any]) -> Chance:
         return Chance(note=f"What guessing costs could not be told from the labels: {why}.")
     finally:
         random.restore()
-    size = given.get("batch_size") or DEFAULT_BATCH_SIZE
+    size = call.batch_size or DEFAULT_BATCH_SIZE
     costs = [target.factor * guess.of_batch(size, guess.loss) for target, guess in zip(parts, found, strict=True)]
     only = found[0] if len(found) == 1 else None
     sources = {guess.source for guess in found}

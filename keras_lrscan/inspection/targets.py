@@ -12,10 +12,11 @@ from keras_lrscan.hosts.layer_tree import layers_in
 from keras_lrscan.inspection.arrays import ARRAYS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
+    from keras_lrscan.hosts.fit_call import FitCall
     from keras_lrscan.hosts.host import Host
 
     Array = NDArray[Any]
@@ -77,7 +78,7 @@ class Target:
         return loss_function_name(self.loss) in CLOSED_FORM
 
 
-def targets(host: Host, given: Mapping[str, Any]) -> Iterator[Target]:
+def targets(host: Host, call: FitCall) -> Iterator[Target]:
     """Yields the outputs that have a loss, each with its labels."""
     model = host.model
     for name in ("train_step", "compute_loss"):
@@ -88,8 +89,8 @@ def targets(host: Host, given: Mapping[str, Any]) -> Iterator[Target]:
     names = list(shapes) if isinstance(shapes, dict) else list(getattr(model, "output_names", None) or ["output"])
     losses = _by_name(model.loss, names, spread=True)
     factors = _by_name(loss_weights(model), names, spread=True)
-    labels = _by_name(given["y"], names, spread=False)
-    weights = _by_name(given.get("sample_weight"), names, spread=True)
+    labels = _by_name(call.y, names, spread=False)
+    weights = _by_name(call.sample_weight, names, spread=True)
     shapes = _by_name(shapes, names, spread=False, is_leaf=_is_shape)
     for name in (name for name in names if losses[name] is not None):
         array = _array(labels[name])
@@ -101,7 +102,7 @@ def targets(host: Host, given: Mapping[str, Any]) -> Iterator[Target]:
             loss=loss,
             factor=1.0 if factor is None else float(factor),
             labels=array,
-            weights=_weights(array, weights[name], given.get("class_weight")),
+            weights=_weights(array, weights[name], call.class_weight),
             shape=shape,
             logits=_takes_logits(model, loss),
         )

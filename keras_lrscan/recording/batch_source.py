@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from keras_lrscan._typing import FitData, Nest, Value
 from keras_lrscan.errors import InvalidOptionError
-from keras_lrscan.hosts.callbacks import Hooks, autologging_paused, fit_calls, fit_frame
+from keras_lrscan.hosts.callbacks import Hooks, autologging_paused
+from keras_lrscan.hosts.fit_call import running_fit, running_fits
 from keras_lrscan.inspection.describe import data_notes
 from keras_lrscan.inspection.feeding import feeding_of
 from keras_lrscan.inspection.guessing_loss import chance_of
@@ -144,14 +145,15 @@ class _Keeper(Hooks):
 
     def _look_at_fit(self) -> None:
         """Learns what only the variables of the running `fit` tell."""
-        frame, source = fit_frame(), self._source
-        chance = chance_of(self._host, frame)
+        source, model = self._source, self._host.model
+        call = running_fit(model)
+        chance = chance_of(self._host, call)
         source.known = {
             **chance.facts,
-            "feeding": feeding_of(fit_calls(self._host.model)),
+            "feeding": feeding_of(running_fits(model)),
             "steps_per_epoch": getattr(self, "params", {}).get("steps"),
         }
-        source.notes = (*data_notes(frame), *([chance.note] if chance.note is not None else []))
+        source.notes = (*data_notes(call.x), *([chance.note] if chance.note is not None else []))
 
     def set_params(self, params: dict[str, Any] | None) -> None:
         """Takes the number of steps in an epoch, where it is known."""

@@ -6,6 +6,9 @@ import signal
 import threading
 from typing import TYPE_CHECKING, Any
 
+from keras_lrscan._typing import Model
+from keras_lrscan.hosts.fit_call import is_inside_fit
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType, FrameType
@@ -20,12 +23,14 @@ class InterruptGuard:
     the main thread, where Python allows no signal handlers, the guard does nothing.
 
     Args:
+        model: The model that is scanned.
         fit_code: Code of the running `fit`. Ctrl-C outside of it, after a `fit` that ended by an exception, goes to the
             handler that was there before; `None` when it is not known.
         on_stray: Called before a Ctrl-C is handed on.
     """
 
-    def __init__(self, fit_code: CodeType | None, on_stray: Callable[[], None]) -> None:
+    def __init__(self, model: Model, fit_code: CodeType | None, on_stray: Callable[[], None]) -> None:
+        self._model = model
         self.requested = False
         self._fit_code = fit_code
         self._on_stray = on_stray
@@ -53,10 +58,4 @@ class InterruptGuard:
             signal.raise_signal(number)
 
     def _in_fit(self, frame: FrameType | None) -> bool:
-        if self._fit_code is None:
-            return True
-        while frame is not None:
-            if frame.f_code is self._fit_code:
-                return True
-            frame = frame.f_back
-        return False
+        return self._fit_code is None or is_inside_fit(frame, self._fit_code, self._model)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_lrscan._typing import CallbackList, Model, Value
 from keras_lrscan.errors import ScanError
+from keras_lrscan.hosts.fit_call import is_inside_fit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,8 +93,8 @@ class ModelGuard:
 
     Args:
         model: The model.
-        fit: The running frame of `fit`, or `None` where the batches come from `train_on_batch`: then only `compile` is
-            refused.
+        fit_code: Code of the running `fit`, or `None` where the batches come from `train_on_batch`: then only `compile`
+            is refused.
         put_back: Puts the model back; it also removes the guard.
         on_use: Called after a method that may have changed the model's metrics.
     """
@@ -101,16 +102,16 @@ class ModelGuard:
     def __init__(
         self,
         model: Model,
-        fit: FrameType | None,
+        fit_code: CodeType | None,
         put_back: Callable[[], None],
         on_use: Callable[[], None],
     ) -> None:
         self._model = model
-        self._code: CodeType | None = fit.f_code if fit is not None else None
+        self._code = fit_code
         self._thread = threading.get_ident()
         self._put_back, self._on_use = put_back, on_use
         self._finalizer: Any = None
-        names = [name for name in GUARDED if hasattr(model, name)] if fit is not None else ["compile"]
+        names = [name for name in GUARDED if hasattr(model, name)] if fit_code is not None else ["compile"]
         self._before = {name: vars(model).get(name, _MISSING) for name in names}
         for name in names:
             setattr(model, name, self._guarded(name, getattr(model, name)))
@@ -134,7 +135,7 @@ class ModelGuard:
         @functools.wraps(method)
         def call(*args: Any, **kwargs: Any) -> Value:
             caller = sys._getframe(1)  # noqa: SLF001 - documented for this use
-            if self._code is not None and not self._is_inside(caller):
+            if not self._is_inside(caller):
                 self._put_back()
                 return getattr(self._model, name)(*args, **kwargs)
             if name in REFUSED and threading.get_ident() == self._thread:
@@ -154,10 +155,6 @@ class ModelGuard:
 
     def _is_inside(self, frame: FrameType | None) -> bool:
         """Whether `fit` is still running; it is for other threads, of whose callers nothing is known."""
-        if threading.get_ident() != self._thread:
+        if threading.get_ident() != self._thread or self._code is None:
             return True
-        while frame is not None:
-            if frame.f_code is self._code and frame.f_locals.get("self") is self._model:
-                return True
-            frame = frame.f_back
-        return False
+        return is_inside_fit(frame, self._code, self._model)

@@ -10,8 +10,8 @@ from keras_lrscan._typing import CallbackList, StepResult
 from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.errors import ScanError
-from keras_lrscan.hosts.callbacks import fit_frame
 from keras_lrscan.hosts.custom_steps import make_meter
+from keras_lrscan.hosts.fit_call import running_fit
 from keras_lrscan.hosts.logged_loss import prove_logged_loss
 from keras_lrscan.hosts.model_state import ModelState
 from keras_lrscan.hosts.optimizers import (
@@ -142,16 +142,16 @@ class Session:
             notes: Sentences for the context.
             owner: The host's list of callbacks: once it is gone, the model is put back at the latest.
         """
-        model, frame = self.host.model, fit_frame()
+        model, call = self.host.model, running_fit(self.host.model)
         if not self._in_fit:
             model.make_train_function()
         self._random = RandomStates()
         self._undo.append(self._random.restore)
-        self._guard = InterruptGuard(frame.f_code if frame is not None else None, self.restore)
+        self._guard = InterruptGuard(model, call.code, self.restore)
         self._undo.append(self._guard.remove)
-        notes = (*notes, *data_notes(frame))
+        notes = (*notes, *data_notes(call.x))
         self.context = dataclasses.replace(self.context, steps_per_epoch=steps_per_epoch, notes=notes)
-        guard = ModelGuard(model, frame if self._in_fit else None, self.restore, self._restart_meter)
+        guard = ModelGuard(model, call.code if self._in_fit else None, self.restore, self._restart_meter)
         self._undo.append(guard.remove)
         if owner is not None:
             guard.follow(owner)
