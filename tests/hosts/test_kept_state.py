@@ -271,7 +271,7 @@ def test_an_unbuilt_optimizer_that_cannot_be_made_again_is_refused_before_the_fi
 
 @pytest.mark.skipif(BACKEND != "jax", reason="JAX hands the state of one optimizer to the step")
 def test_another_optimizer_is_refused_on_jax(keras: Any) -> None:
-    with pytest.raises(ScanError, match="on JAX, Keras hands no other"):
+    with pytest.raises(ScanError, match="on JAX Keras passes no other"):
         lr_scan(compiled(keras), *digits(64), optimizer=keras.optimizers.SGD(0.1), verbose=0)
 
 
