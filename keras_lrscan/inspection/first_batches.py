@@ -14,7 +14,7 @@ import numpy as np
 from keras_lrscan._typing import Layer, Nest, Value
 from keras_lrscan.curves.context import BATCHES_SEEN
 from keras_lrscan.hosts.fit_call import FitCall
-from keras_lrscan.hosts.peeking import peek
+from keras_lrscan.hosts.next_batch import peek
 from keras_lrscan.inspection.arrays import array_of, even_rows, mapped, parts_of, thinned
 from keras_lrscan.inspection.data import Given, array_facts
 from keras_lrscan.inspection.guessing_loss import chance_of

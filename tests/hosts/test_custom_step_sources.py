@@ -270,7 +270,7 @@ def test_a_mean_in_a_closure_is_found_out_after_a_training_as_well(keras: Any) -
     [
         (lambda _, batch: {"loss": batch.predicted[:, 0]}, r"key of a single number.*array of shape \(16,\).*the mean"),
         (lambda _, batch: {"other": batch.loss}, r"one of the logs \['other'\]. Received: monitor='loss'"),
-        (lambda _, batch: {"loss": 0.0 * batch.loss + 3.0}, "hardly answers when the weights change"),
+        (lambda _, batch: {"loss": 0.0 * batch.loss + 3.0}, "hardly changes with the weights"),
     ],
     ids=["a loss for each sample", "another key", "a constant"],
 )

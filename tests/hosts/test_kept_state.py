@@ -142,7 +142,7 @@ def test_a_variable_made_in_the_first_step_is_refused_by_name(keras: Any) -> Non
     before = state(model)
     if model.layers[0].late is not None:
         pytest.skip("this Keras traces layers when they are connected")
-    with pytest.raises(ScanError, match=r"1 made in the first step: model\..*late"):
+    with pytest.raises(ScanError, match=r"1 created in the first step: model\..*late"):
         scan_of(model, *digits(96))
     assert same_bits(before, state(model))
 
@@ -224,7 +224,7 @@ def test_each_of_two_optimizers_can_be_scanned(keras: Any, used: bool) -> None:
             scan = scan_of(model, x, monitor="d_loss", optimizer=getattr(model, name))
             curves.append(scan.curve)
             assert scan.curve.context.optimizer == type(getattr(model, name)).__name__
-            assert any("others kept theirs" in note for note in scan.curve.context.notes)
+            assert any("Other optimizers kept their learning rate" in note for note in scan.curve.context.notes)
         fit(model, x)
         ends.append([*state(model), *optimizer_values(model)])
     assert same_bits(ends[0], ends[1])
@@ -262,7 +262,7 @@ def test_an_unbuilt_optimizer_that_cannot_be_made_again_is_refused_before_the_fi
 
     model = compiled(keras, Odd(needed=1))
     before = weights(model)
-    with pytest.raises(ScanError, match="is built, or that can be made again from its config"):
+    with pytest.raises(ScanError, match="is built or can be recreated from its config"):
         scan_of(model, *digits(96))
     assert same_bits(before, weights(model))
     model.optimizer.build(model.trainable_variables)
