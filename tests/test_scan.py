@@ -1,4 +1,4 @@
-"""`LRScan`, `lr_scan` and `last_scan` as a user meets them."""
+"""Tests `LRScan`, `lr_scan` and `last_scan` from the perspective of a user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A scan passes for a callback of the host wherever somebody asks, and stays an `LRScan`."""
+"""Tests that a scan is an instance of the host's callback class, and remains an `LRScan`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HOST = "tf_keras" if IS_TF_KERAS else "keras"
 
 
 class OtherCallback:
-    """Stands for the callback of a second host."""
+    """Imitates the callback class of a second host."""
 
 
 def test_without_a_host_a_scan_is_what_it_is() -> None:

@@ -1,4 +1,4 @@
-"""Other callbacks of the same fit neither harm a scan nor are harmed by it."""
+"""Tests that a scan and the other callbacks of the same `fit` do not harm each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A custom `train_step` is recorded whatever feeds it, and is trained on as if nothing had been tried before."""
+"""Tests that a scan records a custom `train_step` with any kind of data, and that the proof has no side effects."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_random_layers_draw_what_they_would_have_drawn(keras: Any) -> None:
 
 
 def with_noise(model: Any, batch: Batch) -> Any:
-    """The loss with noise from a kernel of TensorFlow whose state cannot be put back."""
+    """Returns the loss plus noise from a TensorFlow kernel with a state that cannot be restored."""
     import tensorflow as tf
 
     return batch.loss + 0.02 * tf.random.uniform(())
@@ -161,7 +161,7 @@ def test_noise_that_cannot_be_put_back_is_recorded_and_an_average_in_it_refused(
 
 @ONLY_TENSORFLOW
 def test_a_classifier_with_dropout_is_not_taken_for_one_that_remembers(keras: Any) -> None:
-    """Under tf_keras, where dropout draws from kernels that cannot be put back, and a loss has a highest value."""
+    """Under tf_keras, dropout draws from kernels that cannot be restored, and the loss has an upper bound."""
 
     class Classifier(keras.Model):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -189,7 +189,7 @@ def test_a_classifier_with_dropout_is_not_taken_for_one_that_remembers(keras: An
 
 
 def accumulating(keras: Any) -> Callable[[Any], None]:
-    """Makes a model gather the gradients of two batches for one update."""
+    """Makes a model accumulate the gradients of two batches for one update."""
 
     def variable(shape: Any) -> Any:
         if IS_TF_KERAS:
@@ -260,7 +260,7 @@ def test_a_mean_in_a_closure_is_found_out_after_a_training_as_well(keras: Any) -
 
     model = custom(keras, book)
     data = {"batch_size": SIZE, "epochs": 2, "shuffle": False, "verbose": 0}
-    model.fit(*numbers(), **data)  # from here on the traced step tells of its variables
+    model.fit(*numbers(), **data)  # from here on, the traced step lists its variables
     with pytest.raises(ScanError, match="also holds earlier batches"):
         model.fit(*numbers(), **data, callbacks=[recorder_for()])
 

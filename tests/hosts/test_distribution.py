@@ -1,4 +1,4 @@
-"""More than one device: mirrored replicas, several workers, and data parallelism on JAX."""
+"""Tests scans on several devices: mirrored replicas, several workers, and data parallelism on JAX."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROGRAM = Path(__file__).parents[1] / "support" / "distributed_program.py"
 
 
 def run(*modes: str, environments: list[dict[str, str]] | None = None) -> list[dict[str, Any]]:
-    """Runs one process for each environment and returns what each printed last."""
+    """Runs one process for each environment, and returns the last line that each prints."""
     pytest.importorskip("tf_keras" if IS_TF_KERAS else "keras")
     with ExitStack() as stack:
         processes = [
@@ -44,7 +44,7 @@ def run(*modes: str, environments: list[dict[str, str]] | None = None) -> list[d
 
 
 def workers(number: int) -> list[dict[str, str]]:
-    """A `TF_CONFIG` for each of several workers on this machine."""
+    """Returns a `TF_CONFIG` for each of several workers on this machine."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
         for item in sockets:

@@ -1,4 +1,4 @@
-"""The arguments of the running `fit`, read from its frame."""
+"""Tests that the arguments of the running `fit` are read from the frame of the right `fit`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LABELS = np.zeros(4)
 
 
 class Model:
-    """Stands for a model of the host."""
+    """Imitates a model of the host."""
 
     def fit(self, x: Any, y: Any = None, batch_size: Any = None, shuffle: Any = "batch") -> Any:
         return running_fits(self), running_fit(self)

@@ -1,4 +1,4 @@
-"""State that the hosts do not list is put back as well, or the scan says beforehand that it cannot be."""
+"""Tests that a scan also restores state that the hosts do not track, or refuses the model."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_a_variable_made_in_the_first_step_is_refused_by_name(keras: Any) -> Non
 
 
 def gan(keras: Any, *, call: bool = False) -> Any:
-    """A model that trains two parts with two optimizers of its own, beside the one that `compile` makes."""
+    """Returns a model with two parts and an optimizer for each, in addition to the optimizer of `compile`."""
     import tensorflow as tf
 
     class Gan(keras.Model):  # type: ignore[misc]
@@ -296,7 +296,7 @@ def with_a_weight_that_breaks(keras: Any) -> Any:
     import tensorflow as tf
 
     class Half(keras.layers.Layer):  # type: ignore[misc]
-        """Has a weight of which the output never depends, and whose gradient is NaN all the same."""
+        """Has a weight that never affects the output, but has a gradient of NaN."""
 
         def build(self, _: Any) -> None:
             self.unused = self.add_weight(shape=(), initializer="ones", name="unused")

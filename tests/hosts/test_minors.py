@@ -1,4 +1,4 @@
-"""A run under an older Keras is really one, and the documentation says under which versions the tests run."""
+"""Tests that a run with an older Keras really uses it, and that the documentation lists the tested versions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _tox() -> ConfigParser:
 
 @pytest.fixture(scope="module", name="table")
 def _table() -> dict[str, str]:
-    """Environment → its row of the documentation."""
+    """Returns a dictionary from each environment to its row in the documentation."""
     lines = (ROOT / "docs" / "where-it-runs.md").read_text(encoding="utf-8").splitlines()
     return {found[1]: line for line in lines if (found := re.search(r"\| `([\w-]+)` \|$", line))}
 

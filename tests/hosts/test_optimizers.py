@@ -1,4 +1,4 @@
-"""Optimizers that the learning rate alone does not drive are named in the notes of a scan."""
+"""Tests the notes on optimizers with a step size that depends on more than the learning rate."""
 
 from __future__ import annotations
 

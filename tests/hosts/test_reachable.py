@@ -1,4 +1,4 @@
-"""State is found wherever a model's attributes lead, and counters in Python come back as they were."""
+"""Tests that state is found through all attributes of a model, and that counters in Python are restored."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_lrscan.hosts.reachable import MAX_ITEMS, keep_numbers, reachable_from
 
 
 class Variable:
-    """Has the methods of a host's variable."""
+    """Imitates a variable of a host."""
 
     shape = ()
 
@@ -28,7 +28,7 @@ class Variable:
 
 
 class Optimizer:
-    """Has the methods of a host's optimizer."""
+    """Imitates an optimizer of a host."""
 
     def __init__(self, inner: Any = None) -> None:
         self.variables = [Variable()]
@@ -36,11 +36,11 @@ class Optimizer:
             self.inner_optimizer = inner
 
     def apply_gradients(self) -> None:
-        """Is there."""
+        """Does nothing."""
 
 
 class Model:
-    """Holds whatever it is given."""
+    """Holds its arguments as attributes."""
 
     def __init__(self, **held: Any) -> None:
         vars(self).update(held)

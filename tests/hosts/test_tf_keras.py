@@ -1,4 +1,4 @@
-"""The optimizers that only tf_keras has: legacy ones, with decay and schedules, and those of transformers."""
+"""Tests optimizers that exist only in tf_keras: legacy ones, with decay and schedules, and those of transformers."""
 
 from __future__ import annotations
 

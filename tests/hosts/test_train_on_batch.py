@@ -1,4 +1,4 @@
-"""A loop over `train_on_batch` is scanned as a `fit` is."""
+"""Tests scans of a loop over `train_on_batch`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Divergence is judged from the noise and the level of the curve itself."""
+"""Tests that divergence is detected from the noise and the level of the curve itself."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ RISES = {
 
 
 def hump(height: float, center: int, width: int) -> NDArray[np.float64]:
-    """A rise of `height`, `width` steps wide at half of it."""
+    """Returns a rise of `height` that is `width` steps wide at half of its height."""
     return height * np.exp2(-(((np.arange(STEPS) - center) / (width / 2)) ** 2))
 
 
@@ -66,7 +66,7 @@ HUMPS = {
     "at the very beginning": hump(2.3, 8, 12),
     "quick up, slow down": np.where(np.arange(STEPS) < 20, hump(4.0, 20, 3), hump(4.0, 20, 24)),
 }
-"""Early rises that settle; a valley and an explosion come after them."""
+"""Early rises that settle, followed by a valley and an explosion."""
 HUMP_SCANS = {
     "from scratch": explosion(valley() + noise(0.05), 80),
     "noisy": explosion(valley() + noise(0.2), 80),

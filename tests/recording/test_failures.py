@@ -1,4 +1,4 @@
-"""Whatever ends a scan, the model is put back or can be, and what was recorded is kept."""
+"""Tests that the model is restored, or can be, and the curve is kept, however a scan ends."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.keras
 
 
 class BrokenDataError(Exception):
-    """Raised by data that breaks off."""
+    """Raised by data that fails."""
 
 
 def scan_of(model: Any, *data: Any, callbacks: tuple[Any, ...] = (), **options: Any) -> LRScan:
@@ -91,7 +91,7 @@ def test_an_exception_in_another_callback_leaves_a_model_that_can_be_put_back(ke
 
 @pytest.fixture(name="_ctrl_c_works")
 def _ctrl_c() -> Iterator[None]:
-    """A shell starts what runs in the background with Ctrl-C switched off."""
+    """Enables Ctrl-C, which a shell disables for background processes."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

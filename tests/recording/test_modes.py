@@ -1,4 +1,4 @@
-"""Ways of running a step: compiled, eager, several at once, gathered gradients, half precision, several optimizers."""
+"""Tests scans of compiled and eager steps, several steps at once, accumulated gradients and several optimizers."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ MODES: dict[str, dict[str, Any]] = {
 
 
 IN_MINORS = {"compiled", "five steps at once"}
-"""Modes that are tried under older versions of Keras too."""
+"""Modes that are also tested with older versions of Keras."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The rate as a function of the step."""
+"""Tests the learning rate as a function of the step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pairing of losses with rates, and the end of a scan."""
+"""Tests the pairing of losses with rates, and the end of a scan."""
 
 from __future__ import annotations
 
