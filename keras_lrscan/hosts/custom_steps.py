@@ -74,7 +74,7 @@ class _Metrics:
 
 
 class CustomVariableMeter(VariableMeter):
-    """Custom meter for hosts that keep the state in variables between batches: TensorFlow, torch and tf_keras."""
+    """Meter for custom steps on hosts that keep the state in variables: TensorFlow, torch and tf_keras."""
 
     needs_proof = True
 
@@ -121,7 +121,7 @@ class CustomVariableMeter(VariableMeter):
 
 
 class CustomStateMeter(StateMeter):
-    """Custom meter for JAX, where the state passes through the train function as lists of arrays."""
+    """Meter for custom steps on JAX, where the state passes through the train function as lists of arrays."""
 
     needs_proof = True
 

@@ -1,6 +1,6 @@
 """Reads the arguments of the running `fit`, which Keras does not pass to callbacks.
 
-Only this module looks into the stack frames of `fit`. All others take a `FitCall`, and build one themselves where no
+Only this module reads local variables from the stack frames of `fit`. All others take a `FitCall`, or create one if no
 `fit` is running.
 """
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 __all__ = ["FitCall", "is_inside_fit", "running_fit", "running_fits"]
 
 MAX_FRAMES = 14
-"""Most frames between the function that asks and `fit`, and from one `fit` of a model to the next one around it."""
+"""Most frames from the caller of this module to `fit`, and from one `fit` of a model to the next one around it."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FitCall:
-    """The arguments of one call of `fit` that decide which batches it trains on.
+    """Holds the arguments of one call of `fit` that determine its batches.
 
     With `validation_split`, `x`, `y` and `sample_weight` of a running `fit` hold the training samples only, because
     Keras assigns that part to its own local variables. Keep no `FitCall` longer than needed: it refers to all data.

@@ -148,7 +148,7 @@ class Host:
         except (TypeError, ValueError, AttributeError, NotImplementedError) as error:
             if not (layers_in(self.model, include_self=False) and self._has_built_layers):
                 msg = (
-                    "Expected a model whose weights can be created from the shapes of its batches. Received: "
+                    "Expected a model with weights that can be created from the shapes of its batches. Received: "
                     f"element_spec={specs}. Call the model, or each of its parts, on one batch before the scan."
                 )
                 raise ScanError(msg) from error

@@ -131,7 +131,7 @@ def initial_state(
     if [tuple(v.shape) for v in own] != [tuple(v.shape) for v in other]:
         msg = (
             "Expected an optimizer that can be recreated from its config. Received: "
-            f"optimizer={type(optimizer).__name__}, whose state differs from that of its copy. Compile the model "
+            f"optimizer={type(optimizer).__name__}, which has another state than its copy. Compile the model "
             "again, so that the optimizer is new."
         )
         raise ScanError(msg)

@@ -32,7 +32,7 @@ class Recorder:
     Args:
         ramp: The learning rates.
         batches_per_update: Number of batches that the optimizer accumulates for one update.
-        batches_gathered: Number of batches that it has already accumulated.
+        batches_accumulated: Number of batches that it has already accumulated.
         stop_on_divergence: Whether to end when the loss diverges. A non-finite loss always ends the scan.
 
     Example:
@@ -50,13 +50,13 @@ class Recorder:
         ramp: Ramp,
         *,
         batches_per_update: int = 1,
-        batches_gathered: int = 0,
+        batches_accumulated: int = 0,
         stop_on_divergence: bool = True,
     ) -> None:
         self.ramp = ramp
         self.stop: StopReason | None = None
         self._batches_per_update = batches_per_update
-        self._gathered = batches_gathered
+        self._accumulated = batches_accumulated
         self._group: list[float] = []
         self._losses: list[float] = []
         self._watch = DivergenceWatch(ramp.num_steps)
@@ -82,16 +82,16 @@ class Recorder:
         if self.stop is not None:
             return
         self._group.append(loss)
-        self._gathered += 1
+        self._accumulated += 1
         if not math.isfinite(loss):
             self._losses.append(loss)
             self.stop = StopReason.NON_FINITE
             return
-        if self._gathered < self._batches_per_update:
+        if self._accumulated < self._batches_per_update:
             return
         self._add_point(math.fsum(self._group) / len(self._group))
         self._group.clear()
-        self._gathered = 0
+        self._accumulated = 0
 
     def cut(self, num_points: int, reason: StopReason) -> None:
         """Ends the scan and keeps only its first `num_points` points."""

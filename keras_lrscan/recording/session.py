@@ -175,10 +175,10 @@ class Session:
             self.recorder = self._make_recorder(epochs_left)
 
     def _make_recorder(self, epochs_left: int) -> Recorder:
-        _, batches_per_update, gathered = update_phase(self.host.optimizer)
+        _, batches_per_update, accumulated = update_phase(self.host.optimizer)
         steps = self.context.steps_per_epoch
         batches = None if steps is None else steps * max(1, epochs_left)
-        ramp = self._ramp.shortened_to(None if batches is None else (batches + gathered) // batches_per_update)
+        ramp = self._ramp.shortened_to(None if batches is None else (batches + accumulated) // batches_per_update)
         self.context = dataclasses.replace(self.context, num_steps=ramp.num_steps)
         if ramp.num_steps < min(FEW_STEPS, self._ramp.num_steps):
             warn_of_few_steps(
@@ -187,8 +187,10 @@ class Session:
         return self._recorder_for(ramp, stop_on_divergence=self._stop_on_divergence)
 
     def _recorder_for(self, ramp: Ramp, *, stop_on_divergence: bool) -> Recorder:
-        _, each, gathered = update_phase(self.host.optimizer)
-        return Recorder(ramp, batches_per_update=each, batches_gathered=gathered, stop_on_divergence=stop_on_divergence)
+        _, each, accumulated = update_phase(self.host.optimizer)
+        return Recorder(
+            ramp, batches_per_update=each, batches_accumulated=accumulated, stop_on_divergence=stop_on_divergence
+        )
 
     def restart(self, ramp: Ramp, *, stop_on_divergence: bool, values: Snapshot | None = None) -> Recorder:
         """Replaces the current scan by another scan, or by a training at given rates.
@@ -276,7 +278,7 @@ class Session:
             self.context = dataclasses.replace(self.context, **moved)
 
     def _put_back(self, functions: dict[str, Any]) -> None:
-        """Restores the train functions, and the numbers that tracing changed unless the traced function stays."""
+        """Restores the train functions, and the numbers that tracing changed unless `fit` keeps the traced function."""
         model, shared = self.host.model, self._tools is not None and self._tools.shared
         self.host.put_back(functions, shared=shared)
         if not shared or self.host.runs_python or model.train_function is None:
@@ -304,7 +306,7 @@ class Session:
         return _Tools(step=step, shared=not needs_new_step, meter=meter, control=control, state=state, watch=watch)
 
     def _execute(self, *args: Any) -> StepResult:
-        """Replaces the train function of the model."""
+        """Runs in place of the train function of the model."""
         try:
             if self._tools is None:
                 self.host.build(args[0])

@@ -133,8 +133,8 @@ class Trials:
         self._stack.enter_context(keep_next_fit_first(self.host.model))
         try:
             self._take_first_batches()
-            _, each, gathered = self._phase
-            self.ramp = self.ramp.shortened_to((len(self.batches) + gathered) // each)
+            _, each, accumulated = self._phase
+            self.ramp = self.ramp.shortened_to((len(self.batches) + accumulated) // each)
             session = Session(
                 self.host,
                 ramp=self.ramp,
@@ -305,8 +305,8 @@ class Trials:
             raise ScanError(msg)
 
     def _batches_for(self, updates: int) -> int:
-        _, each, gathered = self._phase
-        return max(0, updates * each - gathered) if updates else 0
+        _, each, accumulated = self._phase
+        return max(0, updates * each - accumulated) if updates else 0
 
     def _run(
         self, recorder: Recorder, batches: Iterable[tuple[Any, ...]], after_step: Callable[[], object] | None
