@@ -1,4 +1,4 @@
-"""Names the types of arrays, and of values whose own types cannot be imported without loading their libraries."""
+"""Defines type aliases for arrays and for objects of other libraries, whose own types would load those libraries."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ Array: TypeAlias = NDArray[np.float64]
 """Real numbers in an array; each docstring gives the shape."""
 
 CallbackList: TypeAlias = Any
-"""The list of callbacks that `fit` calls."""
+"""The host's list of callbacks in a `fit`."""
 
 FitData: TypeAlias = Any
-"""Data as `fit` takes it: an array, a nest of arrays, a data set, a generator, or weights of samples or classes."""
+"""Data for `fit`: an array, a nest of arrays, a data set, a generator, or weights of samples or classes."""
 
 FitOption: TypeAlias = Any
 """The value of an argument of `fit`."""
 
 ForeignRecord: TypeAlias = Any
-"""The object in which another tool keeps its rates and losses."""
+"""An object of another tool that holds learning rates and losses."""
 
 Groups: TypeAlias = Any
 """Groups of weights, given by layers, names or regular expressions, in a list or a dictionary."""
@@ -35,13 +35,13 @@ Learner: TypeAlias = Any
 """A learner of ktrain."""
 
 Loss: TypeAlias = Any
-"""A loss as `compile` takes it: a name, a function or an object."""
+"""A loss for `compile`: a name, a function or an object."""
 
 Model: TypeAlias = Any
 """A model of Keras 3 or tf_keras."""
 
 Nest: TypeAlias = Any
-"""Arrays of any library, alone or in nested lists, tuples and dictionaries."""
+"""One array of any library, or arrays in nested lists, tuples and dictionaries."""
 
 Optimizer: TypeAlias = Any
 """An optimizer of Keras 3 or tf_keras."""
@@ -53,7 +53,7 @@ Tensor: TypeAlias = Any
 """A tensor of the backend."""
 
 Value: TypeAlias = Any
-"""A value whose type only its library knows."""
+"""A value of a type that only another library defines."""
 
 Variable: TypeAlias = Any
 """A variable of the host or its backend."""

@@ -1,4 +1,4 @@
-"""`LRScan`, the callback; `lr_scan`, the same as a function; `last_scan`, the most recent of either."""
+"""Runs a learning-rate range test, as the callback `LRScan` or as the function `lr_scan`."""
 
 from __future__ import annotations
 
@@ -33,32 +33,32 @@ _finished: list[LRScan] = []
 
 
 class LRScan(Hooks):
-    """Callback that turns one `fit` into a learning-rate range test and leaves the model as it was.
+    """Callback that turns one `fit` into a learning-rate range test and restores the model afterwards.
 
-    The rate rises from `start_lr` to `end_lr`, one step an update; the loss of each batch alone is recorded. The scan
-    stops `fit` when the loss diverges, is no longer finite, or the rate reaches `end_lr`. Then weights, optimizer,
-    learning rate or schedule, metrics, random states and compiled functions are put back, to the last bit;
-    `docs/design/0004-as-if-no-scan-had-been.md` has what no callback can. Works in `fit` of Keras 3 and of tf_keras.
+    The scan raises the rate from `start_lr` to `end_lr`, one step per update, and records the loss of each batch alone.
+    It stops `fit` when the loss diverges or becomes non-finite, or when the rate reaches `end_lr`. It then restores
+    weights, optimizer, learning rate or schedule, metrics, random states and compiled functions exactly.
+    `docs/design/0004-as-if-no-scan-had-been.md` lists the state that no callback can restore. The callback works in
+    `fit` of Keras 3 and of tf_keras.
 
-    While the scan lasts, validation data is not evaluated, and callbacks that would be harmed by a scan or would harm
-    it (`ModelCheckpoint`, `EarlyStopping`, schedulers, those of MLflow, W&B and other trackers, ...) sit out. Callbacks
-    of your own run. `curve.context.notes` names both.
+    During the scan, validation data is not evaluated. Callbacks that a scan would harm or that would harm the scan
+    (`ModelCheckpoint`, `EarlyStopping`, schedulers, those of MLflow, W&B and other trackers, ...) are skipped. Your own
+    callbacks run. `curve.context.notes` names both kinds.
 
     Args:
         start_lr: Float. First learning rate.
         end_lr: Float. Last learning rate.
-        num_steps: Integer, at least 8. Number of updates. When `fit` offers fewer, the ramp fits what is there.
-        stop_on_divergence: Boolean. Whether to stop when the loss has risen for good. A loss that is not finite stops
-            the scan in any case.
-        snapshot: String. Where the state to put back is kept, one of `"memory"` (one copy of it) and `"disk"` (one
-            temporary file without a name).
+        num_steps: Integer, at least 8. Number of updates. If `fit` has fewer, the ramp is shortened to them.
+        stop_on_divergence: Boolean. Whether to stop when the loss diverges. A non-finite loss always stops the scan.
+        snapshot: String. Where to store the state to restore: `"memory"` for one copy of it, or `"disk"` for a
+            temporary file without a name.
         monitor: String. Key of the loss in the logs of `fit`.
         optimizer: The optimizer to scan, for models that train with several, such as `model.generator_optimizer`. The
-            others keep their rates. When left out, the one that the model was compiled with.
-        verbose: 0 or 1. With 1, the reading is printed in three lines at the end.
+            others keep their rates. Defaults to the optimizer that the model was compiled with.
+        verbose: 0 or 1. With 1, a summary of three lines is printed at the end.
 
     Raises:
-        InvalidOptionError: If an argument has a value that makes no scan.
+        InvalidOptionError: If an argument has an invalid value.
 
     Example:
     ```python
@@ -105,13 +105,13 @@ class LRScan(Hooks):
         self._scanned: weakref.ref[Any] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leaves the model and a running scan out of copies."""
+        """Excludes the model and a running scan from copies."""
         left_out = {"_model": None, "_session": None, "_scanned": None, "_owner": _nothing, "_optimizer": None}
         return {**self.__dict__, **left_out, "_curve": self._recorded()}
 
     @property
     def curve(self) -> LRCurve:
-        """The recorded `LRCurve`; of a scan that an exception ended, what there was until then.
+        """The recorded `LRCurve`, up to the exception if one ended the scan.
 
         Raises:
             ScanError: If nothing has been recorded yet.
@@ -127,7 +127,7 @@ class LRScan(Hooks):
 
     @property
     def analysis(self) -> Analysis:
-        """The reading of the curve, an `Analysis`; computed on first use.
+        """The `Analysis` of the curve, computed on first use.
 
         Raises:
             ScanError: If nothing has been recorded yet.
@@ -139,11 +139,11 @@ class LRScan(Hooks):
         return self._analysis
 
     def plot(self, ax: Axes | None = None, **options: FitOption) -> Axes:
-        """Draws the curve and its reading.
+        """Plots the curve and its analysis.
 
         Args:
-            ax: Where to draw; a new figure when left out.
-            **options: Passed on to `plot_curve`.
+            ax: The axes to draw on. Defaults to a new figure.
+            **options: Passed to `plot_curve`.
 
         Returns:
             The axes.
@@ -159,26 +159,26 @@ class LRScan(Hooks):
         verbose: int = 1,
         **options: FitOption,
     ) -> Investigation:
-        """Puts questions to model and data that settle what the curve alone leaves open.
+        """Tests model and data with probes, to confirm or rule out causes that the curve alone leaves open.
 
-        It trains the model many times for a few hundred steps, and puts it back each time, to the last bit. The model
-        is the one that was scanned; the scan keeps no other hold on it than a weak reference.
+        Probes train the scanned model many times for a few hundred steps, and restore it exactly each time. The scan
+        holds only a weak reference to the model.
 
         Args:
             x: Input data, as for `fit`.
             y: Target data, as for `fit`.
-            probes: Names of `keras_lrscan.PROBES` to run; those that could settle a finding when left out.
+            probes: Names of `keras_lrscan.PROBES` to run. Defaults to the probes that could settle a finding.
             verbose: 0 or 1. With 1, one line is printed for each probe.
-            **options: Passed on to `keras_lrscan.investigate`, such as `batch_size`. `batch_size`, `shuffle`,
-                `class_weight`, `steps_per_epoch` and `validation_split` are those of the `fit` that was scanned when
-                left out; `sample_weight` must be passed again where it had some.
+            **options: Passed to `keras_lrscan.investigate`, such as `batch_size`. The arguments `batch_size`,
+                `shuffle`, `class_weight`, `steps_per_epoch` and `validation_split` default to those of the scanned
+                `fit`. If that `fit` had a `sample_weight`, it must be passed again.
 
         Returns:
-            An `Investigation`: what each probe found, and the analysis with its causes confirmed or ruled out.
+            An `Investigation`: the result of each probe, and the analysis with its causes confirmed or ruled out.
 
         Raises:
             InvalidOptionError: If a probe is unknown, or `sample_weight` is missing.
-            ScanError: If nothing has been recorded, or the model that was scanned is no longer there.
+            ScanError: If nothing has been recorded, or if the scanned model no longer exists.
 
         Example:
         ```python
@@ -190,44 +190,45 @@ class LRScan(Hooks):
         model = self._scanned() if self._scanned is not None else None
         if model is None:
             msg = (
-                "Expected the model that was scanned. Received: a scan whose model is gone, or that was copied or "
-                "loaded. Call `keras_lrscan.investigate(model, x, y, analysis=scan.analysis)`."
+                "Expected the model that was scanned. Received: a scan that was copied or loaded, or a model that no "
+                "longer exists. Call `keras_lrscan.investigate(model, x, y, analysis=scan.analysis)`."
             )
             raise ScanError(msg)
         given = {"monitor": self.monitor, **options}
         return investigate(model, x, y, analysis=analysis, probes=probes, verbose=verbose, **given)
 
     def restore(self) -> None:
-        """Puts the model back as it was before the scan.
+        """Restores the model to its state before the scan.
 
-        A scan does this by itself, however `fit` ends. Only where the data raise an exception outside of a training
-        step does the model stay as the scan left it until it is used, or until that exception has been handled; this
-        puts it back at once. Calling it again, or after a scan that ended well, does nothing.
+        A scan calls this itself when `fit` ends. The only exception is an error in the data outside of a training step:
+        the model then remains unrestored until it is next used, or until the error is handled. Call this method to
+        restore it at once. It does nothing if the model is already restored.
         """
         if self._session is not None:
             self._session.restore()
 
     @property
     def is_over(self) -> bool:
-        """Whether the scan has ended or, within `on`, has all that it needs."""
+        """Whether the scan has ended or, within `on`, needs no more batches."""
         return self._session is None or self._session.is_over
 
     @contextlib.contextmanager
     def on(self, model: Model) -> Iterator[LRScan]:
-        """Scans a loop of your own over `model.train_on_batch`, in the place of `fit`.
+        """Scans your own loop over `model.train_on_batch` instead of `fit`.
 
         Within the `with` block, each call of `train_on_batch` is one step of the scan, at its rate, and returns the
-        loss of that batch alone. At the end of the block, also by an exception, the model is put back as after a `fit`.
+        loss of that batch alone. At the end of the block, also after an exception, the model is restored as after a
+        `fit`.
 
         Args:
-            model: A compiled model that has weights.
+            model: A compiled model with weights.
 
         Yields:
-            This scan; leave the loop when its `is_over` turns true.
+            This scan. Leave the loop when its `is_over` becomes true.
 
         Raises:
             ScanError: If the model is not compiled or has no weights yet.
-            KeyboardInterrupt: If Ctrl-C was pressed in the block, once the model is put back.
+            KeyboardInterrupt: If Ctrl-C was pressed in the block, after the model is restored.
 
         Example:
         ```python
@@ -251,7 +252,7 @@ class LRScan(Hooks):
         self._close()
 
     def set_model(self, model: Model) -> None:
-        """Takes the model, and with it the place among the other callbacks."""
+        """Receives the model, and reorders the list of callbacks."""
         self._model = model
         owner = callback_list(self)
         self._has_closer = owner is not None
@@ -262,23 +263,23 @@ class LRScan(Hooks):
             watch_hooks(owner, self._fail)
 
     def set_params(self, params: dict[str, Any] | None) -> None:
-        """Takes the number of epochs, and of steps in one where it is known."""
+        """Receives the parameters of `fit`, such as the numbers of epochs and of steps per epoch."""
         self.params = dict(params or {})
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Keeps the state and takes hold of the rate."""
+        """Saves the state of the model and takes control of the learning rate."""
         self._begin(in_fit=True)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Settles the length of the ramp in the first epoch."""
+        """Determines the length of the ramp in the first epoch."""
         if self._session is not None:
             self._session.start_epoch(epochs_left=int(self.params.get("epochs") or 1) - epoch)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Does nothing; that it is there makes Keras 3 call the hooks in order instead of in threads."""
+        """Does nothing, but makes Keras 3 call the batch hooks in order instead of in threads."""
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Puts everything back, unless a later call does."""
+        """Restores the model, unless a later callback does."""
         if not self._has_closer:
             self._close()
 
@@ -314,7 +315,7 @@ class LRScan(Hooks):
         return self._curve if self._session is None else self._session.curve
 
     def _keep(self) -> None:
-        """Takes the record out of a session that has put everything back."""
+        """Keeps the curve of a session that has restored the model."""
         self._curve = self._recorded()
         self._session = self._model = None
         if self._curve is not None:
@@ -322,22 +323,22 @@ class LRScan(Hooks):
 
 
 def _nothing() -> None:
-    """Returns nothing, as a weak reference does whose object is gone."""
+    """Returns `None`, like a weak reference to a deleted object."""
 
 
 class _Closer(Hooks):
-    """Stands last among the callbacks, so that nothing touches the model after it is put back."""
+    """Ends the scan as the last callback, so that no other changes the model after it is restored."""
 
     def __init__(self, scan: LRScan) -> None:
         self._scan = scan
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Ends the scan."""
-        self._scan._close()  # noqa: SLF001 - a part of it
+        self._scan._close()  # noqa: SLF001 - `_Closer` is a part of `LRScan`
 
 
 def last_scan() -> LRScan | None:
-    """Returns the `LRScan` that ended last in this process, or `None`."""
+    """Returns the most recently finished `LRScan` of this process, or `None`."""
     return _finished[0] if _finished else None
 
 
@@ -356,7 +357,7 @@ def lr_scan(
     verbose: int = 1,
     **fit_options: FitOption,
 ) -> Analysis:
-    """Scans `model` on the data and returns the reading, with the model put back whatever happens.
+    """Runs a learning-rate range test of `model`, restores the model, and returns the analysis.
 
     Args:
         model: A compiled model of Keras 3 or tf_keras.
@@ -365,21 +366,21 @@ def lr_scan(
         start_lr: Float. First learning rate.
         end_lr: Float. Last learning rate.
         num_steps: Integer, at least 8. Number of updates.
-        stop_on_divergence: Boolean. Whether to stop when the loss has risen for good.
-        snapshot: String. Where the state to put back is kept, one of `"memory"` and `"disk"`.
+        stop_on_divergence: Boolean. Whether to stop when the loss diverges.
+        snapshot: String. Where to store the state to restore, `"memory"` or `"disk"`.
         monitor: String. Key of the loss in the logs of `fit`.
         optimizer: The optimizer to scan, for models that train with several; see `LRScan`.
-        verbose: 0 or 1. With 1, the reading is printed in three lines at the end.
-        **fit_options: Passed on to `fit`, such as `batch_size` or `sample_weight`. Without `epochs` there are as many
-            as the steps need; the scan ends by itself.
+        verbose: 0 or 1. With 1, a summary of three lines is printed at the end.
+        **fit_options: Passed to `fit`, such as `batch_size` or `sample_weight`. By default, `epochs` is large enough
+            for all steps, and the scan stops `fit` after the last one.
 
     Returns:
-        The `Analysis`. The curve is in its `curve`.
+        The `Analysis`, with the curve in its attribute `curve`.
 
     Raises:
-        InvalidOptionError: If an argument has a value that makes no scan.
-        ScanError: If the model is not compiled, if no batch could be recorded, or if this Keras cannot `fit` under the
-            model's distribution strategy.
+        InvalidOptionError: If an argument has an invalid value.
+        ScanError: If the model is not compiled, if no batch could be recorded, or if this version of Keras cannot run
+            `fit` under the distribution strategy of the model.
 
     Example:
     ```python
@@ -417,8 +418,9 @@ def lr_scan(
         strategy = getattr(model, "distribute_strategy", None)
         if "PerReplica" in str(error) and getattr(strategy, "cluster_resolver", None) is not None:
             msg = (
-                "Expected a `fit` that runs on several workers. Received: MultiWorkerMirroredStrategy with a Keras 3 "
-                "whose `fit` cannot use it, scan or no scan. Scan in one process, or use tf_keras."
+                "Expected a Keras that can run `fit` on several workers. Received: MultiWorkerMirroredStrategy with a "
+                "version of Keras 3 that does not support it, with or without a scan. Scan in one process, or use "
+                "tf_keras."
             )
             raise ScanError(msg) from error
         raise

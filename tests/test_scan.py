@@ -1,4 +1,4 @@
-"""Tests `LRScan`, `lr_scan` and `last_scan` from a user's point of view."""
+"""Tests `LRScan`, `lr_scan` and `last_scan` from the perspective of a user."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Meters: set the rate before a batch and read that batch's own loss after it, around a host's train function.
+"""Sets the learning rate before each batch and reads the batch loss after it, around a host's train function.
 
-Keras's own `train_step` logs the mean of the losses since the epoch began. A meter empties the sum behind that mean
-before every batch, so that the logs hold one batch only, and hands on the mean that Keras would have logged: history
-and progress bar stay right. `custom_steps` has the meters for other train steps.
+The `train_step` of Keras logs the mean of the losses since the start of the epoch. A meter resets the sum behind this
+mean before every batch, so that the logs contain one batch only. It also computes the mean that Keras would have
+logged, so that history and progress bar remain correct. Meters for other train steps are in `custom_steps`.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 
 __all__ = ["BatchLoss", "Meter", "StateMeter", "VariableMeter", "like"]
 
-LARGEST_COUNT = 2.0**22
-"""Samples after which the count starts again, well before float32 stops to count by ones."""
+MAX_COUNT = 2.0**22
+"""Number of samples after which the count restarts, well before float32 can no longer count by ones."""
 
 
 class BatchLoss(NamedTuple):
-    """What one batch told.
+    """Holds the loss of one batch.
 
     Attributes:
         loss: Loss of the batch alone.
-        logged: What Keras would have logged: the mean of the epoch so far, or the same as `loss` where it logs that.
-        weight: Samples that Keras counted for this batch; `None` where it counts none.
+        logged: Value that Keras would have logged: the mean of the epoch so far, or `loss` if it logs no mean.
+        weight: Number of samples that Keras counted for this batch, or `None` if it counts none.
     """
 
     loss: float
@@ -45,18 +45,18 @@ class BatchLoss(NamedTuple):
 
 
 class Meter:
-    """Base of the meters; holds the running mean of the epoch.
+    """Base class of meters, with the running mean of the epoch.
 
     Args:
         host: The host.
         rates: The variables that hold the learning rate.
         monitor: Key of the loss in the logs.
-        keeps_mean: Whether the host's metrics hold the mean of an epoch, which others go on to read. Otherwise every
-            batch starts anew, whatever has happened to the metrics in between.
+        keeps_mean: Whether to compute the mean of the epoch for later readers of the logs. Otherwise the count restarts
+            at every batch, so that other uses of the metrics between batches have no effect.
     """
 
     needs_proof = False
-    """Whether it is still to be shown that what the step logs is the batch's own loss."""
+    """Whether it remains to be proved that the step logs the batch loss."""
 
     def __init__(self, host: Host, rates: Sequence[RateVariable], monitor: str, *, keeps_mean: bool = True) -> None:
         self.host = host
@@ -69,51 +69,51 @@ class Meter:
         self._count = 0.0
 
     def start_epoch(self) -> None:
-        """Notes that the host emptied its metrics."""
+        """Resets the running mean, as the host resets its metrics."""
         self._sum = self._weight = self._count = 0.0
 
     def before(self, args: tuple[Any, ...], rate: float, iterations: int) -> tuple[Any, ...]:
-        """Sets the rate and empties the loss; returns the arguments for the train function."""
+        """Sets the rate, resets the loss, and returns the arguments for the train function."""
         raise NotImplementedError
 
     def after(self, result: StepResult) -> BatchLoss:
-        """Reads what the train function returned."""
+        """Reads the batch loss from the return value of the train function."""
         raise NotImplementedError
 
     def logs(self, result: StepResult) -> dict[str, Any]:
-        """Returns the logs in what the train function returned."""
+        """Returns the logs in the return value of the train function."""
         return dict(result)
 
     def with_logs(self, result: StepResult, logs: dict[str, Any]) -> StepResult:
-        """Returns `result` with other logs."""
+        """Returns `result` with its logs replaced."""
         return logs
 
     def next_args(self, args: tuple[Any, ...], result: StepResult) -> tuple[Any, ...]:
-        """Returns the arguments for one more call after `result`."""
+        """Returns the arguments for another call after `result`."""
         return args
 
     def restart(self) -> None:
-        """Notes that others have used the model's metrics, whose counts go on from nowhere."""
+        """Restarts the count at the next batch, because other code has used the model's metrics."""
         self._restart = True
 
     def batches_seen(self, result: StepResult, optimizer: Optimizer) -> int:
-        """Returns how many batches `optimizer` has seen after the step that returned `result`."""
+        """Returns the number of batches that `optimizer` has seen after the step that returned `result`."""
         return batches_seen(optimizer)
 
     def weights(self, result: StepResult) -> list[NDArray[Any]]:
-        """Returns the values of the trainable weights after the step that returned `result`, or now for `None`."""
+        """Returns the trainable weights after the step that returned `result`, or the current ones if it is `None`."""
         return [read_value(variable) for variable in self.host.model.trainable_variables]
 
     def value(self, result: StepResult) -> float:
-        """Returns the number under the key `monitor` in what the train function returned.
+        """Returns the monitored number in the return value of the train function.
 
         Raises:
-            ScanError: If there is none.
+            ScanError: If the logs have no such key, or if its value is not a single number.
         """
         return self._monitored(self.logs(result))
 
-    def _forget_count(self) -> None:
-        """Notes that the next batch is the first that the host counts."""
+    def _reset_count(self) -> None:
+        """Makes the next batch the first one that the host counts."""
         self._count, self._restart = 0.0, not self._keeps_mean
 
     def _monitored(self, logs: dict[str, Any]) -> float:
@@ -122,7 +122,7 @@ class Meter:
             raise ScanError(msg)
         try:
             return _number(logs[self.monitor])
-        except (TypeError, ValueError, RuntimeError) as error:  # each host has its own
+        except (TypeError, ValueError, RuntimeError) as error:  # one for each host
             value = logs[self.monitor]
             shape = getattr(value, "shape", None)
             kind = type(value).__name__ if shape is None else f"an array of shape {tuple(shape)}"
@@ -133,16 +133,16 @@ class Meter:
             raise ScanError(msg) from error
 
     def _missing_mean(self) -> ScanError:
-        """Returns the error for a key of Keras's own `train_step` that no mean stands behind."""
+        """Returns the error for a key of the `train_step` of Keras without an underlying mean."""
         msg = (
             "Expected `monitor` to be the key of a loss that Keras averages over the batches of an epoch. "
-            f"Received: monitor={self.monitor!r}, behind which there is no such mean. Pass `monitor='loss'`, or give "
-            "the metric a name that does not end with `_loss`."
+            f"Received: monitor={self.monitor!r}, which is not such a mean. Pass `monitor='loss'`, or rename the "
+            "metric so that its name does not end with `_loss`."
         )
         return ScanError(msg)
 
     def _reading(self, mean: float, count: float | None) -> BatchLoss:
-        """Undoes the division by the `count` samples of the epoch; the sum behind `mean` is this batch's alone."""
+        """Undoes the division by the `count` samples of the epoch; the sum in `mean` contains this batch only."""
         if count is None or count <= self._count:
             return BatchLoss(mean, mean, None)
         weight = count - self._count
@@ -150,47 +150,47 @@ class Meter:
         self._count = count
         self._sum += loss * weight
         self._weight += weight
-        self._restart = self._restart or count > LARGEST_COUNT
+        self._restart = self._restart or count > MAX_COUNT
         return BatchLoss(loss, self._sum / self._weight if self._keeps_mean else loss, weight)
 
-    def _alone(self, loss: float) -> BatchLoss:
-        """Returns the reading of a host's value that is the loss of one batch already."""
+    def _from_batch_loss(self, loss: float) -> BatchLoss:
+        """Returns the reading for a logged value that already is the loss of one batch."""
         self._sum += loss
         self._weight += 1.0
         return BatchLoss(loss, self._sum / self._weight if self._keeps_mean else loss, None)
 
 
 class VariableMeter(Meter):
-    """For hosts that keep the state in variables between batches: TensorFlow, torch and tf_keras."""
+    """Meter for hosts that keep the state in variables between batches: TensorFlow, torch and tf_keras."""
 
     def __init__(self, host: Host, rates: Sequence[RateVariable], monitor: str, *, keeps_mean: bool = True) -> None:
         super().__init__(host, rates, monitor, keeps_mean=keeps_mean)
-        self._is_spread = host.strategy is not None
-        self._fast = host.backend == "tensorflow" and not self._is_spread
+        self._is_distributed = host.strategy is not None
+        self._uses_raw_ops = host.backend == "tensorflow" and not self._is_distributed
         self._writers = [self._writer(rate.variable) for rate in rates]
-        self._empty: list[Callable[[float], None]] | None = None
+        self._set_totals: list[Callable[[float], None]] | None = None
         self._means: list[Any] = []
         self._read_count: Callable[[], float] | None = None
 
     def before(self, args: tuple[Any, ...], rate: float, iterations: int) -> tuple[Any, ...]:
-        """Writes the variables."""
+        """Sets the variables of the rates and resets the sums of the loss metrics."""
         self._set_rates(rate, iterations)
-        for write in self._empty or ():
+        for write in self._set_totals or ():
             write(0.0)
         if self._restart:
             for metric in self._means:
                 metric.count.assign(0.0)
-            self._forget_count()
+            self._reset_count()
         return args
 
     def after(self, result: StepResult) -> BatchLoss:
-        """Reads the logs, or the metric itself where several replicas each hold a part of it."""
-        if self._empty is None:
+        """Reads the logs, or the metric itself if its value is distributed over replicas."""
+        if self._set_totals is None:
             self._find_means()
         mean = self._monitored(result)
         if self._read_count is None:
             raise self._missing_mean()
-        if self._is_spread:
+        if self._is_distributed:
             mean = float(self._means[0].result())
         return self._reading(mean, self._read_count())
 
@@ -199,14 +199,14 @@ class VariableMeter(Meter):
             write(item.value_for(rate, iterations))
 
     def _find_means(self) -> None:
-        """Finds, after the first batch of a fresh epoch, the metrics that hold the running mean."""
+        """Finds the metrics that hold the running mean, after the first batch of a new epoch."""
         self._means = [metric for metric in _means(self.host, self.monitor) if float(read_value(metric.count)) > 0]
-        self._empty = [self._writer(metric.total) for metric in self._means]
+        self._set_totals = [self._writer(metric.total) for metric in self._means]
         self._read_count = self._reader(self._means[0].count) if self._means else None
 
     def _writer(self, variable: Variable) -> Callable[[float], None]:
-        """Returns a function that sets `variable`; on TensorFlow one that costs a fourth of `assign`."""
-        if not self._fast:
+        """Returns a function that sets `variable`; on TensorFlow, it takes a quarter of the time of `assign`."""
+        if not self._uses_raw_ops:
             return cast("Callable[[float], None]", variable.assign)
         import tensorflow as tf
 
@@ -216,7 +216,7 @@ class VariableMeter(Meter):
         return lambda value: assign(resource=handle, value=tf.constant(value, dtype) if value else zero)
 
     def _reader(self, variable: Variable) -> Callable[[], float]:
-        if not self._fast:
+        if not self._uses_raw_ops:
             return lambda: float(read_value(variable))
         import tensorflow as tf
 
@@ -226,10 +226,10 @@ class VariableMeter(Meter):
 
 
 class StateMeter(Meter):
-    """For JAX, where the state passes through the train function as lists of arrays.
+    """Meter for JAX, where the state passes through the train function as lists of arrays.
 
-    New values go in as NumPy scalars, which compile nothing anew; only state that is spread over devices needs the
-    placement that it has.
+    New values are NumPy scalars, which cause no recompilation. Only state that is distributed over devices must keep
+    its placement.
     """
 
     def __init__(self, host: Host, rates: Sequence[RateVariable], monitor: str, *, keeps_mean: bool = True) -> None:
@@ -240,10 +240,10 @@ class StateMeter(Meter):
         places = host.model.metrics_variables
         self._total_at = [_position(metric.total, places) for metric in means]
         self._count_at = [_position(metric.count, places) for metric in means]
-        self._used: int | None = None
+        self._count_used: int | None = None
 
     def before(self, args: tuple[Any, ...], rate: float, iterations: int) -> tuple[Any, ...]:
-        """Returns the state with other values in it."""
+        """Returns the arguments with new rates and with the sums of the loss metrics reset."""
         (trainable, other, optimizer, metrics), *rest = args
         optimizer, metrics = self._with_rates(optimizer, rate, iterations), list(metrics)
         for at in self._total_at:
@@ -251,21 +251,21 @@ class StateMeter(Meter):
         if self._restart:
             for at in self._count_at:
                 metrics[at] = like(metrics[at], 0.0)
-            self._forget_count()
+            self._reset_count()
         return ((trainable, other, optimizer, metrics), *rest)
 
     def after(self, result: StepResult) -> BatchLoss:
         """Reads the logs and the count."""
         logs, (_, _, _, metrics) = result
         mean = self._monitored(logs)
-        if self._used is None:
-            self._used = next((at for at in self._count_at if _number(metrics[at]) > 0), -1)
-            if self._used < 0:
+        if self._count_used is None:
+            self._count_used = next((at for at in self._count_at if _number(metrics[at]) > 0), -1)
+            if self._count_used < 0:
                 raise self._missing_mean()
-        return self._reading(mean, _number(metrics[self._used]))
+        return self._reading(mean, _number(metrics[self._count_used]))
 
     def _with_rates(self, optimizer: Sequence[Any], rate: float, iterations: int) -> list[Any]:
-        """Returns the state of the optimizer with the rates in it."""
+        """Returns the state of the optimizer with new rates."""
         values = list(optimizer)
         for item, at in zip(self.rates, self._rate_at, strict=True):
             values[at] = like(values[at], item.value_for(rate, iterations))
@@ -294,21 +294,21 @@ class StateMeter(Meter):
 
 
 def _means(host: Host, name: str) -> list[Any]:
-    """Metrics called `name` that are the mean of what they were given; those of `compile` lie in a container."""
+    """Returns the `Mean` metrics named `name`, including those in the containers of `compile`."""
     metrics = host.model.metrics
     parts = [part for metric in metrics for part in (metric, *getattr(metric, "metrics", ()))]
-    result = host.library.metrics.Mean.result  # not that of a root of a mean
+    result = host.library.metrics.Mean.result  # subclasses such as a root mean square override it
     named = [part for part in dict.fromkeys(parts) if part.name == name and hasattr(part, "count")]
     return [metric for metric in named if getattr(type(metric), "result", None) is result]
 
 
 def _resource(variable: Variable) -> Value:
-    """Returns the `tf.Variable` in a variable of Keras 3; that of tf_keras is one, with a method called `value`."""
+    """Returns the `tf.Variable` inside a variable of Keras 3, or a variable of tf_keras itself."""
     return variable if callable(variable.value) else variable.value
 
 
 def _number(value: Value) -> float:
-    """Returns the number in a host's scalar; on JAX in a fifth of the time that `float` takes."""
+    """Returns the number in a scalar of a host; on JAX, it takes a fifth of the time of `float`."""
     item = getattr(value, "item", None)
     return float(value if item is None else item())
 
@@ -318,7 +318,7 @@ def _position(variable: Variable, variables: Sequence[Any]) -> int:
 
 
 def like(old: Variable, value: Value) -> Value:
-    """Returns `value` with the type, and where it matters the placement, of the array `old`."""
+    """Returns `value` with the dtype of the array `old`, and with its placement if that is fixed."""
     new = np.asarray(value, old.dtype)
     if not getattr(old, "committed", False):
         return new

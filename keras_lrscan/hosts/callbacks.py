@@ -1,7 +1,7 @@
-"""The other callbacks of the same `fit`: which of them a scan sets aside, and how the scan gets the last word.
+"""Skips callbacks that a scan would harm or that would harm it, and makes the scan run first and last.
 
-A scan's losses and weights are thrown away, so callbacks that judge, keep, steer or publish a training would be harmed
-by it or would harm it. They sit out this one `fit`, before any of their hooks has run. All others run.
+The losses and weights of a scan are discarded. Callbacks that judge, save, control or publish a training are therefore
+skipped for this one `fit`, before any of their hooks has run. All others run.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from keras_lrscan._typing import CallbackList, Model, Optimizer, Value
+from keras_lrscan._typing import CallbackList, Model, Value
 from keras_lrscan.errors import ScanError
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ __all__ = [
     "Hooks",
     "autologging_paused",
     "callback_list",
-    "fit_calls",
-    "fit_frame",
     "rearrange",
 ]
 
@@ -35,86 +33,85 @@ SET_ASIDE: Mapping[str, str] = MappingProxyType(
     {
         "BackupAndRestore": "it would delete the backup of the real training",
         "CSVLogger": "it would write the scan into the log of the real training",
-        "EarlyStopping": "it would stop the scan, or put its own weights in the place of the restored ones",
-        "LearningRateScheduler": "it sets the learning rate as well",
-        "ModelCheckpoint": "it would save weights that the scan has spoilt",
-        "ReduceLROnPlateau": "it sets the learning rate as well",
-        "SwapEMAWeights": "it exchanges the weights as well",
+        "EarlyStopping": "it would stop the scan, or replace the restored weights with its own",
+        "LearningRateScheduler": "it also sets the learning rate",
+        "ModelCheckpoint": "it would save weights that the scan has damaged",
+        "ReduceLROnPlateau": "it also sets the learning rate",
+        "SwapEMAWeights": "it also swaps the weights",
         "TensorBoard": "it would write the scan into the log of the real training",
     }
 )
-"""Callbacks of Keras, and subclasses of them, that sit out a scan, with the reason."""
+"""Callbacks of Keras that are skipped during a scan, also as subclasses, and the reason for each."""
 
-LOGS = "it would log the scan as a training"
-KEEPS_RUN = f"{LOGS}; a run that autologging has opened before holds the arguments of `fit` and no result of the scan"
+LOGS = "it would log the scan as a training run"
+KEEPS_RUN = f"{LOGS}; a run that autologging has already opened holds the arguments of `fit` but no result of the scan"
 
 TRACKERS: Mapping[str, str] = MappingProxyType(
     {
         "aim": LOGS,
         "clearml": LOGS,
-        "codecarbon": "it would count the scan among the emissions of the training",
+        "codecarbon": "it would add the scan to the emissions of the training",
         "comet_ml": KEEPS_RUN,
         "dvclive": LOGS,
         "mlflow": KEEPS_RUN,
         "neptune": LOGS,
         "neptune_tensorflow_keras": LOGS,
-        "optuna": "it would judge a trial by the losses of the scan",
-        "optuna_integration": "it would judge a trial by the losses of the scan",
-        "ray": "it would report the scan as a training",
+        "optuna": "it would judge the trial by the losses of the scan",
+        "optuna_integration": "it would judge the trial by the losses of the scan",
+        "ray": "it would report the scan as a training run",
         "tensorboard": LOGS,
-        "transformers": "it would evaluate or publish weights that the scan has spoilt",
+        "transformers": "it would evaluate or publish weights that the scan has damaged",
         "wandb": LOGS,
     }
 )
-"""Packages whose callbacks, and subclasses of them, sit out a scan, with the reason."""
+"""Packages whose callbacks are skipped during a scan, also as subclasses, and the reason for each."""
 
 HOSTS = frozenset({"keras", "tf_keras"})
 
-FRAMES_TO_LIST = 3
-"""Calls between a callback's `set_model` and the list that holds it, at most."""
-FRAMES_TO_FIT = 12
-"""Calls between a callback's hook and `fit`, at most."""
+MAX_FRAMES_TO_LIST = 3
+"""Most calls between a callback's `set_model` and the list that holds it."""
 
 
-def _skip(*_: object, **__: object) -> None:
+def _do_nothing(*_: object, **__: object) -> None:
     """Does nothing."""
 
 
-vars(_skip)["_is_default"] = True  # Keras 3 looks for this mark to leave a hook out
+vars(_do_nothing)["_is_default"] = True  # Keras 3 does not call hooks with this attribute
 
 
 class Hooks:
-    """What Keras 3 and tf_keras ask of every callback, as a type that needs neither to be installed.
+    """Base class for callbacks of both Keras 3 and tf_keras that imports neither.
 
-    A hook that a subclass does not define does nothing, and says so in the way that each host looks for. Where a host
-    is loaded, an instance passes for one of its callbacks; `docs/design/0011-passing-for-a-callback.md` says how.
+    A hook that a subclass does not define does nothing, and each host recognizes it as a default hook. Once a host is
+    loaded, `isinstance` takes an instance for one of its callbacks; `docs/design/0011-passing-for-a-callback.md`
+    explains how.
     """
 
     _supports_tf_logs = True
 
     @property  # type: ignore[misc]  # nobody gives an instance another type
     def __class__(self) -> type[Self]:
-        """The type as `isinstance` sees it: also a callback of each host that is loaded."""
+        """The type that `isinstance` sees: a subclass of `Callback` of each host that is loaded."""
         own: Any = type(self)
-        passing: type[Self] = _passing(own, _host_callbacks())
-        return passing
+        seen: type[Self] = _class_for_isinstance(own, _host_callbacks())
+        return seen
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Makes copies of the true type."""
-        return _blank, (type(self),), self.__getstate__()
+        """Copies and pickles the actual type, not the one that `isinstance` sees."""
+        return _new_without_init, (type(self),), self.__getstate__()
 
     def __getattr__(self, name: str) -> Value:
-        """Returns a hook that does nothing for every name that starts with `on_`."""
+        """Returns a hook that does nothing for each name that starts with `on_`."""
         if name.startswith("on_"):
-            return _skip
+            return _do_nothing
         msg = f"{type(self).__name__!r} object has no attribute {name!r}"
         raise AttributeError(msg)
 
     def set_params(self, params: dict[str, Any] | None) -> None:
-        """Takes what `fit` says of itself."""
+        """Receives the parameters of `fit`."""
 
     def set_model(self, model: Model) -> None:
-        """Takes the model."""
+        """Receives the model."""
 
     def _implements_train_batch_hooks(self) -> bool:
         return False
@@ -126,20 +123,20 @@ class Hooks:
         return False
 
 
-def _blank(cls: Optimizer) -> Value:
+def _new_without_init(cls: type[Any]) -> Value:
     return object.__new__(cls)
 
 
 def _host_callbacks() -> tuple[type[Any], ...]:
-    """Returns the `Callback` of each host that is loaded; one that is loading at the moment has none yet."""
+    """Returns the `Callback` class of each loaded host; a host that is still being imported may not have it yet."""
     modules = [getattr(sys.modules.get(name), "callbacks", None) for name in sorted(HOSTS)]
     found = [getattr(module, "Callback", None) for module in modules]
     return tuple(dict.fromkeys(item for item in found if isinstance(item, type)))
 
 
 @functools.cache
-def _passing(cls: Optimizer, callbacks: tuple[type[Any], ...]) -> Value:
-    """Returns a class for `isinstance` to look at, which is of `cls` and of `callbacks`; calling it makes a `cls`."""
+def _class_for_isinstance(cls: type[Any], callbacks: tuple[type[Any], ...]) -> Value:
+    """Returns a subclass of `cls` and of `callbacks` for `isinstance`; calling it creates a plain `cls`."""
     if not callbacks:
         return cls
 
@@ -151,12 +148,12 @@ def _passing(cls: Optimizer, callbacks: tuple[type[Any], ...]) -> Value:
 
 
 def callback_list(callback: object) -> CallbackList | None:
-    """Returns the host's list of callbacks that is calling a method of `callback` now, or `None`.
+    """Returns the host's list of callbacks that is calling a method of `callback`, or `None`.
 
-    Keras gives a callback no reference to the list, so this looks at the callers.
+    Keras gives callbacks no reference to the list, so this function searches the stack frames of its callers.
     """
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - documented for this use
-    for _ in range(FRAMES_TO_LIST):
+    for _ in range(MAX_FRAMES_TO_LIST):
         frame = frame.f_back if frame is not None else None
         owner = frame.f_locals.get("self") if frame is not None else None
         members = getattr(owner, "callbacks", None)
@@ -165,68 +162,41 @@ def callback_list(callback: object) -> CallbackList | None:
     return None
 
 
-def fit_frame() -> FrameType | None:
-    """Returns the frame of the `fit` that is calling, or `None`."""
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - documented for this use
-    for _ in range(FRAMES_TO_FIT):
-        frame = frame.f_back if frame is not None else None
-        if frame is None or (frame.f_code.co_name == "fit" and "self" in frame.f_locals):
-            return frame
-    return None
-
-
-def fit_calls(model: object) -> list[Mapping[str, Any]]:
-    """Returns the local variables of each `fit` of `model` that is running, innermost first.
-
-    A subclass may have a `fit` around that of its host.
-    """
-    frame: FrameType | None = fit_frame()
-    found: list[Mapping[str, Any]] = []
-    far = 0
-    while frame is not None and far < FRAMES_TO_FIT:
-        is_call = frame.f_code.co_name == "fit" and frame.f_locals.get("self") is model
-        if is_call:
-            found.append(frame.f_locals)
-        far = 0 if is_call else far + 1
-        frame = frame.f_back
-    return found
-
-
 def rearrange(owner: CallbackList, scan: Hooks, closer: Hooks) -> list[str]:
-    """Puts `scan` first and `closer` last in the list, and sets clashing callbacks aside.
+    """Puts `scan` first and `closer` last in the list, and removes callbacks that conflict with a scan.
 
     Args:
         owner: The host's list of callbacks.
         scan: The scan's own callback.
-        closer: Gets the last word when training ends.
+        closer: Ends the scan after all other callbacks.
 
     Returns:
-        A sentence for each callback that was set aside, and for each of the user's own that was not.
+        One sentence for each callback that was removed, and for each unknown one that was kept.
 
     Raises:
         ScanError: If there is a second scan in the list.
     """
     others = [member for member in owner.callbacks if member is not scan]
     if any(type(member).__name__ == type(scan).__name__ and isinstance(member, Hooks) for member in others):
-        msg = "Expected one `LRScan` in a `fit`. Received: two of them, and both would set the learning rate."
+        msg = "Expected one `LRScan` in a `fit`. Received: two of them, which would both set the learning rate."
         raise ScanError(msg)
     reasons = [(member, _reason(member)) for member in others]
     staying = [member for member, reason in reasons if reason is None]
-    owner.callbacks = [scan, *staying, closer]  # a new list: a loop over the old one, going on now, is not disturbed
+    owner.callbacks = [scan, *staying, closer]  # a new list, because a loop over the old one is running
     notes = [
-        f"{type(member).__name__} {RAN_ALONG if reason is None else f'sat out the scan: {reason}'}."
+        f"{type(member).__name__} {RAN if reason is None else f'was skipped during the scan: {reason}'}."
         for member, reason in reasons
         if reason is not None or _is_of_user(member)
     ]
     return list(dict.fromkeys(notes))
 
 
-RAN_ALONG = "ran along: it is not known here, and was told of the losses of the scan"
-"""Said of a callback of the user."""
+RAN = "ran during the scan and received its losses, because keras_lrscan does not know this callback"
+"""Note on a callback of the user's or of an unknown library."""
 
 
 def _reason(member: object) -> str | None:
-    """Returns why a callback sits out, or `None`."""
+    """Returns the reason to skip a callback, or `None`."""
     for cls in type(member).__mro__:
         package = cls.__module__.partition(".")[0]
         reason = SET_ASIDE.get(cls.__name__) if package in HOSTS else TRACKERS.get(package)
@@ -236,7 +206,7 @@ def _reason(member: object) -> str | None:
 
 
 def _is_of_user(member: object) -> bool:
-    """Whether a callback does what a user wrote."""
+    """Returns whether a callback runs code of the user's or of an unknown library."""
     cls = type(member)
     package = cls.__module__.partition(".")[0]
     return package not in {*HOSTS, "keras_lrscan"} or cls.__name__ == "LambdaCallback"
@@ -244,9 +214,9 @@ def _is_of_user(member: object) -> bool:
 
 @contextlib.contextmanager
 def autologging_paused() -> Iterator[None]:
-    """Keeps MLflow's autologging, where it is loaded, out of a `fit` that the package itself calls.
+    """Turns off MLflow's autologging, if loaded, for a `fit` that this package calls itself.
 
-    Autologging opens a run before `fit` begins, so no callback could keep it from that.
+    Autologging opens a run before `fit` begins, so no callback could prevent it.
     """
     utilities = sys.modules.get("mlflow.utils.autologging_utils")
     pause = getattr(utilities, "disable_autologging", contextlib.nullcontext)

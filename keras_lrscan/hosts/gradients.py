@@ -1,4 +1,4 @@
-"""`gradients`: how the loss of one batch answers to each weight, whatever the optimizer would make of it."""
+"""Computes the gradient of the loss of one batch with respect to each weight, independent of the optimizer."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 __all__ = ["Gradient", "gradients"]
 
 HALF_PRECISION_SCALE = 1024.0
-"""The loss is multiplied by this where layers compute in float16, so that small gradients do not round to zero."""
+"""Factor on the loss if layers compute in float16, so that small gradients do not round to zero."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gradient:
-    """The gradient with respect to one trainable weight.
+    """Describes the gradient with respect to one trainable weight.
 
     Attributes:
         name: Name of the weight, such as `"dense/kernel"`.
-        size: Numbers in the weight.
-        norm: Length of the gradient.
-        weight_norm: Length of the weight.
+        size: Number of scalars in the weight.
+        norm: L2 norm of the gradient.
+        weight_norm: L2 norm of the weight.
     """
 
     name: str
@@ -47,26 +47,28 @@ class Gradient:
 
     @property
     def is_zero(self) -> bool:
-        """Whether no number in it differs from zero."""
+        """Whether every component of the gradient is zero."""
         return self.norm == 0.0
 
 
 def gradients(host: Host, batch: Batch) -> tuple[Gradient, ...]:
-    """Returns the gradient of the loss of one batch with respect to each trainable weight, as they are now.
+    """Returns the gradient of the loss of one batch with respect to each trainable weight, at its current value.
 
-    The forward pass is that of training, so it moves what such a pass moves: the means of batch normalization, the
-    seeds of dropout, some metrics. Whoever calls this keeps them.
+    The forward pass runs in training mode, so it updates the moving means of batch normalization, the seeds of dropout
+    and some metrics. The caller must save and restore them.
 
     Args:
         host: The host and its model, built.
-        batch: Inputs, targets and sample weights; the last two may be `None`.
+        batch: Inputs, targets and sample weights. Targets and weights may be `None`.
 
     Raises:
-        ScanError: If the model has a `train_step` of its own, whose loss cannot be asked for.
+        ScanError: If the model overrides `train_step`, so that its loss is unknown.
     """
     model = host.model
     if not type(model).train_step.__module__.startswith(("keras.", "tf_keras.")):
-        msg = "Expected a model that Keras trains. Received: one with a `train_step` of its own, whose loss is unknown."
+        msg = (
+            "Expected a model with the `train_step` of Keras. Received: one that overrides it, so its loss is unknown."
+        )
         raise ScanError(msg)
     weights = list(model.trainable_weights)
     if not weights:
@@ -91,7 +93,7 @@ def _with_tensorflow(host: Host, batch: Batch, weights: list[Any], scale: float)
     def to_tensor(part: Value) -> Tensor | None:
         return None if part is None else tensorflow.convert_to_tensor(part)
 
-    tensors = tensorflow.nest.map_structure(to_tensor, batch)  # tf_keras's losses take nothing else
+    tensors = tensorflow.nest.map_structure(to_tensor, batch)  # losses of tf_keras accept tensors only
     with tensorflow.GradientTape() as tape:
         loss = scale * _loss(host, tensors)
     variables = [weight if callable(weight.value) else weight.value for weight in weights]
@@ -123,11 +125,11 @@ def _with_jax(host: Host, batch: Batch, weights: list[Any], scale: float) -> lis
 BACKENDS: Mapping[str, Callable[[Host, Batch, list[Any], float], list[NDArray[Any]]]] = MappingProxyType(
     {"jax": _with_jax, "tensorflow": _with_tensorflow, "torch": _with_torch}
 )
-"""Library that computes → how it differentiates."""
+"""Backend → function that computes the gradients."""
 
 
 def _loss(host: Host, batch: Batch) -> Tensor:
-    """Returns the loss of a batch as `fit` would minimize it, regularization included."""
+    """Returns the loss of a batch that `fit` minimizes, including regularization."""
     model, (x, y, weights) = host.model, batch
     takes_training = getattr(model, "_expects_training_arg" if host.is_tf_keras else "_call_has_training_arg", True)
     predicted = model(x, training=True) if takes_training else model(x)

@@ -1,6 +1,6 @@
-"""What differs between the libraries that run `fit`: Keras 3 on TensorFlow, JAX or torch, and tf_keras.
+"""Hides the differences between the libraries that run `fit`: Keras 3 on TensorFlow, JAX or torch, and tf_keras.
 
-Nothing here imports a host before a model of that host is at hand; the model itself tells which one it is.
+A host is imported only when a model of that host is given; the classes of the model show which host it belongs to.
 """
 
 from __future__ import annotations
@@ -36,23 +36,22 @@ STATEFUL_RANDOM_OPS = frozenset(
         "TruncatedNormal",
     }
 )
-"""TensorFlow kernels that keep a counter inside the traced function, out of reach of any snapshot."""
-
+"""TensorFlow kernels that keep a counter inside the traced function, where no snapshot can read it."""
 
 TRAIN_FUNCTIONS = ("train_function", "train_tf_function")
-"""Attributes of a model that hold its compiled step."""
+"""Attributes of a model that hold its compiled training step."""
 
 
 class Host:
-    """The library that runs `fit` of `model`.
+    """Adapts one model to a common interface, whichever library runs its `fit`.
 
     Args:
         model: A compiled model of Keras 3 or tf_keras.
-        optimizer: The optimizer whose rate is set, for models that train with several; the one that the model was
-            compiled with when left out.
+        optimizer: The optimizer to scan, for models that train with several. Defaults to the one that the model was
+            compiled with.
 
     Raises:
-        ScanError: If `model` is neither, or has no optimizer, or if `optimizer` is none that can be scanned.
+        ScanError: If `model` is not a compiled model of Keras 3 or tf_keras, or if `optimizer` cannot be scanned.
     """
 
     def __init__(self, model: Model, optimizer: Optimizer = None) -> None:
@@ -87,23 +86,23 @@ class Host:
             raise ScanError(msg)
         if self.backend == "jax" and optimizer is not self.model.optimizer:
             msg = (
-                "Expected the optimizer that the model was compiled with: on JAX, Keras hands no other to the training "
-                f"step. Received: optimizer={type(optimizer).__name__}, which is not `model.optimizer`."
+                "Expected the optimizer that the model was compiled with, because on JAX Keras passes no other to the "
+                f"training step. Received: optimizer={type(optimizer).__name__}, which is not `model.optimizer`."
             )
             raise ScanError(msg)
         return optimizer
 
     def own(self, name: str) -> Callable[..., Any]:
-        """Returns a method of the host's own `Model` for this model, below what a subclass does to its arguments.
+        """Returns a method of the host's `Model` class bound to this model, bypassing overrides in subclasses.
 
-        Batches that were taken out of `fit` have been through all that a subclass does to data, such as the
-        preprocessing of KerasHub's tasks; their own `train_on_batch` would do it again.
+        Batches taken from `fit` have already been processed by the subclass, as by the preprocessing of KerasHub's
+        tasks. Its own `train_on_batch` would process them a second time.
         """
         return functools.partial(getattr(self.library.Model, name), self.model)
 
     @property
     def framework(self) -> str:
-        """Name and version of the library."""
+        """Name and version of the library, such as `"keras 3.15.1"`."""
         return f"{'tf_keras' if self.is_tf_keras else 'keras'} {self.library.__version__}"
 
     @property
@@ -117,27 +116,27 @@ class Host:
 
     @property
     def is_built(self) -> bool:
-        """Whether every weight exists; TensorFlow makes those of a model without a known input in its first step.
+        """Whether every weight exists; on TensorFlow, a model without a known input gets its weights in its first step.
 
-        Layers that a model holds and never calls stay without weights for ever: they are looked at only where the first
-        step, or `build`, is still to come.
+        Layers that a model holds but never calls stay without weights, so they are checked only before the first step
+        or `build`.
         """
         if self._is_traced_through or self.backend != "tensorflow":
             return self._is_traced_through or bool(self.model.built)
-        return bool(self.model.built) and self._has_built_parts
+        return bool(self.model.built) and self._has_built_layers
 
     @property
-    def _has_built_parts(self) -> bool:
+    def _has_built_layers(self) -> bool:
         return all(layer.built for layer in layers_in(self.model, include_self=False))
 
     def build(self, iterator: Value) -> None:
-        """Makes the model's weights from the shapes of the batches that `iterator` will yield.
+        """Creates the model's weights from the shapes of the batches that `iterator` yields.
 
-        A model that cannot be called on them, such as one that trains a generator and a discriminator, needs nothing
-        made if its parts have their weights.
+        A model that cannot be called on these shapes, such as one that trains a generator and a discriminator, is
+        accepted if all its layers have their weights.
 
         Raises:
-            ScanError: If the shapes do not tell.
+            ScanError: If the weights cannot be created from the shapes.
         """
         specs = getattr(iterator, "element_spec", None)
         try:
@@ -147,22 +146,23 @@ class Host:
             else:
                 self.model(self.library.tree.map_structure(self._symbolic_input, inputs))
         except (TypeError, ValueError, AttributeError, NotImplementedError) as error:
-            if not (layers_in(self.model, include_self=False) and self._has_built_parts):
+            if not (layers_in(self.model, include_self=False) and self._has_built_layers):
                 msg = (
-                    "Expected a model whose weights can be made from the shapes of its batches. Received: "
+                    "Expected a model with weights that can be created from the shapes of its batches. Received: "
                     f"element_spec={specs}. Call the model, or each of its parts, on one batch before the scan."
                 )
                 raise ScanError(msg) from error
         self._is_traced_through = True
 
     def build_optimizer(self) -> None:
-        """Makes the optimizer's slots."""
+        """Creates the optimizer's slots."""
         build_optimizer(self.optimizer, self.model.trainable_variables)
 
     def build_in_step(self, optimizer: Optimizer, variables: list[Any]) -> None:
-        """Makes the slots of another `optimizer` as a first step does: on TensorFlow, in a traced function.
+        """Creates the slots of another `optimizer` as a first training step does: on TensorFlow, in a traced function.
 
-        There, the slots begin with what their initializers say, and not with what `build` assigns to them after that.
+        In a traced function the slots keep the values of their initializers; assignments that `build` makes afterwards
+        have no effect.
         """
         if self.backend == "tensorflow" and not self.runs_python:
             sys.modules["tensorflow"].function(lambda: build_optimizer(optimizer, variables)).get_concrete_function()
@@ -170,12 +170,12 @@ class Host:
             build_optimizer(optimizer, variables)
 
     def sync(self) -> None:
-        """Writes back to the variables what JAX holds outside of them while it trains."""
+        """Copies the state that JAX keeps outside of the variables during training back into the variables."""
         if hasattr(self.model, "jax_state_sync"):
             self.model.jax_state_sync()
 
     def make_rate_variable(self, optimizer: Optimizer) -> Variable:
-        """Returns a new scalar variable that the train function of this host reads as `optimizer`'s rate."""
+        """Returns a new scalar variable that the train function of this host reads as the rate of `optimizer`."""
         if self.backend == "jax":
             return optimizer.add_variable(shape=(), name="lrscan_rate")
         if not self.is_tf_keras:
@@ -186,23 +186,23 @@ class Host:
         return self._in_scope(functools.partial(variable, 1.0, trainable=False, aggregation=aggregation))
 
     def regularization_loss(self) -> float | None:
-        """Returns the sum of the penalties on the weights, in the unit of the loss; `None` where it cannot be told."""
+        """Returns the sum of the penalties on the weights, in the unit of the loss, or `None` without penalties."""
         if not self.is_tf_keras:
             weights = self.model.trainable_variables
             terms = [w.regularizer(w) for w in weights if getattr(w, "regularizer", None) is not None]
         else:
-            layers = layers_in(self.model)  # `losses` would take activity terms along
+            layers = layers_in(self.model)  # `losses` would include activity penalties
             terms = [make() for layer in layers for make in getattr(layer, "_callable_losses", [])]
         return sum(float(term.detach() if hasattr(term, "detach") else term) for term in terms) if terms else None
 
     def has_stateful_randomness(self, train_function: HostFunction) -> bool:
-        """Whether a traced `train_function` holds kernels whose random state nobody can put back."""
+        """Returns whether a traced `train_function` holds kernels whose random state cannot be restored."""
         if self.backend != "tensorflow":
             return False
         return any(STATEFUL_RANDOM_OPS & _op_types(trace) for trace in _traces(train_function))
 
-    def _has_caught_generator(self, train_function: HostFunction) -> bool:
-        """Whether `train_function` was traced in the scan and draws from Keras's global generator."""
+    def _captures_global_generator(self, train_function: HostFunction) -> bool:
+        """Returns whether `train_function` was traced during the scan and draws from Keras's global generator."""
         generator = global_seed_generator()
         if self._was_traced or self.backend != "tensorflow" or generator is None:
             return False
@@ -210,7 +210,7 @@ class Host:
         return any(variable is seed for trace in _traces(train_function) for variable in trace.graph.variables)
 
     def other_variables(self, train_function: HostFunction, known: Iterable[Any]) -> list[Any]:
-        """Returns the variables, besides the `known` ones, that a traced `train_function` uses: a user's own, seeds."""
+        """Returns the variables outside of `known` that a traced `train_function` uses, such as seeds."""
         if self.backend != "tensorflow" or self.strategy is not None:
             return []
         ours = {id(variable if callable(variable.value) else variable.value) for variable in known}
@@ -218,7 +218,7 @@ class Host:
         return [variable for key, variable in found.items() if key not in ours]
 
     def buffers(self) -> list[BufferVariable]:
-        """Returns the state that modules of torch in the model hold in tensors, as variables."""
+        """Returns the buffers of torch modules in the model, wrapped as variables."""
         if self.backend != "torch":
             return []
         tracked = {id(variable.value) for variable in self.model.variables}
@@ -227,47 +227,47 @@ class Host:
 
     @property
     def batches_per_execution(self) -> int:
-        """Batches that `fit` expects one call of the train function to take, now."""
+        """Batches that `fit` currently expects one call of the train function to process."""
         steps = self._steps_variable if self._steps_per_execution > 1 else None
         return self._steps_per_execution if steps is None else int(steps.numpy())
 
     @property
     def _steps_variable(self) -> Variable:
-        """tf_keras's variable for `batches_per_execution`, which it lowers for the end of an epoch; or `None`."""
+        """tf_keras's variable for `batches_per_execution`, which it lowers at the end of an epoch, or `None`."""
         return getattr(self.model, "_steps_per_execution", None) if self.is_tf_keras else None
 
     @property
     def runs_python(self) -> bool:
-        """Whether every step runs the code of the model, and not what was traced of it once."""
+        """Whether every step runs the Python code of the model instead of a traced function."""
         if self.backend == "tensorflow" and sys.modules["tensorflow"].config.functions_run_eagerly():
             return True
         return self.backend == "torch" or bool(self.model.run_eagerly)
 
     def train_functions(self) -> dict[str, Any]:
-        """Returns the attributes that hold compiled train functions."""
+        """Returns the attributes of the model that hold compiled train functions, by name."""
         return {name: getattr(self.model, name) for name in TRAIN_FUNCTIONS if hasattr(self.model, name)}
 
     def put_back(self, functions: dict[str, Any], *, shared: bool) -> None:
-        """Undoes `own_step_function`, and sets what `train_functions` returned.
+        """Undoes `own_step_function`, and restores the train functions of the model.
 
         Args:
-            functions: What `train_functions` returned.
-            shared: Whether the scan used the function of `fit`. If that was traced in the scan and holds random state
-                of its own, or the generator that `set_random_seed` exchanges for another, `fit` must trace it anew.
+            functions: The return value of `train_functions`.
+            shared: Whether the scan used the train function of `fit`. If that function was traced during the scan and
+                holds its own random state, or the generator that `set_random_seed` replaces, `fit` must trace it again.
         """
         for name, value in functions.items():
             setattr(self.model, name, value)
         self._set_steps_per_execution(self._steps_per_execution)
         function = functions["train_function"]
-        if shared and (self.has_stateful_randomness(function) or self._has_caught_generator(function)):
+        if shared and (self.has_stateful_randomness(function) or self._captures_global_generator(function)):
             self.model.train_function = None
 
     def needs_own_step(self, train_function: HostFunction) -> bool:
-        """Whether a scan cannot use the `train_function` of `fit` as it is."""
+        """Returns whether a scan cannot use the `train_function` of `fit` unchanged."""
         return self.batches_per_execution > 1 or self.has_stateful_randomness(train_function)
 
     def own_step_function(self) -> HostFunction:
-        """Returns a new train function for one batch a call."""
+        """Returns a new train function that processes one batch per call."""
         functions = self.train_functions()
         with self._single_steps():
             self.model.make_train_function(force=True)
@@ -278,7 +278,7 @@ class Host:
 
     @contextlib.contextmanager
     def _single_steps(self) -> Iterator[None]:
-        """Makes train functions of one step; Keras 3 looks at the number again when it traces, tf_keras in `fit`."""
+        """Makes train functions process one batch; Keras 3 reads the number again when tracing, tf_keras in `fit`."""
         self._set_steps_per_execution(1)
         yield
         if self.is_tf_keras:
@@ -301,17 +301,17 @@ class Host:
         return self.library.Input(batch_shape=tuple(spec.shape), dtype=spec.dtype.name)
 
     def _trace_call(self, inputs: Nest) -> None:
-        """Traces the forward pass, which makes the weights and runs nothing."""
+        """Traces the forward pass, which creates the weights without running it."""
         tensorflow = sys.modules["tensorflow"]
         call = tensorflow.function(lambda x: self.model(x, training=True))
         call.get_concrete_function(inputs)
 
 
 class BufferVariable:
-    """A tensor that a module of torch keeps up to date by itself, such as a running mean, with a variable's methods.
+    """Gives a buffer of a torch module, such as a running mean, the methods of a variable.
 
     Args:
-        tensor: The tensor, which stays the same object.
+        tensor: The buffer, which is changed in place.
     """
 
     def __init__(self, tensor: Tensor) -> None:
@@ -331,10 +331,10 @@ class BufferVariable:
 
 @contextlib.contextmanager
 def keep_next_fit_first(model: Model) -> Iterator[None]:
-    """Lets the next `fit` be the first one again, for the random generators, after a `fit` of a fresh model inside.
+    """Makes the next `fit` draw random numbers like the first one of a fresh model, although a `fit` runs inside.
 
-    On JAX and torch, Keras takes a batch out of the data to finish a freshly compiled model, before any callback is
-    called. Where the data is shuffled, that draws random numbers in the first `fit`, and in no later one.
+    On JAX and torch, Keras takes a batch from the data to build a freshly compiled model before it calls any callback.
+    If the data is shuffled, this draws random numbers in the first `fit` only.
     """
     loss = getattr(model, "_compile_loss", None)
     unused = loss is not None and not loss.built
@@ -344,12 +344,12 @@ def keep_next_fit_first(model: Model) -> Iterator[None]:
         yield
     finally:
         states.restore()
-        if has_peek and loss is not None and unused and not loss.metrics:  # several means would be made twice
+        if has_peek and loss is not None and unused and not loss.metrics:  # or its metrics would be created twice
             loss.built = False
 
 
 def _graph_functions(train_function: HostFunction) -> Iterator[Any]:
-    """Yields the `tf.function`s that a train function is made of."""
+    """Yields the `tf.function` objects in a train function."""
     waiting, seen = [train_function], set()
     while waiting:
         function = waiting.pop()
@@ -365,9 +365,9 @@ def _graph_functions(train_function: HostFunction) -> Iterator[Any]:
 
 
 def _traces(train_function: HostFunction) -> Iterator[Any]:
-    """Yields the graphs that a train function of TensorFlow has been traced to."""
+    """Yields the traced graphs of a train function of TensorFlow."""
     for function in _graph_functions(train_function):
-        yield from function._list_all_concrete_functions()  # noqa: SLF001 - there is no public way
+        yield from function._list_all_concrete_functions()  # noqa: SLF001 - there is no public method
 
 
 def _op_types(concrete: HostFunction) -> set[str]:

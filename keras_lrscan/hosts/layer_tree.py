@@ -1,4 +1,4 @@
-"""Lists the layers of a model, nested ones included, in the order in which the hosts go through them."""
+"""Lists the layers of a model, including nested ones, in the order of the hosts."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["frozen_layers", "layers_in"]
 def layers_in(layer: Layer, *, include_self: bool = True, recursive: bool = True) -> list[Any]:
     """Returns the layers in `layer`, a layer or a model of either host, each once.
 
-    The hosts list them by a method of their own. Where a release lacks it, the attributes of each layer are searched,
-    which finds the same layers.
+    The hosts have a private method for this. In releases without it, the attributes of each layer are searched, which
+    finds the same layers.
 
     Args:
         layer: The layer or model.
         include_self: Whether `layer` itself comes first.
-        recursive: Whether layers inside of those layers are listed too.
+        recursive: Whether to include the sublayers of sublayers.
 
     Returns:
-        The layers; none where `layer` is not one.
+        The layers, or an empty list if `layer` is neither a layer nor a model.
     """
     method = getattr(layer, "_flatten_layers", None)
     if method is not None:
@@ -36,7 +36,7 @@ def layers_in(layer: Layer, *, include_self: bool = True, recursive: bool = True
 
 
 def _below(layer: Layer, *, recursive: bool) -> Iterator[Any]:
-    """Yields the layers that stand in the attributes of `layer`, before those inside of them."""
+    """Yields the layers in the attributes of `layer`, each before its own sublayers."""
     seen, waiting = {id(layer)}, list(reversed(list(_held(vars(layer).values()))))
     while waiting:
         item = waiting.pop()
@@ -63,5 +63,5 @@ def _is_layer(value: object) -> bool:
 
 
 def frozen_layers(model: Model) -> list[str]:
-    """Returns the names of the model's own layers that have weights and do not train them."""
+    """Returns the names of the direct layers of `model` with weights that do not train them."""
     return [layer.name for layer in model.layers if layer.weights and not layer.trainable]

@@ -1,8 +1,8 @@
-"""`prove_logged_loss`: shows that a custom `train_step` logs the loss of its own batch, before the first batch counts.
+"""Proves that a custom `train_step` logs the loss of its own batch, before the first batch counts.
 
-The first batch is trained on several times, each time from the same state. A value that holds nothing but the batch is
-the same each time, whatever was trained on in between; one that holds earlier batches, as a running mean does, is not.
-Afterwards everything is put back, so that the scan begins as if none of this had been.
+The step runs on the first batch several times, each time from the same state. A value that depends on this batch alone
+is the same each time, regardless of the steps in between. A value that also holds earlier batches, such as a running
+mean, differs. Afterwards all state is restored, so that the proof has no effect on the scan.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 from keras_lrscan._typing import StepResult, Value
 from keras_lrscan.hosts.batch_loss import like
 from keras_lrscan.hosts.custom_steps import CustomVariableMeter, unproven
+from keras_lrscan.hosts.next_batch import peek
 from keras_lrscan.hosts.optimizers import optimizer_variables
-from keras_lrscan.hosts.peeking import peek
 from keras_lrscan.hosts.random_state import RandomStates
 from keras_lrscan.hosts.reachable import keep_numbers
 from keras_lrscan.hosts.snapshot import Snapshot, read_value
@@ -28,28 +28,29 @@ if TYPE_CHECKING:
 
     from keras_lrscan.hosts.batch_loss import Meter
     from keras_lrscan.hosts.model_state import ModelState
-    from keras_lrscan.hosts.peeking import Peeked
+    from keras_lrscan.hosts.next_batch import NextBatch
     from keras_lrscan.hosts.snapshot import Place
 
 __all__ = ["prove_logged_loss"]
 
 PUSHES = (0.03, 0.3, 3.0, 30.0)
-"""How far weights are moved for the training in between; as far as it takes for the value to answer."""
-SMALLEST_ANSWER = 1e-3
-"""Relative change of the value that counts as an answer."""
-SAME = 1e-6
-"""Relative difference of equal values; some accelerators add up in another order each time."""
+"""Distances to move the weights for the steps in between, tried in order until the value responds."""
+MIN_RESPONSE = 1e-3
+"""Smallest relative change of the value that counts as a response."""
+EQUAL_TOLERANCE = 1e-6
+"""Largest relative difference of equal values, because some accelerators sum in a different order each time."""
 NOISE_RUNS = 6
-"""Trainings that measure the noise, where each draws random numbers that cannot be put back."""
-MIN_NOISES = 20.0
-"""As many times the spread of the noise must an answer be."""
-SHARE, SPREADS = 1e-3, 2.0
-"""By how much equal values may differ: a share of the answer, or spreads of the noise. A mean of n values holds 1/n of
-the one before, in the answer as in the difference; what fades faster than to a tenth in one step is lost in noise."""
+"""Number of steps to measure the noise, if each draws random numbers that cannot be repeated."""
+MIN_NOISE_RATIO = 20.0
+"""Smallest response as a multiple of the range of the noise."""
+RESPONSE_SHARE, NOISE_RANGES = 1e-3, 2.0
+"""Largest difference of equal values, as a share of the response or in ranges of the noise. A mean of n values holds
+1/n of the previous value, in the response as in the difference. With noise, a memory that decays below a tenth in one
+step is not detected."""
 MAX_SCALARS = 16
-"""No more variables that hold one number are looked at one by one."""
+"""With more scalar variables than this, they are not tested one by one."""
 LARGE_RATE = 1.0
-"""Rate at which updates are compared."""
+"""Learning rate at which updates are compared."""
 
 
 def prove_logged_loss(
@@ -61,21 +62,21 @@ def prove_logged_loss(
     place: Place,
     plan: tuple[float, int],
 ) -> tuple[Any, ...]:
-    """Shows that the value under the monitored key is the loss of one batch alone.
+    """Proves that the monitored value is the loss of one batch alone.
 
     Args:
         state: All state that `step` may change.
-        step: Trains on one batch.
-        meter: Reads the value around `step`.
+        step: Function that trains on one batch.
+        meter: Meter that reads the value around `step`.
         args: The arguments of `step`.
-        place: Where values are kept meanwhile.
-        plan: Rate and number of updates for `meter`.
+        place: Where to store values during the proof, `"memory"` or `"disk"`.
+        plan: Learning rate and number of updates for `meter`.
 
     Returns:
-        Arguments for the step that counts, with the same batch.
+        The arguments for the first step that counts, with the same batch.
 
     Raises:
-        ScanError: If it cannot be shown.
+        ScanError: If it cannot be proved.
     """
     host = state.host
     source = None if host.strategy is not None else peek(args[-1])
@@ -83,71 +84,71 @@ def prove_logged_loss(
         if isinstance(meter, CustomVariableMeter):
             meter.reads_metric, meter.needs_proof = True, False
         return args
-    kind = _StateStage if host.backend == "jax" else _VariableStage
-    stage = kind(state, step, meter, args, source, place=place, plan=plan)
+    kind = _StateRepeater if host.backend == "jax" else _VariableRepeater
+    repeater = kind(state, step, meter, args, source, place=place, plan=plan)
     try:
-        _prove(stage, meter)
+        _prove(repeater, meter)
     finally:
-        stage.put_back()
+        repeater.put_back()
     meter.needs_proof = False
-    return stage.args
+    return repeater.args
 
 
-def _prove(stage: _Stage, meter: Meter) -> None:
-    """Trains on one batch again and again; raises where the value does not tell, or holds more than the batch."""
-    first, value = stage.run(), stage.run()
+def _prove(repeater: _StepRepeater, meter: Meter) -> None:
+    """Repeats the step, and raises if the value does not respond to the weights or depends on earlier batches."""
+    first, value = repeater.run(), repeater.run()
     if not math.isfinite(first) or not math.isfinite(value):
-        return  # the scan ends here, whatever the value is
-    is_noisy = abs(first - value) > SAME * abs(value)
+        return  # the scan ends at this batch in any case
+    is_noisy = abs(first - value) > EQUAL_TOLERANCE * abs(value)
     if is_noisy and isinstance(meter, CustomVariableMeter) and meter.source_of(value) is not None:
         meter.reads_metric = True
         return
-    repeated = [stage.run() for _ in range(NOISE_RUNS)] if is_noisy else [value]
+    repeated = [repeater.run() for _ in range(NOISE_RUNS)] if is_noisy else [value]
     value, noise = float(np.median(repeated)), float(np.ptp(repeated))
-    answer, push = _answer(stage, value, noise, meter.monitor)
-    tolerance = SAME * abs(value) + (SPREADS * noise if is_noisy else SHARE * answer)
-    later = [stage.run(), stage.run()]
+    response, push = _response(repeater, value, noise, meter.monitor)
+    tolerance = EQUAL_TOLERANCE * abs(value) + (NOISE_RANGES * noise if is_noisy else RESPONSE_SHARE * response)
+    later = [repeater.run(), repeater.run()]
     if not all(abs(again - value) <= tolerance for again in (first, *later)) or _remembers(
-        stage, value, tolerance, push, is_noisy=is_noisy
+        repeater, value, tolerance, push, is_noisy=is_noisy
     ):
         raise unproven(meter.monitor, "that value also holds earlier batches")
 
 
-def _answer(stage: _Stage, value: float, noise: float, monitor: str) -> tuple[float, float]:
-    """Returns by how much the value answers when the weights are moved, and how far that is."""
-    smallest = max(SMALLEST_ANSWER * abs(value), MIN_NOISES * noise)
+def _response(repeater: _StepRepeater, value: float, noise: float, monitor: str) -> tuple[float, float]:
+    """Returns the change of the value when the weights move, and the distance that they moved."""
+    smallest = max(MIN_RESPONSE * abs(value), MIN_NOISE_RATIO * noise)
     for push in PUSHES:
-        answer = abs(stage.run(push=push) - value)
-        if not math.isfinite(answer):  # and stays so in every average
+        response = abs(repeater.run(push=push) - value)
+        if not math.isfinite(response):  # every average with such a value is not finite either
             return abs(value), push
-        if answer > smallest:
-            return answer, push
-    raise unproven(monitor, "that value hardly answers when the weights change, or changes by itself")
+        if response > smallest:
+            return response, push
+    raise unproven(monitor, "that value hardly changes with the weights, or changes by itself")
 
 
-def _remembers(stage: _Stage, value: float, tolerance: float, push: float, *, is_noisy: bool) -> bool:
-    """Whether a variable that is not trained brings earlier batches into the value, and not into the training.
+def _remembers(repeater: _StepRepeater, value: float, tolerance: float, push: float, *, is_noisy: bool) -> bool:
+    """Returns whether an untrained variable carries earlier batches into the value but not into the training.
 
-    A running average that is kept in a variable does so. A codebook, or the slow copy of a network, changes the update
-    as well: that is the loss itself. Variables of one number are asked one by one, the others together.
+    This holds for a running average that is stored in a variable. A codebook, or the slow copy of a network, also
+    changes the update, so it is part of the loss itself. Scalar variables are tested one by one, all others together.
     """
 
     def differs(left: Sequence[int], rate: float | None = None) -> bool:
-        stage.run(push=push)
-        return not abs(stage.run(left=left, rate=rate) - value) <= tolerance
+        repeater.run(push=push)
+        return not abs(repeater.run(left=left, rate=rate) - value) <= tolerance
 
-    stage.run(push=push)
-    changed = stage.changed()
+    repeater.run(push=push)
+    changed = repeater.changed()
     if not changed or not differs(changed):
         return False
-    scalars = [at for at in changed if stage.size(at) == 1]
+    scalars = [at for at in changed if repeater.size(at) == 1]
     groups = [[at] for at in scalars] + [[at for at in changed if at not in scalars]]
     if is_noisy or len(scalars) > MAX_SCALARS:
         return True
-    stage.run(rate=LARGE_RATE)
-    usual = stage.trained()
+    repeater.run(rate=LARGE_RATE)
+    usual = repeater.trained()
     return any(
-        differs(group, LARGE_RATE) and not _is_other_update(stage.first, usual, stage.trained())
+        differs(group, LARGE_RATE) and not _is_other_update(repeater.first, usual, repeater.trained())
         for group in groups
         if group
     )
@@ -155,22 +156,22 @@ def _remembers(stage: _Stage, value: float, tolerance: float, push: float, *, is
 
 def _is_other_update(first: Sequence[Any], usual: Sequence[Any], other: Sequence[Any]) -> bool:
     return any(
-        np.abs(c - b).max(initial=0.0) > SMALLEST_ANSWER * np.abs(b - a).max(initial=0.0)
+        np.abs(c - b).max(initial=0.0) > MIN_RESPONSE * np.abs(b - a).max(initial=0.0)
         for a, b, c in zip(first, usual, other, strict=True)
     )
 
 
-class _Stage:
-    """One batch, to be trained on again and again from one state.
+class _StepRepeater:
+    """Repeats the training step on one batch, each time from the same state.
 
     Args:
         state: All state that `step` may change.
-        step: Trains on one batch.
-        meter: Reads the value around `step`.
+        step: Function that trains on one batch.
+        meter: Meter that reads the value around `step`.
         args: The arguments of `step`.
-        source: What `peek` says of the last of them.
-        place: Where values are kept.
-        plan: Rate and number of updates for `meter`.
+        source: Result of `peek` for the last argument.
+        place: Where to store values, `"memory"` or `"disk"`.
+        plan: Learning rate and number of updates for `meter`.
     """
 
     def __init__(
@@ -179,7 +180,7 @@ class _Stage:
         step: Callable[..., Any],
         meter: Meter,
         args: tuple[Any, ...],
-        source: Peeked,
+        source: NextBatch,
         *,
         place: Place,
         plan: tuple[float, int],
@@ -193,34 +194,34 @@ class _Stage:
         self.first = self.trained()
 
     def run(self, *, push: float = 0.0, left: Sequence[int] = (), rate: float | None = None) -> float:
-        """Trains on the batch, from the state at the start, and returns the value.
+        """Runs the step from the initial state and returns the value.
 
         Args:
-            push: How far to move the weights before.
-            left: Numbers of the variables, as from `changed`, that stay as the last training left them.
-            rate: Learning rate, if not that of the plan.
+            push: Distance to move the weights before the step.
+            left: Indices of variables, as from `changed`, that keep their values from the previous run.
+            rate: Learning rate. Defaults to that of the plan.
         """
         self._random.restore()
-        args = (*self._state(push, left), self._source.again())
+        args = (*self._state(push, left), self._source.repeat())
         planned, iterations = self._plan
         result = self._step(*self._meter.before(args, planned if rate is None else rate, iterations))
         self._note(result)
         return self._meter.value(result)
 
     def changed(self) -> list[int]:
-        """Returns the numbers of the variables that the last training changed, less weights, metrics and counters."""
+        """Returns the indices of variables that the last run changed, without weights, metrics and counters."""
         raise NotImplementedError
 
     def size(self, at: int) -> int:
-        """Returns how many numbers a variable holds."""
+        """Returns the number of elements of a variable."""
         raise NotImplementedError
 
     def trained(self) -> list[NDArray[Any]]:
-        """Returns the values of the weights that train, and of the optimizer, as the last training left them."""
+        """Returns the values of the trainable weights and of the optimizer after the last run."""
         raise NotImplementedError
 
     def put_back(self) -> None:
-        """Puts the state at the start back."""
+        """Restores the initial state."""
         self._random.restore()
         if self._numbers is not None:
             self._numbers()
@@ -235,8 +236,8 @@ class _Stage:
         raise NotImplementedError
 
 
-class _VariableStage(_Stage):
-    """For hosts that keep the state in variables."""
+class _VariableRepeater(_StepRepeater):
+    """Repeats the step on hosts that keep the state in variables."""
 
     def _start(self, place: Place) -> None:
         state, model = self._kept_state, self._kept_state.host.model
@@ -276,8 +277,8 @@ class _VariableStage(_Stage):
         super().put_back()
 
 
-class _StateStage(_Stage):
-    """For JAX, where the state goes in and comes out, and what goes in is used up."""
+class _StateRepeater(_StepRepeater):
+    """Repeats the step on JAX, where the step takes the state as an argument, invalidates it, and returns a new one."""
 
     def _start(self, place: Place) -> None:
         self._first = self._last = self.args[0]
@@ -321,7 +322,7 @@ def _has_fractions(value: Value) -> bool:
 
 
 def _pushed(value: NDArray[Any], push: float) -> NDArray[Any]:
-    """Returns weights that are not only scaled or shifted, to which a model may be blind."""
+    """Returns weights moved by a pattern, because a model may not respond to a change of scale or a constant shift."""
     pattern = push * np.cos(1.0 + np.arange(value.size)).reshape(value.shape)
     pushed: NDArray[Any] = (value + pattern).astype(value.dtype)
     return pushed

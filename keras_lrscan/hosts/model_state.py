@@ -1,7 +1,7 @@
-"""Keeps the whole state of a model that a training step can change, and puts it back.
+"""Saves and restores all state of a model that a training step can change.
 
-What can be kept is known before the first step, or after it at the latest: a variable that the first step makes has
-values that nobody has seen before.
+Variables must exist before the first step. A variable that the first step creates has no earlier value to restore, so
+the scan is refused after that step.
 """
 
 from __future__ import annotations
@@ -22,22 +22,24 @@ from keras_lrscan.hosts.reachable import keep_numbers, reachable_from
 from keras_lrscan.hosts.snapshot import Snapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from keras_lrscan.hosts.host import Host
     from keras_lrscan.hosts.snapshot import Place
 
 __all__ = ["ModelState"]
 
-NAMES_SHOWN = 3
-"""Variables that an error names, at most."""
+MAX_NAMES = 3
+"""Most variables that an error message names."""
 
 
 class ModelState:
-    """The values that a model, its optimizers and all that it reaches have now.
+    """Saves the current values of a model, its optimizers, and all other state reachable from it.
 
     Args:
         host: The host and its model.
-        train_function: The compiled step, which may use variables that the model does not reach.
-        place: Where the values are kept.
+        train_function: The compiled step, which may use variables that are not reachable from the model.
+        place: Where to store the values, `"memory"` or `"disk"`.
     """
 
     def __init__(self, host: Host, train_function: HostFunction, *, place: Place) -> None:
@@ -48,10 +50,10 @@ class ModelState:
         self.other_optimizers = {
             path: item for path, item in reached.optimizers.items() if item not in (host.optimizer, model.optimizer)
         }
-        """Optimizers besides the one whose rate the scan sets, by path."""
+        """Optimizers other than the scanned one, by path."""
         if not self.other_optimizers and is_built_alike(host.optimizer):
             host.build_optimizer()
-            reached = self._reached = reachable_from(model)  # some optimizers keep their slots in lists
+            reached = self._reached = reachable_from(model)  # some optimizers store their slots in lists
         optimizers = [host.optimizer, model.optimizer, *self.other_optimizers.values()]
         listed = [*model.variables, *(variable for item in optimizers for variable in optimizer_variables(item))]
         if host.strategy is None:
@@ -61,25 +63,26 @@ class ModelState:
         unbuilt = [item for item in _each_once(optimizers) if not is_built(item)]
         for item in unbuilt:
             _check_copy(item)
-        self._builds = [_Build(item) for item in unbuilt]
+        self._builds = [_BuildWatch(item) for item in unbuilt]
         self.owners = reached.owners
-        """Objects of the user's that the model reaches, by path."""
+        """Custom objects reachable from the model, by path."""
         self.restore_numbers = keep_numbers(reached.owners)
-        """Puts the counters of Python back."""
+        """Function that restores the counters in Python."""
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """A sentence on the optimizers whose rate the scan does not set."""
+        """One sentence on optimizers that the scan does not control, if there are any."""
         if not self.other_optimizers:
             return ()
         others = ", ".join(f"{path} ({type(item).__name__})" for path, item in self.other_optimizers.items())
-        return (f"The scan set the rate of {type(self.host.optimizer).__name__}; others kept theirs: {others}.",)
+        name = type(self.host.optimizer).__name__
+        return (f"The scan set the learning rate of {name}. Other optimizers kept their learning rate: {others}.",)
 
     def check_first_step(self) -> None:
-        """Makes sure, after the first step, that everything it made can be put back.
+        """Checks after the first step that all state can be restored.
 
         Raises:
-            ScanError: If the first step made a variable whose first value is not known.
+            ScanError: If the first step created a variable, because its earlier value is unknown.
         """
         host = self.host
         if host.strategy is not None:
@@ -93,41 +96,41 @@ class ModelState:
         listed = {str(getattr(item, "path", item.name)): item for item in host.model.variables}
         made |= {path: item for path, item in listed.items() if self._key(item) not in known}
         if made:
-            shown = ", ".join(list(made)[:NAMES_SHOWN]) + (", ..." if len(made) > NAMES_SHOWN else "")
+            shown = ", ".join(list(made)[:MAX_NAMES]) + (", ..." if len(made) > MAX_NAMES else "")
             msg = (
-                "Expected a model whose variables exist before its first step, so that they can be put back. Received: "
-                f"{len(made)} made in the first step: {shown}. Call the model, or each of its parts, on one batch "
-                "before the scan."
+                "Expected a model with variables that exist before its first step, so that they can be restored. "
+                f"Received: {len(made)} created in the first step: {shown}. Call the model, or each of its parts, on "
+                "one batch before the scan."
             )
             raise ScanError(msg)
 
     def _key(self, variable: Variable) -> int:
-        """Returns what tells variables apart; Keras's own and the one of TensorFlow inside of it are the same."""
+        """Returns an identifier that is the same for a Keras variable and the TensorFlow variable inside it."""
         if self.host.backend != "tensorflow" or callable(variable.value):
             return id(variable)
         return id(variable.value)
 
     def restore(self) -> None:
-        """Puts all values back, and those of optimizers and metrics that the scan was the first to build."""
+        """Restores all values, and resets optimizers and metrics that were first built during the scan."""
         for metric in self._reached.metrics.values():
             metric.reset_state()
         self.snapshot.restore()
         self.renew()
 
     def renew(self) -> None:
-        """Gives optimizers that were built meanwhile the state that they had just after that."""
+        """Resets optimizers that were built in the meantime to their state just after being built."""
         for build in self._builds:
             build.renew(self.host)
 
     def close(self) -> None:
-        """Forgets the values."""
+        """Discards the saved values."""
         for build in self._builds:
             build.forget()
         self.snapshot.close()
 
 
-class _Build:
-    """Watches for the weights that an optimizer is built for, so that it can be as new again.
+class _BuildWatch:
+    """Records the weights that an optimizer is built for, so that its initial state can be restored.
 
     Args:
         optimizer: An optimizer that is not built.
@@ -139,14 +142,14 @@ class _Build:
         self._is_watching = True
         build = optimizer.build
 
-        def watched(variables: Variable, *args: Any, **kwargs: Any) -> Value:
+        def watched(variables: Iterable[Any], *args: Any, **kwargs: Any) -> Value:
             self._built_for = list(variables)
             return build(variables, *args, **kwargs)
 
         optimizer.build = watched
 
     def renew(self, host: Host) -> None:
-        """Gives an optimizer that was built the state that it had just after that."""
+        """Resets the optimizer to its state just after being built, if it was built."""
         if self._built_for is None:
             return
         values = initial_state(self._optimizer, self._built_for, host.build_in_step)
@@ -154,28 +157,28 @@ class _Build:
             variable.assign(value)
 
     def forget(self) -> None:
-        """Ends the watch."""
+        """Stops recording."""
         if self._is_watching:
             self._is_watching = False
             del self._optimizer.build
 
 
 def _check_copy(optimizer: Optimizer) -> None:
-    """Makes sure that an optimizer can be as new again after the scan.
+    """Checks that the initial state of an optimizer can be restored after the scan.
 
     Raises:
-        ScanError: If it cannot be made again from its config.
+        ScanError: If the optimizer cannot be recreated from its config.
     """
     try:
         copy_of(optimizer)
     except (TypeError, ValueError, AttributeError, KeyError, NotImplementedError) as error:
         msg = (
-            "Expected an optimizer that is built, or that can be made again from its config. Received: "
+            "Expected an optimizer that is built or can be recreated from its config. Received: "
             f"optimizer={type(optimizer).__name__}: {error}. Call its `build` with the weights that it updates first."
         )
         raise ScanError(msg) from error
 
 
 def _each_once(items: list[Any]) -> list[Any]:
-    """Returns items without repetitions."""
+    """Returns the items without repetitions."""
     return list({id(item): item for item in items}.values())

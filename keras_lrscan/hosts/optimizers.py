@@ -1,8 +1,7 @@
-"""`RateControl`: one handle on the learning rate of any optimizer, and the optimizer's whole state.
+"""Sets the learning rate of any optimizer, and lists and rebuilds the optimizer's state.
 
-Optimizers nest: a `LossScaleOptimizer` holds one, a `MultiOptimizer` several. A learning rate is a variable, or a
-schedule that has no variable; then the control puts a variable in the schedule's place, for a train function of the
-scan's own.
+Optimizers nest: a `LossScaleOptimizer` holds one, a `MultiOptimizer` several. The learning rate is either a variable or
+a schedule without one. `RateControl` replaces a schedule by a variable, which only a new train function reads.
 """
 
 from __future__ import annotations
@@ -13,14 +12,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from keras_lrscan._typing import Nest, Optimizer, Value, Variable
+from keras_lrscan._typing import Optimizer, Value, Variable
 from keras_lrscan.errors import ScanError
 from keras_lrscan.hosts.snapshot import read_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from keras_lrscan.hosts.snapshot import Variable
 
 __all__ = [
     "RateControl",
@@ -43,12 +41,12 @@ __all__ = [
 ]
 
 COPYING = "ScheduleFree"
-"""How the names of optimizers begin whose averages begin with the weights. Keras on TensorFlow copies the weights in
-every step where a first update makes the slots, and once where they were made before."""
+"""Prefix of optimizers that initialize their averages with the weights. Keras on TensorFlow copies the weights in every
+step if the first update creates the slots, but only once if the slots exist before."""
 
 
 def innermost(optimizer: Optimizer) -> list[Any]:
-    """Returns the optimizers that make the updates, with wrappers taken off."""
+    """Returns the optimizers that update weights, without their wrappers."""
     if hasattr(optimizer, "inner_optimizer"):
         return innermost(optimizer.inner_optimizer)
     if hasattr(optimizer, "optimizers"):
@@ -57,23 +55,23 @@ def innermost(optimizer: Optimizer) -> list[Any]:
 
 
 def keeps_averages(optimizer: Optimizer) -> bool:
-    """Whether `fit` puts averages of the weights into their place when it ends."""
+    """Returns whether `fit` replaces the weights by their averages when it ends."""
     return any(getattr(leaf, "use_ema", False) for leaf in innermost(optimizer))
 
 
 def copy_of(optimizer: Optimizer, **changes: Any) -> Optimizer:
-    """Returns a new optimizer of the same kind and settings, with the `changes` to its config."""
+    """Returns a new optimizer of the same class and config, updated by `changes`."""
     with warnings.catch_warnings():
-        # Keras reads its rate in a way that NumPy is about to drop
+        # Keras reads the learning rate through a conversion that NumPy deprecates
         warnings.filterwarnings("ignore", "__array__ implementation doesn't accept a copy", DeprecationWarning)
         config = optimizer.get_config()
     return type(optimizer).from_config({**config, **changes})
 
 
 def build_optimizer(optimizer: Optimizer, variables: list[Any]) -> None:
-    """Makes the slots of `optimizer` for the trainable `variables`, so that they can be kept; does nothing twice."""
+    """Creates the slots of `optimizer` for the trainable `variables`, unless they exist."""
     if hasattr(optimizer, "_create_all_weights"):  # tf_keras's legacy optimizers
-        optimizer._create_all_weights(variables)  # noqa: SLF001 - there is no public way
+        optimizer._create_all_weights(variables)  # noqa: SLF001 - there is no public method
         return
     inner = getattr(optimizer, "inner_optimizer", None)
     if inner is not None and not hasattr(optimizer, "built"):  # tf_keras's loss scaling
@@ -84,7 +82,7 @@ def build_optimizer(optimizer: Optimizer, variables: list[Any]) -> None:
 
 
 def is_built(optimizer: Optimizer) -> bool:
-    """Whether the slots of `optimizer` exist, or are none of the kind that a first update makes."""
+    """Returns whether the slots of `optimizer` exist; also true for optimizers without a `build` method."""
     inner = getattr(optimizer, "inner_optimizer", None)
     if inner is not None and not hasattr(optimizer, "built"):  # tf_keras's loss scaling
         return is_built(inner)
@@ -94,10 +92,10 @@ def is_built(optimizer: Optimizer) -> bool:
 
 
 def is_built_alike(optimizer: Optimizer) -> bool:
-    """Whether slots made ahead of the first update are sure to equal those that the first update would make.
+    """Returns whether slots created before the first update equal those that the first update would create.
 
-    They are for the optimizers of the hosts, less those that begin their averages with the weights, and for all that
-    make them by another way than `build`. Of others this is not known.
+    This holds for optimizers of the hosts, except those that initialize averages with the weights, and for optimizers
+    without a `build` method. It is unknown for all others, so they count as different.
     """
     return not hasattr(optimizer, "build") or all(
         type(leaf).__module__.partition(".")[0] in {"keras", "tf_keras"} and not type(leaf).__name__.startswith(COPYING)
@@ -106,7 +104,7 @@ def is_built_alike(optimizer: Optimizer) -> bool:
 
 
 def optimizer_state(optimizer: Optimizer) -> list[Any]:
-    """Returns the variables of `optimizer`, each once, without its rates."""
+    """Returns the variables of `optimizer`, each once, without its learning rates."""
     rates = {id(rate_of(leaf)) for leaf in innermost(optimizer)}
     unique = {id(variable): variable for variable in optimizer_variables(optimizer)}
     return [variable for key, variable in unique.items() if key not in rates]
@@ -117,43 +115,43 @@ def initial_state(
     variables: list[Any],
     build: Callable[[Any, list[Any]], None] | None = None,
 ) -> list[Any]:
-    """Returns the values that `optimizer_state` has just after the slots for `variables` were made.
+    """Returns the values of `optimizer_state` just after the slots for `variables` were created.
 
     Args:
         optimizer: The optimizer.
         variables: The weights that it updates.
-        build: Makes the slots of an optimizer for variables, when it matters how that is done.
+        build: Creates the slots of an optimizer for variables. Defaults to `build_optimizer`.
 
     Raises:
-        ScanError: If the optimizer cannot be made again from its config.
+        ScanError: If the optimizer cannot be recreated from its config.
     """
     twin = copy_of(optimizer)
     (build or build_optimizer)(twin, variables)
     own, other = optimizer_state(optimizer), optimizer_state(twin)
     if [tuple(v.shape) for v in own] != [tuple(v.shape) for v in other]:
         msg = (
-            "Expected an optimizer that can be made again from its config. Received: "
-            f"optimizer={type(optimizer).__name__}, whose state differs from that of its copy. Compile the model anew, "
-            "so that the optimizer is fresh."
+            "Expected an optimizer that can be recreated from its config. Received: "
+            f"optimizer={type(optimizer).__name__}, which has another state than its copy. Compile the model "
+            "again, so that the optimizer is new."
         )
         raise ScanError(msg)
     return [read_value(variable) for variable in other]
 
 
 def update_phase(optimizer: Optimizer) -> tuple[int, int, int]:
-    """Returns the updates made, the batches gathered for one update, and those gathered since the last update."""
+    """Returns the updates made, the batches per update, and the batches accumulated since the last update."""
     batches_per_update = int(getattr(innermost(optimizer)[0], "gradient_accumulation_steps", None) or 1)
-    updates, gathered = divmod(batches_seen(optimizer), batches_per_update)
-    return updates, batches_per_update, gathered
+    updates, accumulated = divmod(batches_seen(optimizer), batches_per_update)
+    return updates, batches_per_update, accumulated
 
 
 def batches_seen(optimizer: Optimizer) -> int:
-    """Returns how many batches `optimizer` has taken a gradient of."""
+    """Returns the number of batches that `optimizer` has received a gradient of."""
     return int(read_value(batch_counter(optimizer)))
 
 
 def batch_counter(optimizer: Optimizer) -> Variable:
-    """Returns the variable that counts the batches; the public name counts updates where gradients are gathered."""
+    """Returns the variable that counts batches; the public `iterations` counts updates if gradients are accumulated."""
     leaf = innermost(optimizer)[0]
     counter = getattr(leaf, "_iterations", None)
     return leaf.iterations if counter is None else counter
@@ -162,7 +160,7 @@ def batch_counter(optimizer: Optimizer) -> Variable:
 def optimizer_variables(optimizer: Optimizer) -> Iterator[Variable]:
     """Yields every variable that `optimizer` holds, some more than once.
 
-    `optimizer.variables` alone misses the rate and some counters in tf_keras, so the attributes are looked at as well.
+    In tf_keras, `optimizer.variables` lacks the rate and some counters, so this also searches the attributes.
     """
     variables = optimizer.variables
     yield from variables() if callable(variables) else variables
@@ -173,42 +171,46 @@ def optimizer_variables(optimizer: Optimizer) -> Iterator[Variable]:
 
 
 def optimizer_notes(optimizer: Optimizer, last_update: int) -> tuple[str, ...]:
-    """Says in a sentence each where something besides the learning rate decides how far `optimizer` moves.
+    """Returns one note for each optimizer with a step size that depends on more than the learning rate.
 
     Args:
         optimizer: The optimizer.
-        last_update: Updates that it will have made at the end of the scan.
+        last_update: Number of updates made by the end of the scan.
     """
     leaves = {type(leaf).__name__: leaf for leaf in innermost(optimizer)}
     notes = (note_on(leaves[name], last_update) for name, note_on in NOTES.items() if name in leaves)
     return tuple(note for note in notes if note)
 
 
-def _note_on_averaging(_leaf: Nest, _last_update: int) -> str:
+def _note_on_averaging(_leaf: Optimizer, _last_update: int) -> str:
     return (
-        "ScheduleFreeAdamW also moves the weights by averaging them, even at a rate of zero: the loss answers late to "
-        "the learning rate, so read the curve's right-hand end with care."
+        "ScheduleFreeAdamW also moves the weights by averaging them, even at a rate of zero. The loss responds to the "
+        "learning rate with a delay, so read the right-hand end of the curve with care."
     )
 
 
-def _note_on_cap(leaf: Nest, last_update: int) -> str:
+def _note_on_cap(leaf: Optimizer, last_update: int) -> str:
     if not getattr(leaf, "relative_step", False):
         return ""
     cap = 1 / math.sqrt(max(1, last_update))
     return (
-        f"Adafactor with relative_step=True takes no rate above 1/sqrt(updates), {cap:.2g} at the end of this scan: "
-        "above that the curve says nothing. Pass relative_step=False to scan higher rates."
+        f"Adafactor with relative_step=True uses no rate above 1/sqrt(updates), {cap:.2g} at the end of this scan, so "
+        "the curve has no meaning above that rate. Pass relative_step=False to scan higher rates."
     )
 
 
 NOTES: Mapping[str, Callable[[Any, int], str]] = MappingProxyType(
     {"Adafactor": _note_on_cap, "ScheduleFreeAdamW": _note_on_averaging}
 )
-"""Optimizers that the learning rate alone does not drive; each with what makes the sentence about it."""
+"""Optimizers with a step size that depends on more than the learning rate → the function that writes the note."""
 
 
 def python_numbers(optimizer: Optimizer) -> Callable[[], None]:
-    """Keeps the integers that optimizers hold outside of variables, such as tf_keras's Nadam; returns what restores."""
+    """Saves the integers that optimizers such as tf_keras's Nadam keep outside of variables.
+
+    Returns:
+        A function that restores them.
+    """
     parts = [vars(part) for part in [optimizer, *innermost(optimizer)]]
     kept = [{name: value for name, value in part.items() if type(value) is int} for part in parts]
 
@@ -220,18 +222,18 @@ def python_numbers(optimizer: Optimizer) -> Callable[[], None]:
 
 
 def is_variable(value: object) -> bool:
-    """Whether `value` is a variable of one of the hosts."""
+    """Returns whether `value` is a variable of one of the hosts."""
     return all(hasattr(value, name) for name in ("assign", "numpy", "shape"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class RateVariable:
-    """The rate of one optimizer.
+    """Describes the learning rate of one optimizer.
 
     Attributes:
-        variable: Holds the rate while the scan runs.
-        share: The rate of this optimizer, as a share of the largest among several.
-        decay: Inverse-time decay of tf_keras's legacy optimizers: they divide the rate by `1 + decay * iterations`.
+        variable: Variable that holds the rate during the scan.
+        share: Rate of this optimizer as a share of the largest rate among several optimizers.
+        decay: Inverse-time decay of tf_keras's legacy optimizers, which divide the rate by `1 + decay * iterations`.
     """
 
     variable: Any
@@ -239,37 +241,37 @@ class RateVariable:
     decay: float = 0.0
 
     def value_for(self, rate: float, iterations: int) -> float:
-        """Returns what `variable` must hold for updates to use `rate` at `iterations`."""
+        """Returns the value of `variable` that makes the update at `iterations` use `rate`."""
         return rate * self.share * (1.0 + self.decay * iterations)
 
 
 class RateControl:
-    """Finds, and where there is none makes, the variables that set the rate of `optimizer`.
+    """Finds the variables that hold the rate of `optimizer`, and creates them in place of schedules.
 
     Args:
         optimizer: The model's optimizer, built.
-        make_variable: Makes a scalar variable that the host's train function reads; it gets the optimizer.
+        make_variable: Creates a scalar variable that the host's train function reads, for a given optimizer.
 
     Raises:
-        ScanError: If the rate is something that cannot be set.
+        ScanError: If the rate cannot be set.
     """
 
-    def __init__(self, optimizer: Optimizer, make_variable: Variable) -> None:
+    def __init__(self, optimizer: Optimizer, make_variable: Callable[[Any], Any]) -> None:
         self._replaced: list[tuple[Any, Any, Any]] = []
         leaves = innermost(optimizer)
         rates = [rate_of(leaf) for leaf in leaves]
         known = [float(read_value(rate)) if is_variable(rate) else None for rate in rates]
         self.lr = known[0] if len(known) == 1 else max((rate for rate in known if rate is not None), default=None)
-        """The optimizer's own rate; `None` under a schedule."""
+        """Rate of the optimizer before the scan, or `None` with a schedule."""
         self.iterations = update_phase(optimizer)[0]
-        """Updates that the optimizer has made."""
+        """Number of updates that the optimizer has made."""
         self.name = " + ".join(dict.fromkeys(type(leaf).__name__ for leaf in leaves))
         """Class name of the optimizer."""
         momentum = getattr(leaves[0], "momentum", None) if len(leaves) == 1 else None
         self.momentum = (
             float(read_value(momentum) if is_variable(momentum) else momentum) if momentum is not None else None
         )
-        """Momentum of the optimizer; `None` where it has no such setting, as Adam."""
+        """Momentum of the optimizer, or `None` if it has no such setting, like Adam."""
         top = self.lr or 1.0
         self.variables: list[RateVariable] = []
         for leaf, rate, own in zip(leaves, rates, known, strict=True):
@@ -280,22 +282,22 @@ class RateControl:
 
     @property
     def replaces_schedule(self) -> bool:
-        """Whether a variable stands in a schedule's place, which only a train function traced anew looks at."""
+        """Whether a variable replaces a schedule, which only a newly traced train function reads."""
         return bool(self._replaced)
 
     def restore(self) -> None:
-        """Puts schedules back."""
+        """Restores the schedules."""
         for leaf, schedule, variable in self._replaced:
             _put_rate(leaf, schedule)
             tracked = getattr(leaf, "_variables", None)
             if tracked is not None and any(item is variable for item in tracked):
-                leaf._untrack_variable(variable)  # noqa: SLF001 - or checkpoints would hold it for ever
+                leaf._untrack_variable(variable)  # noqa: SLF001 - checkpoints would keep the variable otherwise
         self._replaced = []
 
-    def _replace(self, leaf: Nest, schedule: Value, make_variable: Variable) -> Value:
+    def _replace(self, leaf: Optimizer, schedule: Value, make_variable: Callable[[Any], Any]) -> Value:
         if not callable(schedule):
             msg = (
-                "Expected an optimizer whose learning rate is a number or a schedule. "
+                "Expected an optimizer with a number or a schedule as its learning rate. "
                 f"Received: optimizer={type(leaf).__name__} with learning_rate={schedule!r}."
             )
             raise ScanError(msg)
@@ -305,15 +307,15 @@ class RateControl:
         return variable
 
 
-def rate_of(leaf: Nest) -> Value:
-    """Returns what holds the rate of one optimizer: a variable, a schedule, or something of the user's."""
+def rate_of(leaf: Optimizer) -> Value:
+    """Returns the learning rate of one optimizer: a variable, a schedule, or an object of the user's."""
     if hasattr(leaf, "_hyper"):
         return leaf._hyper["learning_rate"]  # noqa: SLF001 - the public name computes a value
     return getattr(leaf, "_learning_rate", None)
 
 
-def _put_rate(leaf: Nest, rate: Value) -> None:
-    """Sets the attribute behind `learning_rate`; the public setter would drop the variable from checkpoints."""
+def _put_rate(leaf: Optimizer, rate: Value) -> None:
+    """Sets the attribute behind `learning_rate`; the public setter would remove the variable from checkpoints."""
     if hasattr(leaf, "_hyper"):
         leaf._hyper["learning_rate"] = rate  # noqa: SLF001 - see above
     else:

@@ -1,4 +1,4 @@
-"""`RandomStates`: every random generator that a fit may draw from, kept and put back."""
+"""Saves and restores the state of every random generator that a `fit` may draw from."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 __all__ = ["RandomStates", "global_seed_generator"]
 
 SEED_GENERATOR = "global_seed_generator"
-"""Keras 3's name for the generator of `keras.random` calls without a seed; `set_random_seed` removes it."""
+"""Name in Keras 3 of the generator for `keras.random` calls without a seed; `set_random_seed` removes it."""
 
 
 class RandomStates:
-    """The states, now, of the generators of every library that is loaded: Python's own, NumPy's and the hosts'."""
+    """Saves the current states of the random generators of Python, NumPy, and all loaded backends and hosts."""
 
     def __init__(self) -> None:
         self._restores = [restore for keep in GENERATORS if (restore := keep()) is not None]
 
     def restore(self) -> None:
-        """Puts the states back."""
+        """Restores the saved states."""
         for restore in self._restores:
             restore()
 
 
 def global_seed_generator() -> Value | None:
-    """Returns what `keras.random` calls without a seed draw from, or `None` where nothing has drawn yet."""
+    """Returns the generator for `keras.random` calls without a seed, or `None` before the first such call."""
     state = sys.modules.get("keras.src.backend.common.global_state")
     return state.get_global_attribute(SEED_GENERATOR) if state is not None else None
 
@@ -78,21 +78,21 @@ def _keep_keras() -> Restore | None:
 
 
 def _keep_tf_keras() -> Restore | None:
-    """Of tf_keras, which draws the seeds of layers and initializers from a generator of its own."""
+    """Saves the generator that tf_keras draws the seeds of layers and initializers from."""
     backend = sys.modules.get("tf_keras.src.backend")
     generator = getattr(getattr(backend, "_SEED_GENERATOR", None), "generator", None)
     return _keep(generator.getstate, generator.setstate) if generator is not None else None
 
 
 def _keep_tensorflow_seeds() -> Restore | None:
-    """Of TensorFlow's kernels that run outside of a graph: each gets its seed from here, after `tf.random.set_seed`."""
+    """Saves the generator that seeds TensorFlow's random kernels outside of graphs after `tf.random.set_seed`."""
     module = sys.modules.get("tensorflow.python.eager.context")
     generator = getattr(module.context(), "_rng", None) if module is not None else None
     return _keep(generator.getstate, generator.setstate) if generator is not None else None
 
 
 def _keep_tensorflow_generator() -> Restore | None:
-    """Of `tf.random.get_global_generator`, where something has asked for it."""
+    """Saves `tf.random.get_global_generator`, if it was ever used."""
     module = sys.modules.get("tensorflow.python.ops.stateful_random_ops")
     generator = getattr(module, "global_generator", None)
     return _keep(generator.state.numpy, generator.state.assign) if generator is not None else None

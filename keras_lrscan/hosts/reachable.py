@@ -1,9 +1,8 @@
-"""Finds the state that a training step can change: the variables, optimizers and plain numbers that a model reaches.
+"""Finds the state that a training step can change: variables, optimizers and plain numbers reachable from a model.
 
-A host lists the variables that it tracks. A step may change others: those of a second optimizer, the memory of a
-stateful layer, a `tf.Variable` or a random generator that a layer holds, a metric that is not listed, a counter in
-Python. They are found by going through the attributes of the model, of its layers, and of the user's own objects in
-them.
+A host lists the variables that it tracks. A step may change others: those of a second optimizer, the state of a
+stateful layer, a `tf.Variable` or a random generator in a layer, an untracked metric, or a counter in Python. This
+module finds them by searching the attributes of the model, of its layers, and of custom objects in them.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_lrscan._typing import CallbackList, HostFunction, Layer, Model, Optimizer, Value
+from keras_lrscan._typing import Model, Optimizer, Value
 from keras_lrscan.hosts.optimizers import innermost, is_variable
 
 if TYPE_CHECKING:
@@ -27,26 +26,26 @@ if TYPE_CHECKING:
 __all__ = ["Reachable", "keep_numbers", "reachable_from"]
 
 HOSTS = frozenset({"absl", "jax", "jaxlib", "keras", "numpy", "tensorflow", "tf_keras", "torch", "wrapt"})
-"""Libraries whose objects are opened only where they are parts of a model."""
+"""Libraries with objects that are searched only if they are parts of a model."""
 MAX_OBJECTS = 200_000
-"""Objects that are looked at, at most: a model may hold its data."""
+"""Most objects to search, because a model may hold its data."""
 MAX_ITEMS = 10_000
-"""Items of a list or dictionary beyond which it is taken for data."""
+"""A list or dictionary with more items is considered data."""
 MAX_NUMBERS = 1_000_000
-"""Numbers in an array of NumPy beyond which it is taken for data."""
+"""A NumPy array with more numbers is considered data."""
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reachable:
-    """Objects that a model reaches, each under the path of attributes that leads to it.
+    """Holds the objects reachable from a model, each under the path of attributes that leads to it.
 
     Attributes:
-        variables: Path → variable of any host, or random generator's state.
-        optimizers: Path → optimizer, those inside of other optimizers left out.
+        variables: Path → variable of any host, or state of a random generator.
+        optimizers: Path → optimizer, except those inside other optimizers.
         metrics: Path → metric.
-        owners: Path → object of a class of the user's, whose attributes may be counters.
+        owners: Path → object of a custom class, with attributes that may be counters.
     """
 
     variables: dict[str, Any] = field(default_factory=dict)
@@ -56,7 +55,7 @@ class Reachable:
 
 
 def reachable_from(model: Model) -> Reachable:
-    """Returns the variables, optimizers, metrics and objects of the user's that `model` reaches.
+    """Returns the variables, optimizers, metrics and custom objects reachable from `model`.
 
     Example:
     >>> class Variable:
@@ -73,7 +72,7 @@ def reachable_from(model: Model) -> Reachable:
     """
     found = Reachable()
     seen: set[int] = set()
-    waiting = collections.deque([("model", model)])  # the nearest first, so that paths are short
+    waiting = collections.deque([("model", model)])  # breadth first, so that paths are short
     while waiting and len(seen) < MAX_OBJECTS:
         path, item = waiting.popleft()
         if id(item) in seen:
@@ -87,7 +86,7 @@ def reachable_from(model: Model) -> Reachable:
             seen |= {id(part) for part in _parts_of_optimizer(item)}
         elif all(hasattr(item, name) for name in ("update_state", "result", "reset_state")):
             found.metrics[path] = item
-        if _is_of_user(item):
+        if _is_custom(item):
             found.owners[path] = item
         waiting.extend(_children(path, item))
     return found
@@ -102,14 +101,14 @@ def _parts_of_optimizer(optimizer: Optimizer) -> Iterator[Any]:
 
 
 def _children(path: str, item: Value) -> Iterator[tuple[str, Any]]:
-    """Yields what an object holds that may lead to state."""
+    """Yields the contents of an object that may lead to state, with their paths."""
     if isinstance(item, dict):
         if len(item) <= MAX_ITEMS:
             yield from ((f"{path}[{key!r:.40}]", value) for key, value in list(item.items()))
     elif isinstance(item, (list, tuple, set, frozenset)):
         if len(item) <= MAX_ITEMS:
             yield from ((f"{path}[{at}]", value) for at, value in enumerate(list(item)))
-    elif _is_part_of_model(item) or _is_of_user(item):
+    elif _is_part_of_model(item) or _is_custom(item):
         public_first = sorted(vars(item).items(), key=lambda pair: pair[0].startswith("_"))
         yield from ((f"{path}.{name}", value) for name, value in public_first)
     elif hasattr(item, "state") and hasattr(item, "make_seeds"):  # `tf.random.Generator`
@@ -120,8 +119,8 @@ def _library(item: object) -> str:
     return type(item).__module__.partition(".")[0]
 
 
-def _is_of_user(item: object) -> bool:
-    """Whether a class of the user's made `item`: neither Python's, nor a host's."""
+def _is_custom(item: object) -> bool:
+    """Returns whether the class of `item` belongs neither to Python nor to a host."""
     library = _library(item)
     return (
         hasattr(item, "__dict__")
@@ -132,7 +131,7 @@ def _is_of_user(item: object) -> bool:
 
 
 def _is_part_of_model(item: object) -> bool:
-    """Whether `item` is a layer, loss, metric, regularizer or the like of a host; a model's graph is not opened."""
+    """Returns whether `item` is a layer, loss, metric or similar object of a host; nodes of a graph do not count."""
     return _library(item) in {"keras", "tf_keras", "torch"} and (
         hasattr(type(item), "get_config") or hasattr(type(item), "named_buffers")
     )
@@ -143,12 +142,15 @@ def _is_optimizer(item: object) -> bool:
 
 
 def keep_numbers(owners: dict[str, Any]) -> Callable[[], None]:
-    """Keeps the numbers, texts and plain collections in the attributes of objects of the user's; returns what restores.
+    """Saves the numbers, strings and plain collections in the attributes of custom objects.
 
-    Attributes that a host's own classes use, such as `built`, are left alone.
+    Attributes that the classes of a host use, such as `built`, are skipped.
 
     Args:
         owners: The objects, by path.
+
+    Returns:
+        A function that restores them.
 
     Example:
     >>> class Layer:
@@ -181,8 +183,8 @@ def keep_numbers(owners: dict[str, Any]) -> Callable[[], None]:
     return restore
 
 
-def _put_back(owner: CallbackList, name: str, original: HostFunction, value: Value) -> None:
-    """Sets an attribute to what it was; a collection that is still the same object gets its items back."""
+def _put_back(owner: object, name: str, original: Value, value: Value) -> None:
+    """Restores an attribute; a collection stays the same object, with its old items."""
     if isinstance(original, list):
         original[:] = copy.deepcopy(value)
     elif isinstance(original, (dict, set)):
@@ -205,7 +207,7 @@ def _is_plain(value: Value) -> bool:
 
 
 def _names_of_host(cls: type) -> frozenset[str]:
-    """The attributes that the host classes above `cls` name in their own code."""
+    """Returns the attributes that base classes of `cls` from a host mention in their code."""
     names: set[str] = set()
     for base in cls.__mro__:
         if base.__module__.partition(".")[0] in HOSTS:
@@ -217,7 +219,7 @@ def _names_of_host(cls: type) -> frozenset[str]:
     return frozenset(names)
 
 
-def _function(member: Layer) -> HostFunction:
+def _function(member: Value) -> Value:
     member = getattr(member, "fget", None) or getattr(member, "__func__", member)
     return inspect.unwrap(member) if callable(member) else member
 

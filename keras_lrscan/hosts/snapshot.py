@@ -1,4 +1,4 @@
-"""`Snapshot`: values of variables, kept in memory or on disk, and put back to the last bit."""
+"""Copies the values of variables to memory or disk, and restores them exactly."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["PLACES", "Snapshot", "Variable", "checked_place", "read_value"]
 
 PLACES = ("memory", "disk")
-"""Where a snapshot can be kept."""
+"""Places where a snapshot can be stored."""
 
 Place = Literal["memory", "disk"]
 
 
 class Variable(Protocol):
-    """What Keras's, TensorFlow's and tf_keras's variables have in common."""
+    """Declares the methods that variables of Keras, TensorFlow and tf_keras share."""
 
     def numpy(self) -> Value:
         """Returns the value."""
@@ -34,7 +34,7 @@ class Variable(Protocol):
 
 
 def checked_place(snapshot: str) -> Place:
-    """Returns `snapshot` when it is one of `PLACES`.
+    """Returns `snapshot` if it is one of `PLACES`.
 
     Raises:
         InvalidOptionError: If it is not.
@@ -47,24 +47,25 @@ def checked_place(snapshot: str) -> Place:
 
 
 def read_value(variable: Variable) -> NDArray[Any]:
-    """Returns the value of any host's variable; it may be a view of the live value."""
+    """Returns the value of a variable of any host, possibly as a view that changes with the variable."""
     value = getattr(variable, "value", None)
-    if value is None or callable(value):  # a `tf.Variable` has a method of that name
+    if value is None or callable(value):  # `tf.Variable` has a method named `value`
         return np.asarray(variable.numpy())
     if hasattr(value, "detach"):
         value = value.detach().cpu()
-        value = value.float() if str(value.dtype) == "torch.bfloat16" else value  # NumPy knows no such numbers
+        value = value.float() if str(value.dtype) == "torch.bfloat16" else value  # NumPy has no bfloat16
     return np.asarray(value.numpy() if hasattr(value, "numpy") else value)
 
 
 class Snapshot:
-    """The values that `variables` have now.
+    """Saves the current values of `variables`.
 
-    In memory it costs one copy of them, less the arrays that hold one value only, such as the slots of a fresh
-    optimizer. On disk it is one file without a name, which the system removes with the process whatever happens to it.
+    In memory, a snapshot takes one copy of all values, except for arrays of one repeated value, such as the slots of a
+    new optimizer. On disk, it is one file without a name, which the system removes when the process ends for any
+    reason.
 
     Args:
-        variables: The variables; one that is given twice is kept once.
+        variables: The variables. A variable that is given twice is saved once.
         place: `"memory"` or `"disk"`.
 
     Example:
@@ -84,7 +85,7 @@ class Snapshot:
     """
 
     def __init__(self, variables: Iterable[Variable], *, place: Place = "memory") -> None:
-        self._file = tempfile.TemporaryFile(prefix="lrscan-") if place == "disk" else None  # noqa: SIM115 - lives on
+        self._file = tempfile.TemporaryFile(prefix="lrscan-") if place == "disk" else None  # noqa: SIM115 - see `close`
         unique = {id(variable): variable for variable in variables}
         self._kept = [(variable, self._keep(read_value(variable).copy())) for variable in unique.values()]
         if self._file is not None:
@@ -92,28 +93,28 @@ class Snapshot:
 
     @property
     def variables(self) -> list[Variable]:
-        """The variables whose values are kept."""
+        """The variables with a saved value."""
         return [variable for variable, _ in self._kept]
 
     def restore(self) -> None:
-        """Gives every variable its value back."""
+        """Assigns every variable its saved value."""
         for variable, load in self._kept:
             variable.assign(load())
 
     def pairs(self, variables: Iterable[Variable]) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-        """Yields the kept and the present value of those of `variables` that are kept, one pair after the other."""
+        """Yields the saved and the current value of each of `variables` that has a saved one."""
         loads = {id(variable): load for variable, load in self._kept}
         yield from ((loads[id(item)](), read_value(item)) for item in variables if id(item) in loads)
 
     def close(self) -> None:
-        """Forgets the values."""
+        """Discards the saved values."""
         self._kept = []
         if self._file is not None:
             self._file.close()
 
     def _keep(self, array: NDArray[Any]) -> Callable[[], NDArray[Any]]:
         shape, dtype = array.shape, array.dtype
-        if array.dtype == object:  # texts
+        if array.dtype == object:  # strings
             return lambda: array
         if array.size > 1 and _is_constant(array):
             value = array.reshape(-1)[0]
@@ -133,6 +134,6 @@ class Snapshot:
 
 
 def _is_constant(array: NDArray[Any]) -> bool:
-    """Whether all values have the same bits; `-0.0` and `0.0` differ here, and equal NaNs do not."""
+    """Returns whether all values have the same bits, so that `-0.0` differs from `0.0` and identical NaNs are equal."""
     raw = np.ascontiguousarray(array).reshape(-1).view(np.uint8).reshape(array.size, array.itemsize)
     return bool((raw == raw[0]).all())

@@ -1,7 +1,7 @@
-"""How data runs through the layers of a model: which layer sees an input first, which one makes the output.
+"""Follows data through the layers of a model, to find the first layers after an input and the one before the output.
 
-A model knows this where its layers were connected by calling them on symbolic inputs (functional and sequential
-models). A model that only has a `call` of its own does not, and the answer is then `None`.
+Functional and sequential models record how their layers are connected. A subclassed model with its own `call` does not,
+and the answer is then `None`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from keras_lrscan._typing import HostFunction, Layer, Model, Tensor
+from keras_lrscan._typing import Layer, Model, Nest, Tensor
 from keras_lrscan.hosts.layer_tree import layers_in
 
 if TYPE_CHECKING:
@@ -33,30 +33,30 @@ PASSING = re.compile(
     r"|(\w*)Dropout(\dD)?|GaussianNoise|ActivityRegularization|Masking|Identity|Cast|Resizing|CenterCrop|Random\w+"
     r"|Squeeze|ExpandDims|Transpose|Concatenate)$"
 )
-"""Layers, and operations of Keras, that hand on numbers of the size that they are given."""
+"""Layers and operations of Keras with outputs in the range of their inputs."""
 MERGING = re.compile(r"^(Average|Maximum|Minimum)$")
-"""Layers that make one tensor of several, with numbers in the range of theirs."""
+"""Layers that merge several tensors into one with values in the same range."""
 SQUASHING = frozenset({"softmax", "sigmoid", "hard_sigmoid"})
-"""Activations that make probabilities."""
+"""Activations that produce probabilities."""
 
 
 def class_names(layer: Layer) -> list[str]:
-    """Returns the names of the class of `layer` and of those it was made from."""
+    """Returns the names of the class of `layer` and of its base classes."""
     return [cls.__name__ for cls in type(layer).__mro__]
 
 
 def own_weights(layer: Layer) -> tuple[list[Any], list[Any]]:
-    """Returns the weights that `layer` holds itself: those that training can change, and the others.
+    """Returns the trainable and the other weights of `layer` itself, without those of its sublayers.
 
-    The lists keep their members when a layer is frozen; that of a layer inside is not among them.
+    Freezing a layer does not move its weights from the first list to the second.
     """
-    if hasattr(layer, "_trainable_variables"):  # Keras 3; no public name leaves the layers inside out
+    if hasattr(layer, "_trainable_variables"):  # Keras 3; the public lists include sublayers
         return list(layer._trainable_variables), list(layer._non_trainable_variables)  # noqa: SLF001 - see above
     return list(getattr(layer, "_trainable_weights", [])), list(getattr(layer, "_non_trainable_weights", []))
 
 
 def first_layers(model: Model, tensor: Tensor) -> Iterator[Any]:
-    """Yields the layers that are the first to do something to the numbers of a symbolic input of `model`.
+    """Yields the first layers that compute with the values of a symbolic input of `model`.
 
     Args:
         model: A functional or sequential model.
@@ -79,7 +79,7 @@ def first_layers(model: Model, tensor: Tensor) -> Iterator[Any]:
 
 
 def output_layer(model: Model) -> Layer | None:
-    """Returns the layer that gives the numbers of the only output their range, or `None` where it is not known."""
+    """Returns the layer that determines the range of the only output, or `None` if it is unknown."""
     outputs = _outputs_of(model)
     if len(outputs) != 1:
         return None
@@ -89,7 +89,8 @@ def output_layer(model: Model) -> Layer | None:
         if _outputs_of(operation):
             return output_layer(operation)
         sources = _sources(operation)
-        passes = PASSING.match(type(operation).__name__) or _activation(operation) == "linear" == _kind(operation)
+        is_linear = _is_activation_layer(operation) and _activation(operation) == "linear"
+        passes = is_linear or PASSING.match(type(operation).__name__)
         if not passes or len(sources) != 1:
             return _unwrapped(operation)
         tensor = sources[0]
@@ -97,9 +98,9 @@ def output_layer(model: Model) -> Layer | None:
 
 
 def producer(model: Model, counts: Callable[[Any], bool]) -> Layer | None:
-    """Returns the last layer for which `counts` holds on the way to the only output, or `None` where it is not known.
+    """Returns the last layer before the only output for which `counts` is true, or `None` if it is unknown.
 
-    Wrappers and models inside are gone into; where a layer takes several inputs, the way back ends.
+    The search enters wrappers and nested models, and ends at a layer with several inputs.
     """
     outputs = _outputs_of(model)
     if len(outputs) != 1:
@@ -119,9 +120,9 @@ def producer(model: Model, counts: Callable[[Any], bool]) -> Layer | None:
 
 
 def output_activation(model: Model) -> str | None:
-    """Returns the name of the activation that makes the only output, such as `"softmax"` or `"linear"`, or `None`.
+    """Returns the name of the activation of the only output, such as `"softmax"` or `"linear"`, or `None`.
 
-    Of an average of several layers it is theirs, if it is the same for all.
+    For an average of several layers, returns the activation that they share.
     """
     layer = output_layer(model)
     if layer is None or not MERGING.match(type(layer).__name__):
@@ -131,10 +132,9 @@ def output_activation(model: Model) -> str | None:
 
 
 def squashed_twice(model: Model) -> bool | None:
-    """Returns whether the only output went through two softmaxes or sigmoids with no weights between them.
+    """Returns whether the only output passes through two softmaxes or sigmoids without weights between them.
 
-    The second finds numbers from 0 to 1, between which it sees hardly any difference. `None` where the layers are not
-    known.
+    The second one receives values from 0 to 1 and hardly distinguishes them. Returns `None` if the layers are unknown.
     """
     outputs = _outputs_of(model)
     if len(outputs) != 1:
@@ -143,9 +143,9 @@ def squashed_twice(model: Model) -> bool | None:
 
 
 def _trails(tensor: Tensor) -> Iterator[tuple[str, ...]]:
-    """Yields the activations that `tensor` went through since a layer with weights, the last first, on each way back.
+    """Yields the activations between `tensor` and the previous layer with weights, last one first, on each path.
 
-    A way also ends at a layer or operation of which it is not known what it does to the size of numbers.
+    A path also ends at a layer or operation with an unknown effect on the range of values.
     """
     operation = _operation_of(tensor)
     if _outputs_of(operation):
@@ -155,9 +155,10 @@ def _trails(tensor: Tensor) -> Iterator[tuple[str, ...]]:
     layer = _unwrapped(operation)
     name = _activation(layer)
     own = () if name in {None, "linear"} else (name,)
-    hands_on = own or any(rule.match(type(operation).__name__) for rule in (PASSING, MERGING)) or _kind(operation)
+    is_known = any(rule.match(type(operation).__name__) for rule in (PASSING, MERGING))
+    passes = own or is_known or _is_activation_layer(operation)
     has_weights = hasattr(layer, "weights") and bool(layer.weights)
-    sources = [] if has_weights or not hands_on else _sources(operation)
+    sources = [] if has_weights or not passes else _sources(operation)
     if not sources:
         yield own
     for source in sources:
@@ -165,7 +166,7 @@ def _trails(tensor: Tensor) -> Iterator[tuple[str, ...]]:
 
 
 def num_outputs(host: Host) -> int | None:
-    """Returns how many numbers the model predicts for one sample, over all outputs, or `None`."""
+    """Returns the number of values that the model predicts for one sample, over all outputs, or `None`."""
     shape = getattr(host.model, "output_shape", None)
     if shape is None:
         return None
@@ -182,9 +183,8 @@ def num_outputs(host: Host) -> int | None:
     return total
 
 
-def _kind(operation: HostFunction) -> str | None:
-    """`"linear"` for a layer that does nothing but apply the activation of that name."""
-    return "linear" if type(operation).__name__ == "Activation" else None
+def _is_activation_layer(operation: Layer) -> bool:
+    return type(operation).__name__ == "Activation"
 
 
 def _activation(layer: Layer) -> str | None:
@@ -208,27 +208,27 @@ SELF_NAMED = {
     "PReLU": "prelu",
     "ELU": "elu",
 }
-"""Layers and operations that are an activation → its name."""
+"""Layers and operations that are an activation themselves → the name of that activation."""
 
 
 def _unwrapped(layer: Layer) -> Layer:
-    """Returns the layer in a wrapper such as `TimeDistributed`."""
+    """Returns the layer inside a wrapper such as `TimeDistributed`, or `layer` itself."""
     inner = getattr(layer, "layer", None)
     return layer if inner is None or not hasattr(inner, "activation") else inner
 
 
-def _operation_of(tensor: Tensor) -> HostFunction:
+def _operation_of(tensor: Tensor) -> Layer:
     history = getattr(tensor, "_keras_history", None)
     return getattr(history, "operation", None) or getattr(history, "layer", None)
 
 
 def _inputs_of(model: Model) -> list[Any]:
-    """The symbolic inputs of a model, or none."""
+    """Returns the symbolic inputs of a model, or an empty list."""
     return _flat(getattr(model, "inputs", None)) if _is_graph(model) else []
 
 
 def _outputs_of(model: Model) -> list[Any]:
-    """The symbolic outputs of a model, or none."""
+    """Returns the symbolic outputs of a model, or an empty list."""
     return _flat(getattr(model, "outputs", None)) if _is_graph(model) else []
 
 
@@ -237,7 +237,7 @@ def _is_graph(model: Model) -> bool:
     return "Functional" in names or ("Sequential" in names and bool(getattr(model, "built", False)))
 
 
-def _flat(tensors: Tensor) -> list[Any]:
+def _flat(tensors: Nest) -> list[Any]:
     found = list(tensors) if isinstance(tensors, (list, tuple)) else []
     return found if all(hasattr(tensor, "_keras_history") for tensor in found) else []
 
@@ -246,14 +246,14 @@ def _operations_of(model: Model) -> list[Any]:
     return list(getattr(model, "operations", None) or getattr(model, "layers", None) or [])
 
 
-def _followers(operation: HostFunction, model: Model) -> list[Any]:
-    """The layers of `model` that take what `operation` makes."""
+def _followers(operation: Layer, model: Model) -> list[Any]:
+    """Returns the layers of `model` that take the output of `operation`."""
     operations = _operations_of(model)
     return [item for item in operations if any(_operation_of(source) is operation for source in _sources(item))]
 
 
-def _sources(operation: HostFunction) -> list[Any]:
-    """The symbolic tensors that `operation` is called on."""
+def _sources(operation: Layer) -> list[Any]:
+    """Returns the symbolic tensors that `operation` is called on."""
     found = []
     for node in getattr(operation, "_inbound_nodes", []):
         tensors = getattr(node, "input_tensors", None)

@@ -1,10 +1,10 @@
-"""Groups of weights: by the structure of a model, or as the user names them."""
+"""Sorts the weights of a model into groups, by its structure or by names that the user gives."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -16,23 +16,23 @@ from keras_lrscan.hosts.layer_tree import layers_in
 __all__ = ["MAX_STAGES", "WeightGroup", "find_groups", "path_of"]
 
 MAX_STAGES = 3
-"""The body of a model makes at most this many groups."""
+"""Most groups that the body of a model is divided into."""
 
-NAMES_SHOWN = 8
-"""Weights that an error names, at most."""
+MAX_NAMES = 8
+"""Most weights that an error message names."""
 
 BLOCK = re.compile(r"^(.*?\d+[a-z]?)(?=_|$)")
-"""The part of a layer's name that its block has in common: `block_3` of `block_3_expand`, `conv2` of `conv2_block1`."""
+"""Prefix that all layers of a block share: `block_3` of `block_3_expand`, `conv2` of `conv2_block1`."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class WeightGroup:
-    """Weights that are scanned together.
+    """Holds weights that are scanned together.
 
     Attributes:
-        name: What the group is called.
+        name: Name of the group.
         variables: Its trainable weights.
-        holds: What is in it, in words.
+        holds: Description of its contents, such as the first and last layer.
     """
 
     name: str
@@ -41,27 +41,27 @@ class WeightGroup:
 
     @property
     def num_params(self) -> int:
-        """Number of its scalars."""
+        """Number of scalars in the group."""
         return _num_scalars(self.variables)
 
 
 def find_groups(model: Model, groups: Groups = None) -> tuple[WeightGroup, ...]:
-    """Sorts the trainable weights of `model` into groups, in the order from input to output.
+    """Sorts the trainable weights of `model` into groups, ordered from input to output.
 
-    Without `groups`, the body of the model makes up to three stages and what follows it makes the head. The body is the
-    nested model or layer that holds most of the weights, looked into until its blocks are seen, with what stands
-    before it; or, in a model without one, all but the last layer with weights. Stages hold whole blocks, told by the
-    names of layers, and about equally many layers.
+    By default, the body of the model is divided into up to three stages, and the layers after it form the head. The
+    body is the nested model or layer that holds most of the weights, opened until its blocks are found, together with
+    all layers before it. In a model without such a part, the body is everything except the last layer with weights.
+    Stages hold whole blocks, recognized by the names of layers, and about equal numbers of layers.
 
     Args:
         model: A built model.
-        groups: `None`; or a dictionary from names of groups to what is in them: the name of a layer, a regular
-            expression that is searched in the paths of weights, a layer, or a list of these; or a list of these, each
-            a group of its own. Weights that are in no group stand still in the scan of every group.
+        groups: `None`, a dictionary, or a list. A dictionary maps names of groups to members: the name of a layer, a
+            regular expression to search in the paths of weights, a layer, or a list of these. In a list, each such
+            item is one group. Weights in no group do not change in the scan of any group.
 
     Raises:
         InvalidOptionError: If a group holds no trainable weight, or if a weight is in two groups.
-        ScanError: If `groups` is `None` and the model has trainable weights in one part only.
+        ScanError: If `groups` is `None` and only one part of the model has trainable weights.
     """
     found = _by_structure(model) if groups is None else _by_names(model, groups)
     taken: dict[int, str] = {}
@@ -69,7 +69,7 @@ def find_groups(model: Model, groups: Groups = None) -> tuple[WeightGroup, ...]:
         for variable in group.variables:
             if id(variable) in taken:
                 msg = (
-                    f"Argument `groups` must not hold a weight twice. Received: {path_of(variable)!r} in "
+                    f"Argument `groups` must not contain a weight twice. Received: {path_of(variable)!r} in "
                     f"{taken[id(variable)]!r} and in {group.name!r}."
                 )
                 raise InvalidOptionError(msg)
@@ -78,7 +78,7 @@ def find_groups(model: Model, groups: Groups = None) -> tuple[WeightGroup, ...]:
 
 
 def path_of(variable: Variable) -> str:
-    """Returns the path of a weight, such as `"dense/kernel"`; tf_keras calls it its name."""
+    """Returns the path of a weight, such as `"dense/kernel"`, which tf_keras stores as its name."""
     return str(getattr(variable, "path", variable.name))
 
 
@@ -91,7 +91,7 @@ def _by_names(model: Model, groups: Groups) -> tuple[WeightGroup, ...]:
         msg = f"Argument `groups` must be a dictionary or a list. Received: groups={groups!r}."
         raise InvalidOptionError(msg)
     if not named:
-        msg = "Argument `groups` must name at least one group. Received: none."
+        msg = f"Argument `groups` must contain at least one group. Received: groups={groups!r}."
         raise InvalidOptionError(msg)
     return tuple(_named_group(model, str(name), item) for name, item in named.items())
 
@@ -103,11 +103,11 @@ def _named_group(model: Model, name: str, item: Value) -> WeightGroup:
         variables |= {id(variable): variable for variable in _selected(model, one)}
     if not variables:
         paths = [path_of(variable) for variable in model.trainable_variables]
-        shown = ", ".join(paths[:NAMES_SHOWN]) + (", ..." if len(paths) > NAMES_SHOWN else "")
+        shown = ", ".join(paths[:MAX_NAMES]) + (", ..." if len(paths) > MAX_NAMES else "")
         msg = (
-            f"Argument `groups` must hold trainable weights in every group. Received: {name}={item!r}, which is no "
-            f"layer with some and is in none of these paths: {shown}. Frozen layers are scanned once they are "
-            "trainable and the model is compiled anew."
+            f"Argument `groups` must contain trainable weights in every group. Received: {name}={item!r}, which is "
+            f"neither a layer with trainable weights nor found in any of these paths: {shown}. To scan frozen layers, "
+            "make them trainable and compile the model again."
         )
         raise InvalidOptionError(msg)
     holds = ", ".join(str(getattr(one, "name", one)) for one in items)
@@ -115,7 +115,7 @@ def _named_group(model: Model, name: str, item: Value) -> WeightGroup:
 
 
 def _selected(model: Model, item: Value) -> list[Any]:
-    """The trainable weights of a layer, given itself or by name, or those whose path holds an expression."""
+    """Returns the trainable weights of a layer, given directly or by name, or those with a path that matches."""
     if hasattr(item, "trainable_variables"):
         return list(item.trainable_variables)
     for layer in layers_in(model, include_self=False):
@@ -124,7 +124,9 @@ def _selected(model: Model, item: Value) -> list[Any]:
     try:
         pattern = re.compile(str(item))
     except re.error as error:
-        msg = f"Argument `groups` must hold layers, their names, or regular expressions. Received: {item!r}: {error}."
+        msg = (
+            f"Argument `groups` must contain layers, their names, or regular expressions. Received: {item!r}: {error}."
+        )
         raise InvalidOptionError(msg) from error
     return [variable for variable in model.trainable_variables if pattern.search(path_of(variable))]
 
@@ -143,8 +145,8 @@ def _by_structure(model: Model) -> tuple[WeightGroup, ...]:
     stages = _stages(body)
     if not stages:
         msg = (
-            "Expected a model with trainable weights in several parts. Received: "
-            f"{len(units)} part with some. Name the groups yourself, by weights or layers, with `groups=`."
+            "Expected a model with trainable weights in several parts. Received: a model with "
+            f"{len(units)} such part(s). Name the groups yourself, by weights or layers, with `groups=`."
         )
         raise ScanError(msg)
     names = [title] if len(stages) == 1 else [f"{title} {number}/{len(stages)}" for number in range(1, len(stages) + 1)]
@@ -154,7 +156,7 @@ def _by_structure(model: Model) -> tuple[WeightGroup, ...]:
 
 
 def _group(name: str, layers: list[Any], seen: set[int]) -> WeightGroup:
-    """Makes a group of layers; a weight that is shared counts where it comes first."""
+    """Returns a group of layers; a shared weight belongs to the first group with it."""
     variables = {id(variable): variable for layer in layers for variable in layer.trainable_variables}
     variables = {key: variable for key, variable in variables.items() if key not in seen}
     seen.update(variables)
@@ -163,13 +165,13 @@ def _group(name: str, layers: list[Any], seen: set[int]) -> WeightGroup:
 
 
 def _parts(layer: Layer) -> list[Any]:
-    """The layers right below `layer` that hold trainable weights, in its order."""
+    """Returns the direct sublayers of `layer` with trainable weights, in order."""
     below = layers_in(layer, include_self=False, recursive=False)
     return [part for part in below if part.trainable_variables]
 
 
 def _opened(layer: Layer) -> list[Any]:
-    """The parts of `layer`, taken apart until there are enough for stages and none holds most of the weights."""
+    """Returns the parts of `layer`, opened until they suffice for the stages and none holds most of the weights."""
     parts = _parts(layer)
     while whole := [part for part in parts if len(_parts(part)) > 1]:
         largest = max(whole, key=_size)
@@ -181,7 +183,7 @@ def _opened(layer: Layer) -> list[Any]:
 
 
 def _stages(layers: list[Any]) -> list[list[Any]]:
-    """Cuts a row of layers into stages of whole blocks."""
+    """Divides a sequence of layers into stages of whole blocks."""
     blocks = [list(block) for _, block in groupby(layers, key=_block)]
     number = min(MAX_STAGES, len(blocks))
     stages: list[list[Any]] = [[] for _ in range(number)]
@@ -203,5 +205,5 @@ def _size(layer: Layer) -> int:
     return _num_scalars(layer.trainable_variables)
 
 
-def _num_scalars(variables: Variable) -> int:
+def _num_scalars(variables: Iterable[Any]) -> int:
     return sum(math.prod(variable.shape) for variable in variables)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from keras_lrscan.hosts.fit_call import FitCall
     from keras_lrscan.hosts.host import Host
 
     Array = NDArray[Any]
@@ -57,16 +58,16 @@ class Given:
     class_weight: Mapping[int, float] | None = None
 
 
-def given_to_fit(local: Mapping[str, Any]) -> Given | None:
-    """Returns the data among the local variables of `fit`, or `None` unless all inputs are arrays in memory."""
-    parts = parts_of(local.get("x"))
+def given_to_fit(call: FitCall) -> Given | None:
+    """Returns the data of a `fit`, or `None` unless all inputs are arrays in memory."""
+    parts = parts_of(call.x)
     if not parts or any(array_of(part) is None for part in parts):
         return None
     return Given(
-        x=local["x"],
-        y=local.get("y"),
-        sample_weight=local.get("sample_weight"),
-        class_weight=local.get("class_weight"),
+        x=call.x,
+        y=call.y,
+        sample_weight=call.sample_weight,
+        class_weight=call.class_weight,
     )
 
 
@@ -106,17 +107,17 @@ def label_ties(host: Host, given: Given) -> bool | None:
     return labels_follow_inputs(loss_name(host), inputs, targets[0], are_words=looks_up_inputs(host.model))
 
 
-def source_facts(local: Mapping[str, Any]) -> dict[str, Any]:
+def source_facts(call: FitCall) -> dict[str, Any]:
     """Returns the number of samples and whether `fit` shuffles them, each `None` if it is unknown.
 
     Args:
-        local: The local variables of `fit`.
+        call: The call of `fit`.
     """
-    data: Any = local.get("x")
+    data: Any = call.x
     parts = parts_of(data)
     if parts and all(array_of(part) is not None for part in parts):
         lengths = {len(part) for part in parts}
-        shuffle = local.get("shuffle")
+        shuffle = call.shuffle
         return _facts(lengths.pop() if len(lengths) == 1 else None, None if shuffle is None else bool(shuffle))
     if hasattr(data, "element_spec"):
         return _of_pipeline(data)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_lrscan._typing import Model, Variable
+from keras_lrscan._typing import FitData, Model, Variable
 from keras_lrscan.curves.context import ARRAYS_SEEN, SIXTEEN_BIT_POLICIES
 from keras_lrscan.curves.loss_names import CATEGORICAL_CROSSENTROPIES
-from keras_lrscan.hosts.callbacks import fit_calls, fit_frame
+from keras_lrscan.hosts.fit_call import running_fit, running_fits
 from keras_lrscan.hosts.layer_tree import layers_in
 from keras_lrscan.hosts.topology import num_outputs, output_activation, squashed_twice
 from keras_lrscan.inspection.data import array_facts, given_to_fit, label_ties, shuffles_anew, source_facts
@@ -23,7 +23,6 @@ from keras_lrscan.inspection.targets import loss_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import FrameType
 
     from numpy.typing import NDArray
 
@@ -49,11 +48,10 @@ def describe(host: Host, control: RateControl, planned: ScanContext) -> ScanCont
         control: Controls the optimizer's learning rate.
         planned: The facts that are known of the scan itself.
     """
-    model, frame = host.model, fit_frame()
+    model, call = host.model, running_fit(host.model)
     name = loss_name(host)
-    chance = chance_of(host, frame)
-    local = dict(frame.f_locals) if frame is not None else {}
-    given = given_to_fit(local)
+    chance = chance_of(host, call)
+    given = given_to_fit(call)
     return dataclasses.replace(
         planned,
         framework=host.framework,
@@ -70,8 +68,8 @@ def describe(host: Host, control: RateControl, planned: ScanContext) -> ScanCont
         num_outputs=num_outputs(host),
         num_classes=_num_classes(model, name),
         **chance.facts,
-        **source_facts(local),
-        feeding=feeding_of(fit_calls(model)),
+        **source_facts(call),
+        feeding=feeding_of(running_fits(model)),
         **({"data_seen": ARRAYS_SEEN, **array_facts(host, given)} if given is not None else {}),
         regularization_loss=host.regularization_loss(),
         **layer_facts(host, control.iterations),
@@ -93,8 +91,7 @@ def describe_labels(
         losses: The batch losses.
         seen: The recorded first batches, for a `fit` without arrays.
     """
-    frame = fit_frame()
-    given = given_to_fit(frame.f_locals) if frame is not None else None
+    given = given_to_fit(running_fit(host.model))
     given = seen if given is None else given
     finite = np.asarray(losses)[np.isfinite(losses)]
     if given is None or finite.size < MEDIAN_OF:
@@ -109,9 +106,12 @@ def _lowest(losses: NDArray[np.float64]) -> float:
     return float(np.median(np.lib.stride_tricks.sliding_window_view(losses, MEDIAN_OF), axis=1).min())
 
 
-def data_notes(frame: FrameType | None) -> tuple[str, ...]:
-    """Returns notes on data that the scan cannot restore, such as a generator, from the frame of `fit`."""
-    data = frame.f_locals.get("x") if frame is not None else None
+def data_notes(data: FitData) -> tuple[str, ...]:
+    """Returns notes on data that the scan cannot restore, such as a generator.
+
+    Args:
+        data: The `x` of `fit`.
+    """
     if hasattr(data, "__next__"):
         return ("The scan used up batches of your generator. Create a new generator for the training.",)
     if shuffles_anew(data):

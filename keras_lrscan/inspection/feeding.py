@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from keras_lrscan.curves.context import ScanContext
+    from keras_lrscan.hosts.fit_call import FitCall
 
 __all__ = ["fed_alike", "feeding_of"]
 
@@ -20,26 +21,24 @@ NUMBERS = {"batch_size": int, "steps_per_epoch": int, "validation_split": float}
 """Numeric argument of `fit` → its type."""
 
 
-def feeding_of(calls: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def feeding_of(calls: Sequence[FitCall]) -> dict[str, Any]:
     """Returns the arguments of `fit` that determine its batches, as plain values.
 
     Of `sample_weight` only its presence is recorded.
 
     Args:
-        calls: The local variables of `fit`, and of each `fit` of a subclass around it, innermost first. A subclass may
+        calls: The call of `fit`, and each call of a `fit` of a subclass around it, innermost first. A subclass may
             use arguments itself, as the tasks of KerasHub do with `batch_size`.
     """
     found: dict[str, Any] = {}
-    for local in calls:
-        others = local.get("kwargs")
-        given = {**(others if isinstance(others, dict) else {}), **local}
-        numbers = {name: given.get(name) for name in NUMBERS}
+    for call in calls:
+        numbers = {name: getattr(call, name) for name in NUMBERS}
         found |= {name: NUMBERS[name](value) for name, value in numbers.items() if value and isinstance(value, Real)}
-        if isinstance(given.get("shuffle"), (bool, str)):
-            found["shuffle"] = given["shuffle"]
-        if given.get("class_weight"):
-            found["class_weight"] = {int(label): float(weight) for label, weight in given["class_weight"].items()}
-        if given.get("sample_weight") is not None:
+        if isinstance(call.shuffle, (bool, str)):
+            found["shuffle"] = call.shuffle
+        if call.class_weight:
+            found["class_weight"] = {int(label): float(weight) for label, weight in call.class_weight.items()}
+        if call.sample_weight is not None:
             found["sample_weight"] = True
     return found
 

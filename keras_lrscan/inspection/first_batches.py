@@ -13,11 +13,12 @@ import numpy as np
 
 from keras_lrscan._typing import Layer, Nest, Value
 from keras_lrscan.curves.context import BATCHES_SEEN
-from keras_lrscan.hosts.peeking import peek
+from keras_lrscan.hosts.fit_call import FitCall
+from keras_lrscan.hosts.next_batch import peek
 from keras_lrscan.inspection.array_statistics import even_rows, thinned
 from keras_lrscan.inspection.arrays import array_of, mapped, parts_of
 from keras_lrscan.inspection.data import Given, array_facts
-from keras_lrscan.inspection.guessing_loss import chance_of_labels
+from keras_lrscan.inspection.guessing_loss import chance_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -101,8 +102,8 @@ class FirstBatches:
         size = sum(array.size for part in parts_of(given.y) if (array := array_of(part)) is not None)
         if size < MIN_LABELS * (context.num_classes or 1):
             return context
-        labels = {"y": given.y, "sample_weight": given.sample_weight, "batch_size": context.batch_size}
-        chance = chance_of_labels(self._host, labels)
+        call = FitCall(y=given.y, sample_weight=given.sample_weight, batch_size=context.batch_size)
+        chance = chance_of(self._host, call)
         return dataclasses.replace(context, **chance.facts)
 
     def metrics(self, context: ScanContext, logs: Mapping[str, Any]) -> ScanContext:

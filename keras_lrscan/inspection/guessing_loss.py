@@ -20,17 +20,17 @@ from keras_lrscan.inspection.loss_sums import NOTHING, OUTPUTS, SAMPLES, adds_up
 from keras_lrscan.inspection.targets import UnknownTargetError, targets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from types import FrameType
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
+    from keras_lrscan.hosts.fit_call import FitCall
     from keras_lrscan.hosts.host import Host
     from keras_lrscan.inspection.targets import Target
 
     Array = NDArray[Any]
 
-__all__ = ["Chance", "chance_of", "chance_of_labels"]
+__all__ = ["Chance", "chance_of"]
 
 DEFAULT_BATCH_SIZE = 32
 """Keras's own default."""
@@ -74,7 +74,7 @@ class Chance:
         }
 
 
-def chance_of(host: Host, frame: FrameType | None) -> Chance:
+def chance_of(host: Host, call: FitCall) -> Chance:
     """Returns the loss of the best constant prediction on the labels that `fit` was given as arrays in memory.
 
     Data sets, generators and loaders are not read, since that would consume their batches. For them, and for models
@@ -82,23 +82,13 @@ def chance_of(host: Host, frame: FrameType | None) -> Chance:
 
     Args:
         host: The host and its model, built.
-        frame: The frame of `fit`, to read its local variables.
+        call: The call of `fit`: its `y`, `sample_weight`, `class_weight` and `batch_size` are used.
     """
-    return chance_of_labels(host, frame.f_locals if frame is not None else {})
-
-
-def chance_of_labels(host: Host, given: Mapping[str, Any]) -> Chance:
-    """Returns the loss of the best constant prediction on the given labels.
-
-    Args:
-        host: The host and its model, built.
-        given: `"y"`, and optionally `"sample_weight"`, `"class_weight"` and `"batch_size"`, as for `fit`.
-    """
-    if given.get("y") is None or getattr(host.model, "loss", None) is None:
+    if call.y is None or getattr(host.model, "loss", None) is None:
         return Chance()
     random = RandomStates()
     try:
-        parts = list(targets(host, given))
+        parts = list(targets(host, call))
         found = [_best_constant(host, target) for target in parts]
     except _errors_of_losses() as error:
         message = (str(error).strip().splitlines() or [""])[-1].strip()  # user code may come before
@@ -107,7 +97,7 @@ def chance_of_labels(host: Host, given: Mapping[str, Any]) -> Chance:
         return Chance(note=f"The chance level could not be computed from the labels: {why}.")
     finally:
         random.restore()
-    size = given.get("batch_size") or DEFAULT_BATCH_SIZE
+    size = call.batch_size or DEFAULT_BATCH_SIZE
     losses = [target.factor * best.of_batch(size, best.loss) for target, best in zip(parts, found, strict=True)]
     only = found[0] if len(found) == 1 else None
     sources = {best.source for best in found}

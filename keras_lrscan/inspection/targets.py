@@ -12,10 +12,11 @@ from keras_lrscan.hosts.layer_tree import layers_in
 from keras_lrscan.inspection.arrays import ARRAYS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
+    from keras_lrscan.hosts.fit_call import FitCall
     from keras_lrscan.hosts.host import Host
 
     Array = NDArray[Any]
@@ -78,12 +79,12 @@ class Target:
         return loss_function_name(self.loss) in CLOSED_FORM
 
 
-def targets(host: Host, given: Mapping[str, Any]) -> Iterator[Target]:
+def targets(host: Host, call: FitCall) -> Iterator[Target]:
     """Yields the outputs that have a loss, each with its labels.
 
     Args:
         host: The host and its model, built.
-        given: `"y"`, and optionally `"sample_weight"` and `"class_weight"`, as for `fit`.
+        call: The call of `fit`; its `y`, `sample_weight` and `class_weight` are used.
 
     Raises:
         UnknownTargetError: If the model computes its loss in its own way, or if the labels or the loss are unsuitable.
@@ -97,8 +98,8 @@ def targets(host: Host, given: Mapping[str, Any]) -> Iterator[Target]:
     names = list(shapes) if isinstance(shapes, dict) else list(getattr(model, "output_names", None) or ["output"])
     losses = _by_name(model.loss, names, spread=True)
     factors = _by_name(loss_weights(model), names, spread=True)
-    labels = _by_name(given["y"], names, spread=False)
-    weights = _by_name(given.get("sample_weight"), names, spread=True)
+    labels = _by_name(call.y, names, spread=False)
+    weights = _by_name(call.sample_weight, names, spread=True)
     shapes = _by_name(shapes, names, spread=False, is_leaf=_is_shape)
     for name in (name for name in names if losses[name] is not None):
         array = _array(labels[name])
@@ -110,7 +111,7 @@ def targets(host: Host, given: Mapping[str, Any]) -> Iterator[Target]:
             loss=loss,
             factor=1.0 if factor is None else float(factor),
             labels=array,
-            weights=_weights(array, weights[name], given.get("class_weight")),
+            weights=_weights(array, weights[name], call.class_weight),
             shape=shape,
             logits=_takes_logits(model, loss),
         )

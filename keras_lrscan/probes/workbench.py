@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_lrscan._typing import Model
+from keras_lrscan.hosts.fit_call import FitCall
 from keras_lrscan.hosts.snapshot import read_value
 from keras_lrscan.inspection.arrays import NoArrayError, joined, leaves, select, to_arrays
 from keras_lrscan.inspection.guessing_loss import chance_of
@@ -203,8 +203,7 @@ class Bench:
             labels, weights = joined([batch[1] for batch in batches]), joined([batch[2] for batch in batches])
         except NoArrayError:
             return None
-        given: Any = SimpleNamespace(f_locals={"y": labels, "sample_weight": weights})
-        return chance_of(self.host, given).loss
+        return chance_of(self.host, FitCall(y=labels, sample_weight=weights)).loss
 
     def trainable_values(self) -> list[Array]:
         """Returns copies of the values of all trainable weights."""

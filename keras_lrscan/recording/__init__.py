@@ -1,1 +1,1 @@
-"""Records one scan within one `fit`, or several trials from one state."""
+"""Records one scan within one `fit`, or runs several trials that start from the same state."""

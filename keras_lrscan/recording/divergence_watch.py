@@ -1,17 +1,18 @@
-"""When a scan's loss has diverged, judged from the noise and the level of its own curve.
+"""Detects divergence of the loss during a scan from the noise and the starting level of the same curve.
 
-A ratio to the best loss, the usual rule, is wrong for a loss near zero (any noise is a large ratio), for a negative
-loss (the ratio turns round) and for a loss with a bounded top. Here a loss has diverged when it stays clearly above the
-level that the curve *started* at, so a return from a valley to the starting level is not divergence: it is a shape
-worth recording.
+The usual rule, a ratio to the best loss, fails for a loss near zero (any noise is a large ratio), for a negative loss
+(the ratio is reversed) and for a loss with an upper bound. Here, a loss has diverged when it stays clearly above the
+level at the *start* of the curve. A return from a valley to the starting level is therefore not divergence; it is a
+shape worth recording.
 
-Early in a scan the loss may rise and settle again, and its valley come later. Such a hump and an explosion begin alike,
-so a rise that begins early is watched for longer, until it is higher than such humps are.
+Early in a scan, the loss may rise and settle again before its valley. Such a hump starts like an explosion, so a rise
+that begins early is observed for longer, until it is higher than such humps.
 
-The first five numbers below were set on published scans: fastai's CamVid and pets (explosions), its IMDB language model
-(an upward drift), ktrain's income and 20 newsgroups tutorials (plateaus), three scans of ktrain on Reuters, and the
-curves of `tests/recording/test_divergence_watch.py`; the others, which are about early humps, on one half of the scans
-that `benchmarks/stopping_scans.py` draws. `benchmarks/README.md` holds them against scans that had no part in that.
+The first five constants below were set on published scans: fastai's CamVid and pets (explosions), its IMDB language
+model (an upward drift), ktrain's income and 20 newsgroups tutorials (plateaus), three scans of ktrain on Reuters, and
+the curves of `tests/recording/test_divergence_watch.py`. The other constants concern early humps and were set on one
+half of the scans that `benchmarks/stopping_scans.py` draws. `benchmarks/README.md` tests them on scans that were not
+used to set them.
 """
 
 from __future__ import annotations
@@ -21,48 +22,48 @@ import math
 __all__ = ["DivergenceWatch"]
 
 NOISE_SHARE = 6.0
-"""The rise, in standard deviations of one batch's loss, that noise does not explain."""
+"""Smallest rise that noise does not explain, in standard deviations of one batch loss."""
 DROP_SHARE = 0.5
-"""The rise, as a share of how far the loss fell first; a plateau near chance level stays below it."""
+"""Smallest rise as a share of the previous drop; a plateau near chance level stays below it."""
 LEVEL_SHARE = 0.4
-"""The rise, as a share of the starting level, which keeps a slow upward drift on record."""
+"""Smallest rise as a share of the starting level, so that a slow upward drift is recorded."""
 NOISE_WARM_UP = 8
-"""Differences of losses before one large difference is taken for an outlier."""
+"""Number of loss differences before a large one can count as an outlier."""
 NOISE_CLIP = 3.0
-"""A difference counts for at most so many standard deviations, so that the explosion is not taken for noise."""
+"""Upper limit of a difference in standard deviations, so that an explosion is not mistaken for noise."""
 EARLY = 1 / 3
 """A rise that begins within this share of the steps may be a hump.
 
-No scan recorded for `benchmarks/suggestions`, from 1e-7 to 10, rises for good before half of its steps.
+No scan recorded for `benchmarks/suggestions`, from 1e-7 to 10, diverges before half of its steps.
 """
 WATCHED = 0.15
-"""Share of the steps that such a rise is watched for: 1.2 of eight decades, and twice that while it subsides."""
+"""Share of the steps for which such a rise is observed: 1.2 of eight decades, and twice that while it subsides."""
 SUBSIDED = 0.8
-"""A rise subsides while the median is less than this share of its highest above the threshold."""
+"""A rise subsides while the median is less than this share of its highest value, both measured from the threshold."""
 HIGH = 12.0
-"""A rise above so many distances from start to threshold is no hump.
+"""A rise is not a hump if it is higher than the threshold by this factor, both measured from the starting level.
 
-Where the starting level sets the threshold, that is 5.8 times the start: a hump of five times stays below it.
+If the starting level sets the threshold, this is 5.8 times the starting level. A hump of five times stays below it.
 """
 
 
 class DivergenceWatch:
-    """Follows the losses of one scan and tells when they have risen for good, in constant time and memory a step.
+    """Follows the losses of one scan and detects divergence, in constant time and memory per step.
 
-    With the starting level `L` (mean of the first losses), the noise `s` (standard deviation
-    of one batch's loss, from the differences of neighbors) and the drop `D` (`L` less the lowest running median), the
-    loss has diverged when the running median of three losses stayed above `L + max(6 s, D / 2, 0.4 |L|)` for `patience`
-    steps in a row. The median hides single bad batches.
+    Let `L` be the starting level (mean of the first losses), `s` the noise (standard deviation of one batch loss, from
+    the differences of neighboring losses) and `D` the drop (`L` minus the lowest running median). The loss has diverged
+    when the running median of three losses stays above `L + max(6 s, D / 2, 0.4 |L|)` for `patience` steps in a row.
+    The median hides single bad batches.
 
-    A rise that began in the first third of the scan and never reached 12 times the threshold's distance from `L` may be
-    a hump that settles. It counts as divergence once it has lasted for 15 % of all steps, or for 30 % while the median
-    is less than 0.8 times as far above the threshold as it was at most.
+    A rise that begins in the first third of the scan and never reaches 12 times the distance of the threshold from `L`
+    may be a hump that settles. It counts as divergence after 15% of all steps, or after 30% while the distance of the
+    median above the threshold is less than 0.8 times its maximum.
 
-    It works between two steps of a training, so it is written to be quick, and it changes in place.
+    The watch runs between two training steps, so it is optimized for speed and changes in place.
 
     Args:
-        num_steps: Steps of the whole scan. The starting level takes the first tenth of them, and `patience` is one
-            fiftieth of them; three steps are the least for both.
+        num_steps: Number of steps of the whole scan. The starting level uses the first tenth of them, and `patience` is
+            one fiftieth of them, but both use at least three steps.
 
     Example:
     >>> watch = DivergenceWatch(100)
@@ -92,7 +93,7 @@ class DivergenceWatch:
 
     def __init__(self, num_steps: int) -> None:
         self.patience = max(3, num_steps // 50)
-        """Steps in a row above the threshold that make a divergence."""
+        """Number of consecutive steps above the threshold that count as divergence."""
         self._num_start = max(3, num_steps // 10)
         self._num_early = round(EARLY * num_steps)
         self._num_watched = max(self.patience, round(WATCHED * num_steps))
@@ -108,28 +109,28 @@ class DivergenceWatch:
 
     @property
     def noise(self) -> float:
-        """Standard deviation of one batch's loss: the root mean square difference of neighbors over the root of 2."""
+        """Standard deviation of one batch loss: the root mean square difference of neighbors, divided by sqrt(2)."""
         return math.sqrt(self._squares / (2 * self._num_squares)) if self._num_squares else 0.0
 
     @property
     def start_level(self) -> float:
-        """Mean of the first losses, in the model's unit."""
+        """Mean of the first losses, in the unit of the loss."""
         return self._start_sum / max(1, min(self._count, self._num_start))
 
     @property
     def threshold(self) -> float:
-        """Loss above which the curve is no longer near its starting level, in the model's unit."""
+        """Loss above which the curve is no longer near its starting level, in the unit of the loss."""
         level = self.start_level
         drop = max(0.0, level - self._lowest)
         return level + max(NOISE_SHARE * self.noise, DROP_SHARE * drop, LEVEL_SHARE * abs(level))
 
     @property
     def diverged(self) -> bool:
-        """Whether the loss rose for good."""
+        """Whether the loss has diverged."""
         return self._above >= self.patience and not self._may_settle()
 
     def _may_settle(self) -> bool:
-        """Returns whether the rise began early and has neither the height nor the length that no hump has."""
+        """Returns whether the rise may be a hump: it began early, and is neither too high nor too long for one."""
         if self._count - self._above >= self._num_early:
             return False
         level, threshold = self.start_level, self._passed
@@ -139,7 +140,7 @@ class DivergenceWatch:
         return self._above < self._num_watched * (2 if subsides else 1)
 
     def add(self, loss: float) -> None:
-        """Takes one more batch's finite `loss`."""
+        """Adds the finite `loss` of the next batch."""
         first, second = self._before_last, self._last
         self._before_last, self._last = second, loss
         self._count = count = self._count + 1

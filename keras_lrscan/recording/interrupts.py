@@ -1,10 +1,13 @@
-"""`InterruptGuard`: lets Ctrl-C end a scan between two batches, with the model put back first."""
+"""Ends a scan between two batches on Ctrl-C, and restores the model first."""
 
 from __future__ import annotations
 
 import signal
 import threading
 from typing import TYPE_CHECKING, Any
+
+from keras_lrscan._typing import Model
+from keras_lrscan.hosts.fit_call import is_inside_fit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,18 +17,20 @@ __all__ = ["InterruptGuard"]
 
 
 class InterruptGuard:
-    """Takes the first Ctrl-C for a request to stop, and hands the second one on.
+    """Treats the first Ctrl-C as a request to stop, and passes the second one on.
 
-    A `KeyboardInterrupt` in the middle of a step can leave a model half updated, or on JAX without its arrays. Outside
-    the main thread, where Python allows no signal handlers, the guard does nothing.
+    A `KeyboardInterrupt` in the middle of a step can leave a model half updated, or without its arrays on JAX. Outside
+    the main thread, the guard does nothing, because Python allows no signal handlers there.
 
     Args:
-        fit_code: Code of the running `fit`. Ctrl-C outside of it, after a `fit` that ended by an exception, goes to the
-            handler that was there before; `None` when it is not known.
-        on_stray: Called before a Ctrl-C is handed on.
+        model: The scanned model.
+        fit_code: Code of the running `fit`, or `None` if there is none. Ctrl-C outside of this `fit`, after it ended
+            with an exception, is passed on to the previous handler.
+        on_stray: Function to call before a Ctrl-C is passed on.
     """
 
-    def __init__(self, fit_code: CodeType | None, on_stray: Callable[[], None]) -> None:
+    def __init__(self, model: Model, fit_code: CodeType | None, on_stray: Callable[[], None]) -> None:
+        self._model = model
         self.requested = False
         self._fit_code = fit_code
         self._on_stray = on_stray
@@ -36,7 +41,7 @@ class InterruptGuard:
             self._installed = True
 
     def remove(self) -> None:
-        """Puts the handler back that was there before; does nothing the second time."""
+        """Restores the previous handler; does nothing the second time."""
         if self._installed and threading.current_thread() is threading.main_thread():
             self._installed = False
             signal.signal(signal.SIGINT, signal.SIG_DFL if self._before is None else self._before)
@@ -53,10 +58,4 @@ class InterruptGuard:
             signal.raise_signal(number)
 
     def _in_fit(self, frame: FrameType | None) -> bool:
-        if self._fit_code is None:
-            return True
-        while frame is not None:
-            if frame.f_code is self._fit_code:
-                return True
-            frame = frame.f_back
-        return False
+        return self._fit_code is None or is_inside_fit(frame, self._fit_code, self._model)

@@ -1,4 +1,4 @@
-"""`ExponentialRamp`: the learning rate as a function of the step."""
+"""Computes the learning rate for each step of a scan or of a training."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from keras_lrscan.formatting import LARGEST
 __all__ = ["MIN_STEPS", "ExponentialRamp", "Ramp", "RateList", "checked_ramp"]
 
 MIN_STEPS = 8
-"""Fewest steps that a scan may ask for."""
+"""Fewest steps that a user may request for a scan."""
 
 
 class Ramp(Protocol):
-    """The learning rate as a function of the step, for a number of steps."""
+    """Maps a step to a learning rate, for a given number of steps."""
 
     @property
     def num_steps(self) -> int:
         """Number of steps."""
 
     def __call__(self, step: int) -> float:
-        """Returns the rate of `step`; beyond the last step, that of the last."""
+        """Returns the rate of `step`, or that of the last step for later ones."""
 
 
 @dataclass(frozen=True)
 class ExponentialRamp:
-    """Rates that are evenly spaced in log rate: `lr(t) = start_lr * (end_lr / start_lr) ** (t / (num_steps - 1))`.
+    """Raises the rate exponentially: `lr(t) = start_lr * (end_lr / start_lr) ** (t / (num_steps - 1))`.
 
-    Steps below 0 and above `num_steps - 1` get the rate of the nearest end.
+    Steps below 0 and above `num_steps - 1` have the rate of the nearest end.
 
     Args:
         start_lr: Rate of step 0, positive.
@@ -39,8 +39,8 @@ class ExponentialRamp:
         num_steps: Number of steps, at least 1. A ramp of one step stays at `start_lr`.
 
     References:
-        Smith, "Cyclical Learning Rates for Training Neural Networks", 2017, section 3.3, with the rate raised
-        exponentially instead of linearly.
+        Smith (2017), "Cyclical Learning Rates for Training Neural Networks", section 3.3, where the rate is raised
+        linearly instead of exponentially.
 
     Example:
     >>> ramp = ExponentialRamp(1e-4, 1e-1, 4)
@@ -62,7 +62,7 @@ class ExponentialRamp:
         return self.start_lr * math.pow(self.end_lr / self.start_lr, step / last)
 
     def shortened_to(self, num_steps: int | None) -> ExponentialRamp:
-        """Returns the same range in at most `num_steps` steps; `None` stands for an unknown number and changes nothing.
+        """Returns the same range in at most `num_steps` steps, or unchanged if `num_steps` is `None` for unknown.
 
         >>> ExponentialRamp(1e-4, 1e-1, 100).shortened_to(40).num_steps
         40
@@ -74,7 +74,7 @@ class ExponentialRamp:
 
 @dataclass(frozen=True)
 class RateList:
-    """Rates for a training: the update after batch `i` uses `rates[i]`.
+    """Lists the rates of a training, in which the update after batch `i` uses `rates[i]`.
 
     Example:
     >>> rates = RateList((0.1, 0.2))
@@ -90,12 +90,12 @@ class RateList:
         return len(self.rates)
 
     def __call__(self, step: int) -> float:
-        """Returns the rate of `step`; a recorder asks for step `i + 1` at batch `i`."""
+        """Returns the rate of `step`, which is `i + 1` for the update after batch `i`."""
         return self.rates[min(max(step - 1, 0), len(self.rates) - 1)]
 
 
 def checked_ramp(start_lr: float, end_lr: float, num_steps: int) -> ExponentialRamp:
-    """Builds the ramp that a user asked for.
+    """Returns the ramp with these settings after checking them.
 
     Raises:
         InvalidOptionError: If a rate is not a positive finite number, if `end_lr` is not above `start_lr`, or if
@@ -113,7 +113,7 @@ def checked_ramp(start_lr: float, end_lr: float, num_steps: int) -> ExponentialR
     if isinstance(num_steps, bool) or steps < MIN_STEPS:
         msg = (
             f"Argument `num_steps` must be an integer of at least {MIN_STEPS}. Received: num_steps={num_steps!r}. "
-            "A curve is easy to read from about 100 steps on."
+            "A curve is easy to read with about 100 steps or more."
         )
         raise InvalidOptionError(msg)
     return ExponentialRamp(start, end, steps)

@@ -1,4 +1,4 @@
-"""`Recorder`: pairs each batch's loss with its rate, and knows when the scan is over. It knows nothing of models."""
+"""Pairs each batch loss with its learning rate, and ends the scan; independent of models and hosts."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 __all__ = ["FEW_STEPS", "Recorder", "warn_of_few_steps"]
 
 FEW_STEPS = 30
-"""Fewer points than this are hard to read."""
+"""A curve with fewer points is hard to read."""
 
 
 class Recorder:
     """Collects the points of one scan.
 
-    The loss of batch `t` is measured before the update of batch `t`, so it shows what the update before it did. Point
-    `t` of the curve is `(ramp(t), loss of batch t)` and the update of batch `t` uses the rate `ramp(t + 1)`: each loss
-    then stands at the rate of the update that led to it. Where the optimizer gathers the gradients of several batches
-    for one update, a point is the mean of their losses.
+    The loss of batch `t` is measured before the update of batch `t`, so it shows the effect of the previous update.
+    Point `t` of the curve is `(ramp(t), loss of batch t)` and the update of batch `t` uses the rate `ramp(t + 1)`.
+    Each loss is therefore recorded at the rate of the update that led to it. If the optimizer accumulates the gradients
+    of several batches for one update, a point is the mean of their losses.
 
     Args:
-        ramp: The rates.
-        batches_per_update: Batches that the optimizer gathers for one update.
-        batches_gathered: Batches that it has gathered already.
-        stop_on_divergence: Whether to end when the loss rises for good. A non-finite loss always ends the scan.
+        ramp: The learning rates.
+        batches_per_update: Number of batches that the optimizer accumulates for one update.
+        batches_accumulated: Number of batches that it has already accumulated.
+        stop_on_divergence: Whether to end when the loss diverges. A non-finite loss always ends the scan.
 
     Example:
     >>> from keras_lrscan.recording.ramp import ExponentialRamp
@@ -50,13 +50,13 @@ class Recorder:
         ramp: Ramp,
         *,
         batches_per_update: int = 1,
-        batches_gathered: int = 0,
+        batches_accumulated: int = 0,
         stop_on_divergence: bool = True,
     ) -> None:
         self.ramp = ramp
         self.stop: StopReason | None = None
         self._batches_per_update = batches_per_update
-        self._gathered = batches_gathered
+        self._accumulated = batches_accumulated
         self._group: list[float] = []
         self._losses: list[float] = []
         self._watch = DivergenceWatch(ramp.num_steps)
@@ -64,47 +64,49 @@ class Recorder:
 
     @property
     def rate(self) -> float:
-        """Learning rate for the update that the next batch belongs to."""
+        """Learning rate for the update with the next batch."""
         return self.ramp(len(self._losses) + 1)
 
     @property
     def num_points(self) -> int:
-        """Number of points on record."""
+        """Number of recorded points."""
         return len(self._losses)
 
     @property
     def losses(self) -> tuple[float, ...]:
-        """Losses on record, one a point."""
+        """Recorded losses, one per point."""
         return tuple(self._losses)
 
     def add(self, loss: float) -> None:
-        """Takes the loss of one batch; sets `stop` when it is the last."""
+        """Records the loss of one batch, and sets `stop` if it is the last one."""
         if self.stop is not None:
             return
         self._group.append(loss)
-        self._gathered += 1
+        self._accumulated += 1
         if not math.isfinite(loss):
             self._losses.append(loss)
             self.stop = StopReason.NON_FINITE
             return
-        if self._gathered < self._batches_per_update:
+        if self._accumulated < self._batches_per_update:
             return
         self._add_point(math.fsum(self._group) / len(self._group))
         self._group.clear()
-        self._gathered = 0
+        self._accumulated = 0
 
     def cut(self, num_points: int, reason: StopReason) -> None:
-        """Ends the scan with its first `num_points` points only."""
+        """Ends the scan and keeps only its first `num_points` points."""
         del self._losses[num_points:]
         self.stop = reason
 
     def end(self, reason: StopReason) -> None:
-        """Notes why the scan is over, unless that is known already."""
+        """Sets the reason for the end of the scan, unless it is already set."""
         if self.stop is None:
             self.stop = reason
 
     def curve(self, context: ScanContext | None = None) -> LRCurve:
-        """Returns what is on record; a scan that is not over counts as interrupted, a loss beyond 1e100 as infinite.
+        """Returns the recorded curve.
+
+        A scan without a reason for its end counts as interrupted, and a loss beyond 1e100 as infinite.
 
         Raises:
             CurveTooShortError: If there is no point yet.
@@ -124,10 +126,10 @@ class Recorder:
 
 
 def warn_of_few_steps(steps: int, wanted: int, steps_per_epoch: int) -> None:
-    """Warns that a `fit` offers too few updates for a scan, and says how many epochs would do."""
+    """Warns that a `fit` has too few updates for a scan, and suggests a number of epochs."""
     msg = (
         f"Expected at least {FEW_STEPS} steps, so that the curve can be read. Received: {steps} updates in all epochs "
         f"of this fit. Pass `epochs={-(-wanted // max(1, steps_per_epoch))}`, or smaller batches, for a scan of "
-        f"{wanted} steps; the scan ends by itself."
+        f"{wanted} steps; the scan stops `fit` after the last one."
     )
     warnings.warn(msg, LRScanWarning, stacklevel=2)

@@ -1,8 +1,8 @@
-"""Puts the model back however the `fit` of a scan ends: in a hook of another callback, in the data, or by an interrupt.
+"""Restores the model even if the `fit` of a scan ends with an exception from a callback, the data or an interrupt.
 
-Keras calls no hook of a callback when `fit` ends by an exception. So a scan watches the three places that are left: the
-hooks of all callbacks, through the host's list of them; the methods of the model, which put it back first when they are
-called after such a `fit`; and the list itself, which is gone once the exception has been handled.
+Keras calls no hook of a callback if `fit` ends with an exception, so a scan watches three other places. It wraps the
+hooks in the host's list of callbacks. It wraps the methods of the model, which restore the model first when they are
+called after such a `fit`. And it restores the model when the list itself is deleted, once the exception is handled.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_lrscan._typing import CallbackList, Model, Value
 from keras_lrscan.errors import ScanError
+from keras_lrscan.hosts.fit_call import is_inside_fit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["EXHAUSTED", "ModelGuard", "watch_hooks"]
 
 EXHAUSTED = frozenset({"StopIteration", "OutOfRangeError"})
-"""Exceptions by which the hosts say that an epoch is over."""
+"""Exceptions by which the hosts signal the end of an epoch."""
 
 HOOKS = (
     "on_train_begin",
@@ -33,7 +34,7 @@ HOOKS = (
     "on_epoch_end",
     "on_train_end",
 )
-"""Hooks that `fit` calls while it trains."""
+"""Hooks that `fit` calls during training."""
 
 GUARDED = (
     "compile",
@@ -50,22 +51,22 @@ GUARDED = (
     "test_on_batch",
     "train_on_batch",
 )
-"""Methods of a model that must not meet a model that a scan has left behind."""
+"""Methods that must not run on a model that a scan has left unrestored."""
 
 REFUSED = ("compile", "fit", "train_on_batch")
-"""Methods that nobody may call while a scan runs: they exchange the training step, or train at the scan's rate."""
+"""Methods that must not be called during a scan, because they replace the training step or train at the scan's rate."""
 
 _MISSING = object()
 
 
 def watch_hooks(owner: CallbackList, on_error: Callable[[], None]) -> None:
-    """Calls `on_error` when a hook of any callback ends by an exception, before that exception goes on.
+    """Calls `on_error` if a hook of any callback raises an exception, and raises that exception again.
 
-    An exception that Keras takes for the end of the data is left alone in the hooks of a batch: `fit` goes on.
+    In batch hooks, exceptions that Keras interprets as the end of the data are ignored, because `fit` continues.
 
     Args:
         owner: The host's list of callbacks.
-        on_error: Puts the model back.
+        on_error: Function that restores the model.
     """
     held = weakref.ref(owner)
 
@@ -85,43 +86,43 @@ def watch_hooks(owner: CallbackList, on_error: Callable[[], None]) -> None:
 
 
 class ModelGuard:
-    """Stands before the methods of one model while a scan holds it.
+    """Wraps the methods of one model during a scan.
 
-    Within the scan, `fit` gets no validation of its own, `compile` and other trainings are refused, and all other calls
-    go through. After a `fit` that ended by an exception of which nobody was told, the model is put back first.
+    During the scan, the validation of `fit` is skipped, `compile` and other trainings are refused, and all other calls
+    pass through. If `fit` ended with an exception that no hook reported, the next call restores the model first.
 
     Args:
         model: The model.
-        fit: The running frame of `fit`, or `None` where the batches come from `train_on_batch`: then only `compile` is
-            refused.
-        put_back: Puts the model back; it also removes the guard.
-        on_use: Called after a method that may have changed the model's metrics.
+        fit_code: Code of the running `fit`, or `None` if the batches come from `train_on_batch`. In that case only
+            `compile` is wrapped.
+        put_back: Function that restores the model and removes the guard.
+        on_use: Function to call after a method that may have changed the metrics of the model.
     """
 
     def __init__(
         self,
         model: Model,
-        fit: FrameType | None,
+        fit_code: CodeType | None,
         put_back: Callable[[], None],
         on_use: Callable[[], None],
     ) -> None:
         self._model = model
-        self._code: CodeType | None = fit.f_code if fit is not None else None
+        self._code = fit_code
         self._thread = threading.get_ident()
         self._put_back, self._on_use = put_back, on_use
         self._finalizer: Any = None
-        names = [name for name in GUARDED if hasattr(model, name)] if fit is not None else ["compile"]
+        names = [name for name in GUARDED if hasattr(model, name)] if fit_code is not None else ["compile"]
         self._before = {name: vars(model).get(name, _MISSING) for name in names}
         for name in names:
             setattr(model, name, self._guarded(name, getattr(model, name)))
 
     def follow(self, owner: CallbackList) -> None:
-        """Puts the model back once `owner`, the list of callbacks of the running `fit`, is gone."""
+        """Restores the model when `owner`, the list of callbacks of the running `fit`, is deleted."""
         self._finalizer = weakref.finalize(owner, self._put_back)
         self._finalizer.atexit = False
 
     def remove(self) -> None:
-        """Takes the guard off."""
+        """Removes the wrappers."""
         if self._finalizer is not None:
             self._finalizer.detach()
         for name, before in self._before.items():
@@ -134,13 +135,13 @@ class ModelGuard:
         @functools.wraps(method)
         def call(*args: Any, **kwargs: Any) -> Value:
             caller = sys._getframe(1)  # noqa: SLF001 - documented for this use
-            if self._code is not None and not self._is_inside(caller):
+            if not self._is_inside(caller):
                 self._put_back()
                 return getattr(self._model, name)(*args, **kwargs)
             if name in REFUSED and threading.get_ident() == self._thread:
                 msg = (
                     f"Expected a model that keeps its optimizer and its training step while a scan runs. Received: a "
-                    f"call of `model.{name}` within the scan. Call it before or after."
+                    f"call of `model.{name}` within the scan. Call it before or after the scan."
                 )
                 raise ScanError(msg)
             if name == "evaluate" and caller.f_code is self._code:
@@ -153,11 +154,7 @@ class ModelGuard:
         return call
 
     def _is_inside(self, frame: FrameType | None) -> bool:
-        """Whether `fit` is still running; it is for other threads, of whose callers nothing is known."""
-        if threading.get_ident() != self._thread:
+        """Returns whether `fit` is still running; assumed in other threads, where `fit` is not among the callers."""
+        if threading.get_ident() != self._thread or self._code is None:
             return True
-        while frame is not None:
-            if frame.f_code is self._code and frame.f_locals.get("self") is self._model:
-                return True
-            frame = frame.f_back
-        return False
+        return is_inside_fit(frame, self._code, self._model)

@@ -1,4 +1,4 @@
-"""Checks, after steps of a scan, that the scanned optimizer is the one that trains and that all weights are finite."""
+"""Checks during a scan that the scanned optimizer updates the model and that all weights are finite."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 __all__ = ["StepWatch"]
 
 STEPS_TO_JUDGE = 2
-"""Steps after which an optimizer that makes updates has counted some."""
+"""Number of steps after which an optimizer that updates weights must have counted an update."""
 CHECKS_PER_SCAN = 20
-"""Looks at all weights in one scan: each costs as much as reading them."""
-NAMES_SHOWN = 3
-"""Weights that a note names, at most."""
+"""Number of checks of the weights in one scan; each reads all weights."""
+MAX_NAMES = 3
+"""Most weights that a note names."""
 
 
 class StepWatch:
-    """Looks at model and optimizers after steps of a scan.
+    """Checks model and optimizers after the steps of a scan.
 
     Args:
         host: The host and its model.
-        state: What is kept of them.
-        meter: Reads what a step returned.
-        num_steps: Steps of the scan.
+        state: The saved state of the model.
+        meter: Meter that reads the return value of a step.
+        num_steps: Number of steps of the scan.
     """
 
     def __init__(self, host: Host, state: ModelState, meter: Meter, num_steps: int) -> None:
@@ -47,24 +47,24 @@ class StepWatch:
 
     @property
     def finite_points(self) -> int:
-        """Losses, from the first on, of weights that were seen to be finite."""
+        """Number of losses from the start that were computed with weights known to be finite."""
         return self._last_finite + 1
 
     def restart(self, *, expects_finite: bool) -> None:
-        """Begins with another scan of the same model.
+        """Starts over for another scan of the same model.
 
         Args:
-            expects_finite: Whether weights that are not finite end it.
+            expects_finite: Whether non-finite weights end the scan.
         """
         self._steps = self._last_finite = 0
         self._expects_finite = self._began_finite and expects_finite
         self.broken = ()
 
     def after(self, result: StepResult) -> None:
-        """Looks, after one step.
+        """Runs the checks that are due after one step.
 
         Raises:
-            ScanError: If the step made variables that cannot be put back, or if another optimizer trains the model.
+            ScanError: If the step created variables that cannot be restored, or if another optimizer trains the model.
         """
         self._steps_in_all += 1
         self._steps += 1
@@ -83,7 +83,7 @@ class StepWatch:
     def _check_optimizer(self, result: StepResult) -> None:
         host, own = self._host, self._host.optimizer
         if not host.model.trainable_variables or hasattr(own, "inner_optimizer"):
-            return  # loss scaling counts no update whose gradients overflow
+            return  # a loss scale does not count updates with overflowing gradients
         if self._meter.batches_seen(result, own) != next(iter(self._counts.values())):
             return
         moved = [
@@ -94,12 +94,12 @@ class StepWatch:
         name = type(own).__name__
         others = f"while {', '.join(moved)} did. " if moved else "although the model has trainable weights. "
         how = (
-            f"Pass the one to scan, `LRScan(optimizer={moved[0].partition(' ')[0]})`, one at a time."
+            f"Pass the optimizer to scan, `LRScan(optimizer={moved[0].partition(' ')[0]})`, one at a time."
             if moved
             else "Pass the optimizer that trains the model as `LRScan(optimizer=...)`, or use it in `compile`."
         )
         msg = (
-            f"Expected the scanned optimizer to update weights. Received: {name}, which made no update in "
+            f"Expected the scanned optimizer to update the weights. Received: {name}, which made no update in "
             f"{STEPS_TO_JUDGE} steps, {others}{how}"
         )
         raise ScanError(msg)
@@ -110,4 +110,4 @@ class StepWatch:
         with np.errstate(invalid="ignore", over="ignore"):
             broken = [not np.isfinite(value.sum(dtype=np.float64)) for value in values]
         names = [str(getattr(item, "path", item.name)) for item in model.trainable_variables]
-        return tuple(name for name, is_broken in zip(names, broken, strict=True) if is_broken)[:NAMES_SHOWN]
+        return tuple(name for name, is_broken in zip(names, broken, strict=True) if is_broken)[:MAX_NAMES]

@@ -1,4 +1,4 @@
-"""`Trials`: several short scans or trainings of one model on the same batches, with the model put back at the end."""
+"""Runs several short scans or trainings of one model on the same batches, and restores the model at the end."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ __all__ = ["Trials", "checked_verbose"]
 
 
 class Trials:
-    """Holds a model for several short scans and trainings, each from the same state and on the same batches.
+    """Runs several short scans and trainings of one model, each from the same state and on the same batches.
 
-    Used with `with`. At its start the batches are taken out of the data once, through the host's own `fit`, and kept in
-    memory (`num_steps` of them), and the state of the model is kept. Each `scan` and each `train` starts from that
-    state, the random generators included, and goes through `train_on_batch`. At the end, however it comes, everything
-    is put back to the last bit, as after a scan by `LRScan`; what of the data cannot be put back is in `notes`: the
-    items of a generator that were taken are gone, as many as were needed and no more. Under tf_keras, dropout and
-    its kin draw other numbers in every trial: TensorFlow keeps their state where Python cannot reach it.
+    Use it in a `with` statement. On entry, `num_steps` batches are collected from the data through the host's own `fit`
+    and kept in memory, and the state of the model is saved. Each `scan` and each `train` starts from that state,
+    including the random generators, and calls `train_on_batch`. On exit, also after an exception, all state is restored
+    exactly, as after a scan by `LRScan`. Data that cannot be restored is listed in `notes`: a generator loses the
+    batches that were taken from it, which are only as many as needed. Under tf_keras, layers such as dropout draw
+    different numbers in every trial, because TensorFlow keeps their state out of reach of Python.
 
-    Between two trials the model is as the last one left it, so `model.evaluate` may be called.
+    Between two trials, the model stays in the state at the end of the last one, so `model.evaluate` may be called.
 
-    Ctrl-C ends the trial that is running, between two batches: it returns `None`, as do all later ones, and
-    `interrupted` turns true. At the end of the block the model is put back, and the `KeyboardInterrupt` is raised only
-    if no trial had finished, so that what was finished is kept. A second Ctrl-C is raised at once, the model put back.
+    Ctrl-C ends the current trial between two batches. This trial and all later ones return `None`, and `interrupted`
+    becomes true. At the end of the block, the model is restored, and `KeyboardInterrupt` is raised only if no trial has
+    finished, so that finished results are not lost. A second Ctrl-C restores the model and is raised at once.
 
     Args:
         model: A compiled model of Keras 3 or tf_keras, on one device.
@@ -55,25 +55,25 @@ class Trials:
         y: Target data, as for `fit`.
         start_lr: Float. First learning rate of a scan.
         end_lr: Float. Last learning rate of a scan.
-        num_steps: Integer, at least 8. Optimizer updates of the longest trial. Data that holds fewer, and cannot be
-            gone through again, gives what it has: `num_steps` is then lower.
-        planned_steps: Integer. Updates of all trials together, for the progress bar; `num_steps` when left out.
-        snapshot: String. Where the state to put back is kept, one of `"memory"` and `"disk"`.
+        num_steps: Integer, at least 8. Number of optimizer updates of the longest trial. It is reduced if the data has
+            fewer batches and cannot be iterated again.
+        planned_steps: Integer. Number of updates of all trials together, for the progress bar. Defaults to `num_steps`.
+        snapshot: String. Where to store the saved state, `"memory"` or `"disk"`.
         monitor: String. Key of the loss in the logs.
-        verbose: 0 or 1. With 1, one progress bar over all trials is shown.
-        fit_options: Arguments of `fit` that say which batches it trains on, such as `batch_size`.
+        verbose: 0 or 1. With 1, one progress bar for all trials is shown.
+        fit_options: Dictionary of arguments of `fit` that determine its batches, such as `batch_size`.
 
     Raises:
-        InvalidOptionError: If an argument has a value that makes no trial.
-        ScanError: If the model is not compiled or runs on several devices, or if the data holds no batch.
+        InvalidOptionError: If an argument has an invalid value.
+        ScanError: If the model is not compiled or runs on several devices, or if the data has no batch.
 
     Example:
     ```python
     with Trials(model, x, y, num_steps=100, fit_options={"batch_size": 32}) as trials:
         curve = trials.scan()  # an `LRCurve`
-        losses = trials.train([1e-3] * 50)  # of each batch alone, from the same start, on the same batches
-        there = trials.keep()
-        more = trials.train([1e-4] * 50, start=there, first=50)  # goes on where the last one ended
+        losses = trials.train([1e-3] * 50)  # batch losses, from the same state, on the same batches
+        trained = trials.keep()
+        more = trials.train([1e-4] * 50, start=trained, first=50)  # continues the training
     ```
     """
 
@@ -94,7 +94,7 @@ class Trials:
     ) -> None:
         self.ramp = checked_ramp(start_lr, end_lr, num_steps)
         self.finished = 0
-        """Trials that ran to their end."""
+        """Number of trials that were not interrupted."""
         self.batches: list[tuple[Any, ...]] = []
         """Inputs, targets and sample weights of each batch."""
         self._place, self._monitor = checked_place(snapshot), monitor
@@ -102,7 +102,7 @@ class Trials:
         self.host = Host(model)
         if self.host.strategy is not None:
             msg = (
-                "Expected a model on one device. Received: a model under a distribution strategy. "
+                "Expected a model on one device. Received: a model with a distribution strategy. "
                 "Build and compile it outside of `strategy.scope()`, or use `lr_scan`."
             )
             raise ScanError(msg)
@@ -115,26 +115,26 @@ class Trials:
 
     @property
     def num_steps(self) -> int:
-        """Optimizer updates that the batches are enough for, at most."""
+        """Largest number of optimizer updates for which there are batches."""
         return self.ramp.num_steps
 
     @property
     def interrupted(self) -> bool:
-        """Whether Ctrl-C has asked for the end."""
+        """Whether the user has pressed Ctrl-C."""
         return self._session is not None and self._session.interrupted
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences on what of the data cannot be put back."""
+        """Notes on data that cannot be restored and on facts that could not be determined."""
         return self._source.notes
 
     def __enter__(self) -> Self:
-        """Takes the batches, and takes the model over."""
+        """Collects the batches and saves the state of the model."""
         self._stack.enter_context(keep_next_fit_first(self.host.model))
         try:
             self._take_first_batches()
-            _, each, gathered = self._phase
-            self.ramp = self.ramp.shortened_to((len(self.batches) + gathered) // each)
+            _, each, accumulated = self._phase
+            self.ramp = self.ramp.shortened_to((len(self.batches) + accumulated) // each)
             session = Session(
                 self.host,
                 ramp=self.ramp,
@@ -158,7 +158,7 @@ class Trials:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Puts everything back."""
+        """Restores all state."""
         session = self._session
         with self._stack:
             if session is None:
@@ -175,14 +175,14 @@ class Trials:
                 self._show_end()
 
     def from_scratch(self, scratch: Callable[[], Any] | None) -> Callable[[], None]:
-        """Returns a function that gives the model new weights, and an optimizer as it is just after `compile`.
+        """Returns a function that draws new weights and resets the optimizer to its state just after `compile`.
 
         Args:
-            scratch: A function without arguments that returns the same architecture with new weights, for models whose
-                layers do not tell how they start.
+            scratch: A function without arguments that returns the same architecture with new weights, for models with
+                layers that neither can be recreated nor store their initializers.
 
         Raises:
-            ScanError: If there are weights of which nobody says how they start.
+            ScanError: Raised by the returned function, if the initialization of a weight is unknown.
         """
         fresh = FreshWeights(self.host, scratch=scratch)
 
@@ -193,13 +193,13 @@ class Trials:
         return start
 
     def new_batches(self) -> bool:
-        """Takes as many other batches, for the trials to come.
+        """Replaces the batches by the same number of other batches, for later trials.
 
-        Data that can be gone through again is shuffled anew, where `fit` shuffles it, and in any case begun where the
-        batches so far ended; a generator goes on.
+        Data that can be iterated again is shuffled again if `fit` shuffles it, and continues after the batches taken
+        so far. A generator continues at its position.
 
         Returns:
-            Whether there are as many. Where a generator has fewer left, or Ctrl-C came, the batches stay as they were.
+            Whether there are enough batches. The old batches remain if a generator has too few, or after Ctrl-C.
         """
         number = len(self.batches)
         taken = self._source.take(number, skip=self._takes * number, is_over=lambda: self.interrupted)
@@ -216,16 +216,16 @@ class Trials:
         stop_on_divergence: bool = True,
         same_randomness: bool = True,
     ) -> LRCurve | None:
-        """Raises the rate from `start_lr` to `end_lr`, from the state at the start.
+        """Scans the model from its initial state, with rates from `start_lr` to `end_lr`.
 
         Args:
-            prepare: Called when the model is in that state, and may change its variables.
-            after_step: Called after every step, and may change them too.
-            stop_on_divergence: Whether to stop when the loss has risen for good.
-            same_randomness: Whether the random generators start from their state at the start, too.
+            prepare: Function to call once the model is in its initial state. It may change variables of the model.
+            after_step: Function to call after every step. It may change variables of the model.
+            stop_on_divergence: Whether to stop when the loss diverges.
+            same_randomness: Whether to restore the initial state of the random generators too.
 
         Returns:
-            What was recorded, or `None` if Ctrl-C came first.
+            The recorded curve, or `None` after Ctrl-C.
         """
         session = self._held
         if session.interrupted:
@@ -253,26 +253,25 @@ class Trials:
         first: int = 0,
         batches: Sequence[tuple[Any, ...]] | None = None,
     ) -> NDArray[np.float64] | None:
-        """Trains at given rates.
+        """Trains the model at given rates.
 
         Args:
             rates: The rate of each update, positive. Shape `(n,)`.
-            start: What `keep` returned, to go on from there; the state at the start when left out.
-            first: Integer. Updates whose batches are passed over, for a training that goes on.
-            batches: Batches to train on in the place of those that are kept, over and over where they are too few.
+            start: Snapshot returned by `keep`, to continue from. Defaults to the initial state.
+            first: Integer. Number of updates to skip the batches of, when a training continues.
+            batches: Batches to use instead of the collected ones. They repeat if there are too few.
 
         Returns:
-            Losses of each batch alone (the mean of the batches of one update where gradients are gathered), before its
-            update. Array of shape `(n,)`, or less where the loss was no longer finite: then that loss is the last.
-            `None` if Ctrl-C came first.
+            The batch loss before each update, or the mean batch loss of one update if gradients are accumulated. Array
+            of shape `(n,)`, or shorter with a non-finite last value if the loss became non-finite. `None` after Ctrl-C.
 
         Raises:
-            InvalidOptionError: If there are no rates, or not batches enough for them.
+            InvalidOptionError: If there are no rates, or too few batches for them.
         """
         if not len(rates) or (batches is None and len(rates) + first > self.num_steps):
             msg = (
-                f"Argument `rates` must hold from 1 to {self.num_steps - first} rates, as many as there are batches "
-                f"for. Received: len(rates)={len(rates)}, first={first}."
+                f"Argument `rates` must contain from 1 to {self.num_steps - first} rates, because there are no batches "
+                f"for more. Received: len(rates)={len(rates)}, first={first}."
             )
             raise InvalidOptionError(msg)
         plan = RateList(tuple(float(rate) for rate in rates))
@@ -284,17 +283,17 @@ class Trials:
         return np.array(recorder.losses) if done else None
 
     def reset(self) -> None:
-        """Puts the model, and the random generators, into their state at the start."""
+        """Restores the initial state of the model and of the random generators."""
         self._held.restart(self.ramp, stop_on_divergence=False)
 
     def keep(self) -> Snapshot:
-        """Returns the values of all variables as the last trial left them; `close` it when it is of no more use."""
+        """Returns a snapshot of all variables after the last trial; call its `close` when it is no longer needed."""
         return self._held.keep()
 
     @property
     def _held(self) -> Session:
         if self._session is None:
-            msg = "Expected trials within `with`. Received: a trial outside of it."
+            msg = "Expected trials inside a `with` block. Received: a trial outside of it."
             raise ScanError(msg)
         return self._session
 
@@ -302,17 +301,17 @@ class Trials:
         self.batches = self._source.take(self._batches_for(self.num_steps))
         self._takes = 1
         if not self.batches:
-            msg = "Expected data with at least one batch. Received: none. A generator may have been used up before."
+            msg = "Expected data with at least one batch. Received: no batch. A generator may already be exhausted."
             raise ScanError(msg)
 
     def _batches_for(self, updates: int) -> int:
-        _, each, gathered = self._phase
-        return max(0, updates * each - gathered) if updates else 0
+        _, each, accumulated = self._phase
+        return max(0, updates * each - accumulated) if updates else 0
 
     def _run(
         self, recorder: Recorder, batches: Iterable[tuple[Any, ...]], after_step: Callable[[], object] | None
     ) -> bool:
-        """Goes through the batches; returns whether that came to its end."""
+        """Trains on the batches, and returns whether this was not interrupted."""
         session, train_on_batch = self._held, self.host.own("train_on_batch")
         for x, y, weights in batches:
             if session.is_over:
@@ -339,7 +338,7 @@ class Trials:
 
 
 def checked_verbose(verbose: int) -> int:
-    """Returns `verbose` when it is 0 or 1.
+    """Returns `verbose` if it is 0 or 1.
 
     Raises:
         InvalidOptionError: If it is not.

@@ -169,7 +169,7 @@ def test_groups_are_taken_by_layer_name_or_expression(keras: Any) -> None:
     ("groups", "message"),
     [
         ({"none": "no such thing"}, "no such thing"),
-        ({"one": "logits", "two": "logits.*bias"}, "hold a weight twice"),
+        ({"one": "logits", "two": "logits.*bias"}, "contain a weight twice"),
         ({"broken": "("}, "regular expressions"),
         ({}, "at least one group"),
         (7, "a dictionary or a list"),

@@ -1,4 +1,4 @@
-"""Tests that the meter extracts the batch loss from the running mean of an epoch of any length."""
+"""Tests that a meter recovers the batch loss from the running mean of an epoch, even of a very long one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SINGLE = np.float32
 
 
 class Mean:
-    """Imitates the parts of Keras's metric that a meter uses."""
+    """Imitates the `Mean` metric of Keras, as far as a meter uses it."""
 
     def __init__(self, total: object, count: object) -> None:
         self.name, self.total, self.count = "loss", total, count
@@ -24,7 +24,7 @@ class Mean:
 
 
 def test_precision_does_not_decay_over_a_hundred_thousand_batches() -> None:
-    """Passes single-precision state through the step, as on JAX, with a spike that a running mean never loses."""
+    """Imitates a single-precision host that passes the state through the step as on JAX, with a spike in the loss."""
     rate, total, count = object(), object(), object()
     model = SimpleNamespace(
         optimizer=SimpleNamespace(variables=[rate]), metrics=[Mean(total, count)], metrics_variables=[total, count]

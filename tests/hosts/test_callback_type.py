@@ -1,4 +1,4 @@
-"""Tests that a scan is an instance of the host's callback class and of `LRScan`."""
+"""Tests that a scan is an instance of the host's callback class, and remains an `LRScan`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests that a scan and the other callbacks of the same fit do not disturb each other."""
+"""Tests that a scan and the other callbacks of the same `fit` do not harm each other."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_callbacks_that_judge_keep_or_steer_sit_out(keras: Any, tmp_path: Path, 
     assert [weight.tobytes() for weight in weights(model)] == before
     assert list(tmp_path.iterdir()) == []
     notes = " ".join(recorder.curve.context.notes)
-    assert all(f"{type(other).__name__} sat out the scan: it" in notes for other in others)
+    assert all(f"{type(other).__name__} was skipped during the scan: it" in notes for other in others)
 
 
 def test_a_subclass_of_such_a_callback_sits_out_too(keras: Any) -> None:
@@ -51,7 +51,7 @@ def test_a_subclass_of_such_a_callback_sits_out_too(keras: Any) -> None:
 
     recorder = LRScan(num_steps=14, verbose=0)
     compiled(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[Mine(monitor="loss", patience=0), recorder])
-    assert "Mine sat out the scan" in recorder.curve.context.notes[0]
+    assert "Mine was skipped during the scan" in recorder.curve.context.notes[0]
 
 
 def test_two_scans_in_one_fit_are_refused_before_the_first_batch(keras: Any) -> None:
@@ -103,12 +103,12 @@ def test_callbacks_of_the_user_run_and_are_named(keras: Any) -> None:
     recorder, quiet = LRScan(num_steps=14, verbose=0), keras.callbacks.TerminateOnNaN()
     others = [Spy(), Spy(), keras.callbacks.LambdaCallback(), quiet]
     compiled(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[recorder, *others])
-    told = "ran along: it is not known here, and was told of the losses of the scan."
+    told = "ran during the scan and received its losses, because keras_lrscan does not know this callback."
     assert recorder.curve.context.notes == (f"Spy {told}", f"LambdaCallback {told}")
 
 
 def of_package(keras: Any, package: str) -> Any:
-    """Returns a custom callback derived from that of an experiment tracker."""
+    """Returns a callback of the user's that subclasses one of a tracker."""
 
     def unwanted(*_: Any, **__: Any) -> None:
         msg = f"{package} was told of the scan"
@@ -123,7 +123,7 @@ def test_callbacks_of_trackers_sit_out_also_where_the_user_has_derived_from_them
     recorder = LRScan(num_steps=14, verbose=0)
     compiled(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[recorder, *others])
     reasons = dict.fromkeys(TRACKERS.values())
-    assert recorder.curve.context.notes == tuple(f"Own sat out the scan: {reason}." for reason in reasons)
+    assert recorder.curve.context.notes == tuple(f"Own was skipped during the scan: {reason}." for reason in reasons)
 
 
 def test_without_the_way_to_pause_autologging_nothing_is_paused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Tests that a custom `train_step` is recorded with any data source, and trains afterwards as if never scanned."""
+"""Tests that a scan records a custom `train_step` with any kind of data, and that the proof has no side effects."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_random_layers_draw_what_they_would_have_drawn(keras: Any) -> None:
 
 
 def with_noise(model: Any, batch: Batch) -> Any:
-    """Returns the loss with noise from a TensorFlow kernel whose state cannot be restored."""
+    """Returns the loss plus noise from a TensorFlow kernel with a state that cannot be restored."""
     import tensorflow as tf
 
     return batch.loss + 0.02 * tf.random.uniform(())
@@ -161,7 +161,7 @@ def test_noise_that_cannot_be_put_back_is_recorded_and_an_average_in_it_refused(
 
 @ONLY_TENSORFLOW
 def test_a_classifier_with_dropout_is_not_taken_for_one_that_remembers(keras: Any) -> None:
-    """Covers tf_keras, where dropout uses kernels that cannot be restored, and a loss with an upper bound."""
+    """Under tf_keras, dropout draws from kernels that cannot be restored, and the loss has an upper bound."""
 
     class Classifier(keras.Model):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -260,7 +260,7 @@ def test_a_mean_in_a_closure_is_found_out_after_a_training_as_well(keras: Any) -
 
     model = custom(keras, book)
     data = {"batch_size": SIZE, "epochs": 2, "shuffle": False, "verbose": 0}
-    model.fit(*numbers(), **data)  # afterwards, the traced step lists its variables
+    model.fit(*numbers(), **data)  # from here on, the traced step lists its variables
     with pytest.raises(ScanError, match="also holds earlier batches"):
         model.fit(*numbers(), **data, callbacks=[recorder_for()])
 
@@ -270,7 +270,7 @@ def test_a_mean_in_a_closure_is_found_out_after_a_training_as_well(keras: Any) -
     [
         (lambda _, batch: {"loss": batch.predicted[:, 0]}, r"key of a single number.*array of shape \(16,\).*the mean"),
         (lambda _, batch: {"other": batch.loss}, r"one of the logs \['other'\]. Received: monitor='loss'"),
-        (lambda _, batch: {"loss": 0.0 * batch.loss + 3.0}, "hardly answers when the weights change"),
+        (lambda _, batch: {"loss": 0.0 * batch.loss + 3.0}, "hardly changes with the weights"),
     ],
     ids=["a loss for each sample", "another key", "a constant"],
 )

@@ -1,4 +1,4 @@
-"""Tests that a scan records the loss of each training batch from any `train_step` log, or refuses the log."""
+"""Tests that a scan either records the loss of the current batch from a custom `train_step` or refuses the model."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ STEPS, SIZE = 10, 16
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """Describes a way to write a train step.
+    """Describes one way to write a train step.
 
     Attributes:
-        book: Returns the logs, from model and batch.
-        refused: Hosts on which a scan must refuse the step, because nothing proves that it logs its own batch.
-        prepare: Adds trackers to the model.
+        book: Function that returns the logs for a model and a batch.
+        refused: Hosts on which a scan must refuse it, because the proof for the batch loss fails.
+        prepare: Function that adds trackers to the model.
         monitor: Key of the loss.
-        layers: Returns additional layers.
-        options: Options of `compile`.
-        is_compiled: Whether the loss is also passed to `compile`.
+        layers: Function that returns additional layers.
+        options: Arguments of `compile`.
+        is_compiled: Whether `compile` also receives the loss.
         of_samples: Whether the logged value is the sum over the samples.
     """
 
@@ -53,7 +53,7 @@ HOST = "tf_keras" if IS_TF_KERAS else BACKEND
 
 
 def trackers(**names: str) -> Callable[[Any, Any], None]:
-    """Returns a function that adds mean metrics to a model, by attribute and name."""
+    """Creates means, by attribute and name."""
 
     def prepare(keras: Any, model: Any) -> None:
         for attribute, name in names.items():
@@ -63,7 +63,7 @@ def trackers(**names: str) -> Callable[[Any, Any], None]:
 
 
 def variable(keras: Any, value: float = 0.0) -> Any:
-    """Returns a non-trainable variable."""
+    """Creates a variable that is not trained."""
     if not IS_TF_KERAS:
         return keras.Variable(value, trainable=False, dtype="float32")
     import tensorflow as tf
@@ -72,7 +72,7 @@ def variable(keras: Any, value: float = 0.0) -> Any:
 
 
 def held(*names: str) -> Callable[[Any, Any], None]:
-    """Returns a function that adds non-trainable variables to a model."""
+    """Creates variables that are not trained."""
 
     def prepare(keras: Any, model: Any) -> None:
         for name in names:
@@ -121,7 +121,7 @@ def closed_over(keras: Any, _model: Any) -> None:
 
 
 def guide(model: Any, batch: Batch) -> dict[str, Any]:
-    """Logs as in Keras's guide on custom steps."""
+    """Implements the train step of the Keras guide on custom steps."""
     loss = model.compute_loss(x=batch.x, y=batch.y, y_pred=batch.predicted)
     if not IS_TF_KERAS:
         for metric in model.metrics:
@@ -178,7 +178,7 @@ def counted_beside(model: Any, batch: Batch) -> dict[str, Any]:
 
 
 def slow(keras: Any) -> tuple[Any, ...]:
-    """Returns a layer that subtracts a slow running mean of its inputs, also in training."""
+    """Returns a layer that keeps a slow mean of its inputs and subtracts it, also in training."""
 
     class Slow(keras.layers.Layer):  # type: ignore[misc]
         def build(self, shape: Any) -> None:
@@ -221,7 +221,7 @@ ROWS = {
     "mean in a closure": Row(
         book=lambda _, b: {"loss": updated(CLOSED["mean"], b.loss)},
         prepare=closed_over,
-        refused=("tensorflow", "tf_keras", "torch"),  # JAX's compiled step does not keep it
+        refused=("tensorflow", "tf_keras", "torch"),  # the compiled step of JAX resets it anyway
     ),
     "all metrics of the compiled loss": Row(book=guide, is_compiled=True),
     "losses of layers": Row(
@@ -262,7 +262,7 @@ def by_hand(recorder: LRScan, again: Any) -> Any:
 
 @pytest.fixture(scope="module", name="plain")
 def _plain(keras: Any) -> Callable[[LRScan], list[float]]:
-    """Returns the losses of the model that most rows train. They are computed once, as the rates are the same."""
+    """Computes the losses of the model that most rows train once, because the rates are the same."""
     kept: dict[tuple[float, ...], Any] = {}
 
     def losses(recorder: LRScan) -> list[float]:

@@ -21,7 +21,7 @@ PROGRAM = Path(__file__).parents[1] / "support" / "distributed_program.py"
 
 
 def run(*modes: str, environments: list[dict[str, str]] | None = None) -> list[dict[str, Any]]:
-    """Runs one process for each environment and returns the last line that each one prints."""
+    """Runs one process for each environment, and returns the last line that each prints."""
     pytest.importorskip("tf_keras" if IS_TF_KERAS else "keras")
     with ExitStack() as stack:
         processes = [

@@ -1,4 +1,4 @@
-"""Tests that each recorded loss is a batch loss, paired with the rate of the previous update."""
+"""Tests that a scan records the loss of one batch alone, at the rate of the update before it."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def test_a_custom_train_step_that_logs_the_raw_loss(keras: Any) -> None:
 
 
 def test_precision_does_not_decay_in_a_long_epoch(keras: Any) -> None:
-    steps = 10_000 if BACKEND == "jax" else 3000  # `test_batch_loss.py` has a hundred thousand, without a host
+    steps = 10_000 if BACKEND == "jax" else 3000  # `test_batch_loss.py` tests a hundred thousand, without a host
     x = np.full((steps, 1), 1.0, "float32")
     y = (1.0 + 1e-3 * (np.arange(steps) % 7)).astype("float32")[:, None]
     keras.utils.set_random_seed(0)
@@ -192,6 +192,6 @@ def test_precision_does_not_decay_in_a_long_epoch(keras: Any) -> None:
     )
     model.compile(optimizer=keras.optimizers.SGD(1e-3), loss="mse")
     recorder = LRScan(start_lr=1e-9, end_lr=1e-8, num_steps=steps, verbose=0)
-    y[10] = 1e2  # a spike that a difference of running means would never lose
+    y[10] = 1e2  # a spike that would persist in differences of running means
     model.fit(x, y, batch_size=1, epochs=1, shuffle=False, verbose=0, callbacks=[recorder])
     np.testing.assert_allclose(recorder.curve.loss, (y[:, 0].astype("float64")) ** 2, rtol=1e-5)

@@ -1,4 +1,4 @@
-"""Tests that a scan restores state that the hosts do not list, or warns beforehand that it cannot."""
+"""Tests that a scan also restores state that the hosts do not track, or refuses the model."""
 
 from __future__ import annotations
 
@@ -142,13 +142,13 @@ def test_a_variable_made_in_the_first_step_is_refused_by_name(keras: Any) -> Non
     before = state(model)
     if model.layers[0].late is not None:
         pytest.skip("this Keras traces layers when they are connected")
-    with pytest.raises(ScanError, match=r"1 made in the first step: model\..*late"):
+    with pytest.raises(ScanError, match=r"1 created in the first step: model\..*late"):
         scan_of(model, *digits(96))
     assert same_bits(before, state(model))
 
 
 def gan(keras: Any, *, call: bool = False) -> Any:
-    """Builds a model that trains two parts with two optimizers of its own, in addition to the compiled one."""
+    """Returns a model with two parts and an optimizer for each, in addition to the optimizer of `compile`."""
     import tensorflow as tf
 
     class Gan(keras.Model):  # type: ignore[misc]
@@ -224,7 +224,7 @@ def test_each_of_two_optimizers_can_be_scanned(keras: Any, used: bool) -> None:
             scan = scan_of(model, x, monitor="d_loss", optimizer=getattr(model, name))
             curves.append(scan.curve)
             assert scan.curve.context.optimizer == type(getattr(model, name)).__name__
-            assert any("others kept theirs" in note for note in scan.curve.context.notes)
+            assert any("Other optimizers kept their learning rate" in note for note in scan.curve.context.notes)
         fit(model, x)
         ends.append([*state(model), *optimizer_values(model)])
     assert same_bits(ends[0], ends[1])
@@ -262,7 +262,7 @@ def test_an_unbuilt_optimizer_that_cannot_be_made_again_is_refused_before_the_fi
 
     model = compiled(keras, Odd(needed=1))
     before = weights(model)
-    with pytest.raises(ScanError, match="is built, or that can be made again from its config"):
+    with pytest.raises(ScanError, match="is built or can be recreated from its config"):
         scan_of(model, *digits(96))
     assert same_bits(before, weights(model))
     model.optimizer.build(model.trainable_variables)
@@ -271,7 +271,7 @@ def test_an_unbuilt_optimizer_that_cannot_be_made_again_is_refused_before_the_fi
 
 @pytest.mark.skipif(BACKEND != "jax", reason="JAX hands the state of one optimizer to the step")
 def test_another_optimizer_is_refused_on_jax(keras: Any) -> None:
-    with pytest.raises(ScanError, match="on JAX, Keras hands no other"):
+    with pytest.raises(ScanError, match="on JAX Keras passes no other"):
         lr_scan(compiled(keras), *digits(64), optimizer=keras.optimizers.SGD(0.1), verbose=0)
 
 
@@ -296,7 +296,7 @@ def with_a_weight_that_breaks(keras: Any) -> Any:
     import tensorflow as tf
 
     class Half(keras.layers.Layer):  # type: ignore[misc]
-        """Has a weight that never affects the output, but whose gradient is NaN."""
+        """Has a weight that never affects the output, but has a gradient of NaN."""
 
         def build(self, _: Any) -> None:
             self.unused = self.add_weight(shape=(), initializer="ones", name="unused")

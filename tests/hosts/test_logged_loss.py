@@ -1,4 +1,4 @@
-"""Tests how a batch loss is told from a value that includes earlier batches, on fake steps."""
+"""Tests the proof that a logged value is the loss of one batch, on simulated steps without a host."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ METER: Any = SimpleNamespace(monitor="loss")
 
 
 class FakeStage:
-    """Imitates a step whose loss depends on its weights and is logged through `log`."""
+    """Simulates a step with a loss that depends on its weights, and logs it through the function `log`."""
 
     def __init__(self, loss: float, log: Callable[[float], float], *, slope: float = 1.0) -> None:
         self.first: list[NDArray[Any]] = []
@@ -32,7 +32,7 @@ class FakeStage:
         return self._log(self._loss * (1.0 + self._slope * push))
 
     def changed(self) -> list[int]:
-        """Returns no changed variables."""
+        """Reports no variables."""
         return []
 
 

@@ -1,4 +1,4 @@
-"""Tests that runs under older versions of Keras use them, and that the documentation lists all tested versions."""
+"""Tests that a run with an older Keras really uses it, and that the documentation lists the tested versions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _tox() -> ConfigParser:
 
 @pytest.fixture(scope="module", name="table")
 def _table() -> dict[str, str]:
-    """Returns the row of the documentation for each environment."""
+    """Returns a dictionary from each environment to its row in the documentation."""
     lines = (ROOT / "docs" / "where-it-runs.md").read_text(encoding="utf-8").splitlines()
     return {found[1]: line for line in lines if (found := re.search(r"\| `([\w-]+)` \|$", line))}
 

@@ -1,4 +1,4 @@
-"""Tests that the notes of a scan name optimizers whose step size depends on more than the learning rate."""
+"""Tests the notes on optimizers with a step size that depends on more than the learning rate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests that state is found through a model's attributes, and that Python counters are restored."""
+"""Tests that state is found through all attributes of a model, and that counters in Python are restored."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_lrscan.hosts.reachable import MAX_ITEMS, keep_numbers, reachable_from
 
 
 class Variable:
-    """Imitates a host's variable."""
+    """Imitates a variable of a host."""
 
     shape = ()
 
@@ -28,7 +28,7 @@ class Variable:
 
 
 class Optimizer:
-    """Imitates a host's optimizer."""
+    """Imitates an optimizer of a host."""
 
     def __init__(self, inner: Any = None) -> None:
         self.variables = [Variable()]
@@ -40,7 +40,7 @@ class Optimizer:
 
 
 class Model:
-    """Stores its arguments as attributes."""
+    """Holds its arguments as attributes."""
 
     def __init__(self, **held: Any) -> None:
         vars(self).update(held)

@@ -1,4 +1,4 @@
-"""Tests that a scan restores the model, which then trains as if there had been no scan."""
+"""Tests that a scan restores the model, so that later training is the same as without a scan."""
 
 from __future__ import annotations
 
@@ -58,9 +58,10 @@ def scan(model: Any, **options: Any) -> LRScan:
 
 
 def finish(model: Any) -> Any:
-    """Finishes a fresh model, because the first `fit` on JAX and torch reads a batch and draws random numbers.
+    """Builds a new model on one batch, as Keras does in the first `fit` on JAX and torch.
 
-    Otherwise, a first fit would differ from a second one after other data or a new seed, with or without a scan.
+    There, this draws random numbers. A first `fit` would therefore differ from a second one after other data or a new
+    seed, with or without a scan.
     """
     if BACKEND != "tensorflow":
         x, y = digits(8)
@@ -76,14 +77,14 @@ def train(keras: Any, model: Any, *, seed: int | None = None) -> dict[str, list[
 
 
 IN_MINORS = {"schedule", "several"}
-"""Optimizers that are also tested under older versions of Keras."""
+"""Optimizers that are also tested with older versions of Keras."""
 
 
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.minors if name in IN_MINORS else ()) for name in OPTIMIZERS]
 )
 def test_training_after_a_scan_equals_training_without_one(keras: Any, name: str) -> None:
-    """Trains before the scan with every second optimizer."""
+    """Every other optimizer has already made updates."""
     used = list(OPTIMIZERS).index(name) % 2 == 1
     ends = []
     for with_scan in (False, True):
@@ -116,7 +117,7 @@ def test_training_is_the_same_for_either_snapshot_and_models_not_yet_built(
 
 
 def test_a_scan_of_a_fresh_model_is_no_first_fit(keras: Any) -> None:
-    """Includes the shuffle that Keras draws only in the first fit on JAX and torch."""
+    """This includes the shuffle that Keras draws in the first `fit` only, on JAX and torch."""
     x, y = digits(100)
     for seed in (None, 4):
         ends = []
@@ -131,7 +132,7 @@ def test_a_scan_of_a_fresh_model_is_no_first_fit(keras: Any) -> None:
 
 
 def noisy(keras: Any) -> Any:
-    """Builds a network with a layer that uses the global generator, and one that uses a TensorFlow kernel."""
+    """Returns a network with a layer that draws from the global generator, and one that uses a TensorFlow kernel."""
 
     class Noise(keras.layers.Layer):  # type: ignore[misc]
         def call(self, inputs: Any) -> Any:
@@ -149,7 +150,7 @@ def noisy(keras: Any) -> Any:
 @pytest.mark.minors
 @pytest.mark.parametrize("eager", [False, True], ids=["graph", "eager"])
 def test_every_random_generator_comes_back(keras: Any, eager: bool) -> None:
-    """Uses no noise for eager tf_keras, whose random kernels are out of reach. Its Nadam counts in Python there."""
+    """In eager mode, Nadam of tf_keras counts in Python, and the random kernels of tf_keras cannot be restored."""
     if BACKEND == "jax":
         pytest.skip("Keras refuses random layers without a seed on JAX")
     for used, seed in ((False, 4), (True, None)):

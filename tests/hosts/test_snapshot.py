@@ -1,4 +1,4 @@
-"""Tests that a snapshot restores values to the last bit, from memory and from disk."""
+"""Tests that a snapshot restores values exactly, from memory and from disk."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Cell:
-    """Imitates a variable that returns its live value."""
+    """Imitates a variable that returns its live value instead of a copy."""
 
     def __init__(self, value: Any) -> None:
         self.live = np.array(value)

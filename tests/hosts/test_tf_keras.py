@@ -1,4 +1,4 @@
-"""Tests optimizers that only exist for tf_keras: legacy ones, with decay and schedules, and those of transformers."""
+"""Tests optimizers that exist only in tf_keras: legacy ones, with decay and schedules, and those of transformers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests that a scan of a loop over `train_on_batch` works like one of `fit`."""
+"""Tests scans of a loop over `train_on_batch`."""
 
 from __future__ import annotations
 

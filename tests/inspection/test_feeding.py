@@ -11,6 +11,7 @@ import pytest
 from keras_lrscan import investigate, race
 from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
+from keras_lrscan.hosts.fit_call import FitCall
 from keras_lrscan.inspection.feeding import fed_alike, feeding_of
 from keras_lrscan.recording.batch_source import BatchSource
 from keras_lrscan.scan import LRScan, lr_scan
@@ -35,7 +36,7 @@ class Batches:
 
 def test_arguments_are_kept_as_plain_values_and_weights_of_samples_as_a_yes() -> None:
     local = {**FED, "batch_size": np.int64(16), "sample_weight": X, "class_weight": {np.int32(0): np.float32(2)}}
-    found = feeding_of([local])
+    found = feeding_of([FitCall.from_variables(local)])
     assert found == {**FED, "sample_weight": True}
     json.dumps(found)
 
@@ -43,7 +44,7 @@ def test_arguments_are_kept_as_plain_values_and_weights_of_samples_as_a_yes() ->
 def test_a_fit_around_that_of_the_host_has_the_last_word() -> None:
     inner = {"batch_size": None, "shuffle": True, "class_weight": {1: 3}, "sample_weight": None}
     outer = {"batch_size": 8, "sample_weight": X, "kwargs": {"shuffle": False, "epochs": 2}}
-    assert feeding_of([inner, outer]) == {
+    assert feeding_of([FitCall.from_variables(inner), FitCall.from_variables(outer)]) == {
         "batch_size": 8,
         "shuffle": False,
         "class_weight": {1: 3.0},
@@ -51,8 +52,8 @@ def test_a_fit_around_that_of_the_host_has_the_last_word() -> None:
     }
 
 
-@pytest.mark.parametrize("calls", [[], [{"x": X}], [{"batch_size": None, "steps_per_epoch": "auto"}]])
-def test_what_was_not_given_is_not_kept(calls: list[dict[str, Any]]) -> None:
+@pytest.mark.parametrize("calls", [[], [FitCall(x=X)], [FitCall(steps_per_epoch="auto")]])
+def test_what_was_not_given_is_not_kept(calls: list[FitCall]) -> None:
     assert feeding_of(calls) == {}
 
 

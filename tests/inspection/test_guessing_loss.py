@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
+from keras_lrscan.hosts.fit_call import FitCall
 from keras_lrscan.hosts.host import Host
 from keras_lrscan.inspection.describe import _num_classes
 from keras_lrscan.inspection.guessing_loss import FREQUENCIES, TARGETS, Chance, chance_of
@@ -59,8 +59,7 @@ def model_for(keras: Any, loss: Any, units: int, activation: str | None = None, 
 
 
 def chance(model: Any, y: Any, **given: Any) -> Chance:
-    frame: Any = SimpleNamespace(f_locals={"y": y, **given})
-    return chance_of(Host(model), frame)
+    return chance_of(Host(model), FitCall(y=y, **given))
 
 
 SMOOTHED = 0.9 * PRIOR + 0.1 / 4
@@ -296,7 +295,7 @@ def test_a_step_of_the_model_s_own_is_left_alone(keras: Any) -> None:
 def test_without_labels_in_memory_nothing_is_known_and_nothing_is_looked_at(keras: Any) -> None:
     model = model_for(keras, "mse", 1)
     assert chance(model, None, x=iter([])) == Chance()
-    assert chance_of(Host(model), None) == Chance()
+    assert chance_of(Host(model), FitCall()) == Chance()
 
 
 def test_models_and_random_states_stay_as_they_are(keras: Any) -> None:

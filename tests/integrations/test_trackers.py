@@ -56,7 +56,9 @@ def test_the_run_that_autologging_opens_for_a_scan_holds_nothing_of_it(
     model, scan = compiled(keras), LRScan(**RANGE)
     model.fit(*digits(), epochs=2, verbose=0, callbacks=[scan])
     assert (logged(mlflow), files(tmp_path)) == ([[]], [])
-    assert any(note.startswith("MlflowCallback sat out the scan: it would log") for note in scan.curve.context.notes)
+    assert any(
+        note.startswith("MlflowCallback was skipped during the scan: it would log") for note in scan.curve.context.notes
+    )
     model.fit(*digits(), epochs=1, verbose=0)
     assert logged(mlflow)[0] == ["accuracy", "loss"]
     assert len(files(tmp_path)) == (2 if flavor == "tensorflow" else 1)
@@ -93,7 +95,8 @@ def test_the_callbacks_of_wandb_log_nothing_of_a_scan(keras: Any, tmp_path: Path
         model.fit(*digits(), epochs=2, verbose=0, callbacks=[*others, scan])
         assert (dict(run.summary), run.step, kept.exists()) == ({}, 0, False)
         assert scan.curve.context.notes == tuple(
-            f"{type(other).__name__} sat out the scan: it would log the scan as a training." for other in others
+            f"{type(other).__name__} was skipped during the scan: it would log the scan as a training run."
+            for other in others
         )
         model.fit(*digits(), epochs=1, verbose=0, callbacks=[callbacks.WandbMetricsLogger(log_freq=1)])
         assert run.step > 0

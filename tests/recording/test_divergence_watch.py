@@ -1,4 +1,4 @@
-"""Tests that the detection of divergence depends on the noise and the level of the curve."""
+"""Tests that divergence is detected from the noise and the level of the curve itself."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ RISES = {
 
 
 def hump(height: float, center: int, width: int) -> NDArray[np.float64]:
-    """Returns a hump of the given height, with a width of `width` steps at half the height."""
+    """Returns a rise of `height` that is `width` steps wide at half of its height."""
     return height * np.exp2(-(((np.arange(STEPS) - center) / (width / 2)) ** 2))
 
 

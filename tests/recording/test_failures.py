@@ -1,4 +1,4 @@
-"""Tests that any end of a scan restores the model or allows it, and keeps the recorded losses."""
+"""Tests that the model is restored, or can be, and the curve is kept, however a scan ends."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.keras
 
 
 class BrokenDataError(Exception):
-    """Raised by data that fail in the middle."""
+    """Raised by data that fails."""
 
 
 def scan_of(model: Any, *data: Any, callbacks: tuple[Any, ...] = (), **options: Any) -> LRScan:

@@ -1,4 +1,4 @@
-"""Tests scans with compiled, eager and multiple steps, accumulated gradients, half precision and several optimizers."""
+"""Tests scans of compiled and eager steps, several steps at once, accumulated gradients and several optimizers."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ MODES: dict[str, dict[str, Any]] = {
 
 
 IN_MINORS = {"compiled", "five steps at once"}
-"""Modes that are also tested under older versions of Keras."""
+"""Modes that are also tested with older versions of Keras."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Tests the pairing of losses with learning rates, and the end of a scan."""
+"""Tests the pairing of losses with rates, and the end of a scan."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def test_losses_of_batches_that_make_one_update_become_one_point() -> None:
     assert recorder.curve().loss.tolist() == [3.0, 2.0]
 
 
-def test_batches_gathered_before_the_scan_shorten_the_first_group() -> None:
-    recorder = Recorder(RAMP, batches_per_update=3, batches_gathered=2)
+def test_batches_accumulated_before_the_scan_shorten_the_first_group() -> None:
+    recorder = Recorder(RAMP, batches_per_update=3, batches_accumulated=2)
     for loss in (2.0, 1.0, 1.0, 4.0):
         recorder.add(loss)
     assert recorder.curve().loss.tolist() == [2.0, 2.0]

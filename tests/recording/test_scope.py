@@ -1,4 +1,4 @@
-"""Tests that a scan leaves no trace when any exception in any hook ends `fit`."""
+"""Tests that a scan restores the model after an exception in any hook, in the data, or from an interrupt."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HOOKS = (
 
 
 class BrokenError(Exception):
-    """Raised by a user's callback."""
+    """Raised by a custom callback."""
 
 
 def raises(error: type[BaseException]) -> Callable[[Any], None]:
@@ -68,7 +68,7 @@ def _ctrl_c() -> Any:
 
 @pytest.fixture(name="model", scope="module")
 def _model(keras: Any) -> Any:
-    """Returns a trained model, which every test must restore."""
+    """Returns a trained model that every test must leave unchanged."""
     model = compiled(keras)
     x, y = digits(64)
     model.fit(x, y, verbose=0)
@@ -76,7 +76,7 @@ def _model(keras: Any) -> Any:
 
 
 def failing(keras: Any, hook: str, action: Callable[[Any], None]) -> Any:
-    """Returns a callback that fails in the second call of a batch hook, or the first call of another hook."""
+    """Returns a callback that fails in the second call of a batch hook, or in the first call of another hook."""
 
     class Failing(keras.callbacks.Callback):  # type: ignore[misc]
         calls = 0
@@ -85,7 +85,7 @@ def failing(keras: Any, hook: str, action: Callable[[Any], None]) -> Any:
         self.calls += 1
         if hook == "set_model":
             self._model = args[0]
-            if action is FAILURES["compile"][0]:  # compiling is allowed before a scan starts
+            if action is FAILURES["compile"][0]:  # compiling is allowed before the scan begins
                 raise ScanError
         if self.calls == (2 if "batch" in hook else 1):
             action(args[0] if hook == "set_model" else self.model)
@@ -154,8 +154,8 @@ USES: dict[str, Callable[[Any], Any]] = {
 def test_data_that_break_leave_a_model_that_is_put_back_before_it_is_used(model: Any, use: str) -> None:
     before = state(model)
     scan = LRScan(num_steps=20, start_lr=1e-2, verbose=0)
-    # while the error is held, so are the frames of `fit`
-    with pytest.raises(Exception) as held:  # noqa: PT011 - each host wraps the error of the data
+    # each host wraps the error of the data in its own; a reference to it keeps the frames of `fit` alive
+    with pytest.raises(Exception) as held:  # noqa: PT011 - each host wraps it in its own
         model.fit(broken_batches(), callbacks=[scan], shuffle=False, verbose=0)
     USES[use](model)
     assert same_bits(before, state(model))
@@ -172,7 +172,7 @@ def test_data_that_break_leave_a_model_that_is_put_back_once_the_error_is_handle
 
 
 def test_a_callback_may_evaluate_within_a_scan(keras: Any, model: Any) -> None:
-    """Checks the evaluated losses, and that the losses of the scan stay the same."""
+    """Its results are correct, and the losses of the scan are the same as without it."""
     x, y = digits(96)
     seen: list[float] = []
 
@@ -219,7 +219,7 @@ def test_compiling_within_a_scan_of_a_loop_is_refused(model: Any) -> None:
 
 @pytest.mark.filterwarnings("ignore:Your input ran out of data:UserWarning")
 def test_the_end_of_the_data_told_by_a_callback_ends_an_epoch_only(keras: Any, model: Any) -> None:
-    """Checks a scan that continues, because Keras treats a StopIteration as the end of the data."""
+    """Keras interprets a StopIteration as the end of the data, so the scan continues and restores the model later."""
     if IS_TF_KERAS or BACKEND != "tensorflow":
         pytest.skip("other hosts let the exception out")
     before = state(model)

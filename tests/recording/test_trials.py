@@ -1,4 +1,4 @@
-"""Tests several trials of one model, with the same start and the same batches, which leave no trace."""
+"""Tests that trials start from the same state, use the same batches, and restore the model."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ RANGE: dict[str, Any] = {"start_lr": 1e-5, "end_lr": 1e-1, "num_steps": STEPS, "
 
 
 def built(keras: Any, *, rich: bool = False) -> Any:
-    """Returns a model with all its slots."""
+    """Returns a model with all optimizer slots."""
     model = compiled(keras, model=classifier(keras, rich=rich))
     x, y = digits(64)
     model.train_on_batch(x, y)
@@ -44,7 +44,7 @@ def built(keras: Any, *, rich: bool = False) -> Any:
 
 @pytest.fixture(scope="module", name="same")
 def _same(keras: Any) -> Any:
-    """Returns a model that every trial must restore."""
+    """Returns a model that every trial must leave unchanged."""
     return built(keras)
 
 
@@ -56,7 +56,7 @@ def generated(log: list[int], number: int) -> Iterator[Any]:
 
 
 def test_every_trial_starts_from_the_same_state_on_the_same_batches(keras: Any) -> None:
-    model = built(keras, rich=not IS_TF_KERAS)  # Python cannot reach the state of tf_keras's dropout
+    model = built(keras, rich=not IS_TF_KERAS)  # tf_keras keeps the state of dropout out of reach of Python
     before = state(model)
     with Trials(model, *digits(), **RANGE) as trials:
         first, second = trials.scan(), trials.scan()

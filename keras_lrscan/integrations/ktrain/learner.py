@@ -9,8 +9,7 @@ import math
 import sys
 import time
 from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,15 +17,15 @@ from keras_lrscan._typing import FitData, Learner, Model, Value
 from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError, ScanError
 from keras_lrscan.hosts.callbacks import Hooks
+from keras_lrscan.hosts.fit_call import FitCall
 from keras_lrscan.hosts.host import Host
 from keras_lrscan.hosts.optimizers import RateControl
 from keras_lrscan.inspection.describe import data_notes, describe
-from keras_lrscan.inspection.guessing_loss import chance_of_labels
+from keras_lrscan.inspection.guessing_loss import chance_of
 from keras_lrscan.integrations.ktrain.finder import ScanFinder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from types import FrameType
 
     from keras_lrscan.scan import LRScan
 
@@ -115,8 +114,7 @@ class LearnerData:
     @property
     def wrong_notes(self) -> tuple[str, ...]:
         """Notes that a scan adds for such data, but that are wrong because `put_back` restores the data."""
-        frame = SimpleNamespace(f_locals={"x": self.x})
-        return data_notes(cast("FrameType", frame)) if self.is_put_back else ()
+        return data_notes(self.x) if self.is_put_back else ()
 
     @classmethod
     def of(cls, learner: Learner) -> LearnerData:
@@ -253,7 +251,7 @@ def with_chance(context: ScanContext, host: Host, data: LearnerData, class_weigh
     """Adds the chance level, computed from all labels of the learner's data, if they are an array."""
     if data.labels is None:
         return context
-    chance = chance_of_labels(host, {"y": data.labels, "class_weight": class_weight})
+    chance = chance_of(host, FitCall(y=data.labels, class_weight=class_weight))
     notes = (*context.notes, *([chance.note] if chance.note is not None else []))
     return dataclasses.replace(context, **chance.facts, notes=notes)
 
