@@ -162,8 +162,8 @@ def _parts(analysis: PureAnalysis) -> Iterable[tuple[str, Iterable[str]]]:
     problems = [finding for finding in likely if finding.alarm]
     start = START_WORDS.get((verdict.start_state, is_classifier(analysis.curve.context)), UNKNOWN_START)
     confidence = (
-        f"Confidence in this shape: {verdict.confidence:.0%}. That is the share of copies of this curve, with new "
-        "random noise, that get the same shape."
+        f"Confidence in this shape: {verdict.confidence:.0%}. That is the share of copies of this curve, each with "
+        "new random noise, that get the same shape."
     )
     sure = [] if verdict.shape == Shape.UNCLEAR else [confidence]
     shown: set[str] = set()

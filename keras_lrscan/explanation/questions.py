@@ -69,8 +69,8 @@ QUESTIONS: tuple[Question, ...] = (
         asks="Is it overfitting?",
         answers=(
             Answer(
-                says="No. Overfitting shows up over epochs of training, when the loss on data that the model never "
-                "trains on gets worse. This test is far too short for that, and it never uses such data."
+                says="No. Overfitting shows when the loss on unseen data gets worse during long training. This test is "
+                "far too short for that, and it never uses unseen data."
             ),
         ),
         sources=("https://discuss.huggingface.co/t/abnormal-learn-rate-curve/3023",),

@@ -155,7 +155,7 @@ def _first_match(facts: Mapping[str, Any]) -> tuple[ShapeRule, tuple[Condition, 
 
 NOT_OVERFITTING = "It is not overfitting. This test is far too short for that, and it uses only training data."
 NOT_TRAINING_OVER_TIME = "It is not a picture of your training over time: the test tries a new rate with every batch."
-UNKNOWN_START = (
+TWO_EXPLANATIONS = (
     "{unknown_start}There are two explanations. A model that is already good at its task gives this curve, because it "
     "has nothing to gain. So does a model that learns nothing. Its accuracy before training shows which one you have."
 )
@@ -202,7 +202,7 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         title="too short to read",
         when=((Condition("num_points", "<", 30),), (Condition("decades", "<", 1.0),)),
         sees=("The curve has {num_points} points, from {start_lr} to {last_lr}.",),
-        means=("That is too little to tell a trend from noise: each point is the loss of one batch.",),
+        means=("A curve this short cannot tell a trend from noise: each point is the loss of one batch.",),
         is_not=("It says nothing about your model, good or bad.",),
         tries=("Give the scan at least 100 batches: more epochs in `fit`, smaller batches, or more data.",),
     ),
@@ -219,7 +219,7 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         sees=("The loss creeps up almost all the way, from {start_loss} to {end_loss}, but never shoots up.",),
         means=(
             "No rate in this test improved the model within so few batches, and larger rates made it slightly worse.",
-            "This is common for a pretrained model that is pushed gently away from what it knows.",
+            "This is common when a model is pretrained and the steps push it gently away from what it knows.",
         ),
         is_not=(
             "It does not mean that training cannot help: so few batches say nothing about whole epochs.",
@@ -275,7 +275,7 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         ),
         sees=("The loss stays near {start_loss}, then shoots up after about {elbow_lr}. It never falls.",),
         means=(
-            "The model did not know the task when the test began, and it learned nothing during the test.",
+            "No rate in this test taught the model anything.",
             "The learning rate is not the first problem: something keeps the model from learning in so few batches.",
         ),
         is_not=(
@@ -297,7 +297,7 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         sees=("The loss stays flat near {start_loss}, then shoots up after about {elbow_lr}. It never falls.",),
         means=(
             "The loss does not fall because the model starts out already good (chance level: {chance_loss}).",
-            UNKNOWN_START,
+            TWO_EXPLANATIONS,
             "From about {elbow_lr} on, the steps are so large that they undo what the model knows.",
         ),
         is_not=(
@@ -363,7 +363,7 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
             "The model kept learning while the rate rose: the bottom is low partly because it comes late in the test.",
         ),
         is_not=(
-            "The bottom is not the best rate: there, learning and damage balance. Choose a rate to the left of it.",
+            "The bottom is not the best rate: there, learning and damage cancel out. Choose a rate to the left of it.",
             "The height of the bottom does not tell you the accuracy you will get.",
             NOT_TRAINING_OVER_TIME,
         ),

@@ -97,7 +97,7 @@ PLACES = [
     ("suggestions.3", GONE, r"a suggestion a method and role, the default first"),
     ("suggestions.0.lr", 0, r"at least 1e-305 at `suggestions\[0\].lr`. Received: suggestions\[0\].lr=0"),
     ("curve.lr.5", 1e-9, r"rates that rise at every point. .* That stands at `curve`"),
-    ("curve.loss.53", "nan", r"at most one smoothed loss a finite loss. Received: 54 for 53"),
+    ("curve.loss.53", "nan", r"at most one smoothed loss per finite loss. Received: 54 smoothed, 53 finite"),
     ("curve.loss.5", "high", r"a number at `curve.loss\[5\]`. Received: curve.loss\[5\]='high'"),
     ("curve.loss.5", True, r"a number at `curve.loss\[5\]`. Received: curve.loss\[5\]=True"),
     ("curve.context.num_classes", 0, r"`num_classes` of at least 1. .* That stands at `curve.context`"),
