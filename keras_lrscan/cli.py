@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"lrscan {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     demo = commands.add_parser("demo", help="scan a small classifier of handwritten digits and explain the curve")
-    demo.add_argument("--trained", action="store_true", help="train the model before the scan, so that it starts good")
+    demo.add_argument("--trained", action="store_true", help="train the model for ten epochs before the scan")
     demo.set_defaults(run=_demo)
     read = commands.add_parser("analyze", help="analyze a recorded scan from a CSV or JSON file")
     read.set_defaults(run=_analyze)
@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     report.set_defaults(run=_report)
     _add_input(report, "a recorded scan")
     _add_input(read, "a recorded scan")
-    _add_input(words, "a recorded scan, or a code such as LRS101")
+    _add_input(words, "a code such as LRS101, or a recorded scan")
     return parser
 
 
@@ -88,7 +88,7 @@ def _add_input(parser: argparse.ArgumentParser, subject: str) -> None:
     parser.add_argument("file", type=Path, help=f"{subject}: {text}")
     columns = (("--lr-column", RATE_COLUMN, "rates"), ("--loss-column", LOSS_COLUMN, "losses"))
     for option, default, words in columns:
-        text = f"column of the {words} in a CSV file (default: {default}, or another tool's name for it)"
+        text = f"name of the column of {words} in a CSV file (default: {default}, or another tool's name for it)"
         parser.add_argument(option, default=default, metavar="NAME", help=text)
     text = "chance level, the loss of a constant prediction, such as 2.303 for ten classes"
     parser.add_argument("--chance-loss", type=_number, metavar="LOSS", help=text)

@@ -275,7 +275,7 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         ),
         sees=("The loss stays near {start_loss}, then shoots up after about {elbow_lr}. It never falls.",),
         means=(
-            "No rate in this test taught the model anything.",
+            "The model did not know the task before, and no rate in this test taught it anything.",
             "The learning rate is not the first problem: something keeps the model from learning in so few batches.",
         ),
         is_not=(
