@@ -1,4 +1,4 @@
-"""`analyze(curve) -> Analysis`: the only file that knows the order of the reading."""
+"""Analyzes a recorded curve: runs every stage from smoothing to suggestions in order."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ if TYPE_CHECKING:
 
     from keras_lrscan.curves.curve import LRCurve
 
-__all__ = ["Analysis", "analyze", "load"]
+__all__ = ["NUM_COPIES", "Analysis", "analyze", "load"]
 
 NUM_COPIES = 50
-"""Noise-resampled copies of a curve that vote on the confidence."""
+"""Default number of noise-resampled copies of a curve that vote on the confidence."""
 
 MAX_COPY_POINTS = 2000
-"""Of a longer curve, the copies take every second, third, ... point: what they vote on does not hang on single ones."""
+"""Size above which copies use only every second, third, ... point; their vote does not depend on single points."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Analysis(PureAnalysis):
-    """Everything that was read from one curve, with the methods that explain, draw and report it.
+    """Holds the results of analyzing one curve, with methods that explain, plot and report them.
 
     Attributes:
         curve: The recorded curve.
@@ -52,10 +52,10 @@ class Analysis(PureAnalysis):
         landmarks: Descent start, steepest fall, minimum and elbow.
         features: The numbers that the rules tested.
         verdict: The shape, with its confidence, start state, traits and evidence.
-        findings: Confirmed, likely and possible causes: those to mend first, then the likeliest.
-        excluded: Causes that a number of this curve or of its context speaks against, with that number.
+        findings: Confirmed, likely and possible causes: problems to fix first, then by likelihood.
+        excluded: Causes that are ruled out or not applicable, each with the number that says so.
         suggestions: One suggestion per method and role, the default first.
-        detected_averaging: The average that a record of unknown origin turned out to hold.
+        detected_averaging: Kind of running average detected in a curve of unknown origin, or `None`.
         version: Version of this package that made the analysis.
 
     Example:
@@ -68,10 +68,10 @@ class Analysis(PureAnalysis):
     """
 
     def explain(self, *, level: str = "beginner") -> str:
-        """Returns the explanation in words.
+        """Returns the explanation as text.
 
         Args:
-            level: One of `"beginner"`, in plain words, and `"expert"`, with formulas and rules as well.
+            level: One of `"beginner"`, in plain words, and `"expert"`, which adds rules and formulas.
 
         Raises:
             InvalidOptionError: If `level` is unknown.
@@ -79,47 +79,48 @@ class Analysis(PureAnalysis):
         return explain(self, level=level)
 
     def summary(self) -> str:
-        """Returns the verdict in three lines."""
+        """Returns the verdict, the suggestion and the next calls to make, in three lines."""
         return summarize(self)
 
     def plot(self, *, ax: Axes | None = None, compare: bool | Sequence[str] = False) -> Axes:
-        """Draws the curve; see `keras_lrscan.plot_curve`."""
+        """Plots the curve; see `keras_lrscan.plot_curve`."""
         return plot_curve(self, ax=ax, compare=compare)
 
     def report(self, path: str | PathLike[str]) -> Path:
-        """Writes picture, explanation, causes, suggestions and context to one HTML file that needs nothing else.
+        """Writes the plot, explanation, causes, suggestions and context to one self-contained HTML file.
 
         Args:
-            path: The file, usually with the ending `.html`. One that exists is replaced.
+            path: The output file, usually with the extension `.html`. An existing file is replaced.
 
         Returns:
             The path.
 
         Raises:
-            InvalidOptionError: If `path` is a folder, a link or a device, or lies in a folder that does not exist.
+            InvalidOptionError: If `path` is a folder, a link or a device, or if its folder does not exist.
             MissingDependencyError: If jinja2 or matplotlib is not installed.
             OSError: If the file cannot be written.
         """
         return write_report(self, path)
 
     def _repr_html_(self) -> str:
-        """Returns what a notebook shows of this analysis."""
+        """Returns the HTML card that notebooks display."""
         return notebook_html(self)
 
 
 def analyze(curve: LRCurve, *, smoother: str = "spline", num_copies: int = NUM_COPIES) -> Analysis:
-    """Reads a curve: smooths it, finds its landmarks, names its shape and likely causes, and suggests rates.
+    """Analyzes a curve: smooths it, finds its landmarks, names its shape and likely causes, and suggests rates.
 
     Args:
         curve: The recorded curve.
         smoother: String. One of `"spline"` and `"local"`, which do not lag, and `"ema"`, which does.
-        num_copies: Integer, at least 1. Noise-resampled copies that vote on the confidence; fewer are quicker.
+        num_copies: Integer, at least 1. Number of noise-resampled copies that vote on the confidence; fewer are faster.
 
     Returns:
-        An `Analysis`. A curve that cannot be read is not an error: its shape says so and its suggestion is `None`.
+        An `Analysis`. An unreadable curve is not an error: its shape is `too-short`, `noisy` or `unclear`, and its
+        suggestion may have no rate.
 
     Raises:
-        InvalidOptionError: If `smoother` is unknown or there would be no copy.
+        InvalidOptionError: If `smoother` is unknown or `num_copies` is less than 1.
     """
     if num_copies < 1:
         msg = f"Argument `num_copies` must be an integer of at least 1. Received: num_copies={num_copies!r}."
@@ -128,17 +129,17 @@ def analyze(curve: LRCurve, *, smoother: str = "spline", num_copies: int = NUM_C
     readable = trim(cleaned, reference=reference_loss(cleaned))
     fit = Fit.of(readable, method=smoother)
     smoothed = smooth(readable, method=smoother) if fit is None else fit.smoothed()
-    landmarks, features = _measured(readable, smoothed)
-    tested = facts(features, curve.context)
-    copies = [_measured(thinned, copy) for thinned, copy in _copies(readable, smoothed, fit, num_copies)]
-    verdict = classify(tested, copies=[facts(copy, curve.context) for _, copy in copies])
+    landmarks, features = _measure(readable, smoothed)
+    known = facts(features, curve.context)
+    copies = [_measure(thinned, copy) for thinned, copy in _resample(readable, smoothed, fit, num_copies)]
+    verdict = classify(known, copies=[facts(copy, curve.context) for _, copy in copies])
     landmarks = with_ranges(landmarks, [marks for marks, _ in copies])
     reading = Reading(curve=curve, smoothed=smoothed, landmarks=landmarks, features=features, verdict=verdict)
     analysis = Analysis(
         **vars(reading),
         findings=(),
         excluded=(),
-        detected_averaging=_detected_averaging(cleaned),
+        detected_averaging=_detect_averaging(cleaned),
         suggestions=tuple(suggest(reading, method=method, role=role) for role in Role for method in SUGGESTION_METHODS),
     )
     findings, excluded = find_causes(analysis.facts)
@@ -146,24 +147,25 @@ def analyze(curve: LRCurve, *, smoother: str = "spline", num_copies: int = NUM_C
 
 
 def load(path: str | PathLike[str]) -> Analysis:
-    """Reads an analysis that `Analysis.save` wrote.
+    """Loads an analysis that `Analysis.save` wrote.
 
     Raises:
-        InvalidCurveError: If the file does not hold an analysis.
+        InvalidCurveError: If the file does not contain an analysis.
         OSError: If the file cannot be read.
     """
     return Analysis.from_dict(read_json_object(path))
 
 
-def _measured(curve: LRCurve, smoothed: SmoothedCurve) -> tuple[Landmarks, CurveFeatures]:
+def _measure(curve: LRCurve, smoothed: SmoothedCurve) -> tuple[Landmarks, CurveFeatures]:
+    """Returns the landmarks and features of a smoothed curve."""
     landmarks = find_landmarks(
         smoothed, reference=start_reference(curve), chance=chance_loss(curve.context), breaks=breaks(curve)
     )
     return landmarks, compute_features(curve, smoothed, landmarks)
 
 
-def _detected_averaging(curve: LRCurve) -> str | None:
-    """Returns the average that a record of unknown origin turns out to hold."""
+def _detect_averaging(curve: LRCurve) -> str | None:
+    """Returns the kind of running average in a curve of unknown origin, or `None`."""
     context = curve.context
     if context.framework is not None or context.averaging is not None or context.undone_averaging is not None:
         return None
@@ -171,10 +173,10 @@ def _detected_averaging(curve: LRCurve) -> str | None:
     return (detected.averaging or "of an unknown kind") if detected.averaged else None
 
 
-def _copies(
+def _resample(
     curve: LRCurve, smoothed: SmoothedCurve, fit: Fit | None, num_copies: int
 ) -> Iterator[tuple[LRCurve, SmoothedCurve]]:
-    """Yields copies of the curve's smooth line, each with the points of the curve that it stands at."""
+    """Yields noise-resampled copies of the smoothed curve, each with the recorded points that it corresponds to."""
     every = slice(None, None, 1 + len(curve) // MAX_COPY_POINTS)
     thinned = dataclasses.replace(curve, lr=curve.lr[every], loss=curve.loss[every])
     if fit is None or len(thinned) < len(curve):

@@ -1,4 +1,4 @@
-"""The command `lrscan`: argparse over the functions of this package."""
+"""Runs the command `lrscan`, which scans a demo model and analyzes, explains and reports recorded scans."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ CODE = re.compile(r"LRS\d{3}", re.IGNORECASE)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command and returns its exit status: 0, or 2 when the input is not usable.
+    """Runs the command and returns its exit status: 0, or 2 if the input is invalid.
 
     Args:
-        argv: Arguments after the command's name; those of the process by default.
+        argv: Arguments after the name of the command. Defaults to those of the process.
     """
     arguments = _parser().parse_args(argv)
     try:
@@ -56,56 +56,56 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="lrscan", description="Reads and explains learning-rate scans of Keras models."
+        prog="lrscan", description="Analyzes and explains learning-rate range tests of Keras models."
     )
     parser.add_argument("--version", action="version", version=f"lrscan {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    demo = commands.add_parser("demo", help="scan a small model of handwritten digits and explain the curve")
-    demo.add_argument("--trained", action="store_true", help="train the model first, so that it is already good")
+    demo = commands.add_parser("demo", help="scan a small classifier of handwritten digits and explain the curve")
+    demo.add_argument("--trained", action="store_true", help="train the model for ten epochs before the scan")
     demo.set_defaults(run=_demo)
-    read = commands.add_parser("analyze", help="read a recorded scan, a CSV or JSON file")
+    read = commands.add_parser("analyze", help="analyze a recorded scan from a CSV or JSON file")
     read.set_defaults(run=_analyze)
     for command, default in ((read, None), (demo, Path("lrscan_demo.png"))):
         command.add_argument("--json", action="store_true", help="print the whole analysis as JSON instead of text")
-        text = "draw the curve to this file" + (f" (default: {default})" if default else "")
+        text = "save a plot of the curve to this file" + (f" (default: {default})" if default else "")
         command.add_argument("--plot", type=Path, metavar="OUT.png", default=default, help=text)
-    words = commands.add_parser("explain", help="explain a recorded scan in words, or a code such as LRS101")
-    words.add_argument("--level", choices=LEVELS, default=LEVELS[0], help="for whom (default: %(default)s)")
+    words = commands.add_parser("explain", help="explain a recorded scan, or a code such as LRS101")
+    words.add_argument("--level", choices=LEVELS, default=LEVELS[0], help="reader to write for (default: %(default)s)")
     words.add_argument("--json", action="store_true", help="print headings and sentences as JSON instead of text")
     words.set_defaults(run=_explain)
-    report = commands.add_parser("report", help="write picture and explanation of a recorded scan to one HTML file")
-    text = "the file to write (default: the input's name with the ending .html)"
+    report = commands.add_parser("report", help="write the plot and explanation of a recorded scan to one HTML file")
+    text = "output file (default: the name of the input with the extension .html)"
     report.add_argument("-o", "--output", type=Path, metavar="OUT.html", help=text)
     report.set_defaults(run=_report)
     _add_input(report, "a recorded scan")
     _add_input(read, "a recorded scan")
-    _add_input(words, "a recorded scan, or a code such as LRS101")
+    _add_input(words, "a code such as LRS101, or a recorded scan")
     return parser
 
 
-def _add_input(parser: argparse.ArgumentParser, what: str) -> None:
-    text = "CSV with a column of rates and one of losses, or JSON of this package or of another tool's history"
-    parser.add_argument("file", type=Path, help=f"{what}: {text}")
+def _add_input(parser: argparse.ArgumentParser, subject: str) -> None:
+    text = "CSV with a column of rates and a column of losses, or JSON saved by this package or by another tool"
+    parser.add_argument("file", type=Path, help=f"{subject}: {text}")
     columns = (("--lr-column", RATE_COLUMN, "rates"), ("--loss-column", LOSS_COLUMN, "losses"))
-    for option, usual, words in columns:
-        text = f"column of the {words} in a CSV file (default: {usual}, or another tool's name for it)"
-        parser.add_argument(option, default=usual, metavar="NAME", help=text)
-    text = "the loss of guessing, such as 2.303 for ten classes"
+    for option, default, words in columns:
+        text = f"name of the column of {words} in a CSV file (default: {default}, or another tool's name for it)"
+        parser.add_argument(option, default=default, metavar="NAME", help=text)
+    text = "chance level, the loss of a constant prediction, such as 2.303 for ten classes"
     parser.add_argument("--chance-loss", type=_number, metavar="LOSS", help=text)
-    text = "how another tool averaged the losses (default: what the file says or shows)"
+    text = "how another tool averaged the losses (default: read from the file or detected)"
     parser.add_argument("--averaging", choices=AVERAGES, metavar="NAME", help=f"{text}: {', '.join(AVERAGES)}")
-    text = "batches in an epoch, samples / batch size, where an average restarts at each"
+    text = "batches per epoch (samples / batch size), for averages that restart at each epoch"
     parser.add_argument("--steps-per-epoch", type=_number, metavar="N", help=text)
-    parser.add_argument("--no-undo", dest="undo", action="store_false", help="read averages as they are")
+    parser.add_argument("--no-undo", dest="undo", action="store_false", help="keep averaged losses as they are")
 
 
 def _demo(arguments: argparse.Namespace) -> str:
     analysis = _scan_digits(trained=arguments.trained, verbose=0 if arguments.json else 2).analysis
-    return _told(analysis, arguments)
+    return _output(analysis, arguments)
 
 
 def _analyze(arguments: argparse.Namespace) -> str:
-    return _told(_read(arguments), arguments)
+    return _output(_read(arguments), arguments)
 
 
 def _explain(arguments: argparse.Namespace) -> str:
@@ -122,25 +122,25 @@ def _explain(arguments: argparse.Namespace) -> str:
 def _report(arguments: argparse.Namespace) -> str:
     target = arguments.output or Path(f"{arguments.file.parent / arguments.file.stem}.html")
     path = write_report(_read(arguments), target, inputs=[arguments.file])
-    return f"Report written to {_shown(path)}\n"
+    return f"Report written to {_printable(path)}\n"
 
 
 def _read(arguments: argparse.Namespace) -> Analysis:
-    """Reads the file that was named, with all that was said of it."""
+    """Analyzes the input file, with the options for its context, columns and averaging."""
     context = ScanContext(chance_loss=arguments.chance_loss)
-    how = {name: getattr(arguments, name) for name in ("averaging", "steps_per_epoch", "undo")}
+    options = {name: getattr(arguments, name) for name in ("averaging", "steps_per_epoch", "undo")}
     if arguments.file.suffix.lower() == ".json":
         data = read_json_object(arguments.file)
-        return Analysis.from_dict(data) if "curve" in data else analyze(read_curve(data, context=context, **how))
+        return Analysis.from_dict(data) if "curve" in data else analyze(read_curve(data, context=context, **options))
     columns = {"lr_column": arguments.lr_column, "loss_column": arguments.loss_column}
-    return analyze(from_csv(arguments.file, context=context, **columns, **how))
+    return analyze(from_csv(arguments.file, context=context, **columns, **options))
 
 
-def _told(analysis: Analysis, arguments: argparse.Namespace) -> str:
-    """Draws the picture that was asked for, and returns the reading."""
+def _output(analysis: Analysis, arguments: argparse.Namespace) -> str:
+    """Saves the plot if `--plot` is set, and returns the analysis as text or JSON."""
     if arguments.plot is not None:
         _write_plot(analysis, arguments.plot, [arguments.file] if "file" in arguments else [])
-        sys.stderr.write(f"Plot written to {_shown(arguments.plot)}\n")
+        sys.stderr.write(f"Plot written to {_printable(arguments.plot)}\n")
     return _json(analysis.to_dict()) if arguments.json else analysis.explain()
 
 
@@ -152,7 +152,7 @@ def _write_plot(analysis: Analysis, path: Path, inputs: Sequence[Path]) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        msg = f"A picture needs matplotlib. Received: {error}. Install it with: pip install matplotlib"
+        msg = f"`--plot` needs matplotlib. Received: {error}. Install it with: pip install matplotlib"
         raise MissingDependencyError(msg) from error
 
     figure = Figure(figsize=FIGURE_SIZE, layout="constrained")
@@ -162,30 +162,30 @@ def _write_plot(analysis: Analysis, path: Path, inputs: Sequence[Path]) -> None:
         raise unknown_option("--plot", str(path), (f"*.{known}" for known in sorted(endings)))
     check_output(path, inputs=inputs, name="--plot")
     analysis.plot(ax=figure.subplots())
-    picture = io.BytesIO()
-    figure.savefig(picture, dpi=150, format=ending)
-    write_file(path, picture.getvalue(), inputs=inputs, name="--plot")
+    image = io.BytesIO()
+    figure.savefig(image, dpi=150, format=ending)
+    write_file(path, image.getvalue(), inputs=inputs, name="--plot")
 
 
 def _number(text: str) -> float:
-    """Reads the number of an option."""
+    """Parses a finite number of at most `LARGEST` in magnitude."""
     try:
         number = float(text)
     except ValueError:
         number = math.nan
     if not abs(number) <= LARGEST:
-        msg = f"expected a finite number, at most {LARGEST:.0e} in size, received {text!r:.80}"
+        msg = f"must be a finite number, at most {LARGEST:.0e} in magnitude. Received: {text!r:.80}"
         raise argparse.ArgumentTypeError(msg)
     return number
 
 
-def _shown(path: Path) -> str:
-    """Returns a path as it can be printed: names of files may hold bytes that are no text."""
+def _printable(path: Path) -> str:
+    """Returns a path in a form that can be printed, since file names may contain bytes that are not valid text."""
     return os.fsencode(path).decode(errors="replace")
 
 
 def _scan_digits(*, trained: bool, verbose: int) -> LRScan:
-    """Scans the classifier of the demo: a new one, or one that ten epochs of training have made good."""
+    """Scans the demo classifier, either fresh or after ten epochs of training."""
     x, y = digits()
     model = digits_model()
     if trained:

@@ -1,4 +1,4 @@
-"""How a number is named and printed: once, beside its definition."""
+"""Formats learning rates, losses and other numbers, and names each number beside its definition."""
 
 from __future__ import annotations
 
@@ -27,24 +27,29 @@ __all__ = [
 ]
 
 LARGEST = 1e100
-"""Losses and rates, and what is known of a run, are at most as large: products of three of them are still floats."""
+"""Largest accepted magnitude of losses, rates and numbers of the context; the product of three is still a float."""
 
 RATE, LOSS, RATIO = "rate", "loss", "ratio"
-"""Forms of numbers that are rates, losses, and ratios of two losses."""
+"""Formats for learning rates, losses, and ratios of two losses."""
 
 LARGEST_PLAIN = 1e9
-"""Numbers up to this are written out."""
+"""Numbers below this magnitude are printed without an exponent."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """How one number is named and printed."""
+    """Names one number in words and formats it.
+
+    Attributes:
+        words: Description of the number, such as `"decades from the first to the last rate"`.
+        form: A format string, or one of `RATE`, `LOSS`, `RATIO`.
+    """
 
     words: str
     form: str
 
     def show(self, value: float | str) -> str:
-        """Returns the value in its format, large ones without an exponent; a string or truth value stands as it is.
+        """Returns the formatted value; strings and booleans are returned as text without formatting.
 
         >>> [Measure(words="a share", form="{:.2g}").show(value) for value in (0.0391, 6789.0, True, "Adam")]
         ['0.039', '6,800', 'True', 'Adam']
@@ -58,7 +63,7 @@ class Measure:
 
 
 def slots_of(sentence: str) -> frozenset[str]:
-    """Returns the names in braces that a sentence waits for.
+    """Returns the names of the slots in braces of a sentence.
 
     >>> sorted(slots_of("from {low} to {high}"))
     ['high', 'low']
@@ -67,12 +72,12 @@ def slots_of(sentence: str) -> frozenset[str]:
 
 
 def measured(words: str, form: str = "{:.2g}", default: Value = None) -> Value:
-    """Returns a dataclass field that a rule may test."""
+    """Returns a dataclass field whose metadata hold its `Measure`, so that rules can test and print it."""
     return dataclasses.field(default=default, metadata={"measure": Measure(words=words, form=form)})
 
 
 def measures_of(kind: type[Any]) -> dict[str, Measure]:
-    """Returns the measures of a dataclass by the names of its fields."""
+    """Returns the `Measure` of each field of a dataclass that has one, by field name."""
     return {
         item.name: item.metadata["measure"]
         for item in dataclasses.fields(kind)
@@ -81,7 +86,7 @@ def measures_of(kind: type[Any]) -> dict[str, Measure]:
 
 
 def format_lr(lr: float) -> str:
-    """Returns a rate with one significant figure.
+    """Returns a learning rate as text with one significant figure.
 
     >>> [format_lr(lr) for lr in (0.0213, 3.2e-5, 8.0, 12.0)]
     ['0.02', '3e-5', '8', '10']
@@ -93,7 +98,7 @@ def format_lr(lr: float) -> str:
 
 
 def format_loss(loss: float) -> str:
-    """Returns a loss with three significant figures.
+    """Returns a loss as text with three significant figures.
 
     >>> [format_loss(loss) for loss in (2.30259, 0.00512, 2754.48)]
     ['2.30', '0.00512', '2754']
@@ -110,4 +115,4 @@ def _format_ratio(ratio: float) -> str:
 FORMATS: Mapping[str, Callable[[float], str]] = MappingProxyType(
     {RATE: format_lr, LOSS: format_loss, RATIO: _format_ratio}
 )
-"""Form → its function, where a format string does not do."""
+"""Format → its function, for formats that a format string cannot express."""

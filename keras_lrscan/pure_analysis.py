@@ -1,7 +1,7 @@
-"""`PureAnalysis`: everything that was read from one curve, as a value that computes and draws nothing.
+"""Holds the results of analyzing one curve as a value, without plots or reports.
 
-`pathlib` has `PurePath`, the value, and `Path`, which adds the methods that touch the world. Likewise explanations and
-plots take a `PureAnalysis`, and `keras_lrscan.analysis.Analysis` adds the methods that make them.
+As in `pathlib`, where `PurePath` is the value and `Path` adds methods that access files, explanations and plots take a
+`PureAnalysis`, and `keras_lrscan.analysis.Analysis` adds the methods that produce them.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ __all__ = ["PureAnalysis"]
 JSON_FORMAT = 1
 
 ANALYZE_AGAIN = "Analyze the curve again with `analyze(LRCurve.from_json(path))`."
-"""How to go on with an analysis that cannot be read."""
+"""Advice for a file whose analysis cannot be loaded."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PureAnalysis(Reading):
-    """Holds the reading of one curve, its causes and its suggestions, and reads and writes them as JSON.
+    """Holds the reading of one curve, its causes and its suggestions, and converts them to and from JSON.
 
     Attributes:
         curve: The recorded curve.
@@ -45,11 +45,11 @@ class PureAnalysis(Reading):
         landmarks: Descent start, steepest fall, minimum and elbow.
         features: The numbers that the rules tested.
         verdict: The shape, with its confidence, start state, traits and evidence.
-        findings: Confirmed, likely and possible causes: those to mend first, then the likeliest.
-        excluded: Causes that a number of this curve or of its context speaks against, with that number.
+        findings: Confirmed, likely and possible causes: problems to fix first, then by likelihood.
+        excluded: Causes that are ruled out or not applicable, each with the number that says so.
         suggestions: One suggestion per method and role, the default first.
-        detected_averaging: The average that a record of unknown origin turned out to hold, by name; `None` if it holds
-            single losses or its context names the average.
+        detected_averaging: Kind of running average detected in a curve of unknown origin; `None` if the curve holds
+            batch losses or its context states their origin or averaging.
         version: Version of this package that made the analysis.
     """
 
@@ -60,16 +60,16 @@ class PureAnalysis(Reading):
     version: str = __version__
 
     def __post_init__(self) -> None:
-        """Checks that the parts belong together, since all that reads an analysis relies on it."""
+        """Checks that the parts are consistent, because explanations, plots and reports rely on it."""
         size, points = len(self.smoothed.loss), int(np.isfinite(self.curve.loss).sum())
         if size > points:
-            msg = f"Expected at most one smoothed loss a finite loss. Received: {size} for {points}."
+            msg = f"Expected at most one smoothed loss per finite loss. Received: {size} smoothed, {points} finite."
             raise InvalidCurveError(msg)
         self.landmarks.check(size)
         pairs = [(item.method, item.role) for item in self.suggestions]
         each = {(method, role) for method, _ in pairs for role in Role}
         if pairs[:1] != [("default", Role.CONSTANT)] or set(pairs) != each or len(pairs) != len(each):
-            msg = f"Expected a suggestion a method and role, the default first. Received: {pairs!r:.200}."
+            msg = f"Expected one suggestion per method and role, the default first. Received: {pairs!r:.200}."
             raise InvalidCurveError(msg)
 
     @property
@@ -79,18 +79,18 @@ class PureAnalysis(Reading):
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """All that the rules may test, by name: features, context, and what follows from both."""
+        """Facts that the rules may test, by name: features, context, and values derived from both."""
         context = self.curve.context
         if self.detected_averaging is not None:
             context = dataclasses.replace(context, averaging=self.detected_averaging)
         return facts(self.features, context, shape=self.verdict.shape)
 
     def suggest(self, *, method: str | SuggestionMethod = "default", role: str = Role.CONSTANT) -> Suggestion:
-        """Suggests a rate by any method.
+        """Suggests a learning rate by any method.
 
         Args:
-            method: A key of `keras_lrscan.suggestions.suggest.SUGGESTION_METHODS`, or a function of a `Reading` that
-                returns a rate or `None`.
+            method: A key of `keras_lrscan.suggestions.suggest.SUGGESTION_METHODS`, or a function that takes a
+                `Reading` and returns a rate or `None`.
             role: One of `"constant"`, `"one-cycle"`.
 
         Raises:
@@ -99,11 +99,11 @@ class PureAnalysis(Reading):
         return suggest(self, method=method, role=role)
 
     def search_range(self, *, kind: str = RangeKind.TO_ELBOW) -> SearchRange:
-        """Returns the rates that a hyper-parameter search should cover, on a log axis.
+        """Returns the range of learning rates that a hyper-parameter search should cover, on a log axis.
 
         Args:
-            kind: One of `"to-elbow"`, from a tenth of the steepest fall to the onset of divergence, and
-                `"around-steepest"`, from a tenth of it to ten times it.
+            kind: One of `"to-elbow"`, from a tenth of the rate of the steepest fall to the elbow, and
+                `"around-steepest"`, from a tenth of that rate to ten times that rate.
 
         Raises:
             InvalidOptionError: If `kind` is unknown.
@@ -111,7 +111,7 @@ class PureAnalysis(Reading):
         return search_range(self, kind=kind)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns plain Python values that JSON can hold."""
+        """Returns the analysis as plain Python values that JSON can represent."""
         parts = ("landmarks", "features", "verdict")
         return {
             "format": JSON_FORMAT,
@@ -130,10 +130,10 @@ class PureAnalysis(Reading):
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Rebuilds what `to_dict` returned.
+        """Rebuilds an analysis from the result of `to_dict`.
 
         Raises:
-            InvalidCurveError: If `data` does not hold an analysis of a format that this version knows.
+            InvalidCurveError: If `data` is not an analysis in a format that this version knows.
         """
         data = checked_object(data)
         if data.get("format") != JSON_FORMAT or "curve" not in data:
@@ -148,7 +148,7 @@ class PureAnalysis(Reading):
         """Writes the analysis, with its curve, to a JSON file that `load` reads.
 
         Raises:
-            InvalidOptionError: If `path` is no place for an ordinary file.
+            InvalidOptionError: If `path` cannot hold a regular file.
             OSError: If the file cannot be written.
         """
         write_file(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")

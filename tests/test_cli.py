@@ -21,7 +21,7 @@ def csv(tmp_path: Path) -> Path:
 
 def test_analyze_explains_a_csv_file(csv: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["analyze", str(csv)]) == 0
-    assert capsys.readouterr().out.startswith("A U: the textbook curve (u-shaped, LRS101)")
+    assert capsys.readouterr().out.startswith("A textbook U (u-shaped, LRS101)")
 
 
 def test_analyze_prints_json_that_can_be_read_again(csv: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,7 +128,10 @@ def test_a_number_that_is_none_is_refused(
     with pytest.raises(SystemExit) as ended:
         main(["analyze", str(csv), f"{option}={value}"])
     assert ended.value.code == 2
-    assert f"argument {option}: expected a finite number, at most 1e+100 in size, received '" in capsys.readouterr().err
+    assert (
+        f"argument {option}: must be a finite number, at most 1e+100 in magnitude. Received: '"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_saved_result_that_was_changed_ends_with_its_place(
@@ -159,7 +162,7 @@ DRAWN = Path(__file__).parent / "data" / "ktrain_runs" / "reuters_pretrained_max
 def test_analyze_undoes_what_ktrain_averaged_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["analyze", str(DRAWN), "--loss-column", "ktrain_loss"]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "A U: the textbook curve" in text
+    assert "A textbook U" in text
     assert "About this record - Averages were detected: " in text
     assert "ktrain averages an average" in text
 

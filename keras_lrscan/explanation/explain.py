@@ -1,7 +1,7 @@
-"""Words: an `Analysis` → text for a reader who has never seen such a curve.
+"""Explains an analysis in text, for a reader who has never seen such a curve.
 
-This file fills slots, picks sentences and orders them; what is said is written beside the rules, in `shapes`, `traits`,
-the tables of causes, `questions` and `words`.
+This module selects sentences, fills their slots and puts them in order. Most of the sentences stand beside the rules:
+in `reading.shapes`, the tables of `causes`, `questions` and `glossary`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from keras_lrscan.explanation.questions import QUESTIONS, answer
 from keras_lrscan.formatting import format_loss, format_lr, slots_of
 from keras_lrscan.reading.features import StartState
 from keras_lrscan.reading.shapes import SHAPE_RULES, TRAIT_RULES, Shape
+from keras_lrscan.suggestions.suggest import format_suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,59 +32,51 @@ if TYPE_CHECKING:
 __all__ = ["LEVELS", "Section", "explain", "sections", "summarize", "title"]
 
 LEVELS = ("beginner", "expert")
-"""For whom a text can be."""
+"""Readers that a text can be written for."""
 
 MAX_LIKELY = 3
-"""So many causes are told with their evidence."""
+"""Maximum number of causes listed with their evidence."""
 
 MAX_OTHERS = 4
-"""So many others are named with what would settle them."""
+"""Maximum number of further causes listed with a check that would settle them."""
 
 READING_GUIDE = (
-    "This is a test of many learning rates, not your training. The learning rate says how big a step the model takes "
-    "after each batch, a handful of samples. The test raised it from {start_lr} to {last_lr} and noted the loss of "
-    "every batch. The loss says how wrong the model is; lower is better."
+    "This is a test of many learning rates, not your training. The learning rate sets how big a step the model takes "
+    "after each batch, a handful of samples. The test raised it from {start_lr} to {last_lr} and recorded the loss of "
+    "every batch. The loss measures how wrong the model is; lower is better."
 )
-PUT_BACK = " Then your model was put back as it was."
-"""Said of scans, and not of records of which nobody knows what came after."""
-ASK = "`scan.investigate(x, y)` puts many of these questions to the model itself, and then puts it back."
-"""Said of scans that left something open."""
-TOLD = ("learning rate", "loss")
+RESTORED = " Then your model was restored to its state before the test."
+"""Added for scans by this package; other tools may not restore the model."""
+INVESTIGATE = "`scan.investigate(x, y)` runs many of these checks on the model itself and then restores it."
+"""Added for scans by this package that leave a cause open."""
+EXPLAINED = ("learning rate", "loss")
 """Terms that the reading guide explains."""
 
+AT_CHANCE = (
+    "The first loss, {start_loss}, is close to {chance_loss}, the chance level. So the model has not learned this task "
+    "yet."
+)
+BETTER_THAN_CHANCE = (
+    "The first loss, {start_loss}, is well below {chance_loss}, the chance level. So the model already knows this task."
+)
+WORSE_THAN_CHANCE = "The first loss, {start_loss}, is above {chance_loss}, the chance level. "
 START_WORDS: Mapping[tuple[StartState, bool], str] = MappingProxyType(
     {
-        (StartState.AT_CHANCE, True): (
-            "The first loss, {start_loss}, is about what pure guessing would cost, {chance_loss}. So what learns here "
-            "starts from nothing."
-        ),
-        (StartState.BETTER_THAN_CHANCE, True): (
-            "The first loss, {start_loss}, is well below what pure guessing would cost, {chance_loss}. So the model "
-            "already knows this task."
-        ),
-        (StartState.WORSE_THAN_CHANCE, True): (
-            "The first loss, {start_loss}, is above what pure guessing would cost, {chance_loss}. So the model starts "
-            "out sure of itself, and wrong."
-        ),
-        (StartState.AT_CHANCE, False): (
-            "The first loss, {start_loss}, is about that of always giving the same best number, {chance_loss}. So what "
-            "learns here starts from nothing."
-        ),
-        (StartState.BETTER_THAN_CHANCE, False): (
-            "The first loss, {start_loss}, is well below that of always giving the same best number, {chance_loss}. So "
-            "the model already knows this task."
-        ),
+        (StartState.AT_CHANCE, True): AT_CHANCE,
+        (StartState.AT_CHANCE, False): AT_CHANCE,
+        (StartState.BETTER_THAN_CHANCE, True): BETTER_THAN_CHANCE,
+        (StartState.BETTER_THAN_CHANCE, False): BETTER_THAN_CHANCE,
+        (StartState.WORSE_THAN_CHANCE, True): WORSE_THAN_CHANCE + "So the model starts out confident and wrong.",
         (StartState.WORSE_THAN_CHANCE, False): (
-            "The first loss, {start_loss}, is above that of always giving the same best number, {chance_loss}. That is "
-            "usual for a new model when the numbers to predict are far from zero."
+            WORSE_THAN_CHANCE + "That is common for a new model when the numbers to predict are far from zero."
         ),
     }
 )
-"""Start state, and whether the model chooses among classes → what to say of it."""
+"""Start state, and whether the model is a classifier → sentences about the first loss."""
 
-SCAN_AGAIN = "Then scan again: what follows holds for the model as it is now."
+UNKNOWN_START = "The chance level is unknown for this model, so the first loss cannot be judged."
 
-UNKNOWN_START = "Whether that start is good is not known: nobody said what loss pure guessing would have here."
+SCAN_AGAIN = "Then scan again: the points below apply to the model as it is now."
 
 RULES = MappingProxyType({rule.code: rule for rule in SHAPE_RULES})
 TRAITS = MappingProxyType({rule.name: rule for rule in TRAIT_RULES})
@@ -93,11 +86,11 @@ SURE = frozenset({CauseStatus.CONFIRMED, CauseStatus.LIKELY})
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """One heading of an explanation, and what is said under it.
+    """Holds one heading of an explanation and the points under it.
 
     Attributes:
-        heading: The heading; empty for the paragraph on top.
-        sentences: A point each, of one or a few sentences.
+        heading: The heading; empty for the opening paragraph.
+        sentences: One string per point, each of one or a few sentences.
     """
 
     heading: str
@@ -105,18 +98,18 @@ class Section:
 
 
 def title(analysis: PureAnalysis) -> str:
-    """Returns the headline: the shape in words, and its code."""
+    """Returns the headline: the shape in words, with its name and code."""
     rule = RULES[analysis.verdict.code]
     return f"{rule.title[0].upper()}{rule.title[1:]} ({analysis.verdict.shape}, {rule.code})"
 
 
 def sections(analysis: PureAnalysis, *, level: str = "beginner") -> tuple[Section, ...]:
-    """Returns the explanation in parts, in the order of reading.
+    """Returns the explanation as sections, in reading order.
 
     Args:
-        analysis: What was read from a curve.
-        level: One of `"beginner"`, with each term explained where it first appears, and `"expert"`, with every rule,
-            weight and formula.
+        analysis: The analysis of a curve.
+        level: One of `"beginner"`, which explains each term where it first appears, and `"expert"`, which adds every
+            rule, weight and formula.
 
     Raises:
         InvalidOptionError: If `level` is unknown.
@@ -129,19 +122,19 @@ def sections(analysis: PureAnalysis, *, level: str = "beginner") -> tuple[Sectio
     if level == "expert":
         parts.insert(-2, ("Numbers and formulas", formulas(analysis)))
         return tuple(Section(heading=heading, sentences=said) for heading, said in parts if said)
-    told = set(TOLD)
+    explained = set(EXPLAINED)
     return tuple(
-        Section(heading=heading, sentences=with_terms_explained(said, told)) for heading, said in parts if said
+        Section(heading=heading, sentences=with_terms_explained(said, explained)) for heading, said in parts if said
     )
 
 
 def explain(analysis: PureAnalysis, *, level: str = "beginner") -> str:
-    """Explains an analysis in words, under fixed headings.
+    """Returns the explanation as text under fixed headings.
 
     Args:
-        analysis: What was read from a curve.
-        level: One of `"beginner"`, with each term explained where it first appears, and `"expert"`, with every rule,
-            weight and formula.
+        analysis: The analysis of a curve.
+        level: One of `"beginner"`, which explains each term where it first appears, and `"expert"`, which adds every
+            rule, weight and formula.
 
     Raises:
         InvalidOptionError: If `level` is unknown.
@@ -151,84 +144,88 @@ def explain(analysis: PureAnalysis, *, level: str = "beginner") -> str:
 
 
 def summarize(analysis: PureAnalysis) -> str:
-    """Returns the verdict in three lines."""
+    """Returns the verdict, the suggestion and the next calls to make, in three lines."""
     verdict, suggestion = analysis.verdict, analysis.suggestion
-    shape = RULES[verdict.code].title
-    first = f"LRScan: {shape} ({verdict.shape}, {verdict.code}), confidence {verdict.confidence:.0%}, start {{state}}."
-    rate = _slots(analysis).get("suggestion")
+    shape, state = RULES[verdict.code].title, str(verdict.start_state).replace("-", " ")
+    first = f"LRScan: {shape} ({verdict.shape}, {verdict.code}), confidence {verdict.confidence:.0%}, start: {state}."
+    rate = format_suggestion(suggestion)
     second = suggestion.reason if rate is None else f"Suggested learning rate: {rate}. {suggestion.reason}"
-    third = "Why: print(keras_lrscan.last_scan().analysis.explain()). Picture: keras_lrscan.last_scan().plot()."
-    return "\n".join([first.format(state=str(verdict.start_state).replace("-", " ")), second, third])
+    third = "Explanation: print(keras_lrscan.last_scan().analysis.explain()). Plot: keras_lrscan.last_scan().plot()."
+    return f"{first}\n{second}\n{third}"
 
 
 def _parts(analysis: PureAnalysis) -> Iterable[tuple[str, Iterable[str]]]:
-    """Yields headings and sentences, with their slots open."""
+    """Yields headings and sentences, with unfilled slots."""
     rule, verdict = RULES[analysis.verdict.code], analysis.verdict
     likely = [finding for finding in analysis.findings if finding.status in SURE][:MAX_LIKELY]
     others = [finding for finding in analysis.findings if finding not in likely][:MAX_OTHERS]
-    mend = [finding for finding in likely if finding.alarm]
+    problems = [finding for finding in likely if finding.alarm]
     start = START_WORDS.get((verdict.start_state, is_classifier(analysis.curve.context)), UNKNOWN_START)
-    confidence = f"How sure that shape is: {verdict.confidence:.0%} of copies with other noise get the same one."
+    confidence = (
+        f"Confidence in this shape: {verdict.confidence:.0%}. That is the share of copies of this curve, each with "
+        "new random noise, that get the same shape."
+    )
     sure = [] if verdict.shape == Shape.UNCLEAR else [confidence]
-    told: set[str] = set()
+    shown: set[str] = set()
     none_warranted = [analysis.suggestion.reason] if analysis.suggestion.lr is None else []
     context = analysis.curve.context
-    yield "", [READING_GUIDE + (PUT_BACK if context.framework or context.loss_name else "")]
+    yield "", [READING_GUIDE + (RESTORED if context.framework or context.loss_name else "")]
     yield (
         "What you see",
         [*rule.sees, *(TRAITS[name].says for name in verdict.traits), *sure],
     )
     yield "What it means", [start, *rule.means]
-    yield "Why (evidence)", [_as_it_is(_evidence(finding, told)) for finding in likely]
+    yield "Why (evidence)", [_escape_braces(_evidence(finding, shown)) for finding in likely]
     yield "What it does not mean", [*rule.is_not, *(finding.is_not for finding in likely[:1])]
     first = [
-        _as_it_is(f"{word}: {finding.advice}") for word, finding in zip(("First", "Also", "Also"), mend, strict=False)
+        _escape_braces(f"{word}: {finding.advice}")
+        for word, finding in zip(("First", "Also", "Also"), problems, strict=False)
     ]
-    then = [SCAN_AGAIN] if any(finding.code not in CODES_OF_RANGE for finding in mend) else []
-    kind = [finding.advice for finding in likely[:1] if not mend]
+    then = [SCAN_AGAIN] if any(finding.code not in CODES_OF_RANGE for finding in problems) else []
+    kind = [finding.advice for finding in likely[:1] if not problems]
     yield "What to try, in order", [*none_warranted, *first, *then, *rule.tries, *kind]
-    open_ones = [_as_it_is(f"{finding.title} To check: {finding.to_check}") for finding in others]
-    asked = any(finding.status == CauseStatus.CONFIRMED for finding in analysis.findings)
-    ask = [ASK] if open_ones and context.framework and not asked else []
-    yield "Could also be", [*open_ones, *ask, *_ruled_out(analysis)]
-    yield "About this record", [_as_it_is(note) for note in analysis.curve.context.notes]
+    open_ones = [_escape_braces(f"{finding.title} To check: {finding.to_check}") for finding in others]
+    investigated = any(finding.status == CauseStatus.CONFIRMED for finding in analysis.findings)
+    investigate = [INVESTIGATE] if open_ones and context.framework and not investigated else []
+    yield "Could also be", [*open_ones, *investigate, *_ruled_out(analysis)]
+    yield "About this record", [_escape_braces(note) for note in analysis.curve.context.notes]
     yield "Learn more", _further(analysis, likely)
 
 
-def _evidence(finding: Finding, told: set[str]) -> str:
-    """Returns a cause with its evidence, without what was `told` already."""
+def _evidence(finding: Finding, shown: set[str]) -> str:
+    """Returns a cause with its evidence, and adds the evidence to `shown` so that no sentence appears twice."""
     sure = "confirmed" if finding.status == CauseStatus.CONFIRMED else f"{finding.percent}% likely"
-    seen = [sentence for sentence in finding.evidence if sentence not in told]
-    told.update(seen)
+    seen = [sentence for sentence in finding.evidence if sentence not in shown]
+    shown.update(seen)
     return " ".join([f"{finding.title.rstrip('.')} ({finding.code}, {sure}).", finding.means, *seen])
 
 
 def _ruled_out(analysis: PureAnalysis) -> list[str]:
     names = [item.name for item in analysis.excluded if item.alarm and item.status == CauseStatus.RULED_OUT]
     listed = ", ".join(name.replace("-", " ") for name in names)
-    return [f"Ruled out by numbers: {listed}. The expert's text has the numbers."] if names else []
+    return [f"Ruled out by the numbers: {listed}. The expert level shows those numbers."] if names else []
 
 
 def _further(analysis: PureAnalysis, likely: list[Finding]) -> list[str]:
     codes = ", ".join(f"`lrscan explain {code}`" for code in (analysis.verdict.code, *(item.code for item in likely)))
     sources = dict.fromkeys(source for finding in likely[:1] for source in finding.sources)
     return [
-        "This is about one scan, and one scan tells an order of magnitude, not a precise rate.",
+        "One scan shows roughly how large a good learning rate is, not its exact value.",
         f"In the handbook: {codes}.",
         *(f"See {source}" for source in sources),
     ]
 
 
 def _answers(analysis: PureAnalysis, slots: Mapping[str, str]) -> Iterable[str]:
-    known = analysis.facts
+    facts = analysis.facts
     for question in QUESTIONS:
-        said = answer(question, known, slots)
-        if said is not None:
-            yield f"{question.asks} {said}"
+        reply = answer(question, facts, slots)
+        if reply is not None:
+            yield f"{question.asks} {reply}"
 
 
 def _slots(analysis: PureAnalysis) -> dict[str, str]:
-    """Returns every slot whose value is known."""
+    """Returns the slots whose values are known."""
     marks, suggestion = analysis.landmarks, analysis.suggestion
     slots = {"start_lr": format_lr(analysis.curve.lr[0]), "last_lr": format_lr(analysis.curve.lr[-1])}
     for name in ("descent_start", "steepest", "minimum", "elbow"):
@@ -247,21 +244,20 @@ def _slots(analysis: PureAnalysis) -> dict[str, str]:
         slots["unknown_start"] = ""
     for finding in reversed(analysis.findings):
         if finding.alarm and finding.status in SURE:
-            slots["mend_test" if finding.code in CODES_OF_RANGE else "mend"] = finding.title
-    if suggestion.lr is not None and suggestion.low is not None and suggestion.high is not None:
-        low, high = format_lr(suggestion.low), format_lr(suggestion.high)
-        slots["suggestion"] = f"about {format_lr(suggestion.lr)} (somewhere from {low} to {high})"
-        slots["reason"] = suggestion.reason
+            slots["test_problem" if finding.code in CODES_OF_RANGE else "problem"] = finding.title
+    rate = format_suggestion(suggestion)
+    if rate is not None:
+        slots |= {"suggestion": rate, "reason": suggestion.reason}
     return slots
 
 
-def _as_it_is(sentence: str) -> str:
-    """Returns the sentence with its braces kept from being slots."""
+def _escape_braces(sentence: str) -> str:
+    """Returns the sentence with its braces doubled, so that `str.format` keeps them."""
     return sentence.replace("{", "{{").replace("}", "}}")
 
 
 def _fill(sentences: Iterable[str], slots: Mapping[str, str]) -> Iterable[str]:
-    """Yields the sentences whose slots are all known, filled."""
+    """Fills and yields the sentences whose slots are all known."""
     for sentence in sentences:
         if slots_of(sentence) <= set(slots):
             yield sentence.format_map(slots).strip()

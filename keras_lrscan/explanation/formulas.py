@@ -1,4 +1,4 @@
-"""For experts: the numbers behind an analysis, and the formulas that they come from."""
+"""Lists the numbers behind an analysis and their formulas, for experts."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from keras_lrscan.causes.cause import LIKELY, MIN_LIKELIHOOD
 from keras_lrscan.curves.context import chance_loss
-from keras_lrscan.formatting import format_loss, format_lr
+from keras_lrscan.formatting import format_loss
 from keras_lrscan.reading.features import BETTER_THAN_CHANCE, WORSE_THAN_CHANCE
-from keras_lrscan.suggestions.suggest import SUGGESTION_METHODS, Role
+from keras_lrscan.suggestions.suggest import SUGGESTION_METHODS, Role, format_range
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,10 +23,10 @@ LANDMARKS = ("descent_start", "steepest", "minimum", "elbow")
 
 
 def formulas(analysis: PureAnalysis) -> tuple[str, ...]:
-    """Returns what an expert asks for, a point each: rules met, start state, noise, landmarks, odds, suggestions.
+    """Returns one line each for the rules that held, the start state, the landmarks, the causes and the suggestions.
 
     Args:
-        analysis: What was read from a curve.
+        analysis: The analysis of a curve.
     """
     return (*_verdict(analysis), *_landmarks(analysis), *_causes(analysis), *_suggestions(analysis))
 
@@ -34,18 +34,18 @@ def formulas(analysis: PureAnalysis) -> tuple[str, ...]:
 def _verdict(analysis: PureAnalysis) -> Iterable[str]:
     verdict, smoothed = analysis.verdict, analysis.smoothed
     yield f"Shape {verdict.shape}: {'; '.join(verdict.evidence)}."
-    yield f"Confidence {verdict.confidence:.2f}: the share of noise-resampled copies with that shape."
+    yield f"Confidence {verdict.confidence:.2f}: share of noise-resampled copies with that shape."
     chance, start = chance_loss(analysis.curve.context), analysis.landmarks.start
     if chance is not None and start is not None:
         penalty = analysis.curve.context.regularization_loss or 0.0
         source = analysis.curve.context.chance_source or "ln of the number of classes, or as given"
-        first, guess, size = format_loss(start.loss), format_loss(chance), format_loss(abs(chance))
+        first, level, size = format_loss(start.loss), format_loss(chance), format_loss(abs(chance))
         yield (
-            f"Start {verdict.start_state}: 1 + (first loss - regularization - guessing) / |guessing| = 1 + "
-            f"({first} - {format_loss(penalty)} - {guess}) / {size}; "
-            f"better below {BETTER_THAN_CHANCE}, worse above {WORSE_THAN_CHANCE}. Guessing: {source}."
+            f"Start {verdict.start_state}: 1 + (first loss - regularization - chance level) / |chance level| = "
+            f"1 + ({first} - {format_loss(penalty)} - {level}) / {size}; "
+            f"better below {BETTER_THAN_CHANCE}, worse above {WORSE_THAN_CHANCE}. Chance level: {source}."
         )
-    yield f"Smooth line: {smoothed.method}, window {smoothed.window:.3g} steps; slope is d loss / d log10(rate)."
+    yield f"Smoothed curve: {smoothed.method}, window {smoothed.window:.3g} steps; slope is d loss / d log10(rate)."
 
 
 def _landmarks(analysis: PureAnalysis) -> Iterable[str]:
@@ -58,8 +58,8 @@ def _landmarks(analysis: PureAnalysis) -> Iterable[str]:
 
 def _causes(analysis: PureAnalysis) -> Iterable[str]:
     yield (
-        "Likelihood of a cause: 1 / (1 + exp(-s)), where s is its start plus the weight of each clue that holds; "
-        f"likely from {LIKELY}, told from {MIN_LIKELIHOOD}."
+        "Likelihood of a cause: 1 / (1 + exp(-s)), where s is its prior log odds plus the weight of each clue that "
+        f"holds; likely from {LIKELY}, listed from {MIN_LIKELIHOOD}."
     )
     for finding in analysis.findings:
         yield f"{finding.code} {finding.name}: {_sum_of(finding)}, {finding.status}."
@@ -82,6 +82,5 @@ def _suggestions(analysis: PureAnalysis) -> Iterable[str]:
 
 
 def _rate(suggestion: Suggestion) -> str:
-    if suggestion.lr is None or suggestion.low is None or suggestion.high is None:
-        return "none"
-    return f"{suggestion.lr:.2e} ({format_lr(suggestion.low)} to {format_lr(suggestion.high)})"
+    reach = format_range(suggestion)
+    return "none" if suggestion.lr is None or reach is None else f"{suggestion.lr:.2e} ({reach})"

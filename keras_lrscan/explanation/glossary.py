@@ -1,4 +1,4 @@
-"""Terms of the field in plain words, each explained where a text first uses it."""
+"""Defines the terms of the field in plain words, and explains each where a text first uses it."""
 
 from __future__ import annotations
 
@@ -13,44 +13,45 @@ __all__ = ["TERMS", "with_terms_explained"]
 
 TERMS: Mapping[str, str] = MappingProxyType(
     {
-        "accuracy": "the share of right answers",
-        "activation": "the last thing a layer does to its numbers",
+        "accuracy": "the share of correct answers",
+        "activation": "the last calculation that a layer applies to its numbers",
         "backbone": "the pretrained part of a model",
-        "epoch": "one pass through all training data",
-        "gradient": "the direction in which a weight should change",
+        "chance level": "the loss of pure guessing: the same answer for every sample",
+        "epoch": "one pass through all the training data",
+        "gradient": "which way, and how strongly, a weight should change",
         "learning rate": "how big a step the model takes after each batch",
-        "logits": "raw scores, before they are turned into probabilities",
+        "logits": "raw scores, before they become probabilities",
         "loss": "a number that says how wrong the model is; lower is better",
-        "momentum": "a share of each step that goes on in the next one",
-        "normalization": "bringing numbers to about the same size",
-        "optimizer": "the rule that turns errors into changes of the weights",
-        "overfitting": "learning the training data by heart, so that new data go badly",
-        "pretrained": "trained before, often on other data",
-        "regularization": "a penalty on large weights that is added to the loss",
-        "validation loss": "the loss on data kept aside, which the model never trains on",
+        "momentum": "a part of each step that carries over into the next",
+        "normalization": "bringing numbers to a similar size",
+        "optimizer": "the rule that decides how the weights change",
+        "overfitting": "memorizing the training data, so that the model does badly on new data",
+        "pretrained": "trained earlier, often on other data",
+        "regularization": "a penalty on large weights, added to the loss",
+        "validation loss": "the loss on data that the model never trains on",
         "warm-up": "a slow start, with small rates that grow",
         "weight decay": "making all weights a little smaller at each step",
         "weights": "the numbers inside a model that training changes",
     }
 )
-"""Term → what it means, to be put in brackets after the term."""
+"""Term → its meaning, for the parentheses after the term."""
 
 
-def with_terms_explained(sentences: Iterable[str], told: set[str]) -> tuple[str, ...]:
-    """Returns the sentences with each term explained in brackets where it first appears.
+def with_terms_explained(sentences: Iterable[str], explained: set[str]) -> tuple[str, ...]:
+    """Returns the sentences with each term explained in parentheses where it first appears.
 
     Args:
-        sentences: What is said, in the order of reading.
-        told: Terms that need no more explanation; those explained here are added.
+        sentences: The sentences, in reading order.
+        explained: Terms that are already explained. This function adds those that it explains.
 
     Example:
     >>> with_terms_explained(["Watch the loss. A low loss is good."], set())
     ('Watch the loss (a number that says how wrong the model is; lower is better). A low loss is good.',)
     """
-    return tuple(_explained(sentence, told) for sentence in sentences)
+    return tuple(_explain_terms(sentence, explained) for sentence in sentences)
 
 
-def _explained(sentence: str, told: set[str]) -> str:
+def _explain_terms(sentence: str, explained: set[str]) -> str:
     spans = [(match.start(), match.end()) for match in re.finditer(r"`[^`]*`|\([^)]*\)|https?://\S+", sentence)]
     found = []
     for term in sorted(TERMS, key=len, reverse=True):
@@ -64,8 +65,8 @@ def _explained(sentence: str, told: set[str]) -> str:
         )
         if match is not None:
             spans.append(match.span())
-            if term not in told:
-                told.add(term)
+            if term not in explained:
+                explained.add(term)
                 found.append((match.end(), TERMS[term]))
     for end, meaning in sorted(found, reverse=True):
         already = sentence[end:].startswith(" (")

@@ -1,4 +1,4 @@
-"""The page of one code: a shape, a trait or a cause, in Markdown, from the tables that the package itself uses."""
+"""Writes the handbook page of a shape, trait or cause in Markdown, from the tables that the package itself applies."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ __all__ = ["CODES", "page"]
 
 SLOT_WORDS: Mapping[str, str] = MappingProxyType(
     {
-        "chance_loss": "the loss of guessing",
-        "descent_start_lr": "the rate where the fall begins",
-        "elbow_lr": "the rate where the rise begins",
+        "chance_loss": "the loss of a constant prediction",
+        "descent_start_lr": "the rate where the loss starts to fall",
+        "elbow_lr": "the rate where the loss starts to rise",
         "end_loss": "the last loss",
         "last_lr": "the last rate",
         "lowest_loss": "the lowest loss",
@@ -40,17 +40,17 @@ SLOT_WORDS: Mapping[str, str] = MappingProxyType(
         "unknown_start": "",
     }
 )
-"""Slot → what stands for it on a page about no particular curve."""
+"""Slot → words that replace it on a page that is not about a particular curve."""
 
 
 def page(code: str) -> str:
-    """Returns the page of one code, in Markdown.
+    """Returns the handbook page of one code, in Markdown.
 
     Args:
-        code: String, such as `"LRS101"`: the code of a shape, a trait or a cause.
+        code: Code of a shape, trait or cause, such as `"LRS101"`.
 
     Raises:
-        InvalidOptionError: If no rule has that code.
+        InvalidOptionError: If `code` is unknown.
 
     Example:
     >>> print(page("LRS204").splitlines()[0])
@@ -74,7 +74,7 @@ def _shape(rule: ShapeRule) -> tuple[str, Mapping[str, Sequence[str]]]:
         "": [f"{rule.title[0].upper()}{rule.title[1:]}."],
         "What you see": [_bullets(rule.sees)],
         "What it means": [_bullets(rule.means)],
-        "Why (evidence)": [rules or "What remains when copies of the curve with other noise get different shapes."],
+        "Why (evidence)": [rules or "The verdict when copies of the curve with new noise disagree about its shape."],
         "What it does not mean": [_bullets(rule.is_not)],
         "What to try, in order": [_bullets(rule.tries)],
     }
@@ -85,13 +85,20 @@ def _trait(rule: TraitRule) -> tuple[str, Mapping[str, Sequence[str]]]:
 
 
 def _cause(cause: Cause) -> tuple[str, Mapping[str, Sequence[str]]]:
-    which = "when all of this holds" if cause.when else "for every curve"
+    scope = "when all of these hold" if cause.when else "for every curve"
     evidence = [
-        f"Considered {which}; its log odds then start at {cause.start:+.1f}.",
+        f"Considered {scope}. Prior log odds: {cause.start:+.1f}.",
         *([_clues(cause.when)] if cause.when else []),
-        *(["What adds to them:", _clues(cause.clues, weighted=True)] if cause.clues else []),
-        *(["Ruled out by any of:", _clues(cause.rules_out)] if cause.rules_out else []),
-        *(["Cannot happen where:", _clues(cause.not_for)] if cause.not_for else []),
+        *(
+            [
+                "Evidence, with weights in log odds:",
+                _clues(cause.clues, weighted=True),
+            ]
+            if cause.clues
+            else []
+        ),
+        *(["Ruled out by any of these:", _clues(cause.rules_out)] if cause.rules_out else []),
+        *(["Not applicable if any of these holds:", _clues(cause.not_for)] if cause.not_for else []),
     ]
     return cause.name, {
         "": [cause.title],
@@ -99,13 +106,13 @@ def _cause(cause: Cause) -> tuple[str, Mapping[str, Sequence[str]]]:
         "Why (evidence)": evidence,
         "What it does not mean": [cause.is_not],
         "What to try, in order": [cause.advice],
-        "Could also be": [f"To be sure: {cause.to_check}"],
+        "Could also be": [f"To check: {cause.to_check}"],
         "Learn more": [_bullets(f"<{source}>" for source in cause.sources)],
     }
 
 
 def _plain(sentence: str) -> str:
-    """Returns the sentence with words in the place of its slots."""
+    """Returns the sentence with each slot replaced by words."""
     words = {name: f"*{SLOT_WORDS[name]}*" if SLOT_WORDS[name] else "" for name in slots_of(sentence)}
     return sentence.format_map(words).strip()
 
@@ -121,7 +128,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _conditions(conditions: Iterable[Condition]) -> str:
     rows = [(MEASURES[condition.feature].words, str(condition)) for condition in conditions]
-    return _table(("what is measured", "must be"), rows)
+    return _table(("measurement", "condition"), rows)
 
 
 def _clues(clues: Iterable[Clue], *, weighted: bool = False) -> str:
@@ -130,7 +137,7 @@ def _clues(clues: Iterable[Clue], *, weighted: bool = False) -> str:
         test = "; ".join(f"{MEASURES[condition.feature].words}: {condition}" for condition in clue.when)
         says = re.sub(r"\{\w+\}", "…", clue.says)
         rows.append((*([f"{clue.weight:+.1f}"] if weighted else []), test, says))
-    return _table((*(["adds"] if weighted else []), "test", "what is said of it"), rows)
+    return _table((*(["weight"] if weighted else []), "test", "evidence"), rows)
 
 
 PAGES: Mapping[str, Callable[[], tuple[str, Mapping[str, Sequence[str]]]]] = MappingProxyType(
@@ -138,7 +145,7 @@ PAGES: Mapping[str, Callable[[], tuple[str, Mapping[str, Sequence[str]]]]] = Map
     | {trait.code: partial(_trait, trait) for trait in TRAIT_RULES}
     | {cause.code: partial(_cause, cause) for cause in CAUSES}
 )
-"""Code → its name and what its page says under each heading."""
+"""Code → function that returns its name and the lines under each heading of its page."""
 
 CODES = tuple(sorted(PAGES))
-"""Every code that has a page."""
+"""All codes that have a page."""

@@ -1,4 +1,4 @@
-"""What all results have in common: text under headings; those of experiments, JSON as well."""
+"""Lays out titles, headings and bullet points as wrapped text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WIDTH = 88
 
 
 def text(title: str, sections: Iterable[tuple[str, Iterable[str]]]) -> str:
-    """Returns a title and, under each heading, its sentences as points; headings without any are left out.
+    """Returns a title and sections of bullet points as wrapped text; sections without sentences are left out.
 
     Example:
     >>> print(text("Title", [("", ["On top."]), ("What you see", ["One point."]), ("Nothing", [])]))
@@ -34,7 +34,7 @@ def text(title: str, sections: Iterable[tuple[str, Iterable[str]]]) -> str:
 
 
 def factor(decades: float) -> str:
-    """Says how far a rate is above another one that many decades away.
+    """Returns words for the factor between two rates that are `decades` apart.
 
     Example:
     >>> factor(0.3), factor(-1.0), factor(0.0)

@@ -1,7 +1,7 @@
-"""What people ask of such curves, with answers that depend on what was found: facts → question and answer.
+"""Answers the questions that people ask about such curves, depending on the facts about this one.
 
-A question is a row of `QUESTIONS`. Its answers are tried in order, and the first whose conditions hold is given; where
-none holds, the question does not come up.
+A question is a row of `QUESTIONS`. Its answers are tried in order, and the first whose conditions hold is given. If
+none holds, the question is left out.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ BETTER = Condition("start_state", "==", StartState.BETTER_THAN_CHANCE)
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """One answer, and when it is the right one.
+    """Pairs one answer with the conditions under which it is right.
 
     Attributes:
-        when: All of these hold.
-        says: The answer, with slots as in the sentences of a shape. An answer whose slot is unknown is passed over.
+        when: Conditions that must all hold.
+        says: The answer, with the same slots as the sentences of a shape. An answer with an unknown slot is skipped.
     """
 
     when: tuple[Condition, ...] = ()
@@ -37,12 +37,12 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """One question that people ask.
+    """Holds one question that people ask, with its possible answers.
 
     Attributes:
         asks: The question.
-        answers: What can be answered, the most special first.
-        sources: Addresses of where it was asked.
+        answers: Possible answers, the most specific first.
+        sources: URLs of threads where it was asked.
     """
 
     asks: str
@@ -51,12 +51,12 @@ class Question:
 
 
 def answer(question: Question, facts: Mapping[str, Any], slots: Mapping[str, str]) -> str | None:
-    """Returns the answer to one question, or `None` where the question does not come up.
+    """Returns the answer to one question, or `None` if the question does not apply.
 
     Args:
         question: A row of `QUESTIONS`.
-        facts: Features and context of the curve, by name.
-        slots: Words and numbers to fill in.
+        facts: Facts about the curve and its run, by name.
+        slots: Words and numbers that fill the slots of an answer.
     """
     for choice in question.answers:
         if all(condition.holds(facts) for condition in choice.when) and slots_of(choice.says) <= set(slots):
@@ -69,8 +69,8 @@ QUESTIONS: tuple[Question, ...] = (
         asks="Is it overfitting?",
         answers=(
             Answer(
-                says="No. Overfitting shows when the loss on data kept aside gets worse while training goes on for "
-                "epochs. This test lasts some hundred batches and never looks at such data."
+                says="No. Overfitting shows when the loss on unseen data gets worse during long training. This test is "
+                "far too short for that, and it never uses unseen data."
             ),
         ),
         sources=("https://discuss.huggingface.co/t/abnormal-learn-rate-curve/3023",),
@@ -78,21 +78,21 @@ QUESTIONS: tuple[Question, ...] = (
     Question(
         asks="Is the model broken?",
         answers=(
-            Answer(says="There may be something to mend. {mend} Look at that first; often it is simple."),
-            Answer(when=(NO_FALL, BETTER), says="No. It works well already, and that is why the curve does not fall."),
+            Answer(says="There may be a problem to fix. {problem} Look at that first; the fix is often simple."),
+            Answer(when=(NO_FALL, BETTER), says="No. It already works well, and that is why the curve does not fall."),
             Answer(when=(FALLS,), says="No. The loss falls, so the model learns."),
-            Answer(says="This test does not tell, since it needs mending itself. {mend_test}"),
-            Answer(says="This curve alone does not tell. See what to try first."),
+            Answer(says="This test cannot tell, because the test itself has a problem. {test_problem}"),
+            Answer(says="This curve alone cannot tell. Start with the list of things to try."),
         ),
         sources=("https://github.com/davidtvs/pytorch-lr-finder/issues/10",),
     ),
     Question(
         asks="Why is it not a U?",
         answers=(
-            Answer(when=(Condition("num_points", "<", 30),), says="There are too few points to see any shape."),
+            Answer(when=(Condition("num_points", "<", 30),), says="The curve has too few points to show any shape."),
             Answer(
                 when=(NO_FALL, BETTER),
-                says="A curve goes down only where there is something to gain. This model starts out good, so only the "
+                says="A curve falls only when there is something to gain. This model starts out good, so only the "
                 "right half of the U is left.",
             ),
             Answer(
@@ -101,31 +101,32 @@ QUESTIONS: tuple[Question, ...] = (
             ),
             Answer(
                 when=(NO_FALL, RISES),
-                says="Its left half is missing: the loss never got better before the steps became too large.",
+                says="Its left half is missing: the loss never improved before the steps became too large.",
             ),
-            Answer(when=(NO_FALL, NO_RISE), says="Nothing in this test changed the loss, neither down nor up."),
+            Answer(when=(NO_FALL, NO_RISE), says="No rate in this test made the loss clearly fall or rise."),
         ),
         sources=("https://forums.fast.ai/t/67205",),
     ),
     Question(
-        asks="Which point do I take?",
+        asks="Which point should I choose?",
         answers=(
             Answer(
                 when=(FALLS,),
-                says="Not the lowest one: there the steps are already too large to settle. Take {suggestion}.",
+                says="Not the lowest one: there, the steps are already too large for training to settle. Use "
+                "{suggestion}.",
             ),
-            Answer(says="One well left of where the loss begins to rise: {suggestion}."),
-            Answer(says="No point of this curve."),
+            Answer(says="One well to the left of where the loss starts to rise: {suggestion}."),
+            Answer(says="No point on this curve."),
         ),
         sources=("https://forums.fast.ai/t/57127", "https://github.com/davidtvs/pytorch-lr-finder/issues/56"),
     ),
     Question(
-        asks="Why is the loss lowest at the smallest rate? Should I take that one?",
+        asks="Why is the loss lowest at the smallest rate? Should I use that one?",
         answers=(
             Answer(
                 when=(NO_FALL, RISES),
-                says="No. The loss is low there since nothing has changed the model yet. A rate that small would "
-                "train for ever.",
+                says="No. The loss is low there because nothing has changed the model yet. At a rate that small, "
+                "training would take forever.",
             ),
         ),
         sources=("https://www.taourl.com/read-3050416",),
@@ -135,8 +136,8 @@ QUESTIONS: tuple[Question, ...] = (
         answers=(
             Answer(
                 when=(Condition("shape", "==", "several-valleys"),),
-                says="At the first hill training broke. What came after is a model that was thrown somewhere else. "
-                "Trust the first dip.",
+                says="Training broke at the hump between them. The second dip belongs to a model that large steps had "
+                "thrown off course. Trust the first dip.",
             ),
         ),
         sources=("https://forums.fast.ai/t/8195",),
@@ -152,9 +153,11 @@ QUESTIONS: tuple[Question, ...] = (
         sources=("https://cs231n.github.io/neural-networks-3/",),
     ),
     Question(
-        asks="Does the plot show the rates of my training?",
-        answers=(Answer(says="No. It is a test of many rates, one a batch. In your training you choose one of them."),),
+        asks="Does the plot show the learning rates of my training?",
+        answers=(
+            Answer(says="No. It is a test of many rates, one per batch. For your training, you choose one of them."),
+        ),
         sources=("https://forums.fast.ai/t/7357",),
     ),
 )
-"""Every question, in the order of asking."""
+"""All questions, in the order of the explanation."""

@@ -95,7 +95,7 @@ def plot_curve(
     >>> from keras_lrscan.datasets.synthetic import synthetic_curve
     >>> ax = plot_curve(analyze(synthetic_curve("u-shaped")), compare=["steepest", "valley"])
     >>> ax.get_title(loc="left")
-    'A U: the textbook curve'
+    'A textbook U'
     """
     rates = rates_to_show(analysis, compare)
     if ax is None:

@@ -1,8 +1,9 @@
-"""Which shape a curve has: features → `ShapeVerdict`.
+"""Names the shape of a curve and its traits, by tables of rules that also hold the words for both.
 
-A shape is a row of `SHAPE_RULES`: the conditions that make it, and the words that explain it. The rows are tried in
-order and the first that holds is the verdict. Slots in braces are filled by `keras_lrscan.explain`; a sentence whose
-slot is unknown is left out.
+A shape is a row of `SHAPE_RULES`: the conditions that make it and the sentences that explain it. `classify` tries the
+rows in order, and the first whose conditions hold is the verdict. A trait is a row of `TRAIT_RULES`; a curve has every
+trait whose conditions hold. `keras_lrscan.explanation` fills the slots in braces and drops a sentence whose slot is
+unknown.
 """
 
 from __future__ import annotations
@@ -23,13 +24,12 @@ if TYPE_CHECKING:
 
 __all__ = ["SHAPE_RULES", "TRAIT_RULES", "Shape", "ShapeRule", "ShapeVerdict", "TraitRule", "classify"]
 
-
 MAJORITY = 0.5
-"""The verdict is the curve's own shape, or another one, if at least this share of the copies gets it."""
+"""Share of the copies that must agree on a shape: the curve's own shape first, otherwise the most frequent one."""
 
 
 class Shape(StrEnum):
-    """The main shape of a curve; each has exactly one."""
+    """The main shape of a curve; each curve has exactly one."""
 
     U_SHAPED = "u-shaped"
     MONOTONE_FROM_PRETRAINED = "monotone-from-pretrained"
@@ -47,17 +47,17 @@ class Shape(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class ShapeRule:
-    """One shape: when it is the verdict, and how it is explained.
+    """Defines one shape by conditions and explains it in words.
 
     Attributes:
-        code: Stable for ever.
+        code: Permanent code, such as `"LRS101"`.
         shape: The shape.
         title: The shape in a few words.
-        when: Alternatives; the rule holds when every condition of one of them does.
-        sees: What you see.
-        means: What it means.
-        is_not: What it does not mean.
-        tries: What to try, in order.
+        when: Alternative sets of conditions; the rule holds when every condition of one set holds.
+        sees: Sentences for the heading "What you see".
+        means: Sentences for the heading "What it means".
+        is_not: Sentences for the heading "What it does not mean".
+        tries: Sentences for the heading "What to try, in order".
     """
 
     code: str
@@ -71,16 +71,33 @@ class ShapeRule:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TraitRule:
+    """Defines one trait by conditions and describes it in words.
+
+    Attributes:
+        code: Permanent code, such as `"LRS201"`.
+        name: The trait.
+        when: Conditions that must all hold.
+        says: One to three sentences, with the same slots as those of a shape.
+    """
+
+    code: str
+    name: str
+    when: tuple[Condition, ...]
+    says: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class ShapeVerdict:
-    """The shape of one curve.
+    """Holds the shape of one curve, its traits, and the evidence for the shape.
 
     Attributes:
         code: Code of the rule that held.
         shape: The main shape.
-        confidence: Share of noise-resampled copies of the curve that get the same shape, from 0 to 1.
-        start_state: First loss against chance.
+        confidence: Share of the noise-resampled copies of the curve that get the same shape, from 0 to 1.
+        start_state: The first loss compared with the chance level.
         traits: Names of the traits, in the order of `TRAIT_RULES`.
-        evidence: The conditions that held, with the values seen.
+        evidence: The conditions that held, each with the observed value.
     """
 
     code: str
@@ -91,7 +108,7 @@ class ShapeVerdict:
     evidence: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        """Checks that the code is that of the shape, and that every trait has words."""
+        """Checks that the code belongs to the shape and that every trait is known."""
         if (self.code, self.shape) not in {(rule.code, rule.shape) for rule in SHAPE_RULES}:
             msg = f"Expected the code of the shape. Received: code={self.code!r:.80}, shape={str(self.shape)!r}."
             raise InvalidCurveError(msg)
@@ -106,11 +123,12 @@ def classify(facts: Mapping[str, Any], *, copies: Sequence[Mapping[str, Any]] = 
 
     Args:
         facts: Features and context of the curve.
-        copies: The same for noise-resampled copies of it, for the confidence; without any, the confidence is 0.
+        copies: Features and context of noise-resampled copies of the curve, which vote on the confidence. Without
+            copies the confidence is 0.
     """
-    rule, conditions = _first_that_holds(facts)
+    rule, conditions = _first_match(facts)
     evidence = tuple(condition.evidence(facts) for condition in conditions)
-    votes = Counter(_first_that_holds(copy)[0] for copy in copies)
+    votes = Counter(_first_match(copy)[0] for copy in copies)
     if copies and votes[rule] < MAJORITY * len(copies):
         first, count = votes.most_common(1)[0]
         rule = first if count >= MAJORITY * len(copies) else UNCLEAR
@@ -125,7 +143,8 @@ def classify(facts: Mapping[str, Any], *, copies: Sequence[Mapping[str, Any]] = 
     )
 
 
-def _first_that_holds(facts: Mapping[str, Any]) -> tuple[ShapeRule, tuple[Condition, ...]]:
+def _first_match(facts: Mapping[str, Any]) -> tuple[ShapeRule, tuple[Condition, ...]]:
+    """Returns the first rule that holds, with the set of conditions that made it hold."""
     return next(
         (rule, conditions)
         for rule in SHAPE_RULES
@@ -134,25 +153,25 @@ def _first_that_holds(facts: Mapping[str, Any]) -> tuple[ShapeRule, tuple[Condit
     )
 
 
-NOT_OVERFITTING = "It is not overfitting. This test is far too short for that, and looks only at training data."
-UNKNOWN_START = (
-    "{unknown_start}There are two readings. A model that is already good at its task looks like this, since it has "
-    "nothing to gain. So does a model that learns nothing. Its accuracy before training tells which one yours is."
+NOT_OVERFITTING = "It is not overfitting. This test is far too short for that, and it uses only training data."
+NOT_TRAINING_OVER_TIME = "It is not a picture of your training over time: the test tries a new rate with every batch."
+TWO_EXPLANATIONS = (
+    "{unknown_start}There are two explanations. A model that is already good at its task gives this curve, because it "
+    "has nothing to gain. So does a model that learns nothing. Its accuracy before training shows which one you have."
 )
-NOT_TRAINING_OVER_TIME = "It is not a picture of your training over time: the test tries many rates, one a batch."
 
 UNCLEAR = ShapeRule(
     code="LRS112",
     shape=Shape.UNCLEAR,
-    title="can be read in more than one way",
+    title="no clear shape",
     when=(),
-    sees=("Copies of this curve with other noise get different shapes, and none of them gets most.",),
-    means=("No honest reading is possible from this one scan.",),
+    sees=("Copies of this curve with new random noise get different shapes, and no shape gets half of them.",),
+    means=("This one scan is not enough to tell what the model does.",),
     is_not=("It does not mean that something is broken.",),
     tries=(
-        "Scan again with more steps, `LRScan(num_steps=300)`, or larger batches.",
-        "Scan again with another order of the data, and trust what both scans show.",
-        "The most that this scan can say: {suggestion}. {reason}",
+        "Scan again with more steps, `LRScan(num_steps=300)`, or with larger batches.",
+        "Scan again with the data in a different order, and trust only what both scans show.",
+        "The best guess from this scan: {suggestion}. {reason}",
     ),
 )
 
@@ -160,21 +179,21 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
     ShapeRule(
         code="LRS107",
         shape=Shape.DIVERGES_AT_ONCE,
-        title="breaks at once",
+        title="rises almost at once",
         when=(
             (NO_FALL, RISES, Condition("calm_share", "<", 0.1), Condition("end_rise", ">=", 0.5)),
             (NO_FALL, Condition("stop", "==", "diverged"), Condition("calm_share", "<", 0.1)),
         ),
-        sees=("The loss climbs almost from the first batch: it starts at {start_loss} and leaves the plot on top.",),
-        means=("Even the smallest rate of this test, {start_lr}, is already too large, or the numbers going in are.",),
+        sees=("The loss rises almost from the first batch: it starts at {start_loss} and leaves the top of the plot.",),
+        means=("Even the smallest rate of this test, {start_lr}, is too large, or the numbers in the data are.",),
         is_not=(
-            "It does not mean that the model cannot learn: nothing here was small enough to let it.",
+            "It does not mean that the model cannot learn: no rate in this test was small enough for that.",
             NOT_OVERFITTING,
         ),
         tries=(
-            "Scale inputs and targets to about -1 to 1 (images: divide by 255) if they are not.",
-            "Scan again from a rate 1000 times smaller.",
-            "Check that the loss fits the last layer: `from_logits=True` for a layer without softmax or sigmoid.",
+            "Scale inputs and targets to about -1 to 1 if they are not (for images, divide by 255).",
+            "Scan again, starting from a rate 1000 times smaller.",
+            "Check that the loss fits the last layer: a layer without softmax or sigmoid needs `from_logits=True`.",
         ),
     ),
     ShapeRule(
@@ -182,9 +201,9 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         shape=Shape.TOO_SHORT,
         title="too short to read",
         when=((Condition("num_points", "<", 30),), (Condition("decades", "<", 1.0),)),
-        sees=("There are {num_points} points between {start_lr} and {last_lr}.",),
-        means=("That is too little to tell a trend from chance: each point is the loss of one batch.",),
-        is_not=("It says nothing about your model, neither good nor bad.",),
+        sees=("The curve has {num_points} points, from {start_lr} to {last_lr}.",),
+        means=("A curve this short cannot tell a trend from noise: each point is the loss of one batch.",),
+        is_not=("It says nothing about your model, good or bad.",),
         tries=("Give the scan at least 100 batches: more epochs in `fit`, smaller batches, or more data.",),
     ),
     ShapeRule(
@@ -193,21 +212,22 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         title="drifts upward",
         when=(
             (NO_FALL, RISES, Condition("drift", ">=", 0.8), Condition("end_rise", "<", 0.25)),
-            # Of random climbs by 5 to 20 % under 5 % noise (benchmarks/shape_recall.py) this finds 75 %, of flats none.
+            # On random climbs of 5 to 20 % under 5 % noise (benchmarks/shape_recall.py), this finds 75 %; on flat
+            # curves it never fires.
             (NO_FALL, NO_RISE, Condition("trend", ">=", 0.02), Condition("trend_in_errors", ">=", 5.0)),
         ),
-        sees=("The loss creeps up nearly all the way, from {start_loss} to {end_loss}, without breaking.",),
+        sees=("The loss creeps up almost all the way, from {start_loss} to {end_loss}, but never shoots up.",),
         means=(
-            "No rate of this test improved the model within these few batches, and larger ones hurt it a little more.",
-            "That is usual for a pretrained model that is gently pushed off what it knows.",
+            "No rate in this test improved the model within so few batches, and larger rates made it slightly worse.",
+            "This is common when a model is pretrained and the steps push it gently away from what it knows.",
         ),
         is_not=(
-            "It does not mean that training cannot help: some hundred batches say nothing about whole epochs.",
+            "It does not mean that training cannot help: so few batches say nothing about whole epochs.",
             NOT_OVERFITTING,
         ),
         tries=(
             "Train at {suggestion} with a warm-up and a decay, and watch the validation loss.",
-            "Check that the data are shuffled: data that get harder along the test draw the same picture.",
+            "Check that the data are shuffled: if they get harder during the test, the curve looks the same.",
         ),
     ),
     ShapeRule(
@@ -215,15 +235,15 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         shape=Shape.FLAT,
         title="flat everywhere",
         when=((NO_FALL, NO_RISE, Condition("noise", "<", 0.15)),),
-        sees=("The loss stays near {start_loss} from {start_lr} to {last_lr}: no downhill part, and no breaking.",),
+        sees=("The loss stays near {start_loss} from {start_lr} to {last_lr}: it neither falls nor rises.",),
         means=(
-            "A rate as large as the end of this test should wreck a model.",
+            "A learning rate that is large enough ruins any model that trains.",
             "If {last_lr} is large for your optimizer, the updates do not reach the weights.",
         ),
-        is_not=("It does not mean that your model is robust, or that the rate does not matter.",),
+        is_not=("It does not mean that your model is robust, or that the learning rate does not matter.",),
         tries=(
             "Check that `model.trainable_weights` is not empty, and compile again after any change to `trainable`.",
-            "Take one training step at rate 1 and see whether a weight changed.",
+            "Take one training step at a rate of 1, and check whether any weight changed.",
             "If the scan ended at a rate below 0.1, scan again up to 10.",
         ),
     ),
@@ -232,59 +252,62 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         shape=Shape.NOISY,
         title="too noisy to read",
         when=((NO_FALL, NO_RISE), (FALLS, Condition("noise_over_fall", ">=", 0.4))),
-        sees=("The loss jumps from batch to batch by about as much as it moves over the whole test.",),
-        means=("Each point is the loss of one small batch. Here the luck of the batch hides what the rate does.",),
+        sees=("The loss jumps from batch to batch by about as much as it changes over the whole test.",),
+        means=(
+            "Each point is the loss of one batch, and some batches are harder than others.",
+            "Here these differences from batch to batch hide the effect of the learning rate.",
+        ),
         is_not=("Noise alone does not mean that the data are bad or that training will fail.", NOT_OVERFITTING),
         tries=(
-            "Scan with larger batches: four times the batch halves the noise.",
+            "Scan with larger batches: batches four times as large halve the noise.",
             "Scan with more steps, `LRScan(num_steps=500)`.",
-            "Run the scan three times and trust only what all three show.",
-            "The most that this scan can say: {suggestion}. {reason}",
+            "Run the scan three times, and trust only what all three curves show.",
+            "The best guess from this scan: {suggestion}. {reason}",
         ),
     ),
     ShapeRule(
         code="LRS104",
         shape=Shape.FLAT_AT_CHANCE,
-        title="flat at guessing level, then breaks",
+        title="flat without learning, then rising",
         when=(
             (NO_FALL, RISES, Condition("start_state", "==", StartState.AT_CHANCE)),
             (NO_FALL, RISES, Condition("start_state", "==", StartState.WORSE_THAN_CHANCE)),
         ),
-        sees=("The loss stays near {start_loss}, then shoots up after about {elbow_lr}. It never goes down.",),
+        sees=("The loss stays near {start_loss}, then shoots up after about {elbow_lr}. It never falls.",),
         means=(
-            "Guessing would cost {chance_loss}. The model knows nothing yet, and no rate taught it anything in time.",
-            "The rate is not the problem yet; something keeps the model from learning in so few batches.",
+            "The model did not know the task before, and no rate in this test taught it anything.",
+            "The learning rate is not the first problem: something keeps the model from learning in so few batches.",
         ),
         is_not=(
-            "It does not mean that the model is already good, although the picture looks the same.",
+            "It does not mean that the model is already good, although the curve looks the same.",
             NOT_OVERFITTING,
         ),
         tries=(
-            "Look at five inputs with their labels: do they belong together?",
-            "Train on 20 samples only. A healthy model brings their loss near zero; if yours does not, look for a bug.",
+            "Look at five inputs and their labels: do they belong together?",
+            "Train on only 20 samples. A healthy model brings their loss near zero; if yours does not, look for a bug.",
             "Then scan again with more steps.",
-            "A rate that at least does not break it: {suggestion}. {reason}",
+            "A rate that at least does not ruin the model: {suggestion}. {reason}",
         ),
     ),
     ShapeRule(
         code="LRS102",
         shape=Shape.MONOTONE_FROM_PRETRAINED,
-        title="flat and low, then breaks",
+        title="flat and low, then rising",
         when=((NO_FALL, RISES),),
-        sees=("The loss stays flat near {start_loss}, then shoots up after about {elbow_lr}. It never goes down.",),
+        sees=("The loss stays flat near {start_loss}, then shoots up after about {elbow_lr}. It never falls.",),
         means=(
-            "Guessing would cost {chance_loss}. It does not go down because the model starts out already good.",
-            UNKNOWN_START,
-            "From about {elbow_lr} on, steps are so large that they undo what the model knows.",
+            "The loss does not fall because the model starts out already good (chance level: {chance_loss}).",
+            TWO_EXPLANATIONS,
+            "From about {elbow_lr} on, the steps are so large that they undo what the model knows.",
         ),
         is_not=(
             NOT_OVERFITTING,
-            "It is not a broken model and not a bug: a curve is a U only when there is something to gain.",
-            "The smallest rate is not the best one. The loss is low there because nothing has changed it yet.",
+            "It is not a sign of a broken model or a bug: a curve is a U only when there is something to gain.",
+            "The smallest rate is not the best one. The loss is low there because nothing has changed the model yet.",
         ),
         tries=(
             "Train at {suggestion}, and watch the validation loss. {reason}",
-            "Curious for a U? Scan the same model with fresh weights: the contrast shows what its training has done.",
+            "Want to see a U? Scan the same model with fresh weights: the contrast shows what its training has done.",
         ),
     ),
     ShapeRule(
@@ -294,23 +317,23 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         when=((FALLS, RISES, Condition("plateau_decades", ">=", 0.3)),),
         sees=("The loss falls to {lowest_loss} near {minimum_lr}, rises after about {elbow_lr}, then stays high.",),
         means=(
-            "Up to about {elbow_lr} the model learns. Beyond, the steps are so large that it gives up.",
-            "Up there it answers the same for everything, and it does not come back.",
+            "Up to about {elbow_lr} the model learns. Beyond that, the steps are so large that it stops learning.",
+            "On the plateau it usually gives the same answer for every input, and it does not recover.",
         ),
-        is_not=("The plateau is not a second safe region: a calm line up there is a model that only guesses.",),
-        tries=("Train at {suggestion}. {reason}", "Treat every rate right of about {elbow_lr} as broken."),
+        is_not=("The plateau is not a second safe region: a steady high loss means that the model only guesses.",),
+        tries=("Train at {suggestion}. {reason}", "Avoid every rate to the right of about {elbow_lr}."),
     ),
     ShapeRule(
         code="LRS109",
         shape=Shape.SEVERAL_VALLEYS,
         title="several valleys",
         when=((Condition("num_valleys", ">=", 2), RISES),),
-        sees=("The loss falls to {lowest_loss} near {minimum_lr}, climbs, and falls again further right.",),
-        means=("Trust the first valley. By the second, the model has already been thrown around once.",),
-        is_not=("Two dips are not two equally good rates.",),
+        sees=("The loss falls to {lowest_loss} near {minimum_lr}, rises, and falls again at larger rates.",),
+        means=("Trust the first valley. Before the second, large steps had already thrown the model off course.",),
+        is_not=("Two valleys do not mean two equally good rates.",),
         tries=(
-            "Train at {suggestion}, which is read from the first valley.",
-            "Scan again with more steps: a second dip that moves or goes away was chance.",
+            "Train at {suggestion}, which comes from the first valley.",
+            "Scan again with more steps: if the second valley moves or disappears, it was just noise.",
         ),
     ),
     ShapeRule(
@@ -318,115 +341,102 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         shape=Shape.STILL_FALLING,
         title="still falling at the end",
         when=((FALLS, NO_RISE),),
-        sees=("The loss falls from {start_loss} to {lowest_loss} and has not turned when the test ends at {last_lr}.",),
-        means=("The test stopped before the rate at which training breaks, so it shows only half of the answer.",),
+        sees=(
+            "The loss falls from {start_loss} to {lowest_loss}, and does not rise before the test ends at {last_lr}.",
+        ),
+        means=("The test stopped before a rate at which training breaks, so it shows only half of the picture.",),
         is_not=("It does not mean that the highest rate is the best one.",),
         tries=(
-            "Scan again with a larger `end_lr` (10 to 100 times), or give the scan more batches.",
-            "Until then {suggestion} is a careful choice. {reason}",
+            "Scan again with an `end_lr` 10 to 100 times larger, or give the scan more batches.",
+            "Until then, {suggestion} is a cautious choice. {reason}",
         ),
     ),
     ShapeRule(
         code="LRS101",
         shape=Shape.U_SHAPED,
-        title="a U: the textbook curve",
+        title="a textbook U",
         when=((FALLS, RISES),),
         sees=("The loss starts near {start_loss}, falls to {lowest_loss} near {minimum_lr}, then rises again.",),
         means=(
-            "Left of about {descent_start_lr} the steps are too small to notice. Down the slope the model learns.",
-            "Right of about {elbow_lr} each step is so large that it overshoots and makes the model worse.",
-            "The model kept learning while the rate rose: the bottom is partly just later in the test, not better.",
+            "Below about {descent_start_lr}, the steps are too small to notice. As the curve falls, the model learns.",
+            "Above about {elbow_lr}, each step is so large that it overshoots and makes the model worse.",
+            "The model kept learning while the rate rose: the bottom is low partly because it comes late in the test.",
         ),
         is_not=(
-            "The bottom is not the best rate: it is where learning and breaking balance. Go left of it.",
-            "The height of the bottom is not the accuracy you will get.",
+            "The bottom is not the best rate: there, learning and damage cancel out. Choose a rate to the left of it.",
+            "The height of the bottom does not tell you the accuracy you will get.",
             NOT_TRAINING_OVER_TIME,
         ),
         tries=(
             "Train at {suggestion}. {reason}",
-            "If that is unstable, take a third of it; if it is slow and steady, three times as much.",
+            "If training is unstable, use a third of that rate; if it is slow and steady, use three times that rate.",
         ),
     ),
     UNCLEAR,
 )
-"""Every shape, in the order in which they are tried; the last is for curves on which the copies do not agree."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TraitRule:
-    """One trait: when a curve has it, and what to say of it.
-
-    Attributes:
-        code: Stable for ever.
-        name: The trait.
-        when: All of these hold.
-        says: One or two sentences, with slots like those of a shape.
-    """
-
-    code: str
-    name: str
-    when: tuple[Condition, ...]
-    says: str
-
+"""All shapes, in the order in which `classify` tries them; the last is for curves whose copies disagree."""
 
 TRAIT_RULES: tuple[TraitRule, ...] = (
     TraitRule(
         code="LRS201",
         name="late-dip",
         when=(Condition("flat_decades", ">=", 4.0), Condition("fall_decades", "<", 1.5)),
-        says="Most of the test was spent on rates too small to matter; the useful stretch is short. "
-        "Start the next scan higher, and stay well left of where it breaks.",
+        says="Most of the test went to rates too small to matter; the useful part is short. Start the next scan at a "
+        "higher rate, and stay well to the left of where the loss starts to rise.",
     ),
     TraitRule(
         code="LRS202",
         name="starts-mid-fall",
         when=(Condition("early_slope", ">=", 0.5), Condition("noise_over_fall", "<", 0.3)),
-        says="The loss falls from the very first rate: the left wall of the valley is cut off. "
-        "Start the next scan at a rate 10 to 100 times smaller.",
+        says="The loss falls from the very first rate, so the left side of the valley is cut off. Start the next scan "
+        "at a rate 10 to 100 times smaller.",
     ),
     TraitRule(
         code="LRS203",
         name="noisy",
         when=(Condition("noise_over_fall", ">=", 0.1),),
-        says="Single batches jump by a good part of the whole fall, so every rate read here is rough.",
+        says="The loss jumps from batch to batch by a large part of the whole fall, so every rate given here is rough.",
     ),
     TraitRule(
         code="LRS204",
         name="spike",
-        # Ordinary noise, even of heavy tails, stays below 6 on the scans of `docs/curves`.
+        # Ordinary noise, even with heavy tails, stays below 6 on the scans of `docs/curves`.
         when=(Condition("spike", ">=", 8.0),),
-        says="A lone batch stands far off its neighbors. It was ignored; one odd batch is no trend.",
+        says="A single batch lies far from its neighbors. It was ignored: one unusual batch is not a trend.",
     ),
     TraitRule(
         code="LRS205",
         name="early-nonfinite",
         when=(Condition("finite_share", "<", 0.5), Condition("rise_before_nonfinite", "<", 1.0)),
-        says="The loss became NaN or infinite before it had risen: check the data and the loss before the rate.",
+        says="The loss became NaN or infinite before it had risen. Check the data and the loss function before the "
+        "learning rate.",
     ),
     TraitRule(
         code="LRS206",
         name="startup-bump",
         when=(Condition("startup_bump", ">=", 0.25),),
-        says="The loss rises before it first falls. While rates are tiny that is not the rate, but the order of the "
-        "data, a fresh optimizer, or the averaging of another tool.",
+        says="The loss rises before it first falls. At such small rates, the reason is not the rate but the order of "
+        "the data, a fresh optimizer, or averaging by another tool.",
     ),
     TraitRule(
         code="LRS207",
         name="squashed-view",
         when=(Condition("peak", ">=", 20.0),),
-        says="The largest loss is far above everything of interest; the plot is cut off so that the rest can be seen.",
+        says="The largest loss is far above the rest of the curve; the plot is cut off to keep the rest readable.",
     ),
     TraitRule(
         code="LRS208",
         name="sawtooth",
         when=(Condition("epoch_pattern", ">=", 0.5),),
-        says="The pattern repeats every epoch, so it comes from the order of your data, not from the rate: shuffle.",
+        says="The pattern repeats every epoch, so it comes from the order of your data, not from the learning rate. "
+        "Shuffle the data.",
     ),
     TraitRule(
         code="LRS209",
         name="linear-sweep",
         when=(Condition("linear_spacing", ">=", 0.05), Condition("decades", ">=", 1.0)),
-        says="The rates are spaced evenly, not by factors, so nearly all points lie in the last decade.",
+        says="The rates grow by equal amounts, not by equal factors, so nearly all points lie in the last factor of "
+        "ten.",
     ),
 )
-"""Every trait."""
+"""All traits."""

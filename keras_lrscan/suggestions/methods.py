@@ -1,9 +1,12 @@
-"""Ways to read a rate off a curve: a `Reading` → a rate, or `None` where the curve does not show what the method reads.
+"""Reads a learning rate off a curve by published rules and by rules of this package.
 
-All read the line without lag, so a rule that was published for a moving average lands further left here than there.
-Slopes are per decade and heights in shares of the fall, so no rule hangs on the unit of the loss or on where the
-ramp begins. The margins of `valley_floor`, `open_valley` and `wall` were set on real scans and sweeps:
-`benchmarks/suggestions` has them, and its `learn.py` sets them anew with whole families of tasks left out.
+Each method takes a `Reading` and returns a rate, or `None` if the curve does not show the landmark that it needs.
+
+All methods use the smoothed curve, which has no lag. So a rule published for a moving average returns a smaller rate
+here than in its original tool. Slopes are per decade and heights are shares of the fall, so no rule depends on the unit
+of the loss or on the start of the ramp. The margins of `valley_floor`, `open_valley` and `wall` were fitted to real
+scans and sweeps: `benchmarks/suggestions` has the data, and its `learn.py` refits them with whole families of tasks
+left out.
 """
 
 from __future__ import annotations
@@ -18,10 +21,19 @@ import numpy as np
 from keras_lrscan.reading.features import StartState
 from keras_lrscan.reading.reading import Reading
 
-__all__ = ["METHODS", "Method", "SuggestionMethod"]
+__all__ = [
+    "ELBOW_MARGINS",
+    "METHODS",
+    "MOMENTUM_STEPS",
+    "OPEN_MARGIN",
+    "VALLEY_MARGIN",
+    "Method",
+    "SuggestionMethod",
+    "momentum_lag",
+]
 
 MINIMUM_MARGIN = 10.0
-"""Gugger's margin below the minimum: half a decade to a decade of it makes up for the lag of a moving average."""
+"""Gugger's margin below the minimum; half a decade to a decade of it compensates for the lag of a moving average."""
 
 ELBOW_MARGINS: Mapping[str, float] = MappingProxyType(
     {
@@ -31,60 +43,60 @@ ELBOW_MARGINS: Mapping[str, float] = MappingProxyType(
         StartState.UNKNOWN: 4.0,
     }
 )
-"""Start state → how far below the onset of divergence to stay where there is no valley to read.
+"""Start state → margin below the elbow for a curve without a valley.
 
-A model that is already good moves little before it breaks, so what it can take lies close to its onset; one that knows
-nothing, and learned nothing in a hundred batches, needs more room.
+The loss of a model that is already good hardly moves before it diverges, so usable rates lie close to the elbow. A
+model that starts untrained, and learned nothing in a hundred batches, needs a larger margin.
 """
 
 VALLEY_MARGIN = 4.0
-"""How far below the middle of minimum and elbow to stay."""
+"""Margin below the midpoint of minimum and elbow."""
 
 OPEN_MARGIN = 5.0
-"""How far below the lowest loss of a curve that has not turned to stay."""
+"""Margin below the minimum for a curve that has not started to rise."""
 
 MOMENTUM_STEPS = 5.0
-"""Steps by which momentum delays what a curve shows; the margins grow by what the ramp climbs meanwhile.
+"""Number of steps by which momentum delays a curve; the margins grow by the rise of the ramp during these steps.
 
-Momentum of 0.9 gathers its full step over about ten updates. A ramp of 100 steps over eight decades climbs 0.8 decade
-in that time, so its curve breaks further right than training at the same rate would: on scans of 100 steps the best
-margin for Adam is 0.5 decade larger than for RMSprop, on scans of 400 steps 0.1 decade, which is 5 to 6 steps on both.
+Momentum of 0.9 needs about ten updates to reach its full step size. A ramp of 100 steps over eight decades climbs 0.8
+decade in that time, so the loss of the scan diverges at a larger rate than that of training at a constant rate. The
+best margin for Adam is larger than for RMSprop by 0.5 decade on scans of 100 steps and by 0.1 decade on scans of 400
+steps, which is 5 to 6 steps on both.
 """
 
 MOMENTUM: Mapping[str, float] = MappingProxyType(
     {"Adadelta": 0.0, "Adagrad": 0.0, "Adafactor": 0.0, "Ftrl": 0.0, "RMSprop": 0.0, "SGD": 0.5}
 )
-"""Optimizer → share of `MOMENTUM_STEPS`; 1 for all others. For SGD it counts half where its momentum is not known."""
+"""Optimizer → share of `MOMENTUM_STEPS`; 1 for all others. For SGD, one half if its momentum is unknown."""
 
 ELBOW_TENTH = 10.0
-"""Howard's margin below the onset of divergence, for models that are already good."""
+"""Howard's margin below the elbow, for models that are already good."""
 
 SLIDE_DECADES = 1.2
-"""Width of the sliding interval: 15 steps of 100 over eight decades, as published."""
+"""Width of the sliding interval: 15 of 100 steps over eight decades, as published."""
 
 SLIDE_SLOPE = 0.04
-"""The slide stops where the slopes at the two ends of the interval differ by less than this many falls per decade.
+"""Difference of the slopes at the two ends of the interval, in falls per decade, below which the slide stops.
 
-The published bound is 0.005 of loss a step, which hangs on the unit of the loss and the number of steps; on a fall of
-1.5 over 100 steps it is this.
+The published bound is a loss of 0.005 per step, which depends on the unit of the loss and the number of steps. For a
+fall of 1.5 over 100 steps, the two bounds agree.
 """
 
 SQUARE_COEFFICIENT = 0.5
-"""How far left of the minimum, in distances from the minimum to the right wall, the biggest-square rule goes."""
-
+"""Distance of the biggest-square rate left of the minimum, in distances from the minimum to the right wall."""
 
 SuggestionMethod = Callable[[Reading], float | None]
-"""Returns a rate, or `None`."""
+"""Function that returns a rate, or `None` if the curve does not show one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """One way to read a rate.
+    """Describes one way to read a rate off a curve.
 
     Attributes:
-        rate: Returns the rate for constant training.
-        says: Where the rate comes from, for the reader of an explanation.
-        spread: The range reaches this factor to either side of the rate.
+        rate: Function that returns the rate for training at a constant rate.
+        says: Origin of the rate, as a sentence for the explanation.
+        spread: Factor by which the range extends to either side of the rate.
     """
 
     rate: SuggestionMethod
@@ -93,7 +105,7 @@ class Method:
 
 
 def steepest(reading: Reading) -> float | None:
-    """The rate at which the smooth loss falls fastest per decade.
+    """Returns the rate at which the smoothed loss falls fastest per decade, or `None` without a fall.
 
     References:
         Howard and Gugger (2020), "fastai: A Layered API for Deep Learning" (`steep`).
@@ -103,7 +115,7 @@ def steepest(reading: Reading) -> float | None:
 
 
 def minimum_tenth(reading: Reading) -> float | None:
-    """A tenth of the rate of the lowest loss of the first valley; `None` without a fall.
+    """Returns a tenth of the rate at the bottom of the first valley, or `None` without a fall.
 
     References:
         Gugger (2018), "How Do You Find A Good Learning Rate".
@@ -113,15 +125,15 @@ def minimum_tenth(reading: Reading) -> float | None:
 
 
 def geometric_mean(reading: Reading) -> float | None:
-    """Midway, on the log axis, between the steepest fall and the minimum; `None` without a fall."""
+    """Returns the geometric mean of the rates of steepest fall and minimum, or `None` without a fall."""
     low, high = reading.landmarks.steepest, reading.landmarks.minimum
     return None if low is None or high is None else math.sqrt(low.lr * high.lr)
 
 
 def momentum_lag(reading: Reading) -> float:
-    """Returns the factor by which momentum moves a curve to the right: what the ramp climbs in `MOMENTUM_STEPS`.
+    """Returns the factor by which momentum shifts a curve to the right: the rise of the ramp in `MOMENTUM_STEPS`.
 
-    A record of fewer points moves by its own width at most.
+    The shift is at most the width of the recorded curve.
     """
     context, density = reading.curve.context, reading.features.points_per_decade
     share = MOMENTUM.get(context.optimizer or "", 1.0)
@@ -131,7 +143,10 @@ def momentum_lag(reading: Reading) -> float:
 
 
 def open_valley(reading: Reading) -> float | None:
-    """``minimum / (5 * lag)`` where the curve has not turned, `lag` as for `valley-floor`; `None` without a fall."""
+    """Returns ``minimum / (5 * lag)``, for a curve that has not started to rise, or `None` without a fall.
+
+    `lag` is that of `valley_floor`.
+    """
     marks = reading.landmarks
     if marks.minimum is None or marks.steepest is None:
         return None
@@ -139,10 +154,10 @@ def open_valley(reading: Reading) -> float | None:
 
 
 def wall(reading: Reading) -> float | None:
-    """``elbow / (margin * lag)``, for a curve without a valley; `None` without a rise.
+    """Returns ``elbow / (margin * lag)``, for a curve without a valley, or `None` without a rise.
 
-    The margin is 2 for a model that starts better than chance, 6 for one at chance, 16 for one that starts worse, and 4
-    where that is not known. `lag` is that of `valley-floor`.
+    The margin is 2 for a model that starts better than chance, 6 for one at chance, 16 for one worse than chance, and 4
+    if the start state is unknown. `lag` is that of `valley_floor`.
     """
     elbow = reading.landmarks.elbow
     if elbow is None:
@@ -151,13 +166,14 @@ def wall(reading: Reading) -> float | None:
 
 
 def valley_floor(reading: Reading) -> float | None:
-    """``sqrt(minimum * elbow) / (4 * lag)``; `None` without a fall or without a rise.
+    """Returns ``sqrt(minimum * elbow) / (4 * lag)``, or `None` without a fall or without a rise.
 
-    `lag` is what the ramp climbs while momentum gathers, ``10 ** (5 m / d)``, with `d` the points in a decade and `m` 1
-    for optimizers with momentum, 0 for those without, and 1/2 for SGD where its momentum is not known.
+    `lag` is the factor by which the ramp climbs while momentum builds up, ``10 ** (5 m / d)``. `d` is the number of
+    points per decade. `m` is 1 for optimizers with momentum, 0 for those without, and 1/2 for SGD if its momentum is
+    unknown.
 
-    The two ends of the valley's floor, minimum and elbow, move by about 0.2 decade from scan to scan, each by chance of
-    its own; their middle is steadier than either.
+    The two ends of the valley floor, minimum and elbow, vary independently by about 0.2 decade from scan to scan. Their
+    midpoint is steadier than either.
     """
     low, high = reading.landmarks.minimum, reading.landmarks.elbow
     if low is None or high is None or reading.landmarks.steepest is None:
@@ -166,21 +182,22 @@ def valley_floor(reading: Reading) -> float | None:
 
 
 def elbow_tenth(reading: Reading) -> float | None:
-    """A tenth of the onset of divergence, whatever the start; `None` without a rise.
+    """Returns a tenth of the elbow for any start state, or `None` without a rise.
 
     References:
-        Howard (2019), "Practical Deep Learning for Coders", lesson 3: "maybe 10x smaller" than where it shoots up.
+        Howard (2019), "Practical Deep Learning for Coders", lesson 3: "maybe 10x smaller" than the
+        rate at which the loss shoots up.
     """
     elbow = reading.landmarks.elbow
     return None if elbow is None else elbow.lr / ELBOW_TENTH
 
 
 def valley(reading: Reading) -> float | None:
-    """The middle of the longest stretch over which the smooth loss falls without a break; `None` without a fall.
+    """Returns the middle of the longest unbroken fall of the smoothed loss, or `None` without a fall.
 
-    As published, the rule takes the longest decreasing *subsequence*, which may skip points, and reads its place from
-    its length as if it skipped none; on a curve that only rises, the place is then the last point, the largest rate.
-    Here the stretch has no gaps, so its middle is a place on it.
+    The published rule takes the longest decreasing *subsequence*, which may skip points, but computes its position from
+    its length as if it skipped none. On a curve that only rises, that position is the last point, the largest rate.
+    Here the fall has no gaps, so its middle lies on it.
 
     References:
         Novetta (2021), `valley` in fastai's `callback/schedule.py`; first in Esri's arcgis.learn.
@@ -196,9 +213,11 @@ def valley(reading: Reading) -> float | None:
 
 
 def slide(reading: Reading) -> float | None:
-    """Slides an interval leftwards from the wall until the slopes at its ends are alike, and takes its left end.
+    """Slides an interval left from the elbow until the slopes at its ends agree, and returns its left end.
 
-    As published, its width is in points and its bound in loss per step; here both are free of units.
+    Without an elbow, it starts at the last point.
+
+    The published rule has a width in points and a bound in loss per step. Here both are independent of units.
 
     References:
         Novetta (2021), `slide` in fastai's `callback/schedule.py`, after a proposal in the fast.ai forum, thread 44199.
@@ -217,10 +236,11 @@ def slide(reading: Reading) -> float | None:
 
 
 def biggest_square(reading: Reading) -> float | None:
-    """``x_low - (x_right - x_low) * coefficient``: as far left of the valley's floor as its right wall is right of it.
+    """Returns a rate left of the minimum, by half the distance from the minimum to the valley's right wall.
 
-    `x_low` is the minimum and `x_right` where the loss has climbed back to the lower of the two walls of the valley, in
-    decades. `None` where the valley has no right wall.
+    On the log axis, it is ``x_low - 0.5 * (x_right - x_low)``. `x_low` is the minimum, and `x_right` is where the loss
+    has climbed back to the lower of the two walls of the valley, both in decades. The result is `None` if the valley
+    has no right wall.
 
     References:
         A proposal in the fast.ai forum, thread 38331, "AutoLRFinder".
@@ -238,33 +258,34 @@ def biggest_square(reading: Reading) -> float | None:
 METHODS: Mapping[str, Method] = MappingProxyType(
     {
         "steepest": Method(rate=steepest, says="The rate at which the loss falls fastest."),
-        "minimum/10": Method(rate=minimum_tenth, says="A tenth of the rate of the lowest loss."),
+        "minimum/10": Method(rate=minimum_tenth, says="A tenth of the rate at which the loss is lowest."),
         "geometric-mean": Method(
-            rate=geometric_mean, says="Midway, on the log axis, between the steepest fall and the lowest loss."
+            rate=geometric_mean, says="Halfway, on the log axis, between the steepest fall and the lowest loss."
         ),
         "valley": Method(rate=valley, says="The middle of the longest stretch over which the loss falls."),
         "slide": Method(
-            rate=slide, says="The left end of the first interval, from the right, over which the slope stays the same."
+            rate=slide, says="The left end of the first interval, from the right, with the same slope at both ends."
         ),
-        "elbow/10": Method(rate=elbow_tenth, says="A tenth of the rate at which the loss begins to break."),
+        "elbow/10": Method(rate=elbow_tenth, says="A tenth of the rate at which the loss starts to rise."),
         "valley-floor": Method(
             rate=valley_floor,
-            says="That is left of the lowest loss, by the margin that served best in real trainings after such curves.",
+            says="This rate lies left of the lowest loss, by the margin that worked best in real training runs.",
             spread=2.5,
         ),
         "open-valley": Method(
             rate=open_valley,
-            says="That is left of the lowest loss that the test reached, since the curve has not turned yet.",
+            says="This rate lies left of the lowest loss, by a margin for curves that have not started to rise.",
             spread=2.5,
         ),
         "wall": Method(
             rate=wall,
-            says="That is left of where the loss begins to break, by a margin for how this model starts.",
+            says="This rate lies left of where the loss starts to rise, by a margin that depends on the first loss.",
             spread=5.0,
         ),
         "biggest-square": Method(
-            rate=biggest_square, says="As far left of the lowest loss as the right wall of the valley allows."
+            rate=biggest_square,
+            says="Left of the lowest loss, by half its distance to the right wall of the valley.",
         ),
     }
 )
-"""Name → method."""
+"""Name of each method that reads a landmark → the method."""

@@ -1,4 +1,4 @@
-"""Where to search for a rate: a `Reading` → `SearchRange`, or the reason why there is none."""
+"""Reads the range of learning rates that a hyper-parameter search should cover off a curve."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ if TYPE_CHECKING:
 __all__ = ["RangeKind", "SearchRange", "search_range"]
 
 STEEPEST_FACTOR = 10.0
-"""How far from the steepest fall to search, as proposed for hyper-parameter searches."""
+"""Factor from the steepest fall to the ends of the range, as proposed for hyper-parameter searches."""
 
 BELOW_ELBOW = 100.0
-"""How far below the onset of divergence to search where the loss never falls.
+"""Factor from the elbow down to the lower end of the range for a loss that never falls.
 
-In `benchmarks/suggestions`, at constant rate, 90 % of such ranges hold a rate of regret at most 0.05; of ranges of one
-and a half decades, 78 % do.
+In `benchmarks/suggestions`, at a constant rate, 90 % of these ranges contain a rate with a regret of at most 0.05. Of
+ranges one and a half decades wide, 78 % do.
 """
 
 
 class RangeKind(StrEnum):
-    """Which range to search."""
+    """Kinds of range to search."""
 
     TO_ELBOW = "to-elbow"
-    """From a tenth of the steepest fall to the onset of divergence."""
+    """From a tenth of the rate of the steepest fall to the elbow."""
     AROUND_STEEPEST = "around-steepest"
-    """From a tenth of the steepest fall to ten times it."""
+    """From a tenth of the rate of the steepest fall to ten times that rate."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchRange:
-    """A range of rates to search, on a log axis, or the reason why there is none.
+    """Holds a range of learning rates to search on a log axis, or the reason why the curve gives none.
 
     Attributes:
-        low: Lowest rate; `None` where the curve warrants no range.
-        high: Highest rate; `None` where the curve warrants no range.
-        kind: Which range it is.
-        reason: Where its ends come from, or why there is none.
+        low: Lowest rate; `None` if the curve gives no range.
+        high: Highest rate; `None` if the curve gives no range.
+        kind: Kind of the range.
+        reason: Origin of the two ends, or the reason for no range.
     """
 
     low: float | None
@@ -56,27 +56,27 @@ class SearchRange:
 
     @property
     def decades(self) -> float | None:
-        """Width of the range in decades; `None` without a range."""
+        """Width of the range in decades, or `None` without a range."""
         return None if self.low is None or self.high is None else math.log10(self.high / self.low)
 
 
 Ends = tuple[float, float, str] | str
-"""Low, high and where they come from; or why there are none."""
+"""Lowest rate, highest rate and their origin, or the reason for no range."""
 
 
 def search_range(reading: Reading, *, kind: str = RangeKind.TO_ELBOW) -> SearchRange:
-    """Returns the rates worth a search.
+    """Returns the range of learning rates that a hyper-parameter search should cover.
 
     Args:
-        reading: What was read from the curve.
+        reading: The reading of the curve.
         kind: One of `"to-elbow"`, `"around-steepest"`.
 
     Raises:
         InvalidOptionError: If `kind` is unknown.
 
     References:
-        A proposal in the fast.ai forum, thread 38331, "AutoLRFinder": search from a tenth of the steepest fall to the
-        elbow, or to ten times the steepest fall.
+        A proposal in the fast.ai forum, thread 38331, "AutoLRFinder": search from a tenth of the rate of the steepest
+        fall to the elbow, or to ten times that rate.
     """
     if kind not in list(RangeKind):
         raise unknown_option("kind", kind, RangeKind)
@@ -93,16 +93,16 @@ def _to_elbow(reading: Reading) -> Ends:
     if steepest is not None:
         low = steepest.lr / STEEPEST_FACTOR
         if elbow is not None:
-            return low, elbow.lr, "From a tenth of the steepest fall to where the loss begins to break."
+            return low, elbow.lr, "From a tenth of the rate of the steepest fall to where the loss starts to rise."
         last = float(10.0 ** reading.smoothed.log10_lr[-1])
         return (
             low,
             last,
-            "From a tenth of the steepest fall to the last rate of the test: the loss did not break.",
+            "From a tenth of the rate of the steepest fall to the last rate of the test: the loss does not rise.",
         )
     if elbow is None:
-        return NO_RANGE + "the loss neither falls nor breaks."
-    reason = "The two decades below where the loss begins to break, since it never falls."
+        return NO_RANGE + "the loss neither falls nor rises."
+    reason = "The two decades below the rate at which the loss starts to rise, because it never falls."
     return elbow.lr / BELOW_ELBOW, elbow.lr, reason
 
 
@@ -110,7 +110,7 @@ def _around_steepest(reading: Reading) -> Ends:
     steepest = reading.landmarks.steepest
     if steepest is None:
         return NO_RANGE + 'the loss never falls, so there is no steepest fall. Search "to-elbow" instead.'
-    reason = "From a tenth of the steepest fall to ten times it."
+    reason = "From a tenth of the rate of the steepest fall to ten times that rate."
     return steepest.lr / STEEPEST_FACTOR, steepest.lr * STEEPEST_FACTOR, reason
 
 
@@ -119,4 +119,4 @@ NO_RANGE = "There is no range to search: "
 ENDS: Mapping[RangeKind, Callable[[Reading], Ends]] = MappingProxyType(
     {RangeKind.TO_ELBOW: _to_elbow, RangeKind.AROUND_STEEPEST: _around_steepest}
 )
-"""Kind → a function that returns its two ends, or why there are none."""
+"""Kind → function that returns its two ends, or the reason for no range."""

@@ -1,7 +1,8 @@
-"""Which rate to take: a `Reading` → `Suggestion`s, each with a range, or with the reason why there is none.
+"""Suggests a learning rate with a range around it, or gives the reason why the curve warrants none.
 
-`METHODS` has the ways to read a rate. This file picks one for the shape, moves it to what the rate is for, and puts a
-range around it. A learning-rate range test gives an order of magnitude, so every suggestion is a range.
+The methods in `METHODS` read a rate off a curve. This module picks one of them for the curve, adjusts its rate to the
+role, and puts a range around it. A learning-rate range test shows only the order of magnitude of a good rate, so every
+suggestion has a range.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from keras_lrscan.errors import unknown_option
 from keras_lrscan.files.decoding import Rate
+from keras_lrscan.formatting import format_lr
 from keras_lrscan.reading.reading import Reading
 from keras_lrscan.reading.shapes import Shape
 from keras_lrscan.suggestions.methods import METHODS, Method, SuggestionMethod
@@ -20,35 +22,48 @@ from keras_lrscan.suggestions.methods import METHODS, Method, SuggestionMethod
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["SUGGESTION_METHODS", "Reading", "Role", "Suggestion", "SuggestionMethod", "suggest"]
+__all__ = [
+    "DEFAULT_METHODS",
+    "NEVER",
+    "PEAK_FACTOR",
+    "SUGGESTION_METHODS",
+    "WHY_NONE",
+    "Reading",
+    "Role",
+    "Suggestion",
+    "SuggestionMethod",
+    "format_range",
+    "format_suggestion",
+    "suggest",
+]
 
 PEAK_FACTOR = 2.5
-"""The peak of a one-cycle schedule may be this much above a constant rate: it is held for a short time only.
+"""Factor from a constant rate to the peak of a one-cycle schedule, which lasts only a short time.
 
-In `benchmarks/suggestions`, the best peak lies a factor of 2 to 3 above the best constant rate.
+In `benchmarks/suggestions`, the best peak is 2 to 3 times the best constant rate.
 """
 
 
 class Role(StrEnum):
-    """What a suggested rate is for."""
+    """Uses of a suggested rate."""
 
     CONSTANT = "constant"
-    """Training at one rate, or the initial rate of a decay."""
+    """Training at a constant rate, or the initial rate of a decay."""
     ONE_CYCLE = "one-cycle"
-    """The highest rate of a one-cycle schedule."""
+    """The peak of a one-cycle schedule."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Suggestion:
-    """A rate, or the reason why there is none.
+    """Holds a suggested learning rate with its range, or the reason why the curve warrants none.
 
     Attributes:
         method: Name of the method.
-        role: What the rate is for.
-        lr: The rate; `None` where none is warranted.
-        low: Lower end of the range worth trying.
-        high: Upper end of the range worth trying.
-        reason: Where the rate comes from, or why there is none.
+        role: Use of the rate.
+        lr: The rate; `None` if the curve warrants none.
+        low: Lower end of the range worth trying; `None` without a rate.
+        high: Upper end of the range worth trying; `None` without a rate.
+        reason: Origin of the rate, or the reason for no rate.
     """
 
     method: str
@@ -60,15 +75,15 @@ class Suggestion:
 
 
 def suggest(reading: Reading, *, method: str | SuggestionMethod = "default", role: str = Role.CONSTANT) -> Suggestion:
-    """Suggests a rate.
+    """Suggests a learning rate.
 
     Args:
-        reading: What was read from the curve.
-        method: A key of `SUGGESTION_METHODS`, or any function of a `Reading` that returns a rate or `None`.
+        reading: The reading of the curve.
+        method: A key of `SUGGESTION_METHODS`, or a function that takes a `Reading` and returns a rate or `None`.
         role: One of `"constant"`, `"one-cycle"`.
 
     Returns:
-        A `Suggestion`; its `lr` is `None` where the curve warrants none.
+        A `Suggestion`; its `lr` is `None` if the curve warrants no rate.
 
     Raises:
         InvalidOptionError: If `method` or `role` is unknown.
@@ -80,13 +95,13 @@ def suggest(reading: Reading, *, method: str | SuggestionMethod = "default", rol
     if method == "default":
         chosen = _default_for(reading) or NO_DEFAULT
     else:
-        chosen = SUGGESTION_METHODS[method] if isinstance(method, str) else _of_the_user(method)
+        chosen = SUGGESTION_METHODS[method] if isinstance(method, str) else _custom_method(method)
     name = method if isinstance(method, str) else getattr(method, "__name__", type(method).__name__)
     lr = chosen.rate(reading)
     if lr is None:
         shape = reading.verdict.shape
-        shown = f"No rate is suggested: {WHY_NONE[shape]}" if shape in WHY_NONE else NO_LANDMARK
-        return Suggestion(method=name, role=Role(role), lr=None, low=None, high=None, reason=shown)
+        reason = f"No rate is suggested: {WHY_NONE[shape]}" if shape in WHY_NONE else NO_LANDMARK
+        return Suggestion(method=name, role=Role(role), lr=None, low=None, high=None, reason=reason)
     lr *= PEAK_FACTOR if role == Role.ONE_CYCLE else 1.0
     high = lr * chosen.spread
     elbow = reading.landmarks.elbow
@@ -95,7 +110,33 @@ def suggest(reading: Reading, *, method: str | SuggestionMethod = "default", rol
     return Suggestion(method=name, role=Role(role), lr=lr, low=lr / chosen.spread, high=high, reason=chosen.says)
 
 
-def _of_the_user(function: SuggestionMethod) -> Method:
+def format_suggestion(suggestion: Suggestion) -> str | None:
+    """Returns the rate and its range in words, or `None` without a rate.
+
+    Example:
+    >>> suggestion = Suggestion(method="valley", role=Role.CONSTANT, lr=0.0042, low=0.0011, high=0.013, reason="")
+    >>> format_suggestion(suggestion)
+    'about 0.004 (somewhere from 0.001 to 0.01)'
+    """
+    reach = format_range(suggestion)
+    if suggestion.lr is None or reach is None:
+        return None
+    return f"about {format_lr(suggestion.lr)} (somewhere from {reach})"
+
+
+def format_range(suggestion: Suggestion) -> str | None:
+    """Returns the range of a suggestion in words, or `None` without a rate.
+
+    Example:
+    >>> format_range(Suggestion(method="valley", role=Role.CONSTANT, lr=0.0042, low=0.0011, high=0.013, reason=""))
+    '0.001 to 0.01'
+    """
+    if suggestion.low is None or suggestion.high is None:
+        return None
+    return f"{format_lr(suggestion.low)} to {format_lr(suggestion.high)}"
+
+
+def _custom_method(function: SuggestionMethod) -> Method:
     name = getattr(function, "__name__", type(function).__name__)
     return Method(rate=function, says=f"Returned by the function `{name}`.")
 
@@ -108,9 +149,10 @@ def _default_for(reading: Reading) -> Method | None:
 
 
 def default(reading: Reading) -> float | None:
-    """`valley-floor` where the curve falls and rises, `open-valley` where it only falls, `wall` where it only rises.
+    """Returns the rate of the first of `DEFAULT_METHODS` whose landmarks the curve shows.
 
-    `None` where it does neither, and for the shapes `flat`, `diverges-at-once` and `too-short`.
+    That is `valley-floor` if the loss falls and rises, `open-valley` if it only falls, and `wall` if it only rises. The
+    result is `None` if it does neither, and for the shapes `flat`, `diverges-at-once` and `too-short`.
     """
     method = _default_for(reading)
     return None if method is None else method.rate(reading)
@@ -119,28 +161,28 @@ def default(reading: Reading) -> float | None:
 NO_DEFAULT = Method(rate=lambda _: None, says="")
 
 SUGGESTION_METHODS: Mapping[str, Method] = MappingProxyType(
-    {"default": Method(rate=default, says="The method for the landmarks that this curve shows."), **METHODS}
+    {"default": Method(rate=default, says="The method that fits the landmarks of this curve."), **METHODS}
 )
-"""Name → method."""
+"""Name of each method, including the default → the method."""
 
 DEFAULT_METHODS = ("valley-floor", "open-valley", "wall")
-"""Methods in the order of preference: for a valley with a right wall, a valley without, and a wall without a valley.
+"""Methods in order of preference: for a valley with a right wall, a valley without one, and a wall without a valley.
 
-`benchmarks/suggestions` compares them with all others on real sweeps.
+`benchmarks/suggestions` compares them with all other methods on real sweeps.
 """
 
 NEVER = frozenset({Shape.FLAT, Shape.DIVERGES_AT_ONCE, Shape.TOO_SHORT})
-"""Shapes that warrant no suggestion whatever landmarks they show."""
+"""Shapes that warrant no suggestion, even if they show landmarks."""
 
 WHY_NONE: Mapping[str, str] = MappingProxyType(
     {
-        Shape.NOISY: "the luck of single batches hides what the rate does.",
-        Shape.FLAT: "the loss did not answer to the rate at all.",
-        Shape.DIVERGES_AT_ONCE: "every rate of this test was already too large.",
-        Shape.TOO_SHORT: "there are too few points to read.",
-        Shape.UNCLEAR: "the curve has none of the shapes that could be read.",
+        Shape.NOISY: "batch-to-batch noise hides the effect of the learning rate.",
+        Shape.FLAT: "the loss did not respond to the learning rate at all.",
+        Shape.DIVERGES_AT_ONCE: "even the smallest rate of this test was too large.",
+        Shape.TOO_SHORT: "the curve is too short to read.",
+        Shape.UNCLEAR: "the curve has no clear shape.",
     }
 )
-"""Shape → why there is no suggestion, where there is none."""
+"""Shape → reason, if such a curve gets no suggestion."""
 
-NO_LANDMARK = "The curve does not show the landmark that this method reads."
+NO_LANDMARK = "The curve does not show the landmark that this method needs."

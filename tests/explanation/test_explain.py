@@ -37,7 +37,7 @@ HEADINGS = [
 
 CODES = [*(rule.code for rule in SHAPE_RULES), *(cause.code for cause in CAUSES)]
 HARDEST_GRADE = 8.0
-"""School grade, in the United States, of readers of about 14 years."""
+"""School grade in the United States of readers aged about 14."""
 
 
 @functools.cache
@@ -88,10 +88,10 @@ def test_a_level_that_is_unknown_is_refused() -> None:
         ("LRS102", "Is the model broken? No."),
         ("LRS102", "Why is it not a U?"),
         ("LRS102", "Why is the loss lowest at the smallest rate?"),
-        ("LRS101", "Which point do I take? Not the lowest one"),
+        ("LRS101", "Which point should I choose? Not the lowest one"),
         ("LRS109", "Why are there two dips?"),
         ("LRS203", "Why is the line so bumpy?"),
-        ("LRS306", "Is the model broken? There may be something to mend."),
+        ("LRS306", "Is the model broken? There may be a problem to fix."),
     ],
 )
 def test_the_questions_that_people_ask_are_answered(code: str, asked: str) -> None:
@@ -117,7 +117,7 @@ def test_a_model_that_is_already_good_is_told_so_and_that_it_is_not_overfitting(
     text = " ".join(analyze(synthetic_curve("monotone-from-pretrained")).explain().split())
     assert "the model starts out already good" in text
     assert "It is not overfitting (" in text
-    assert "It is not a broken model" in text
+    assert "It is not a sign of a broken model" in text
 
 
 def test_what_limits_the_record_is_said_word_for_word() -> None:
@@ -131,14 +131,14 @@ def test_without_a_chance_level_both_readings_are_given() -> None:
     curve = synthetic_curve("monotone-from-pretrained")
     unknown = LRCurve(lr=curve.lr, loss=curve.loss, stop=curve.stop, context=ScanContext())
     text = " ".join(analyze(unknown).explain().split())
-    assert "There are two readings." in text
-    assert "guessing would cost" not in text
+    assert "There are two explanations." in text
+    assert "so the first loss cannot be judged." in text
 
 
 def test_the_summary_is_three_lines_with_rate_and_range() -> None:
     lines = analyze(synthetic_curve("u-shaped")).summary().splitlines()
     assert len(lines) == 3
-    assert lines[0].startswith("LRScan: a U")
+    assert lines[0].startswith("LRScan: a textbook U")
     assert re.search(r"about 0\.02 \(somewhere from 0\.00\d to 0\.0\d\)", lines[1])
 
 
@@ -157,6 +157,6 @@ def test_only_of_a_scan_it_is_said_how_to_ask_the_model(framework: str | None) -
 
 def test_of_a_record_of_which_nothing_is_known_it_is_not_said_that_the_model_was_put_back() -> None:
     curve = PAIRS["LRS305"][0]
-    assert "put back as it was" in " ".join(analyze(curve).explain().split())
+    assert "restored to its state before the test" in " ".join(analyze(curve).explain().split())
     foreign = dataclasses.replace(curve, context=ScanContext())
-    assert "put back" not in " ".join(analyze(foreign).explain().split())
+    assert "restored" not in " ".join(analyze(foreign).explain().split())

@@ -77,7 +77,7 @@ def test_what_was_ruled_out_and_the_formulas_are_folded_away() -> None:
 def test_every_method_has_a_row_with_a_rate_for_each_role() -> None:
     analysis = recorded("fresh-classifier")
     row = next(tag for tag in page("fresh-classifier").named("tr") if tag.text.startswith("default"))
-    assert row.text.startswith("default0.004 0.002 to 0.010.01 0.004 to 0.03That is left of the lowest loss")
+    assert row.text.startswith("default0.004 0.002 to 0.010.01 0.004 to 0.03This rate lies left of the lowest loss")
     names = {tag.text for tag in page("fresh-classifier").named("th") if tag.attributes.get("scope") == "row"}
     assert {item.method for item in analysis.suggestions} <= names
 

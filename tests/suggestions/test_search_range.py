@@ -64,7 +64,7 @@ def test_a_curve_that_has_not_turned_is_searched_up_to_its_last_rate() -> None:
     curve = synthetic_curve("still-falling")
     found = analyze(curve).search_range()
     assert found.high == pytest.approx(curve.lr[-1])
-    assert "did not break" in found.reason
+    assert "does not rise" in found.reason
 
 
 @pytest.mark.parametrize("shape", RISING)
@@ -104,7 +104,7 @@ def test_a_curve_of_noise_has_no_range() -> None:
     curve = dataclasses.replace(synthetic_curve("flat", noise=0.5, seed=1), context=ScanContext())
     found = analyze(curve).search_range()
     assert found == SearchRange(low=None, high=None, kind=RangeKind.TO_ELBOW, reason=found.reason)
-    assert "neither falls nor breaks" in found.reason
+    assert "neither falls nor rises" in found.reason
 
 
 def test_an_unknown_kind_is_refused_by_name() -> None:

@@ -124,7 +124,7 @@ VALLEY = synthetic_curve("u-shaped", num_steps=400, noise=0.0)
 @pytest.mark.parametrize(
     ("method", "low", "high"),
     [
-        ("steepest", -2.6, -2.4),  # the fall of this curve is centerd at -2.5
+        ("steepest", -2.6, -2.4),  # the fall of this curve is centered at -2.5
         ("minimum/10", -2.1, -1.9),  # its lowest loss is at -1.0
         ("geometric-mean", -1.85, -1.65),
         ("valley", -4.2, -3.8),  # it falls from -7 to -1
