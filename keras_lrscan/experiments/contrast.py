@@ -16,7 +16,8 @@ from keras_lrscan.explanation.layout import factor, text
 from keras_lrscan.formatting import format_loss, format_lr
 from keras_lrscan.hosts.fresh_weights import renew_optimizer
 from keras_lrscan.hosts.layer_tree import frozen_layers
-from keras_lrscan.plots.overlay import COLORS, axes, draw_curve, draw_rate, finish
+from keras_lrscan.plots.overlay import axes, draw_curve, draw_rate, finish
+from keras_lrscan.plots.palette import CONTRAST_COLORS
 from keras_lrscan.recording.trials import Trials
 
 if TYPE_CHECKING:
@@ -111,10 +112,10 @@ class Contrast(Result):
         analyses = [self.given]
         if self.scratch is not None:
             analyses.append(self.scratch)
-            draw_curve(ax, self.scratch, "from scratch", COLORS[1])
-            draw_rate(ax, self.scratch, COLORS[1])
-        draw_curve(ax, self.given, "the model as it is", COLORS[0])
-        draw_rate(ax, self.given, COLORS[0])
+            draw_curve(ax, self.scratch, "from scratch", CONTRAST_COLORS[1])
+            draw_rate(ax, self.scratch, CONTRAST_COLORS[1])
+        draw_curve(ax, self.given, "the model as it is", CONTRAST_COLORS[0])
+        draw_rate(ax, self.given, CONTRAST_COLORS[0])
         return finish(ax, analyses, "The same batches, two starts (rings: starts to rise)", columns=2)
 
     def _parts(self) -> dict[str, Any]:

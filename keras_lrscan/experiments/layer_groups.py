@@ -19,7 +19,8 @@ from keras_lrscan.hosts.layer_tree import frozen_layers
 from keras_lrscan.hosts.optimizers import copy_of, innermost
 from keras_lrscan.hosts.snapshot import Snapshot
 from keras_lrscan.hosts.weight_groups import MAX_STAGES, find_groups, path_of
-from keras_lrscan.plots.overlay import COLORS, axes, draw_curve, draw_rate, finish
+from keras_lrscan.plots.overlay import axes, draw_curve, draw_rate, finish
+from keras_lrscan.plots.palette import REFERENCE, SERIES
 from keras_lrscan.recording.trials import Trials
 
 if TYPE_CHECKING:
@@ -198,13 +199,13 @@ class LayerGroups(Result):
             The axes.
         """
         ax = axes(ax)
-        draw_curve(ax, self.together, "all together", "#777777")
+        draw_curve(ax, self.together, "all together", REFERENCE)
         for number, group in enumerate(self.groups):
-            color = COLORS[number % len(COLORS)]
+            color = SERIES[number % len(SERIES)]
             lr = group.analysis.suggestion.lr
             alone = "" if lr is None else f", alone about {format_lr(lr)}"
             draw_curve(ax, group.analysis, f"{group.name}: {self.advice[group.name]}{alone}", color)
-        draw_rate(ax, self.together, "#777777")
+        draw_rate(ax, self.together, REFERENCE)
         title = "Each group alone, the others still (rings: starts to rise)"
         return finish(ax, [self.together, *(group.analysis for group in self.groups)], title, columns=2)
 

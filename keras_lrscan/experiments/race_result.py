@@ -16,6 +16,7 @@ from keras_lrscan.experiments.result import Result
 from keras_lrscan.explanation.layout import text
 from keras_lrscan.files.decoding import Count, Floats, Rate
 from keras_lrscan.formatting import format_loss, format_lr
+from keras_lrscan.plots.palette import LOSING_COLORS, WINNER
 from keras_lrscan.suggestions.suggest import Role, Suggestion
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Candidate", "CandidateOutcome", "RaceResult"]
 
-COLORS = ("#0072B2", "#D55E00", "#CC79A7", "#56B4E9", "#E69F00", "#808080")
-"""Okabe and Ito's, told apart with every common kind of color blindness."""
-WON_COLOR = "#009E73"
 DASHES = ("--", "-.", ":")
 WINDOW = 8
 """Losses of the picture are means over this many batches."""
@@ -134,7 +132,7 @@ class RaceResult(Result):
         others = 0
         for candidate in self.candidates:
             won = candidate.outcome is CandidateOutcome.WON
-            look = {"color": WON_COLOR, "lw": 2.6, "zorder": 3} if won else _look(others)
+            look = {"color": WINNER, "lw": 2.6, "zorder": 3} if won else _look(others)
             others += not won
             steps, means = _means(candidate.losses)
             ax.plot(steps, means, label=_short(candidate), **look)
@@ -250,7 +248,7 @@ def _plain(value: float) -> float | str:
 
 
 def _look(number: int) -> dict[str, Any]:
-    return {"color": COLORS[number % len(COLORS)], "ls": DASHES[number % len(DASHES)], "lw": 1.5}
+    return {"color": LOSING_COLORS[number % len(LOSING_COLORS)], "ls": DASHES[number % len(DASHES)], "lw": 1.5}
 
 
 def _means(losses: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -16,7 +16,8 @@ from keras_lrscan.experiments.result import Result
 from keras_lrscan.explanation.layout import text
 from keras_lrscan.files.decoding import Count
 from keras_lrscan.formatting import format_lr
-from keras_lrscan.plots.overlay import COLORS, axes, finish
+from keras_lrscan.plots.overlay import axes, finish
+from keras_lrscan.plots.palette import SMOOTHED, SUGGESTED
 from keras_lrscan.recording.trials import Trials
 from keras_lrscan.suggestions.suggest import Role, Suggestion
 
@@ -214,20 +215,20 @@ class Repeats(Result):
             The axes.
         """
         ax = axes(ax)
-        rates, blue, green = 10.0**self.log10_lr, COLORS[0], COLORS[2]
+        rates = 10.0**self.log10_lr
         for number, analysis in enumerate(self.analyses):
             label = "each scan, smoothed" if not number else None
             ax.plot(
-                10.0**analysis.smoothed.log10_lr, analysis.smoothed.loss, color=blue, lw=0.7, alpha=0.5, label=label
+                10.0**analysis.smoothed.log10_lr, analysis.smoothed.loss, color=SMOOTHED, lw=0.7, alpha=0.5, label=label
             )
         low, high = self.band
         top = np.where(np.isnan(high) & ~np.isnan(low), float(np.nanmax(self._tops())), high)
-        ax.fill_between(rates, low, top, color=blue, alpha=0.18, lw=0, label="eight in ten scans")
-        ax.plot(rates, self.median, color=blue, lw=2.5, label="median")
+        ax.fill_between(rates, low, top, color=SMOOTHED, alpha=0.18, lw=0, label="eight in ten scans")
+        ax.plot(rates, self.median, color=SMOOTHED, lw=2.5, label="median")
         suggestion = self.suggestion
         if suggestion.lr is not None and suggestion.low is not None and suggestion.high is not None:
-            ax.axvspan(suggestion.low, suggestion.high, color=green, alpha=0.12, lw=0)
-            ax.axvline(suggestion.lr, color=green, lw=2, label=f"suggested: about {format_lr(suggestion.lr)}")
+            ax.axvspan(suggestion.low, suggestion.high, color=SUGGESTED, alpha=0.12, lw=0)
+            ax.axvline(suggestion.lr, color=SUGGESTED, lw=2, label=f"suggested: about {format_lr(suggestion.lr)}")
         title = f"{len(self.analyses)} scans: {self._num_agreeing} are {self.shape}"
         return finish(ax, self.analyses, title, columns=4)
 

@@ -18,6 +18,7 @@ from keras_lrscan.explanation.explain import sections, title
 from keras_lrscan.explanation.formulas import formulas
 from keras_lrscan.files.text import check_output, write_file
 from keras_lrscan.formatting import format_lr
+from keras_lrscan.plots.palette import DARK_PAGE, LIGHT_PAGE
 from keras_lrscan.reading.smoothing import SMOOTHERS
 from keras_lrscan.report.svg import NARROW, WIDE, svg
 from keras_lrscan.suggestions.suggest import SUGGESTION_METHODS, Role
@@ -150,6 +151,8 @@ def _render(template: str, analysis: PureAnalysis, sizes: Mapping[str, tuple[flo
         snippets=list(_snippets(analysis)),
         download=_download(analysis),
         formulas=formulas(analysis),
+        light_page=LIGHT_PAGE,
+        dark_page=DARK_PAGE,
     )
 
 

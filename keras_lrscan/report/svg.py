@@ -9,33 +9,19 @@ from __future__ import annotations
 import html
 import io
 import re
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from keras_lrscan.plots.alt_text import describe_plot
 from keras_lrscan.plots.curve_plot import FIGURE_SIZE, plot_curve
-from keras_lrscan.plots.view import describe_plot
+from keras_lrscan.plots.palette import SVG_VARIABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from keras_lrscan.pure_analysis import PureAnalysis
 
-__all__ = ["COLORS", "NARROW", "WIDE", "svg"]
+__all__ = ["NARROW", "WIDE", "svg"]
 
 WIDE, NARROW = FIGURE_SIZE, (3.75, 5.4)
 """Sizes for a screen and for a phone (inches)."""
-
-COLORS: Mapping[str, str] = MappingProxyType(
-    {
-        "#000000": "--lrscan-ink",
-        "#ffffff": "--lrscan-paper",
-        "#808080": "--lrscan-raw",
-        "#0072b2": "--lrscan-smooth",
-        "#009e73": "--lrscan-good",
-        "#d55e00": "--lrscan-bad",
-    }
-)
-"""Color on the plot → the CSS variable that a page sets for it."""
 
 MAX_POINTS = 5000
 """A longer record is drawn as pixels: its line would be a file of its own."""
@@ -58,7 +44,7 @@ def svg(analysis: PureAnalysis, *, size: tuple[float, float] = WIDE, prefix: str
         prefix: Begins each name within the picture; two pictures of one page need two.
 
     Returns:
-        The element. Its colors are the variables of `COLORS`; its `aria-label` says what it shows.
+        The element. Its colors are the variables of `SVG_VARIABLES`; its `aria-label` says what it shows.
 
     Example:
     >>> from keras_lrscan import analyze
@@ -79,7 +65,7 @@ def svg(analysis: PureAnalysis, *, size: tuple[float, float] = WIDE, prefix: str
     element = text[text.index("<svg") :].strip()
     element = HEIGHT.sub(r"\1", SIZE.sub(r"\1", element, count=1), count=1)
     element = NAMES.sub(f"{prefix}-", element)
-    for color, variable in COLORS.items():
+    for color, variable in SVG_VARIABLES.items():
         element = element.replace(color, f"var({variable})")
     words = html.escape(describe_plot(analysis), quote=True)
     return element.replace("<svg", f'<svg role="img" aria-label="{words}"', 1)
