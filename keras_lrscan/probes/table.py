@@ -85,7 +85,7 @@ PROBES: tuple[Probe, ...] = (
     Probe(
         name="half-a-batch",
         question="Is the loss a sum over the batch?",
-        does="Compares the loss of a batch with the losses of its halves: a mean lies between them, a sum adds them up.",
+        does="Compares the loss of a batch with those of its halves: a mean lies between them, a sum adds them up.",
         settles=("sum-loss",),
         ask=halve_batch,
     ),

@@ -1,7 +1,7 @@
-"""The plot as SVG that stands in a page: an `Analysis` → markup that takes its colors from the page.
+"""Draws the plot of an analysis as an SVG element that takes its colors from the page around it.
 
-Colors become CSS variables, so that a page can be dark; names within the picture get a prefix, so that one page can
-hold several pictures; and what the picture shows is said in words for those who cannot see it.
+Colors become CSS variables, so that the page can be dark. Identifiers get a prefix, so that one page can contain
+several plots. An `aria-label` describes the plot for screen readers.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ WIDE, NARROW = FIGURE_SIZE, (3.75, 5.4)
 """Sizes for a screen and for a phone (inches)."""
 
 MAX_POINTS = 5000
-"""A longer record is drawn as pixels: its line would be a file of its own."""
+"""Maximum number of batches to draw as vectors; the line of a longer recording is drawn as pixels to save space."""
 
 NAMES = re.compile(r'(?<=\bid=")|(?<=href="#)|(?<=url\(#)')
-"""Where a name within the picture begins."""
+"""Matches the positions where an identifier of the plot begins."""
 
 METADATA = re.compile(r"<metadata>.*?</metadata>\s*", re.DOTALL)
 
@@ -39,12 +39,12 @@ def svg(analysis: PureAnalysis, *, size: tuple[float, float] = WIDE, prefix: str
     """Draws an analysis as an `svg` element.
 
     Args:
-        analysis: What was read from the curve.
-        size: Width and height by which the texts are placed (inches); the element itself is as wide as its parent.
-        prefix: Begins each name within the picture; two pictures of one page need two.
+        analysis: The analysis to plot.
+        size: Width and height for the layout of the texts (inches); the element itself is as wide as its parent.
+        prefix: Prefix of all identifiers; plots on the same page need different ones.
 
     Returns:
-        The element. Its colors are the variables of `SVG_VARIABLES`; its `aria-label` says what it shows.
+        The element. Its colors are the variables of `keras_lrscan.plots.palette.SVG_VARIABLES`.
 
     Example:
     >>> from keras_lrscan import analyze
