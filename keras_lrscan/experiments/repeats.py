@@ -1,4 +1,4 @@
-"""Repeats the scan of a model on other batches, and measures the agreement between the scans (`Repeats`)."""
+"""Repeats the scan of a model on different batches, and measures the agreement between the scans (`Repeats`)."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Repeats(Result):
     Attributes:
         analyses: The analysis of each scan, in order.
         num_planned: Number of requested scans. There are fewer after Ctrl-C or if the data ran out.
-        fresh_weights: Whether each scan started from other initial weights.
+        fresh_weights: Whether each scan started from different initial weights.
         notes: Sentences about limits of the comparison.
     """
 
@@ -198,7 +198,7 @@ class Repeats(Result):
         counts = Counter(str(analysis.verdict.shape) for analysis in self.analyses)
         shapes = ", ".join(f"{count} {shape}" for shape, count in counts.most_common())
         total = len(self.analyses)
-        other = "other batches and other initial weights" if self.fresh_weights else "other batches"
+        other = "different batches and different initial weights" if self.fresh_weights else "different batches"
         short = [f"{self.num_planned} scans were requested, and {total} finished."]
         return text(
             f"{total} scans: {self._num_agreeing} of {total} are {self.shape}",
@@ -289,9 +289,9 @@ def repeat_scans(
     verbose: int = 1,
     **fit_options: FitOption,
 ) -> Repeats:
-    """Scans the model several times, each time on other batches, and measures the agreement of the scans.
+    """Scans the model several times, each time on different batches, and measures the agreement of the scans.
 
-    Every scan starts from the model as given, or, with `fresh_weights`, from other initial weights of the same
+    Every scan starts from the model as given, or, with `fresh_weights`, from different initial weights of the same
     architecture and a fresh optimizer. If `fit` shuffles the data, each scan uses another order; otherwise each scan
     continues in the data after the previous one and starts over at their end. Afterwards the function restores
     everything bit for bit.
@@ -302,7 +302,7 @@ def repeat_scans(
             enough batches for all scans.
         y: Target data, as for `fit`.
         num_scans: Integer, at least 2. Number of scans.
-        fresh_weights: Boolean. Whether each scan starts from other initial weights.
+        fresh_weights: Boolean. Whether each scan starts from different initial weights.
         scratch: A function without arguments that returns the same architecture with new weights, for models with
             layers that have no initializer; only with `fresh_weights`.
         start_lr: Float. First learning rate.
@@ -393,7 +393,7 @@ def _describe_spread(spread: Spread, total: int) -> str:
     times = 10.0**spread.decades
     return (
         f"{WORDS[spread.name]}{at} about {middle}, from {low} to {high}{share} (standard deviation: a factor of "
-        f"{times:.1f}, {spread.decades:.2f} decade)."
+        f"{times:.1f}, {spread.decades:.2f} decades)."
     )
 
 

@@ -59,13 +59,11 @@ SAME_ANSWER = 1e-3
 
 
 def scan_again(workbench: Workbench) -> Answer:
-    """Scans again with other batches and other random numbers, to see whether the shape changes."""
+    """Scans again with different batches and random numbers, to see whether the shape changes."""
     first, second = workbench.analysis, _scan(workbench, renew=True)
     shapes, places = (first.verdict.shape, second.verdict.shape), (_lowest(first), _lowest(second))
     apart = abs(math.log10(places[1].lr / places[0].lr)) if places[0] and places[1] else None
-    says = (
-        f"A second scan, with other batches and random numbers, has the shape {shapes[1]}; the first had {shapes[0]}."
-    )
+    says = f"A scan with different batches and random numbers has the shape {shapes[1]}; the first had {shapes[0]}."
     if apart is not None:
         says += (
             f" Its lowest loss is at {format_lr(places[1].lr)}; in the first scan it was at {format_lr(places[0].lr)}."

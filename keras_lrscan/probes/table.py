@@ -141,7 +141,7 @@ PROBES: tuple[Probe, ...] = (
     Probe(
         name="scan-again",
         question="Does a second scan have the same shape?",
-        does="Scans again with other batches and other random numbers.",
+        does="Scans again with different batches and random numbers.",
         settles=("small-batches", "catapult"),
         ask=scan_again,
     ),
@@ -162,7 +162,7 @@ PROBES: tuple[Probe, ...] = (
     Probe(
         name="scan-longer",
         question="Does a longer scan confirm the first one?",
-        does="Scans the same range with other batches in five times as many steps.",
+        does="Scans the same range with different batches in five times as many steps.",
         settles=("slow-start", "few-steps-per-decade"),
         ask=scan_longer,
     ),

@@ -1,4 +1,4 @@
-"""The model as it is against the same architecture from scratch."""
+"""Checks the comparison of a model with the same architecture from scratch."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ X = np.log10(RATES)
 
 @functools.cache
 def reading(*, start: float = 2.3, fall: float = 0.0, wall: float = -1.0) -> Analysis:
-    """The reading of a curve that starts at a level, may fall, and breaks at a rate."""
+    """Returns the analysis of `curve`."""
     return analyze(curve(start=start, fall=fall, wall=wall))
 
 
 def curve(*, start: float = 2.3, fall: float = 0.0, wall: float = -1.0) -> LRCurve:
-    """A curve that starts at a level, may fall, and breaks at a rate."""
+    """Returns a curve with the given first loss, fall, and log10 of the learning rate at which it rises."""
     loss = start - fall / (1 + 10.0 ** (-3 * (X - wall + 1.5))) + 10.0 ** (4 * (X - wall))
     noise = 0.01 * np.random.default_rng(0).normal(size=RATES.size)
     context = ScanContext(loss_name="sparse_categorical_crossentropy", num_classes=10)
@@ -107,7 +107,7 @@ def test_the_picture_has_both_curves() -> None:
 
 
 def nested(keras: Any) -> Any:
-    """A model in a model, a shared layer, batch normalization, and a layer that is frozen."""
+    """Returns a model with a nested model, a shared layer, batch normalization, and a frozen layer."""
     layers = keras.layers
     keras.utils.set_random_seed(1)
     inner = keras.Sequential([layers.Dense(6, activation="relu"), layers.BatchNormalization()])
@@ -118,7 +118,7 @@ def nested(keras: Any) -> Any:
 
 
 def subclassed(keras: Any) -> Any:
-    """A model that `clone_model` does not clone, with recurrent layers and an embedding."""
+    """Returns a model that `clone_model` cannot clone, with recurrent layers and an embedding."""
 
     class Tagger(keras.Model):  # type: ignore[misc]
         def __init__(self, kind: object) -> None:

@@ -1,4 +1,4 @@
-"""Scans of groups of weights, the others standing still."""
+"""Checks the scans of groups of weights with all others fixed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ X = np.log10(RATES)
 
 @functools.cache
 def reading(*, fall: float = 1.5, wall: float = -1.0) -> Analysis:
-    """The reading of a curve that falls by so much and breaks at a rate."""
+    """Returns the analysis of a curve with the given fall, and log10 of the learning rate at which it rises."""
     loss = 2.3 - fall / (1 + 10.0 ** (-3 * (X - wall + 1.5))) + 10.0 ** (4 * (X - wall))
     loss += 0.01 * np.random.default_rng(0).normal(size=RATES.size)
     context = ScanContext(loss_name="sparse_categorical_crossentropy", num_classes=10)
@@ -37,7 +37,7 @@ def reading(*, fall: float = 1.5, wall: float = -1.0) -> Analysis:
 
 @functools.cache
 def unreadable() -> Analysis:
-    """The reading of five points of a fall, too few for a rate."""
+    """Returns the analysis of five points of a fall, too few for a suggestion."""
     loss = [2.3, 1.9, 1.4, 0.9, 0.5]
     return analyze(LRCurve(lr=np.logspace(-3, -1, 5), loss=loss, context=ScanContext(chance_loss=2.3)))
 
@@ -107,7 +107,7 @@ def test_the_picture_names_every_group_and_its_advice() -> None:
 
 
 def pretrained(keras: Any, *, size: int = 6) -> Any:
-    """A body of some layers in a model of its own, and a head."""
+    """Returns a model with a nested body of several layers, and a head."""
     layers = keras.layers
     keras.utils.set_random_seed(1)
     names = [f"block{number // 2}_{'ab'[number % 2]}" for number in range(size)]
@@ -217,7 +217,7 @@ def test_only_its_own_weights_move_in_the_scan_of_a_group(keras: Any, monkeypatc
 
 @pytest.mark.keras
 def test_the_curve_of_a_group_is_that_of_a_model_with_the_rest_frozen(keras: Any) -> None:
-    """For an optimizer that treats each weight on its own, and a model without layers that freezing changes."""
+    """Holds for optimizers that update each weight independently, and for models that freezing does not change."""
     model = compiled(keras, keras.optimizers.Adam(1e-3))
     found = scan_groups(model, *digits(), {"head": [model.layers[-1]]}, shuffle=False, **OPTIONS)
     frozen = classifier(keras)

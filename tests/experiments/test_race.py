@@ -1,4 +1,4 @@
-"""A race of learning rates: who wins, what it leaves behind, and how it is told."""
+"""Checks the winner of a race, the restored model, and the explanation."""
 
 from __future__ import annotations
 

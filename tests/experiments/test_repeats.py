@@ -1,4 +1,4 @@
-"""What several scans of one model agree on."""
+"""Checks the agreement between several scans of one model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CLASSES = ScanContext(loss_name="sparse_categorical_crossentropy", num_classes=1
 
 @functools.cache
 def valley(*, at: float = -2.0, length: int = 80) -> Analysis:
-    """The reading of a curve with its floor at `10 ** at`."""
+    """Returns the analysis of a curve with its minimum at `10 ** at`."""
     noise = 0.01 * np.random.default_rng(0).normal(size=RATES.size)
     loss = 2.3 - np.exp(-((X - at) ** 2)) + 10.0 ** (3 * (X - at - 1)) + noise
     return analyze(LRCurve(lr=RATES[:length], loss=loss[:length], stop="diverged", context=CLASSES))
@@ -37,7 +37,7 @@ def valley(*, at: float = -2.0, length: int = 80) -> Analysis:
 
 @functools.cache
 def flat() -> Analysis:
-    """The reading of a curve that does nothing."""
+    """Returns the analysis of a flat curve."""
     return analyze(synthetic_curve("flat"))
 
 

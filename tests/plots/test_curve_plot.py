@@ -135,7 +135,7 @@ def drawn(analysis: Analysis, size: tuple[float, float], *, compare: bool = Fals
 
 
 def boxes(ax: Axes) -> dict[str, Any]:
-    """The box of every text around and on the axes, without the leading lines."""
+    """Returns the box of every text on and around the axes, without leader lines."""
     shown = [*ax.texts, ax.title, ax._left_title, ax.xaxis.label, *ax.get_legend().get_texts()]  # type: ignore[union-attr,attr-defined]
     shown += [
         tick.label1 for tick in ax.xaxis.get_major_ticks() if ax.get_xlim()[0] <= tick.get_loc() <= ax.get_xlim()[1]
@@ -210,7 +210,7 @@ def test_kinds_of_stretches_can_be_told_apart_without_color() -> None:
 
 
 SAME_GRAY = {RegionKind.SMALL, RegionKind.LEVEL}
-"""Kinds that look the same, since a curve has one of them at most."""
+"""Kinds with the same look; a curve has at most one of them."""
 
 
 def test_rules_of_other_tools_are_marked_on_request() -> None:

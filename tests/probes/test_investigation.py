@@ -1,4 +1,4 @@
-"""What results of probes make of an analysis."""
+"""Checks that the results of probes confirm and rule out the findings of an analysis."""
 
 from __future__ import annotations
 

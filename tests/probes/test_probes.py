@@ -1,4 +1,4 @@
-"""Questions to the model: each asked of one where it is so and one where it is not, and no trace afterwards."""
+"""Runs each probe on a model with its cause and on one without it, and checks that the model stays unchanged."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def frozen(keras: Any) -> Any:
 
 
 def dead(keras: Any) -> Any:
-    """All units of the hidden layer are off, for every input."""
+    """Returns a model with a hidden layer that outputs zero for every input."""
     model = compiled(keras)
     kernel, bias = model.layers[-2].get_weights()
     model.layers[-2].set_weights([kernel, bias - 100.0])
@@ -116,13 +116,13 @@ def scanned(model: Any, x: Any, y: Any, **options: Any) -> Analysis:
 
 @pytest.fixture(scope="module", name="healthy")
 def _healthy(keras: Any) -> tuple[Any, Analysis]:
-    """A fresh model and the scan of it; who asks it leaves it as it was."""
+    """Returns a fresh model and its scan; every test leaves the model unchanged."""
     model = fresh(keras)
     return model, scanned(model, *plain())
 
 
 def asked(name: str, model: Any, x: Any, y: Any, *, analysis: Analysis | None = None, **options: Any) -> ProbeResult:
-    """The answer of one probe, from a model that is the same to the last bit before and after."""
+    """Returns the result of one probe, and checks that the model stays bit for bit the same."""
     ramp = {key: options.pop(key) for key in ("start_lr", "end_lr", "stop_on_divergence") if key in options}
     analysis = analysis or scanned(model, x, y, **ramp, **options)
     before = state(model)
@@ -149,7 +149,7 @@ CASES: dict[str, tuple[tuple[Any, Any, str], str]] = {
         "labels-not-reaching-loss",
     ),
 }
-"""Probe → a model, data and the cause that it confirms; the cause that it rules out of a fresh model."""
+"""Probe → a model, data and the cause that it confirms, and the cause that it rules out for a fresh model."""
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -323,7 +323,7 @@ def test_ctrl_c_keeps_what_was_found_and_the_model(keras: Any, monkeypatch: pyte
 
 
 def _interrupted_in(name: str, model: Any, analysis: Analysis, monkeypatch: pytest.MonkeyPatch) -> Investigation:
-    """Presses Ctrl-C when that probe has begun."""
+    """Runs an investigation with Ctrl-C at the start of that probe."""
     import keras_lrscan.probes.investigate as module
 
     def pressed(probe: Any) -> Any:

@@ -30,7 +30,7 @@ pytest.importorskip("matplotlib", reason="a report needs matplotlib", exc_type=I
 
 RECORDED = Path(__file__).parents[2] / "docs" / "curves"
 SCANS = ("fresh-classifier", "frozen-layers", "outlying-targets", "collapse")
-"""With causes and without, with a suggestion and without; drawing all twelve takes long."""
+"""Scans with and without causes, and with and without a suggestion; drawing all twelve takes too long."""
 
 
 @cache

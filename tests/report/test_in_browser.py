@@ -1,6 +1,6 @@
-"""The report in a real browser, headless: Chromium, driven by selenium.
+"""Checks the report in headless Chromium, driven by selenium.
 
-Where the browser is missing these tests are skipped; with `LRSCAN_REQUIRE_BROWSER=1` that is a failure.
+Without the browser these tests are skipped; with `LRSCAN_REQUIRE_BROWSER=1` they fail instead.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def recorded(name: str) -> Analysis:
 
 
 def odd(analysis: Analysis) -> Analysis:
-    """An analysis with everything in its context that could break a page."""
+    """Returns an analysis with text in its context that could break a page."""
     long = "sparse_categorical_crossentropy_" * 5
     notes = ("<script>document.title = 'taken'</script>", f"`{long}`", f"https://example.org/{long}")
     context = dataclasses.replace(analysis.curve.context, optimizer="<img src=x onerror=alert(1)>", loss_name=long)
@@ -93,7 +93,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def reports(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Addresses of some reports."""
+    """Writes several reports and returns their URLs."""
     assert browser
     needed("jinja2")
     folder = tmp_path_factory.mktemp("reports")
