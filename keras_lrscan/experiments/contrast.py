@@ -30,7 +30,7 @@ __all__ = ["Contrast", "Difference", "contrast_with_scratch"]
 RATE_DECADES = 0.5
 """Minimum difference between learning rates of the two scans (decades); the ranges of elbows must not overlap either.
 
-In three sets of six scans of the digits classifier of `keras_lrscan.demo`, the elbows and suggestions of one set have a
+In three sets of six scans of the model of `keras_lrscan.datasets.digits`, the elbows and suggestions of one set have a
 standard deviation of 0.09 to 0.19 decades, so the difference of two has one of up to 0.27.
 """
 

@@ -203,10 +203,7 @@ class Repeats(Result):
         return text(
             f"{total} scans: {self._num_agreeing} of {total} are {self.shape}",
             [
-                (
-                    "",
-                    [f"Each scan used {other}. {GUIDE}"],
-                ),
+                ("", [f"Each scan used {other}. {GUIDE}"]),
                 ("Shapes", [f"{shapes}. The probability that one more scan is {self.shape} is {self.confidence:.0%}."]),
                 ("Learning rates", [_describe_spread(spread, total) for spread in self.spreads if spread.num_found]),
                 ("What to try", self._advice()),
