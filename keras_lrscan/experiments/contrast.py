@@ -108,7 +108,7 @@ class Contrast(Result):
         )
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draws both curves on one pair of axes.
+        """Draws both curves on the same axes.
 
         Args:
             ax: Axes to draw on; those of a new figure by default.

@@ -203,7 +203,7 @@ class LayerGroups(Result):
         )
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draws the curves of all groups on one pair of axes.
+        """Draws the curves of all groups on the same axes.
 
         Args:
             ax: Axes to draw on; those of a new figure by default.
@@ -252,7 +252,7 @@ class LayerGroups(Result):
         moving = {name: lr for name, lr in self.rates.items() if lr > 0}
         fixed = [name for name, lr in self.rates.items() if lr == 0]
         if not moving:
-            return ["No scan suggests a learning rate: check the scan of all groups together first."]
+            return ["No group gets a learning rate: check the scan of all groups together first."]
         low, high = (format_lr(lr) for lr in (min(moving.values()), max(moving.values())))
         if fixed:
             freeze = (
