@@ -31,8 +31,8 @@ from keras_lrscan.experiments.race import race
 from keras_lrscan.experiments.race_result import RaceResult
 from keras_lrscan.experiments.repeats import Repeats, repeat_scans
 from keras_lrscan.integrations.tuners import hp_float, suggest_float
+from keras_lrscan.plots.alt_text import describe_plot
 from keras_lrscan.plots.curve_plot import plot_curve
-from keras_lrscan.plots.view import describe_plot
 from keras_lrscan.probes.investigate import investigate
 from keras_lrscan.probes.investigation import Investigation, ProbeResult
 from keras_lrscan.probes.table import PROBES

@@ -1,1 +1,1 @@
-"""Settles by several scans or short trainings what one curve cannot show."""
+"""Runs several scans or short trainings of a model to answer questions that one curve leaves open."""

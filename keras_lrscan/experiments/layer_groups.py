@@ -1,4 +1,4 @@
-"""Layer groups: a scan of each group of weights with the others still, and what to do with each group."""
+"""Scans each group of weights while all others stay fixed, and advises on its training (`LayerGroups`)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from keras_lrscan.hosts.layer_tree import frozen_layers
 from keras_lrscan.hosts.optimizers import copy_of, innermost
 from keras_lrscan.hosts.snapshot import Snapshot
 from keras_lrscan.hosts.weight_groups import MAX_STAGES, find_groups, path_of
-from keras_lrscan.plots.overlay import COLORS, axes, draw_curve, draw_rate, finish
+from keras_lrscan.plots.overlay import axes, draw_curve, draw_rate, finish
+from keras_lrscan.plots.palette import REFERENCE, SERIES
 from keras_lrscan.recording.trials import Trials
 
 if TYPE_CHECKING:
@@ -33,34 +34,47 @@ if TYPE_CHECKING:
 __all__ = ["Advice", "GroupReading", "LayerGroups", "scan_groups"]
 
 SMALL_SHARE = 0.1
-"""A group that gets less than this share of the largest fall of all scans has nothing to gain yet."""
+"""Share of the largest fall of all scans below which training a group gains nothing yet."""
 
 LOWER_FACTOR = 3.0
-"""A group whose own rate is below that of all together by this factor gets its own: single scans differ by less."""
+"""Factor by which a group's own learning rate must be below that of all groups; single scans differ by less."""
 
 
 class Advice(StrEnum):
-    """What to do with a group."""
+    """The advice for one group."""
 
     FREEZE = "freeze"
-    """Moving it alone gains nothing in so few steps."""
+    """Training it alone gains nothing in so few steps."""
     LOWER = "lower rate"
-    """It learns, and alone it breaks sooner than all together."""
+    """It learns, and alone it needs a lower learning rate than all groups together."""
     READY = "ready"
-    """It learns, and its own rate is not clearly below that of all together."""
+    """It learns, and alone it does not need a clearly lower learning rate than all groups together."""
     UNCLEAR = "unclear"
-    """Its curve warrants no rate."""
+    """Its curve leads to no suggested learning rate."""
 
 
 ADVICE_WORDS: Mapping[str, str] = MappingProxyType(
     {
-        Advice.FREEZE: "freeze it at first. Moving it alone gains nothing in so few steps; look again later.",
-        Advice.LOWER: "lower rate. It learns, but moved alone it breaks sooner than all together.",
-        Advice.READY: "ready. It learns, and nothing says that it needs a lower rate than all together.",
-        Advice.UNCLEAR: "unclear. Its curve warrants no rate; give it the lowest of all, or the test more steps.",
+        Advice.FREEZE: "freeze it at first. Training it alone gains nothing in so few steps; scan again later.",
+        Advice.LOWER: "lower rate. It learns, but alone it needs a lower learning rate than all groups together.",
+        Advice.READY: "ready. It learns, and its scan shows no need for a lower learning rate than all groups.",
+        Advice.UNCLEAR: "unclear. Its scan suggests no learning rate; use the lowest of all, or scan with more steps.",
     }
 )
-"""Advice → how it is said."""
+"""Advice → its words in the explanation."""
+
+
+GUIDE = (
+    "In the scan of a group only its weights train: after every step, all others are restored. Its curve therefore "
+    "shows the gain from training this group alone in these steps, and the learning rate at which it alone makes the "
+    "loss rise. A group that gains nothing now may gain later, once others, such as a new head, have learned."
+)
+
+CAUTION = (
+    "This test measures only the training loss of a few batches. It shows neither how much a pretrained body forgets "
+    "nor how well the model does on new data. Therefore no group gets a higher learning rate than all groups together, "
+    "even if it tolerates one alone."
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,11 +82,11 @@ class GroupReading:
     """The scan of one group.
 
     Attributes:
-        name: What the group is called.
-        holds: What is in it, in words.
+        name: Name of the group.
+        holds: Description of its layers.
         paths: Paths of its weights.
-        num_params: Number of its scalars.
-        analysis: The reading of its scan; its suggestion is for this group moving alone.
+        num_params: Number of its parameters.
+        analysis: The analysis of its scan; the suggestion is for training this group alone.
     """
 
     name: str
@@ -83,20 +97,20 @@ class GroupReading:
 
     @property
     def fall(self) -> float:
-        """How far the loss falls when only this group moves (the model's unit); zero where no fall counts."""
+        """Fall of the loss if only this group trains (the model's unit); 0 without a significant fall."""
         return _fall(self.analysis)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LayerGroups(Result):
-    """Scans of every group of weights, the others standing still, and one of all together.
+    """A scan of each group of weights with all others fixed, and one scan of all groups together.
 
     Attributes:
-        together: The reading of the scan in which all groups move.
-        groups: The groups, from input to output.
-        num_planned: Groups that there are; more than were scanned where Ctrl-C came.
+        together: The analysis of the scan in which all groups train.
+        groups: The scanned groups, from input to output.
+        num_planned: Number of groups in the model; after Ctrl-C, `groups` contains fewer.
         optimizer: Class name of the optimizer.
-        notes: Sentences on what limits the comparison.
+        notes: Sentences about limits of the comparison.
     """
 
     KIND = "layer-groups"
@@ -109,16 +123,16 @@ class LayerGroups(Result):
 
     @property
     def advice(self) -> Mapping[str, Advice]:
-        """Name of each group → what to do with it."""
+        """Name of each group → the advice for it."""
         return MappingProxyType({group.name: self._advice(group) for group in self.groups})
 
     @property
     def rates(self) -> Mapping[str, float]:
-        """Name of each group → the rate to train it at when all train together; zero for those to freeze.
+        """Name of each group → its learning rate when all groups train together; 0 for groups to freeze.
 
-        A group that is ready gets the rate that the scan of all together suggests, not the higher one that it could
-        bear alone; one that breaks sooner gets its own. Where the scan of all warrants no rate, the lowest of the
-        groups' stands in for it.
+        A group that is ready gets the learning rate that the scan of all groups suggests, even if it tolerates a higher
+        one alone. A group that needs a lower learning rate gets that of its own scan. If the scan of all groups
+        suggests none, the lowest suggestion of a group replaces it.
         """
         alone = {group.name: group.analysis.suggestion.lr or self._base for group in self.groups}
         lowest = min([self._base, *alone.values()], default=0.0)
@@ -127,22 +141,22 @@ class LayerGroups(Result):
 
     @property
     def _base(self) -> float:
-        """The rate of all together; zero where nothing warrants one."""
+        """The learning rate of all groups together; 0 if no scan suggests one."""
         together = self.together.suggestion.lr
         alone = [group.analysis.suggestion.lr for group in self.groups]
         return together if together is not None else min((lr for lr in alone if lr is not None), default=0.0)
 
     def optimizer_for(self, model: Model) -> Optimizer:
-        """Returns a new optimizer that trains each group at its own rate.
+        """Returns a new optimizer that trains each group at its own learning rate.
 
-        It is a `keras.optimizers.MultiOptimizer` of copies of the model's optimizer. Groups to freeze get a rate of
-        zero, and weights of no group the lowest rate.
+        It is a `keras.optimizers.MultiOptimizer` of copies of the model's optimizer. Groups to freeze get a learning
+        rate of 0, and weights outside all groups get the lowest one.
 
         Args:
             model: The model that was scanned.
 
         Raises:
-            ScanError: If this Keras has no `MultiOptimizer`, or if the paths of weights do not tell the groups apart.
+            ScanError: If this Keras has no `MultiOptimizer`, or if the paths of the weights are not unique.
 
         Example:
         ```python
@@ -153,16 +167,16 @@ class LayerGroups(Result):
         optimizers = Host(model).library.optimizers
         if not hasattr(optimizers, "MultiOptimizer"):
             msg = (
-                "Expected a Keras with `keras.optimizers.MultiOptimizer`. Received: one without it. Train in two "
-                "phases instead, as `explain()` says."
+                "Expected a Keras version with `keras.optimizers.MultiOptimizer`. Received: one without it. Train in "
+                "two phases instead, as described by `explain()`."
             )
             raise ScanError(msg)
         paths = [path for group in self.groups for path in group.paths]
         present = [variable.path for variable in model.trainable_variables]
         if len(set(present)) < len(present) or not set(paths) <= set(present):
             msg = (
-                "Expected a model whose trainable weights have a path each, those that were scanned among them. "
-                f"Received: {len(present)} weights with {len(set(present))} paths. Give layers names of their own."
+                "Expected a model with the scanned weights among its trainable weights, and with unique paths. "
+                f"Received: {len(present)} weights with {len(set(present))} paths. Give each layer a unique name."
             )
             raise ScanError(msg)
         leaf = innermost(model.optimizer)[0]
@@ -175,37 +189,37 @@ class LayerGroups(Result):
         )
 
     def explain(self) -> str:
-        """Returns what each group can bear in plain words."""
-        short = [f"{self.num_planned} groups were planned, {len(self.groups)} came to their end."]
+        """Explains the learning rate of each group in plain words."""
+        short = [f"{self.num_planned} groups were planned, and {len(self.groups)} finished."]
         return text(
-            f"{len(self.groups)} groups of weights, each scanned with the others still",
+            f"{len(self.groups)} groups of weights, each scanned with all others fixed",
             [
                 ("", [GUIDE]),
-                ("What you see", [self._seen(None), *(self._seen(group) for group in self.groups)]),
-                ("What to do with each group", [self._told(group) for group in self.groups]),
-                ("How to train so", self._recipe()),
-                ("About this record", [*(short if len(self.groups) < self.num_planned else []), *self.notes]),
+                ("Results", [self._describe_scan(None), *(self._describe_scan(group) for group in self.groups)]),
+                ("Advice for each group", [self._describe_advice(group) for group in self.groups]),
+                ("How to apply the advice", self._recipe()),
+                ("About these scans", [*(short if len(self.groups) < self.num_planned else []), *self.notes]),
             ],
         )
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draws the curves of all groups on one pair of axes.
+        """Draws the curves of all groups on the same axes.
 
         Args:
-            ax: Where to draw; a new figure when left out.
+            ax: Axes to draw on; those of a new figure by default.
 
         Returns:
             The axes.
         """
         ax = axes(ax)
-        draw_curve(ax, self.together, "all together", "#777777")
+        draw_curve(ax, self.together, "all together", REFERENCE)
         for number, group in enumerate(self.groups):
-            color = COLORS[number % len(COLORS)]
+            color = SERIES[number % len(SERIES)]
             lr = group.analysis.suggestion.lr
             alone = "" if lr is None else f", alone about {format_lr(lr)}"
             draw_curve(ax, group.analysis, f"{group.name}: {self.advice[group.name]}{alone}", color)
-        draw_rate(ax, self.together, "#777777")
-        title = "Each group alone, the others still (rings: starts to rise)"
+        draw_rate(ax, self.together, REFERENCE)
+        title = "Each group alone, all others fixed (rings: the loss starts to rise)"
         return finish(ax, [self.together, *(group.analysis for group in self.groups)], title, columns=2)
 
     def _advice(self, group: GroupReading) -> Advice:
@@ -218,38 +232,42 @@ class LayerGroups(Result):
             return Advice.UNCLEAR
         return Advice.LOWER if lr * LOWER_FACTOR < self._base else Advice.READY
 
-    def _seen(self, group: GroupReading | None) -> str:
+    def _describe_scan(self, group: GroupReading | None) -> str:
         analysis = self.together if group is None else group.analysis
         elbow, fall = analysis.landmarks.elbow, _fall(analysis)
         who = "All together" if group is None else f"{group.name} ({group.holds}, {group.num_params:,} parameters)"
         falls = f"the loss falls by {format_loss(fall)}" if fall > 0 else "the loss does not fall"
-        rises = "does not rise within the test" if elbow is None else f"starts to rise at about {format_lr(elbow.lr)}"
+        rises = "does not rise within the scan" if elbow is None else f"starts to rise at about {format_lr(elbow.lr)}"
         return f"{who}: {falls} and {rises}."
 
-    def _told(self, group: GroupReading) -> str:
+    def _describe_advice(self, group: GroupReading) -> str:
         rate, alone = self.rates[group.name], group.analysis.suggestion.lr
-        told = f"{group.name}: {ADVICE_WORDS[self.advice[group.name]]}"
+        sentences = f"{group.name}: {ADVICE_WORDS[self.advice[group.name]]}"
         if not rate:
-            return told
-        told += f" Train it at about {format_lr(rate)}."
-        return told if alone is None else f"{told} (Alone it would be given {format_lr(alone)}.)"
+            return sentences
+        sentences += f" Train it at about {format_lr(rate)}."
+        return sentences if alone is None else f"{sentences} (Its own scan suggests {format_lr(alone)}.)"
 
     def _recipe(self) -> list[str]:
         moving = {name: lr for name, lr in self.rates.items() if lr > 0}
-        frozen = [name for name, lr in self.rates.items() if lr == 0]
+        fixed = [name for name, lr in self.rates.items() if lr == 0]
         if not moving:
-            return ["No group warrants a rate: look at the scan of all together first."]
+            return ["No group gets a learning rate: check the scan of all groups together first."]
         low, high = (format_lr(lr) for lr in (min(moving.values()), max(moving.values())))
-        if frozen:
-            still = f"set `trainable = False` on {', '.join(frozen)}, compile with a rate of about {low}, and train"
-            by_one = f"With one optimizer, in any Keras: {still}. When the loss settles, scan again with all trainable."
+        if fixed:
+            freeze = (
+                f"set `trainable = False` on {', '.join(fixed)}, compile with a learning rate of about {low}, and train"
+            )
+            by_one = (
+                f"With one optimizer, in any Keras: {freeze}. When the loss settles, scan again with all trainable."
+            )
         else:
-            by_one = f"With one optimizer, in any Keras: a rate of about {low} for all."
-        if low == high and not frozen:
-            return [f"No group needs a rate of its own. {by_one}", CAUTION]
+            by_one = f"With one optimizer, in any Keras: use a learning rate of about {low} for all groups."
+        if low == high and not fixed:
+            return [f"No group needs its own learning rate. {by_one}", CAUTION]
         by_group = (
             "With Keras 3: `model.compile(optimizer=found.optimizer_for(model), ...)`, where `found` is this result, "
-            f"makes a `MultiOptimizer` of copies of your {self.optimizer}, each with the rate of its group."
+            f"creates a `MultiOptimizer` of copies of your {self.optimizer}, each with the learning rate of its group."
         )
         return [by_group, by_one, CAUTION]
 
@@ -280,34 +298,34 @@ def scan_groups(
     verbose: int = 1,
     **fit_options: FitOption,
 ) -> LayerGroups:
-    """Scans each group of weights with the others still, and all together, on the same batches.
+    """Scans each group of weights with all others fixed, and all groups together, on the same batches.
 
-    The others are held still by being put back after every step, to the last bit, so what moves a group is exactly what
-    the optimizer does to it, and nothing is frozen, compiled or traced anew for it; `docs/design/0006-still-weights.md`
-    says why. Only trainable weights are scanned. Afterwards everything is put back to the last bit.
+    After every step the function restores the weights of all other groups bit for bit. The optimizer therefore updates
+    each group exactly as usual, and nothing is frozen, compiled or traced again; `docs/design/0006-still-weights.md`
+    gives the reasons. Only trainable weights are scanned. Afterwards everything is restored bit for bit.
 
     Args:
         model: A compiled model of Keras 3 or tf_keras, on one device.
-        x: Input data, as for `fit`; `num_steps` batches of it are kept in memory.
+        x: Input data, as for `fit`; the function keeps `num_steps` batches of it in memory.
         y: Target data, as for `fit`.
-        groups: The groups; by the model's own structure (the stages of its body, and its head) when left out. A
-            dictionary from names of groups to what is in them: the name of a layer, a regular expression that is
-            searched in the paths of weights, a layer, or a list of these. Or a list of these, each a group of its own.
+        groups: The groups. Either a dictionary from names to the parts of each group, or a list with one part per
+            group. A part is the name of a layer, a regular expression to search in the paths of weights, a layer, or a
+            list of these. Defaults to the stages of the model's body, and its head.
         start_lr: Float. First learning rate.
         end_lr: Float. Last learning rate.
         num_steps: Integer, at least 8. Number of updates in each scan.
-        snapshot: String. Where the state to put back is kept, one of `"memory"` and `"disk"`.
+        snapshot: String. Storage for the state to restore, one of `"memory"` and `"disk"`.
         monitor: String. Key of the loss in the logs.
         verbose: 0 or 1. With 1, a progress bar is shown.
-        **fit_options: Arguments of `fit` that say which batches it trains on, such as `batch_size`.
+        **fit_options: Arguments of `fit` that determine its batches, such as `batch_size`.
 
     Returns:
-        A `LayerGroups`; after Ctrl-C, one with the groups that were finished.
+        A `LayerGroups`. After Ctrl-C, it contains the groups that had finished.
 
     Raises:
-        InvalidOptionError: If an argument has a value that makes no scans, or if a group holds no trainable weight.
-        ScanError: If the model is not compiled or runs on several devices, or if it has too few parts to group.
-        KeyboardInterrupt: After Ctrl-C in the first scan, once the model is put back.
+        InvalidOptionError: If an argument has an invalid value, or if a group has no trainable weight.
+        ScanError: If the model is not compiled or runs on several devices, or if it has too few parts for groups.
+        KeyboardInterrupt: After Ctrl-C in the first scan, once the model is restored.
 
     Example:
     ```python
@@ -334,7 +352,7 @@ def scan_groups(
         found = find_groups(model, groups)
         together = trials.scan()
         curves = [(group, _scan_alone(trials, group)) for group in found]
-    if together is None:  # the block above has raised then
+    if together is None:  # leaving the block above raises it already
         raise KeyboardInterrupt
     return LayerGroups(
         together=analyze(together),
@@ -355,35 +373,16 @@ def scan_groups(
     )
 
 
-GUIDE = (
-    "In the scan of a group only its weights move: after every step all others are put back where they were. So its "
-    "curve shows what this group alone can learn in these steps, and the rate at which it alone breaks the model. A "
-    "group that gains nothing now may gain once others, such as a new head, have learned."
-)
-
-CAUTION = (
-    "This test sees the training loss of some batches and nothing else: not what a pretrained body may forget, and not "
-    "how well it does on new data. So a group is never given more than all together, whatever it bears alone."
-)
-
-
-def _fall(analysis: Analysis) -> float:
-    start, minimum = analysis.landmarks.start, analysis.landmarks.minimum
-    if not analysis.landmarks.valleys or start is None or minimum is None:
-        return 0.0
-    return max(0.0, start.loss - minimum.loss)
-
-
 def _scan_alone(trials: Trials, group: WeightGroup) -> LRCurve | None:
-    """Scans one group while every other trainable weight stands still."""
+    """Scans one group while every other trainable weight stays fixed."""
     own = {id(variable) for variable in group.variables}
     others = [variable for variable in trials.host.model.trainable_variables if id(variable) not in own]
-    still: list[Snapshot] = []
+    others_before: list[Snapshot] = []
 
-    def put_back() -> None:
-        still[0].restore()
+    def restore_others() -> None:
+        others_before[0].restore()
 
-    return trials.scan(prepare=lambda: still.append(Snapshot(others)), after_step=put_back)
+    return trials.scan(prepare=lambda: others_before.append(Snapshot(others)), after_step=restore_others)
 
 
 def _notes_on_groups(found: tuple[WeightGroup, ...], model: Model) -> list[str]:
@@ -392,9 +391,17 @@ def _notes_on_groups(found: tuple[WeightGroup, ...], model: Model) -> list[str]:
     frozen = frozen_layers(model)
     return [
         *(
-            [f"Trainable weights of no group stood still in each group's scan: {len(left)}, {left[0]} the first."]
+            [f"{len(left)} trainable weights outside all groups stayed fixed in every group's scan, first {left[0]}."]
             if left
             else []
         ),
         *([f"Frozen layers were not scanned: {', '.join(frozen)}."] if frozen else []),
     ]
+
+
+def _fall(analysis: Analysis) -> float:
+    """Returns the fall to the first valley (the model's unit), or 0 without a valley."""
+    start, minimum = analysis.landmarks.start, analysis.landmarks.minimum
+    if not analysis.landmarks.valleys or start is None or minimum is None:
+        return 0.0
+    return max(0.0, start.loss - minimum.loss)

@@ -1,4 +1,4 @@
-"""`race`: trains a model at a few rates around the suggested one for a short while, and takes the best."""
+"""Trains a model briefly at several learning rates around the suggested one, and selects the best (`race`)."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ __all__ = ["race"]
 
 MIN_STEPS = 8
 FIRST_BATCHES = 5
-"""The training loss before any training is the mean over this many batches, at the smallest rate."""
+"""Number of batches at the lowest learning rate that define the training loss before any training."""
 SCAN_STEPS = 100
 
 
 @dataclass(kw_only=True)
 class _Runner:
-    """A candidate on its way."""
+    """The state of one candidate during the race."""
 
     lr: float
     losses: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
@@ -52,11 +52,11 @@ class _Runner:
 
     @property
     def is_in(self) -> bool:
-        """Whether it still races."""
+        """Whether the candidate still takes part."""
         return self.outcome is CandidateOutcome.UNFINISHED
 
     def leave(self, outcome: CandidateOutcome) -> None:
-        """Ends its race."""
+        """Records the outcome and deletes the saved state of the candidate."""
         self.outcome = outcome
         if self.kept is not None:
             self.kept.close()
@@ -78,36 +78,38 @@ def race(
     verbose: int = 1,
     **fit_options: FitOption,
 ) -> RaceResult:
-    """Trains at a few rates around the suggested one, each from the same weights on the same batches; the best wins.
+    """Trains at several learning rates from the same weights on the same batches, and suggests the best.
 
-    Without `candidates` or `analysis` the model is scanned first, which takes 100 steps. Then four rates race: the
-    suggested one, one half a decade above, and two below. The last drops out half way. All that takes no more steps
-    than three scans do. In the end the model is put back to the last bit, as after `lr_scan`.
+    Without `candidates` or `analysis`, the function first scans the model in 100 steps. Then four candidates race: the
+    suggested learning rate, one half a decade above it, and two below it. At a constant learning rate, the last
+    candidate drops out halfway. Everything together takes no more steps than three scans. In the end the function
+    restores the model bit for bit, as after `lr_scan`.
 
     Args:
         model: A compiled model of Keras 3 or tf_keras, on one device.
         x: Input data, as for `fit`.
         y: Target data, as for `fit`.
-        candidates: Rates to race, at least two; peaks, if `role` is `"one-cycle"`. Shape `(k,)`.
-        analysis: What a scan of this model said, to race around its suggestion without another scan.
-        steps: Integer, at least 8. Updates of the longest training; 80 for a constant rate and 70, the whole
-            schedule, for one-cycle when left out.
-        validation_data: Data to judge by, as for `fit`. Without it, training losses decide, which is less reliable.
+        candidates: At least two learning rates; peaks of the schedule if `role` is `"one-cycle"`. Shape `(k,)`.
+        analysis: The analysis of a scan of this model, to race around its suggestion without another scan.
+        steps: Integer, at least 8. Number of updates in the longest training. Defaults to 80 for a constant learning
+            rate, and to 70, the whole schedule, for one-cycle.
+        validation_data: Data to compare the candidates on, as for `fit`. Without it, training losses decide, which is
+            less reliable.
         role: One of `"constant"`, `"one-cycle"`.
-        snapshot: String. Where states are kept, one of `"memory"` and `"disk"`; there is one for each candidate.
+        snapshot: String. Storage for the states, one per candidate. One of `"memory"` and `"disk"`.
         monitor: String. Key of the loss in the logs.
         verbose: 0 or 1. With 1, a progress bar is shown.
-        **fit_options: Arguments of `fit` that say which batches it trains on, such as `batch_size`. With `analysis`,
-            what is left out is as in the `fit` that was scanned.
+        **fit_options: Arguments of `fit` that determine its batches, such as `batch_size`. With `analysis`, they
+            default to those of the `fit` that was scanned.
 
     Returns:
-        A `RaceResult`, whose `suggestion` takes the place of the scan's.
+        A `RaceResult`. Its `suggestion` replaces that of the scan.
 
     Raises:
-        InvalidOptionError: If an argument has a value that makes no race.
-        ScanError: If the model is not compiled or runs on several devices, or if the data holds no batch.
-        KeyboardInterrupt: If Ctrl-C was pressed before anything had finished, once the model is put back. Later, what
-            had finished is returned.
+        InvalidOptionError: If an argument has an invalid value.
+        ScanError: If the model is not compiled or runs on several devices, or if the data have no batch.
+        KeyboardInterrupt: If Ctrl-C was pressed before any training had finished, once the model is restored. Later
+            the function returns the results so far.
 
     Example:
     ```python
@@ -118,13 +120,13 @@ def race(
     """
     if role not in list(Role):
         raise unknown_option("role", role, Role)
-    chosen, longest = Role(role), _checked_steps(steps, Role(role))
-    rates = None if candidates is None else _checked_rates(candidates)
+    chosen, longest = Role(role), _check_steps(steps, Role(role))
+    rates = None if candidates is None else _check_candidates(candidates)
     scans = rates is None and analysis is None
     number = 4 if rates is None else len(rates)
     if analysis is not None:
         fit_options = fed_alike(analysis.curve.context, x, fit_options)
-    plan = SCAN_STEPS * scans + sum(left * span for left, span in _spans(rounds(longest, chosen, number), number))
+    plan = SCAN_STEPS * scans + sum(left * span for left, span in _round_sizes(rounds(longest, chosen, number), number))
     with Trials(
         model,
         x,
@@ -141,8 +143,8 @@ def race(
             analysis = None if curve is None else analyze(curve)
         before = None if analysis is None else analysis.suggest(role=chosen)
         if rates is None:
-            rates = () if analysis is None or before is None else _rates_for(analysis, before)
-        track = _Track(
+            rates = () if analysis is None or before is None else _candidates_for(analysis, before)
+        contest = _Race(
             trials,
             role=chosen,
             steps=min(longest, trials.num_steps),
@@ -150,19 +152,19 @@ def race(
             monitor=monitor,
             batch_size=fit_options.get("batch_size"),
         )
-        return track.run(rates, before)
+        return contest.run(rates, before)
 
 
-class _Track:
-    """One race.
+class _Race:
+    """Runs one race.
 
     Args:
-        trials: What trains.
-        role: What the rate is for.
-        steps: Updates of the longest training.
-        validation_data: Data to judge by, or `None`.
-        monitor: Key of the loss.
-        batch_size: Of validation batches; Keras's own when left out.
+        trials: The trials that own the model and its state.
+        role: Use of the learning rate.
+        steps: Number of updates in the longest training.
+        validation_data: Data to compare the candidates on, or `None`.
+        monitor: Key of the loss in the logs.
+        batch_size: Batch size of the validation data; `None` for the default of Keras.
     """
 
     def __init__(
@@ -180,19 +182,19 @@ class _Track:
         self._batch_size = batch_size
 
     def run(self, rates: Sequence[float], before: Suggestion | None) -> RaceResult:
-        """Races the rates and returns the result."""
+        """Races the learning rates and returns the result."""
         runners = [_Runner(lr=rate) for rate in rates]
         start = self._evaluate() if self._data is not None and runners else math.nan
         around = None if before is None or self._data is not None else before.lr
         at, behind = 0, np.full(len(runners), math.inf)
         for until, left in rounds(self._steps, self._role, len(runners)) if runners else ():
-            if not self._go_on(runners, at, until):
+            if not self._train_round(runners, at, until):
                 break
             if self._data is None and not math.isfinite(start):
                 first = runners[0].losses[:FIRST_BATCHES]
                 start = float(first[np.isfinite(first)].mean()) if np.isfinite(first[0]) else math.nan
             behind = _rank(runners, start, around)
-            for runner in _last(runners, behind, left if until < self._steps else len(runners)):
+            for runner in _behind_first(runners, behind, left if until < self._steps else len(runners)):
                 behind[runners.index(runner)] = math.inf
                 runner.leave(CandidateOutcome.DROPPED)
             at = until
@@ -209,8 +211,8 @@ class _Track:
             notes=self._trials.notes,
         )
 
-    def _go_on(self, runners: list[_Runner], at: int, until: int) -> bool:
-        """Trains each that is still in from step `at` to step `until`; returns whether that came to its end."""
+    def _train_round(self, runners: list[_Runner], at: int, until: int) -> bool:
+        """Trains the remaining candidates from step `at` to step `until`; returns False after Ctrl-C."""
         for runner in runners:
             if not runner.is_in:
                 continue
@@ -229,7 +231,7 @@ class _Track:
         return True
 
     def _score(self, runner: _Runner) -> float:
-        """Returns the loss that decides, of the model as the last training left it; infinite if that broke."""
+        """Returns the loss that decides, for the current model; infinite if its training diverged."""
         trained = training_score(runner.losses)
         if self._data is None or not math.isfinite(trained):
             return trained
@@ -237,7 +239,7 @@ class _Track:
         return value if math.isfinite(value) else math.inf
 
     def _evaluate(self) -> float:
-        """Returns the validation loss of the model as it is now."""
+        """Returns the validation loss of the current model."""
         model, data = self._trials.host.model, self._data
         parts = list(data) if isinstance(data, tuple | list) else [data]
         names = ("x", "y", "sample_weight")
@@ -247,32 +249,32 @@ class _Track:
         return float(model.evaluate(**options, verbose=0, return_dict=True)[self._monitor])
 
     def _suggestion(self, runners: list[_Runner], behind: NDArray[np.float64], before: Suggestion | None) -> Suggestion:
-        """Returns what the race suggests."""
+        """Returns the suggestion of the race."""
         if not np.isfinite(behind).any():
             if before is not None and self._trials.interrupted:
                 return before
-            reason = NOT_OVER if self._trials.interrupted else NONE_LEFT
+            reason = TOO_EARLY if self._trials.interrupted else NONE_LEFT
             return Suggestion(method="race", role=self._role, lr=None, low=None, high=None, reason=reason)
         winner = runners[int(np.argmin(behind))]
         low, high = reach([runner.lr for runner in runners], behind.tolist())
         by = "training" if self._data is None else "validation"
-        reason = f"Of the {len(runners)} rates that raced, this one came out ahead by its {by} loss."
+        reason = f"Of the {len(runners)} candidates, this learning rate won the comparison by {by} loss."
         return Suggestion(method="race", role=self._role, lr=winner.lr, low=low, high=high, reason=reason)
 
 
-NONE_LEFT = "No rate is suggested: training broke at every rate that raced. Race smaller ones."
-NOT_OVER = "No rate is suggested: the race was interrupted before the candidates could be compared."
+NONE_LEFT = "No learning rate is suggested: training diverged at every candidate. Race with smaller ones."
+TOO_EARLY = "No learning rate is suggested: the race was interrupted before the candidates could be compared."
 
 
 def _rank(runners: list[_Runner], start: float, around: float | None) -> NDArray[np.float64]:
-    """Returns how far each is behind the best; infinite for those that are out."""
+    """Returns the distance of each candidate from the best; infinite for those that have left."""
     scores = [runner.score if runner.is_in and runner.score is not None else math.inf for runner in runners]
     decades = None if around is None else [math.log10(runner.lr / around) for runner in runners]
     return standings(scores, start=start, decades=decades)
 
 
-def _last(runners: list[_Runner], behind: NDArray[np.float64], left: int) -> list[_Runner]:
-    """Returns those who are behind the first `left`."""
+def _behind_first(runners: list[_Runner], behind: NDArray[np.float64], left: int) -> list[_Runner]:
+    """Returns the candidates behind the first `left`."""
     order = [int(at) for at in np.argsort(behind, kind="stable") if math.isfinite(behind[at])]
     return [runners[at] for at in order[left:]]
 
@@ -287,27 +289,27 @@ def _as_candidate(runner: _Runner, winner: float | None, *, done: bool) -> Candi
     return Candidate(lr=runner.lr, losses=runner.losses, score=runner.score, outcome=outcome)
 
 
-def _rates_for(analysis: Analysis, before: Suggestion) -> tuple[float, ...]:
-    """Returns the rates that race after a scan: around its suggestion, or far around the optimizer's own rate."""
+def _candidates_for(analysis: Analysis, before: Suggestion) -> tuple[float, ...]:
+    """Returns the candidates after a scan: around its suggestion, or more widely around the optimizer's own rate."""
     if before.lr is not None:
         return candidates_around(before.lr)
     own = analysis.curve.context.optimizer_lr
     if own is None:
         msg = (
-            f"Expected a scan that suggests a rate, or an optimizer that has one. Received: {before.reason} "
-            "Pass the rates to race as `candidates`."
+            f"Expected a scan that suggests a learning rate, or an optimizer that has one. Received: {before.reason} "
+            "Pass the learning rates to race as `candidates`."
         )
         raise InvalidOptionError(msg)
     return candidates_around(own, wide=True)
 
 
-def _spans(plan: tuple[tuple[int, int], ...], number: int) -> list[tuple[int, int]]:
-    """Returns how many candidates run for how many steps, in each round."""
+def _round_sizes(plan: tuple[tuple[int, int], ...], number: int) -> list[tuple[int, int]]:
+    """Returns the number of candidates and the number of steps of each round."""
     before = [(0, number), *plan]
     return [(left, until - at) for (at, left), (until, _) in zip(before, plan, strict=False)]
 
 
-def _checked_steps(steps: int | None, role: Role) -> int:
+def _check_steps(steps: int | None, role: Role) -> int:
     longest: Any = STEPS[role] if steps is None else steps
     if not isinstance(longest, int) or longest < MIN_STEPS:
         msg = f"Argument `steps` must be an integer of at least {MIN_STEPS}. Received: steps={steps!r}."
@@ -315,9 +317,12 @@ def _checked_steps(steps: int | None, role: Role) -> int:
     return int(longest)
 
 
-def _checked_rates(candidates: Sequence[float]) -> tuple[float, ...]:
+def _check_candidates(candidates: Sequence[float]) -> tuple[float, ...]:
     rates = sorted({float(rate) for rate in candidates})
     if len(rates) < 2 or not all(0 < rate < math.inf for rate in rates):
-        msg = f"Argument `candidates` must hold at least two different positive rates. Received: {candidates!r}."
+        msg = (
+            "Argument `candidates` must contain at least two different positive numbers. "
+            f"Received: candidates={candidates!r}."
+        )
         raise InvalidOptionError(msg)
     return tuple(rates)

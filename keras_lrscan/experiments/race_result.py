@@ -1,4 +1,4 @@
-"""`RaceResult`: how a race of learning rates went, in words, as a picture and as plain values."""
+"""Holds, explains and plots the result of a race of learning rates (`RaceResult`)."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from keras_lrscan.experiments.result import Result
 from keras_lrscan.explanation.layout import text
 from keras_lrscan.files.decoding import Count, Floats, Rate
 from keras_lrscan.formatting import format_loss, format_lr
+from keras_lrscan.plots.palette import LOSING_COLORS, WINNER
 from keras_lrscan.suggestions.suggest import Role, Suggestion
 
 if TYPE_CHECKING:
@@ -26,38 +27,35 @@ if TYPE_CHECKING:
 
 __all__ = ["Candidate", "CandidateOutcome", "RaceResult"]
 
-COLORS = ("#0072B2", "#D55E00", "#CC79A7", "#56B4E9", "#E69F00", "#808080")
-"""Okabe and Ito's, told apart with every common kind of color blindness."""
-WON_COLOR = "#009E73"
 DASHES = ("--", "-.", ":")
 WINDOW = 8
-"""Losses of the picture are means over this many batches."""
+"""Number of batches in the running means of the plot."""
 
 
 class CandidateOutcome(StrEnum):
-    """How a candidate ended."""
+    """The outcome of the race for one candidate."""
 
     WON = "won"
     """It won."""
     FINISHED = "finished"
-    """It ran to the end and did not win."""
+    """It finished the race without winning."""
     DROPPED = "dropped"
-    """It was last when a part of the race was over."""
+    """It was last at the end of an earlier round."""
     BROKE = "broke"
-    """Its loss was no longer finite."""
+    """Its loss became NaN or infinite."""
     UNFINISHED = "unfinished"
-    """Ctrl-C came first."""
+    """Ctrl-C ended the race first."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Candidate:
-    """One rate of a race.
+    """One learning rate of a race.
 
     Attributes:
-        lr: The rate, or the peak of the schedule.
-        losses: Training loss of each batch alone, before its update (the model's unit). Array of shape `(n,)`.
-        score: The loss it was judged by when last judged; infinite if it broke, `None` if it was never judged.
-        outcome: How it ended.
+        lr: The learning rate, or the peak of the schedule.
+        losses: Training loss of each batch before its update (the model's unit). Array of shape `(n,)`.
+        score: The loss at the last comparison; infinite if its training diverged, `None` without a comparison.
+        outcome: The outcome of the race.
     """
 
     lr: Rate
@@ -76,15 +74,15 @@ class RaceResult(Result):
     """A race of learning rates.
 
     Attributes:
-        suggestion: What the race suggests, in the place of `before`; its `lr` is `None` where every candidate broke.
-        before: What the scan suggested, or `None` without a scan.
-        candidates: The rates that raced, rising.
-        role: What the rate is for.
-        judged_by: `"validation loss"` or `"training loss"`.
+        suggestion: The suggestion of the race, which replaces `before`; its `lr` is `None` if every candidate diverged.
+        before: The suggestion of the scan, or `None` without a scan.
+        candidates: The candidates in increasing order of the learning rate.
+        role: Use of the learning rate.
+        judged_by: The loss that decides, `"validation loss"` or `"training loss"`.
         start_loss: That loss before any training (the model's unit).
-        num_steps: Updates of all candidates together.
+        num_steps: Number of updates of all candidates together.
         interrupted: Whether Ctrl-C ended the race.
-        notes: Sentences on what of the data could not be put back.
+        notes: Sentences about data that could not be restored.
     """
 
     KIND = "race"
@@ -101,20 +99,20 @@ class RaceResult(Result):
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Checks that there are words for the way of judging."""
+        """Checks `judged_by`."""
         if self.judged_by not in LIMITS:
             raise InvalidCurveError(str(unknown_option("judged_by", self.judged_by, LIMITS)))
 
     def explain(self) -> str:
-        """Returns how the race went and what it means, in plain words."""
+        """Explains the race and its suggestion in plain words."""
         return text(
             "A race of learning rates",
             [
-                ("", [_setting(self)]),
-                ("How it went", [_line(self, candidate) for candidate in self.candidates]),
-                ("What it means", _meaning(self)),
+                ("", [_describe_setup(self)]),
+                ("Results", [_describe_candidate(self, candidate) for candidate in self.candidates]),
+                ("What it means", _interpret(self)),
                 ("What it does not mean", [LIMITS[self.judged_by]]),
-                ("Note", self.notes),
+                ("Notes", self.notes),
             ],
         )
 
@@ -122,7 +120,7 @@ class RaceResult(Result):
         """Draws the training loss of each candidate over the steps of the race.
 
         Args:
-            ax: Where to draw; a new figure's when left out.
+            ax: Axes to draw on; those of a new figure by default.
 
         Returns:
             The axes.
@@ -134,20 +132,20 @@ class RaceResult(Result):
         others = 0
         for candidate in self.candidates:
             won = candidate.outcome is CandidateOutcome.WON
-            look = {"color": WON_COLOR, "lw": 2.6, "zorder": 3} if won else _look(others)
+            style = {"color": WINNER, "lw": 2.6, "zorder": 3} if won else _line_style(others)
             others += not won
-            steps, means = _means(candidate.losses)
-            ax.plot(steps, means, label=_short(candidate), **look)
+            steps, means = _running_means(candidate.losses)
+            ax.plot(steps, means, label=_legend_label(candidate), **style)
         low, top = _view(self)
         ax.set_ylim(low, top)
         ax.set_xlim(0, max((candidate.losses.size for candidate in self.candidates), default=1))
         ax.set_xlabel("step")
-        ax.set_ylabel(f"training loss, mean of {WINDOW} batches")
+        ax.set_ylabel(f"training loss (mean of {WINDOW} batches)")
         ax.set_title(
             "A race of learning rates" + (", one-cycle peaks" if self.role == Role.ONE_CYCLE else ""), loc="left"
         )
         ax.legend(
-            title=f"rate: how it ended, {self.judged_by}",
+            title=f"learning rate: outcome, {self.judged_by}",
             loc="upper center",
             bbox_to_anchor=(0.5, -0.12),
             ncols=2,
@@ -182,66 +180,73 @@ class RaceResult(Result):
 LIMITS: Mapping[str, str] = MappingProxyType(
     {
         "validation loss": (
-            "It is not the best rate there is: only these raced, and not for long. For a training of many epochs it "
-            "can be somewhat smaller, and two rates whose losses are close may change places in another race."
+            "It need not be the best learning rate of all: only these candidates raced, and only briefly. For training "
+            "over many epochs, a somewhat smaller one can be better, and two candidates with similar losses may swap "
+            "places in another race."
         ),
         "training loss": (
-            "It is not the best rate there is: only these raced, not for long, and the loss on the very batches "
-            "trained on flatters large rates. With `validation_data`, a race judges by data that it does not train on, "
-            "and is right more often."
+            "It need not be the best learning rate of all: only these candidates raced, and only briefly, and the loss "
+            "on the training batches themselves favors large learning rates. With `validation_data`, a race compares "
+            "the candidates on data that it does not train on, and is right more often."
         ),
     }
 )
-"""What a race was judged by → what it does not mean."""
+"""Loss that decided → the limits of the suggestion."""
 
 
-def _setting(result: RaceResult) -> str:
-    what = "rates" if result.role == Role.CONSTANT else "peaks of a one-cycle schedule"
+def _describe_setup(result: RaceResult) -> str:
+    kind = "learning rates" if result.role == Role.CONSTANT else "peaks of a one-cycle schedule"
     return (
-        f"{len(result.candidates)} {what}, each from the same weights on the same batches: {result.num_steps} steps in "
-        f"all, judged by the {result.judged_by}."
-        + (f" Before any training it is {format_loss(result.start_loss)}." if math.isfinite(result.start_loss) else "")
+        f"{len(result.candidates)} {kind}, each from the same weights on the same batches: {result.num_steps} steps in "
+        f"total, compared by {result.judged_by}."
+        + (
+            f" Before any training, this loss is {format_loss(result.start_loss)}."
+            if math.isfinite(result.start_loss)
+            else ""
+        )
     )
 
 
-def _outcome(candidate: Candidate) -> str:
+def _outcome_words(candidate: Candidate) -> str:
     steps = candidate.losses.size
     words = {
         CandidateOutcome.WON: "won",
-        CandidateOutcome.FINISHED: "ran to the end",
+        CandidateOutcome.FINISHED: "finished",
         CandidateOutcome.DROPPED: f"dropped out after {steps} steps",
-        CandidateOutcome.BROKE: f"broke after {steps} steps",
+        CandidateOutcome.BROKE: f"diverged after {steps} steps",
         CandidateOutcome.UNFINISHED: "did not finish",
     }
     return words[candidate.outcome]
 
 
-def _short(candidate: Candidate) -> str:
+def _legend_label(candidate: Candidate) -> str:
     scored = candidate.score is not None and math.isfinite(candidate.score)
-    return f"{format_lr(candidate.lr)}: {_outcome(candidate)}" + f", {format_loss(candidate.score or 0)}" * scored
+    return f"{format_lr(candidate.lr)}: {_outcome_words(candidate)}" + f", {format_loss(candidate.score or 0)}" * scored
 
 
-def _line(result: RaceResult, candidate: Candidate) -> str:
-    text = f"{format_lr(candidate.lr)} {_outcome(candidate)}"
+def _describe_candidate(result: RaceResult, candidate: Candidate) -> str:
+    text = f"{format_lr(candidate.lr)} {_outcome_words(candidate)}"
     if candidate.score is None or not math.isfinite(candidate.score):
         return f"{text}."
     return f"{text}, with a {result.judged_by} of {format_loss(candidate.score)}."
 
 
-def _meaning(result: RaceResult) -> list[str]:
+def _interpret(result: RaceResult) -> list[str]:
     suggestion, before = result.suggestion, result.before
     sentences = [suggestion.reason]
     if suggestion.lr is not None and suggestion.low is not None and suggestion.high is not None:
         use = "Train at" if result.role == Role.CONSTANT else "Let the schedule peak at"
         ends = f"{format_lr(suggestion.low)} to {format_lr(suggestion.high)}"
-        sentences.append(f"{use} about {format_lr(suggestion.lr)}. What lies from {ends} is about as good.")
+        sentences.append(f"{use} about {format_lr(suggestion.lr)}. The range from {ends} is about as good.")
     winner = next((one.score for one in result.candidates if one.outcome is CandidateOutcome.WON), None)
     if winner is not None and any(one.score is not None and one.score < winner for one in result.candidates):
-        sentences.append("Another had a lower loss, but not by enough for a rate so far from the suggested one.")
+        sentences.append(
+            "Another candidate has a lower loss, but not by enough for its distance from the suggested learning rate."
+        )
     if before is not None and before.lr is not None:
         sentences.append(f"The scan alone suggested about {format_lr(before.lr)}.")
     if result.interrupted:
-        sentences.append("The race was interrupted, so this rests on what had finished.")
+        sentences.append("The race was interrupted, so this result uses only the part that had finished.")
     return sentences
 
 
@@ -249,12 +254,12 @@ def _plain(value: float) -> float | str:
     return value if math.isfinite(value) else str(value)
 
 
-def _look(number: int) -> dict[str, Any]:
-    return {"color": COLORS[number % len(COLORS)], "ls": DASHES[number % len(DASHES)], "lw": 1.5}
+def _line_style(number: int) -> dict[str, Any]:
+    return {"color": LOSING_COLORS[number % len(LOSING_COLORS)], "ls": DASHES[number % len(DASHES)], "lw": 1.5}
 
 
-def _means(losses: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Returns steps and the mean of the last `WINDOW` losses before each; of the first few, of as many as there are."""
+def _running_means(losses: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Returns the steps and the mean of up to `WINDOW` losses before each of them."""
     finite = losses[np.isfinite(losses)]
     sums = np.cumsum(np.concatenate([[0.0], finite]))
     ends = np.arange(1, finite.size + 1)
@@ -264,8 +269,8 @@ def _means(losses: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np
 
 
 def _view(result: RaceResult) -> tuple[float, float]:
-    """Returns the range of losses to show: nothing above the start by more than the race fell below it."""
-    means = [mean for mean in (_means(candidate.losses)[1] for candidate in result.candidates) if mean.size]
+    """Returns the range of losses to show, which extends above the start by at most the fall below it."""
+    means = [mean for mean in (_running_means(candidate.losses)[1] for candidate in result.candidates) if mean.size]
     if not means:
         return 0.0, 1.0
     values = np.concatenate(means)

@@ -1,6 +1,6 @@
-"""Who is ahead in a race of learning rates, and which rates are as good as the winner: numbers in, numbers out.
+"""Ranks the candidates of a race, and finds the range of learning rates that are as good as the winner.
 
-`benchmarks/suggestions/race.py` plays races from recorded trainings with the functions of this file.
+All functions take and return plain numbers; `benchmarks/suggestions/race.py` replays recorded trainings with them.
 """
 
 from __future__ import annotations
@@ -23,34 +23,34 @@ if TYPE_CHECKING:
 __all__ = ["CANDIDATES", "STEPS", "candidates_around", "one_cycle", "reach", "rounds", "standings", "training_score"]
 
 CANDIDATES = (-1.0, -0.5, 0.0, 0.5)
-"""The rates that race, in decades from the suggested one."""
+"""Candidates, as distances from the suggested learning rate (decades)."""
 
 WIDE = 2.0
-"""How many times further apart they are where no rate was suggested."""
+"""Factor for these distances if no learning rate was suggested."""
 
 STEPS: Mapping[Role, int] = MappingProxyType({Role.CONSTANT: 80, Role.ONE_CYCLE: 70})
-"""Updates of the longest training of a race."""
+"""Role → the default number of updates in the longest training of a race."""
 
 LAST_SHARE = 1 / 3
-"""A training is judged by the mean loss of this last share of its batches, where there are no validation data."""
+"""Share of the last batches with the mean loss that decides without validation data."""
 
 ABOVE, BELOW = 0.1, 0.05
-"""By how much of the progress a candidate must lead for each decade above and below the suggested rate.
+"""Required lead per decade above and below the suggested learning rate, as a share of the progress.
 
-Only where training losses decide: those of a short training flatter large rates, and are noisy.
+They apply only if training losses decide, because those of a short training are noisy and favor large learning rates.
 """
 
 AS_GOOD = 0.05
-"""A candidate behind the winner by less than this share of the progress is as good."""
+"""Maximum distance behind the winner of candidates that are as good, as a share of the progress."""
 MIN_PROGRESS = 1e-200
-"""No progress is taken for less, so that shares of it stay finite."""
+"""Minimum progress, so that shares of it stay finite."""
 
 WARM_UP, FIRST_SHARE, LAST_RATE = 0.25, 1 / 25, 1e-5
-"""A one-cycle schedule rises from a 25th of its peak in a quarter of the steps, then falls to 1e-5 of it: cosines."""
+"""A one-cycle schedule rises from 1/25 of its peak in a quarter of the steps, then falls to 1e-5 of it, as cosines."""
 
 
 def candidates_around(lr: float, *, wide: bool = False) -> tuple[float, ...]:
-    """Returns the rates that race around `lr`, rising.
+    """Returns the candidates around `lr` in increasing order.
 
     >>> [f"{rate:.2g}" for rate in candidates_around(1e-3)]
     ['0.0001', '0.00032', '0.001', '0.0032']
@@ -59,9 +59,10 @@ def candidates_around(lr: float, *, wide: bool = False) -> tuple[float, ...]:
 
 
 def rounds(steps: int, role: Role, number: int) -> tuple[tuple[int, int], ...]:
-    """Returns the rounds of a race: up to which step each goes, and how many candidates are left after it.
+    """Returns the last step of each round, and the number of candidates that remain after it.
 
-    At a constant rate the last one drops out half way. A one-cycle schedule is judged as a whole, or not at all.
+    At a constant learning rate, the last candidate drops out halfway. With a one-cycle schedule all candidates run to
+    the end, because only the complete schedule can be compared.
 
     >>> rounds(80, Role.CONSTANT, 4), rounds(70, Role.ONE_CYCLE, 4)
     (((40, 3), (80, 1)), ((70, 1),))
@@ -72,7 +73,7 @@ def rounds(steps: int, role: Role, number: int) -> tuple[tuple[int, int], ...]:
 
 
 def one_cycle(peak: float, steps: int) -> tuple[float, ...]:
-    """Returns the rate of each step of a one-cycle schedule.
+    """Returns the learning rate of each step of a one-cycle schedule.
 
     References:
         Smith and Topin (2018), "Super-Convergence"; the shape is that of fastai's `fit_one_cycle`.
@@ -89,23 +90,24 @@ def one_cycle(peak: float, steps: int) -> tuple[float, ...]:
 
 
 def training_score(losses: Array) -> float:
-    """Returns the mean of the last third of the losses; infinite if any loss is not finite."""
+    """Returns the mean of the last third of the losses, or infinity if any loss is not finite."""
     if not losses.size or not np.isfinite(losses).all():
         return math.inf
     return float(losses[-max(1, round(LAST_SHARE * losses.size)) :].mean())
 
 
 def standings(scores: Sequence[float], *, start: float, decades: Sequence[float] | None = None) -> Array:
-    """Returns how far each candidate is behind the best, in shares of the progress that the best has made.
+    """Returns the distance of each candidate behind the best one, as a share of the progress of the best.
 
     Args:
-        scores: Loss of each; infinite where it broke. Shape `(k,)`.
+        scores: Loss of each candidate; infinite if its training diverged. Shape `(k,)`.
         start: The loss before any training.
-        decades: How far each is from the suggested rate, where that is to count. Shape `(k,)`.
+        decades: Distance of each candidate from the suggested learning rate, to require a lead for it; `None` to ignore
+            it. Shape `(k,)`.
 
     Returns:
-        Array of shape `(k,)`, infinite where a candidate broke. The leader has the lowest value, which is 0 unless
-        `decades` count.
+        Array of shape `(k,)`, infinite for candidates that diverged. The leader has the lowest value, which is 0
+        without `decades`.
 
     >>> standings([0.5, 1.0, math.inf], start=1.5).tolist()
     [0.0, 0.5, inf]
@@ -113,12 +115,12 @@ def standings(scores: Sequence[float], *, start: float, decades: Sequence[float]
     [0.01, 0.05]
     """
     values = np.asarray(scores, float)
-    broken = ~np.isfinite(values)
-    if broken.all():
+    diverged = ~np.isfinite(values)
+    if diverged.all():
         return np.full(values.shape, math.inf)
-    best = float(values[~broken].min())
+    best = float(values[~diverged].min())
     progress = max(start - best if start > best else AS_GOOD * abs(start), MIN_PROGRESS)
-    behind = np.where(broken, math.inf, (values - best) / progress)
+    behind = np.where(diverged, math.inf, (values - best) / progress)
     if decades is None:
         return behind
     distance = np.asarray(decades, float)
@@ -126,14 +128,17 @@ def standings(scores: Sequence[float], *, start: float, decades: Sequence[float]
 
 
 def reach(rates: Sequence[float], behind: Sequence[float]) -> tuple[float, float]:
-    """Returns the range of rates that are as good as the winner.
+    """Returns the range of learning rates that are as good as the winner.
 
-    It ends midway, on the log axis, between the last candidate as good as the winner and the next one; beyond the
-    smallest and the largest candidate as far as on their other side.
+    The range ends halfway, on the log axis, between the last candidate that is as good as the winner and the next one.
+    Beyond the smallest and the largest candidate, it extends as far as on their other side.
 
     Args:
-        rates: The candidates, rising. Shape `(k,)`, at least two.
+        rates: The candidates in increasing order, at least two. Shape `(k,)`.
         behind: Their `standings`; infinite for those that dropped out. Shape `(k,)`.
+
+    Returns:
+        The lower and the upper end of the range.
 
     >>> low, high = reach([1e-4, 1e-3, 1e-2], [0.5, 0.0, 0.01])
     >>> f"{low:.2g} {high:.2g}"

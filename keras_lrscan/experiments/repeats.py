@@ -1,4 +1,4 @@
-"""Repeats: several scans of one model, each on other batches, and what they agree on."""
+"""Repeats the scan of a model on different batches, and measures the agreement between the scans (`Repeats`)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from keras_lrscan.experiments.result import Result
 from keras_lrscan.explanation.layout import text
 from keras_lrscan.files.decoding import Count
 from keras_lrscan.formatting import format_lr
-from keras_lrscan.plots.overlay import COLORS, axes, finish
+from keras_lrscan.plots.overlay import axes, finish
+from keras_lrscan.plots.palette import SMOOTHED, SUGGESTED
 from keras_lrscan.recording.trials import Trials
 from keras_lrscan.suggestions.suggest import Role, Suggestion
 
@@ -31,28 +32,31 @@ if TYPE_CHECKING:
 __all__ = ["MIN_SCANS", "Repeats", "Spread", "repeat_scans"]
 
 BAND = (0.1, 0.9)
-"""Quantiles between which the band is drawn."""
+"""Quantiles at the edges of the band in the plot."""
 
 MIN_SCANS = 2
-"""Fewest scans that can disagree."""
+"""Minimum number of scans for a comparison."""
 
 ENDED = 1e300
-"""Stands for the loss of a scan that has ended: above all others, and finite, so that quantiles can be taken."""
+"""Stand-in for the loss of a scan that has ended: above all others, and finite so that quantiles are defined."""
 
 WIDE_DECADES = 0.3
-"""A standard deviation from here on is said to be wide: a factor of two either way."""
+"""Minimum standard deviation for advice about a wide spread (decades): a factor of two in either direction."""
+
+
+GUIDE = "Differences between the scans are noise; features of all scans belong to the model."
 
 
 class Spread(NamedTuple):
-    """Where several scans found the same thing.
+    """The learning rates at which several scans found the same landmark or suggestion.
 
     Attributes:
         name: A landmark, or `"constant"` or `"one-cycle"` for the suggestion of that role.
-        num_found: Scans that showed it.
-        median: Its rate in the middle scan; `None` where no scan showed it.
-        low: The lowest rate.
-        high: The highest rate.
-        decades: Standard deviation of its log10 (decades); `None` for fewer than two.
+        num_found: Number of scans that show it.
+        median: Median learning rate; `None` if no scan shows it.
+        low: Lowest learning rate; `None` if no scan shows it.
+        high: Highest learning rate; `None` if no scan shows it.
+        decades: Standard deviation of the log10 of the learning rate (decades); `None` for fewer than two scans.
     """
 
     name: str
@@ -68,10 +72,10 @@ WORDS: dict[str, str] = {
     "steepest": "It falls fastest",
     "minimum": "It is lowest",
     "elbow": "It starts to rise",
-    "constant": "The suggested rate is",
+    "constant": "The suggested learning rate is",
     "one-cycle": "The suggested peak of a one-cycle schedule is",
 }
-"""What is followed from scan to scan → how its sentence begins."""
+"""Landmark or role of a suggestion → the beginning of its sentence."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,10 +83,10 @@ class Repeats(Result):
     """Several scans of one model.
 
     Attributes:
-        analyses: The reading of each scan, in their order.
-        num_planned: Scans that were asked for; more than there are where Ctrl-C came or the data ran out.
-        fresh_weights: Whether each scan started from other initial weights.
-        notes: Sentences on what limits the comparison.
+        analyses: The analysis of each scan, in order.
+        num_planned: Number of requested scans. There are fewer after Ctrl-C or if the data ran out.
+        fresh_weights: Whether each scan started from different initial weights.
+        notes: Sentences about limits of the comparison.
     """
 
     KIND = "repeats"
@@ -93,14 +97,14 @@ class Repeats(Result):
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Checks that there is something to compare."""
+        """Checks that there is at least one analysis."""
         if not self.analyses:
-            msg = "Expected the reading of at least one scan. Received: analyses=()."
+            msg = "Expected the analysis of at least one scan. Received: analyses=()."
             raise InvalidCurveError(msg)
 
     @property
     def shape(self) -> str:
-        """The shape that most scans have; of several, that of the scan whose shape is surest."""
+        """The most frequent shape; among equally frequent ones, that of the scan with the highest confidence."""
         counts = Counter(str(analysis.verdict.shape) for analysis in self.analyses)
         best = max(counts.values())
         confident = sorted(self.analyses, key=lambda analysis: -analysis.verdict.confidence)
@@ -108,12 +112,12 @@ class Repeats(Result):
 
     @property
     def agreement(self) -> float:
-        """Share of the scans that have this shape."""
+        """Share of the scans with the most frequent shape."""
         return self._num_agreeing / len(self.analyses)
 
     @property
     def confidence(self) -> float:
-        """How likely one more scan has this shape, by the rule of succession: ``(k + 1) / (n + 2)`` for k of n scans.
+        """Probability that one more scan has this shape: ``(k + 1) / (n + 2)`` for k of n scans (rule of succession).
 
         References:
             Laplace (1814), "Essai philosophique sur les probabilités".
@@ -122,28 +126,31 @@ class Repeats(Result):
 
     @property
     def log10_lr(self) -> Array:
-        """log10 of the rates that the scans share (decades). Array of shape `(n,)`."""
+        """log10 of the learning rates that the scans share (decades). Array of shape `(n,)`."""
         longest = max(self.analyses, key=lambda analysis: len(analysis.smoothed.log10_lr))
         return longest.smoothed.log10_lr
 
     @property
     def median(self) -> Array:
-        """Median of the smooth lines (the model's unit). Array of shape `(n,)`; see `quantile`."""
+        """Median of the smoothed curves (the model's unit). Array of shape `(n,)`; see `quantile`."""
         return self.quantile(0.5)
 
     @property
     def band(self) -> tuple[Array, Array]:
-        """The smooth lines between which eight of ten scans lie. Two arrays of shape `(n,)`; see `quantile`."""
+        """Lower and upper edge of the band with eight in ten scans. Two arrays of shape `(n,)`; see `quantile`."""
         return self.quantile(BAND[0]), self.quantile(BAND[1])
 
     def quantile(self, share: float) -> Array:
-        """Returns a quantile of the smooth lines at each of the shared rates (the model's unit).
+        """Returns a quantile of the smoothed curves at each shared learning rate (the model's unit).
 
-        A scan that has ended lies above all others from there on: it ended as its loss had risen for good. Where so
-        many have ended that the quantile is among them, it is NaN.
+        A scan that has ended counts as above all others from there on, because it ended after its loss had risen for
+        good. The quantile is NaN if it falls among the scans that have ended.
 
         Args:
             share: Float from 0 to 1.
+
+        Returns:
+            Array of shape `(n,)`.
         """
         grid = self.log10_lr
         lines = [
@@ -156,17 +163,17 @@ class Repeats(Result):
 
     @property
     def spreads(self) -> tuple[Spread, ...]:
-        """Where the scans found each landmark and each suggested rate."""
+        """The spread of each landmark and of each suggestion over the scans."""
         return tuple(_spread(name, [_rate(analysis, name) for analysis in self.analyses]) for name in WORDS)
 
     def suggest(self, *, role: str = Role.CONSTANT) -> Suggestion:
-        """Suggests the rate in the middle of what the scans suggest.
+        """Suggests the median of the learning rates that the scans suggest.
 
         Args:
             role: One of `"constant"`, `"one-cycle"`.
 
         Returns:
-            A `Suggestion`; its `lr` is `None` where more than half of the scans warrant none.
+            A `Suggestion`. Its `lr` is `None` if at least half of the scans suggest no learning rate.
 
         Raises:
             InvalidOptionError: If `role` is unknown.
@@ -175,59 +182,59 @@ class Repeats(Result):
         rates = [(item.lr, item.low, item.high) for item in single if item.lr and item.low and item.high]
         number = f"{len(rates)} of {len(single)} scans" if len(rates) < len(single) else f"all {len(single)} scans"
         if 2 * len(rates) <= len(single):
-            why = f"No rate is suggested: only {number} warrant one."
+            why = f"No learning rate is suggested: only {number} led to one."
             return Suggestion(method="repeats", role=Role(role), lr=None, low=None, high=None, reason=why)
         lr, low, high = (float(value) for value in 10 ** np.median(np.log10(rates), axis=0))
-        reason = f"The middle of what {number} suggest."
+        reason = f"This is the median of the suggestions of {number}."
         return Suggestion(method="repeats", role=Role(role), lr=lr, low=low, high=high, reason=reason)
 
     @property
     def suggestion(self) -> Suggestion:
-        """The suggestion for training at a constant rate."""
+        """The suggestion for training at a constant learning rate."""
         return self.suggest()
 
     def explain(self) -> str:
-        """Returns what the scans agree on in plain words."""
+        """Explains the agreement between the scans in plain words."""
         counts = Counter(str(analysis.verdict.shape) for analysis in self.analyses)
         shapes = ", ".join(f"{count} {shape}" for shape, count in counts.most_common())
         total = len(self.analyses)
-        other = "other batches and other initial weights" if self.fresh_weights else "other batches"
-        short = [f"{self.num_planned} scans were asked for, {total} came to their end."]
+        other = "different batches and different initial weights" if self.fresh_weights else "different batches"
+        short = [f"{self.num_planned} scans were requested, and {total} finished."]
         return text(
             f"{total} scans: {self._num_agreeing} of {total} are {self.shape}",
             [
-                ("", [f"Each scan saw {other}. What moves between them is luck; what stays is your model."]),
-                ("The shapes", [f"{shapes}. One more scan would be {self.shape} with {self.confidence:.0%} chance."]),
-                ("The rates", [_told(spread, total) for spread in self.spreads if spread.num_found]),
+                ("", [f"Each scan used {other}. {GUIDE}"]),
+                ("Shapes", [f"{shapes}. The probability that one more scan is {self.shape} is {self.confidence:.0%}."]),
+                ("Learning rates", [_describe_spread(spread, total) for spread in self.spreads if spread.num_found]),
                 ("What to try", self._advice()),
-                ("About this record", [*(short if total < self.num_planned else []), *self.notes]),
+                ("About these scans", [*(short if total < self.num_planned else []), *self.notes]),
             ],
         )
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draws the median of the smooth lines, the band of eight in ten scans, and every single line.
+        """Draws the smoothed curve of every scan, their median, and the band with eight in ten scans.
 
         Args:
-            ax: Where to draw; a new figure when left out.
+            ax: Axes to draw on; those of a new figure by default.
 
         Returns:
             The axes.
         """
         ax = axes(ax)
-        rates, blue, green = 10.0**self.log10_lr, COLORS[0], COLORS[2]
+        rates = 10.0**self.log10_lr
         for number, analysis in enumerate(self.analyses):
             label = "each scan, smoothed" if not number else None
             ax.plot(
-                10.0**analysis.smoothed.log10_lr, analysis.smoothed.loss, color=blue, lw=0.7, alpha=0.5, label=label
+                10.0**analysis.smoothed.log10_lr, analysis.smoothed.loss, color=SMOOTHED, lw=0.7, alpha=0.5, label=label
             )
         low, high = self.band
         top = np.where(np.isnan(high) & ~np.isnan(low), float(np.nanmax(self._tops())), high)
-        ax.fill_between(rates, low, top, color=blue, alpha=0.18, lw=0, label="eight in ten scans")
-        ax.plot(rates, self.median, color=blue, lw=2.5, label="median")
+        ax.fill_between(rates, low, top, color=SMOOTHED, alpha=0.18, lw=0, label="eight in ten scans")
+        ax.plot(rates, self.median, color=SMOOTHED, lw=2.5, label="median")
         suggestion = self.suggestion
         if suggestion.lr is not None and suggestion.low is not None and suggestion.high is not None:
-            ax.axvspan(suggestion.low, suggestion.high, color=green, alpha=0.12, lw=0)
-            ax.axvline(suggestion.lr, color=green, lw=2, label=f"suggested: about {format_lr(suggestion.lr)}")
+            ax.axvspan(suggestion.low, suggestion.high, color=SUGGESTED, alpha=0.12, lw=0)
+            ax.axvline(suggestion.lr, color=SUGGESTED, lw=2, label=f"suggested: about {format_lr(suggestion.lr)}")
         title = f"{len(self.analyses)} scans: {self._num_agreeing} are {self.shape}"
         return finish(ax, self.analyses, title, columns=4)
 
@@ -241,16 +248,16 @@ class Repeats(Result):
     def _advice(self) -> list[str]:
         spreads = {spread.name: spread for spread in self.spreads}
         suggestion, single = self.suggestion, spreads["constant"]
-        advice = [suggestion.reason] if suggestion.lr is None else [_suggestion_told(suggestion)]
+        advice = [suggestion.reason] if suggestion.lr is None else [_describe_suggestion(suggestion)]
         if self.agreement < 1:
             advice.append(
-                "The scans do not agree on the shape, so none of them alone is to be trusted: more steps or larger "
-                "batches make a curve that is easier to read."
+                "The scans do not agree on the shape, so do not trust any single one of them. More steps or larger "
+                "batches make the curve easier to read."
             )
         if single.low and single.high and single.decades is not None and single.decades >= WIDE_DECADES:
             advice.append(
-                f"One scan alone would have suggested anything from {format_lr(single.low)} to "
-                f"{format_lr(single.high)}: take the middle, and watch the first epochs."
+                f"Single scans suggest learning rates from {format_lr(single.low)} to {format_lr(single.high)}. Use "
+                "the median, and watch the first epochs."
             )
         return advice
 
@@ -279,38 +286,38 @@ def repeat_scans(
     verbose: int = 1,
     **fit_options: FitOption,
 ) -> Repeats:
-    """Scans the model several times, each time on other batches, and says what the scans agree on.
+    """Scans the model several times, each time on different batches, and measures the agreement of the scans.
 
-    Every scan starts from the model as it is, or with `fresh_weights` from other initial weights of the same
-    architecture and a fresh optimizer. The batches are shuffled anew where `fit` shuffles them; otherwise each scan
-    takes up the data where the one before left it, from the beginning again at its end. Afterwards everything is put
-    back to the last bit.
+    Every scan starts from the model as given, or, with `fresh_weights`, from different initial weights of the same
+    architecture and a fresh optimizer. If `fit` shuffles the data, each scan uses another order; otherwise each scan
+    continues in the data after the previous one and starts over at their end. Afterwards the function restores
+    everything bit for bit.
 
     Args:
         model: A compiled model of Keras 3 or tf_keras, on one device.
-        x: Input data, as for `fit`; `num_steps` batches of it are kept in memory. A generator must hold enough for
-            all scans.
+        x: Input data, as for `fit`; the function keeps `num_steps` batches of it in memory. A generator must have
+            enough batches for all scans.
         y: Target data, as for `fit`.
-        num_scans: Integer, at least 2.
-        fresh_weights: Boolean. Whether each scan starts from other initial weights.
-        scratch: A function without arguments that returns the same architecture with new weights, for models whose
-            layers do not tell how they start; only with `fresh_weights`.
+        num_scans: Integer, at least 2. Number of scans.
+        fresh_weights: Boolean. Whether each scan starts from different initial weights.
+        scratch: A function without arguments that returns the same architecture with new weights, for models with
+            layers that have no initializer; only with `fresh_weights`.
         start_lr: Float. First learning rate.
         end_lr: Float. Last learning rate.
         num_steps: Integer, at least 8. Number of updates in each scan.
-        snapshot: String. Where the state to put back is kept, one of `"memory"` and `"disk"`.
+        snapshot: String. Storage for the state to restore, one of `"memory"` and `"disk"`.
         monitor: String. Key of the loss in the logs.
         verbose: 0 or 1. With 1, a progress bar is shown.
-        **fit_options: Arguments of `fit` that say which batches it trains on, such as `batch_size`.
+        **fit_options: Arguments of `fit` that determine its batches, such as `batch_size`.
 
     Returns:
-        A `Repeats`; after Ctrl-C, one with the scans that were finished.
+        A `Repeats`. After Ctrl-C, it contains the scans that had finished.
 
     Raises:
-        InvalidOptionError: If an argument has a value that makes no scans.
-        ScanError: If the model is not compiled or runs on several devices, or if there are weights of which nobody
-            says how they start.
-        KeyboardInterrupt: After Ctrl-C in the first scan, once the model is put back.
+        InvalidOptionError: If an argument has an invalid value.
+        ScanError: If the model is not compiled or runs on several devices, or if a weight has neither an initializer
+            nor a value from `scratch`.
+        KeyboardInterrupt: After Ctrl-C in the first scan, once the model is restored.
 
     Example:
     ```python
@@ -323,7 +330,7 @@ def repeat_scans(
         msg = f"Argument `num_scans` must be an integer of at least {MIN_SCANS}. Received: num_scans={num_scans!r}."
         raise InvalidOptionError(msg)
     if scratch is not None and not fresh_weights:
-        msg = "Argument `scratch` is for `fresh_weights=True`. Received: fresh_weights=False."
+        msg = "Argument `scratch` requires `fresh_weights=True`. Received: fresh_weights=False."
         raise InvalidOptionError(msg)
     trials = Trials(
         model,
@@ -373,7 +380,7 @@ def _spread(name: str, rates: list[float | None]) -> Spread:
     return Spread(name, found.size, middle, low, high, float(found.std(ddof=1)) if found.size > 1 else None)
 
 
-def _told(spread: Spread, total: int) -> str:
+def _describe_spread(spread: Spread, total: int) -> str:
     rates = (spread.median, spread.low, spread.high)
     middle, low, high = (format_lr(rate) if rate is not None else "unknown" for rate in rates)
     at = "" if WORDS[spread.name].endswith("is") else " at"
@@ -383,10 +390,10 @@ def _told(spread: Spread, total: int) -> str:
     times = 10.0**spread.decades
     return (
         f"{WORDS[spread.name]}{at} about {middle}, from {low} to {high}{share} (standard deviation: a factor of "
-        f"{times:.1f}, {spread.decades:.2f} decade)."
+        f"{times:.1f}, {spread.decades:.2f} decades)."
     )
 
 
-def _suggestion_told(suggestion: Suggestion) -> str:
+def _describe_suggestion(suggestion: Suggestion) -> str:
     lr, low, high = (format_lr(value or math.nan) for value in (suggestion.lr, suggestion.low, suggestion.high))
-    return f"Train at about {lr} (somewhere from {low} to {high}). {suggestion.reason}"
+    return f"Train at about {lr}, in a range from {low} to {high}. {suggestion.reason}"

@@ -1,4 +1,4 @@
-"""`Result`: the base of the results of experiments, which are saved to JSON and loaded from it."""
+"""Saves the results of experiments to JSON and loads them again (`Result`)."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ JSON_FORMAT = 1
 
 
 class Result:
-    """Base of the frozen results of experiments: each is a plain dictionary and back, and so a JSON file and back."""
+    """Converts the frozen result of an experiment to a dictionary or a JSON file and back. A base class."""
 
     KIND: ClassVar[str]
     """Name of the experiment in files."""
 
     NAMES_NUMBERS: ClassVar[bool] = False
-    """Whether its files name single numbers that JSON has none for, such as `"inf"`."""
+    """Whether its files contain the names of numbers that JSON cannot represent, such as `"inf"`."""
 
     def _parts(self) -> dict[str, Any]:
-        """Returns the fields as plain Python values that JSON can hold."""
+        """Returns the fields as plain Python values for JSON."""
         raise NotImplementedError
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns plain Python values that JSON can hold."""
+        """Returns the result as plain Python values for JSON."""
         return {"format": JSON_FORMAT, "kind": self.KIND, "version": __version__, **self._parts()}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Rebuilds what `to_dict` returned.
+        """Creates a result from the output of `to_dict`.
 
         Raises:
-            InvalidCurveError: If `data` does not hold such a result, or one of a format that this version knows.
+            InvalidCurveError: If `data` is not such a result in a format that this version supports.
         """
         data = checked_object(data)
         if data.get("format") != JSON_FORMAT or data.get("kind") != cls.KIND:
@@ -54,20 +54,20 @@ class Result:
         return decode(cls, data, again=again, named=cls.NAMES_NUMBERS)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Writes the result, with its curves, to a JSON file that `load` reads.
+        """Writes the result with its curves to a JSON file for `load`.
 
         Raises:
-            InvalidOptionError: If `path` is no place for an ordinary file.
+            InvalidOptionError: If `path` cannot be an ordinary file.
             OSError: If the file cannot be written.
         """
         write_file(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Self:
-        """Reads what `save` wrote.
+        """Reads a result from a file written by `save`.
 
         Raises:
-            InvalidCurveError: If the file does not hold such a result.
+            InvalidCurveError: If the file does not contain such a result.
             OSError: If the file cannot be read.
         """
         return cls.from_dict(read_json_object(path))

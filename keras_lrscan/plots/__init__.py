@@ -1,1 +1,1 @@
-"""Draws an analysis, and describes the picture in words."""
+"""Draws an analysis with matplotlib, and describes the plot in words."""

@@ -1,6 +1,6 @@
-"""Texts that stay clear of each other and of the lines: where to put them on a matplotlib axes.
+"""Places labels on matplotlib axes so that they cover neither each other nor, if possible, the lines.
 
-Sizes are measured and not guessed, so the same code serves a figure for a phone and one for a wide screen.
+All sizes are measured on the figure, so the same code works for a phone and for a wide screen.
 """
 
 from __future__ import annotations
@@ -24,40 +24,40 @@ if TYPE_CHECKING:
 __all__ = ["Label", "place", "spread", "wrapped"]
 
 GRID = 14
-"""Where nothing beside the point is free, this many places along each side of the axes are tried."""
+"""Number of places tried along each side of the axes, in addition to those beside the point."""
 
 DISTANCES = (8, 15, 24, 36, 52)
-"""Distances from the point to the nearest edge of its text (points)."""
+"""Distances from the point to the nearest edge of its label (points)."""
 
 SIDES = tuple((x, y) for x in (-1, -0.5, 0, 0.5, 1) for y in (-1, -0.5, 0, 0.5, 1) if 1 in {abs(x), abs(y)})
-"""Where the middle of a text stands around its point, in halves of its size."""
+"""Positions of the center of a label around its point, in halves of its size."""
 
 LEADER = 14
-"""A text further from its point than this (points) gets a line to it."""
+"""A label farther from its point than this gets a leader line (points)."""
 
-TOUCHING, HIDING, PASSING, OUTSIDE = 1e3, 4.0, 60.0, 1e5
-"""What it costs to touch another text, to hide one dot of a line, to lead a line past another point, and to leave the
-axes; distance costs 1 a point."""
+OVERLAP_COST, COVER_COST, PASS_COST, OUTSIDE_COST = 1e3, 4.0, 60.0, 1e5
+"""Costs of overlapping another label, covering one point of a line, passing another point with the leader line, and
+leaving the axes. Distance costs 1 per point (1/72 inch)."""
 
-CLOSE = 7.0
-"""A line to a text passes another point if it is this close to it (points)."""
+MIN_CLEARANCE = 7.0
+"""A leader line passes another point if it comes closer to it than this (points)."""
 
 MIN_CHARS = 12
-"""Lines are not broken shorter than this many letters."""
+"""Minimum length of a line of wrapped text (characters)."""
 
 MARGIN = 2.0
-"""Room to keep around each text (points)."""
+"""Margin around each label (points)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Label:
-    """A text that belongs to a point of the data.
+    """A label for one point of the data.
 
     Attributes:
         text: The text.
-        x: Place of the point, in data.
-        y: Place of the point, in data.
-        prefers: Direction in which the text should stand, as an angle (radians), where all else is equal.
+        x: Position of the point, in data coordinates.
+        y: Position of the point, in data coordinates.
+        prefers: Preferred direction of the label from its point (radians), which decides between equally good places.
     """
 
     text: str
@@ -67,14 +67,14 @@ class Label:
 
 
 def place(ax: Axes, labels: Sequence[Label], *, lines: Array, taken: Array, style: Mapping[str, Any]) -> Array:
-    """Writes each label near its point, clear of the others and, as far as there is room, of the lines.
+    """Writes each label near its point, away from the other labels and, if space allows, away from the lines.
 
     Args:
         ax: The axes; their limits and their layout must be final.
-        labels: What to write, the most important first.
-        lines: Dots along the lines to keep clear of, in display units. Array of shape `(m, 2)`.
-        taken: Boxes to keep clear of, in display units, as left, bottom, right, top. Array of shape `(k, 4)`.
-        style: Passed on to the texts.
+        labels: The labels, in order of importance.
+        lines: Points along the lines to avoid, in display units. Array of shape `(m, 2)`.
+        taken: Boxes to avoid, in display units, as left, bottom, right, top. Array of shape `(k, 4)`.
+        style: Keyword arguments for the texts.
 
     Returns:
         The boxes of all labels, like `taken`. Array of shape `(len(labels), 4)`.
@@ -85,22 +85,28 @@ def place(ax: Axes, labels: Sequence[Label], *, lines: Array, taken: Array, styl
     dots = np.vstack([lines, points])
     boxes: list[Array] = []
     for i, (label, point) in enumerate(zip(labels, points, strict=True)):
-        text = _written(ax, label, style)
+        text = _annotate(ax, label, style)
         extent = text.get_window_extent()
         size = np.array([extent.width, extent.height]) + 2 * MARGIN * unit
         centers, costs = _candidates(point, size, inside, label.prefers, unit)
         found = np.hstack([centers - size / 2, centers + size / 2])
-        costs = costs + TOUCHING * _overlaps(found, np.array([*taken, *boxes])) + HIDING * _covered(found, dots)
-        costs = costs + PASSING * _passed(point, centers, np.delete(points, i, axis=0), CLOSE * unit)
-        costs = costs + OUTSIDE * ((found[:, :2] < inside[:2]).any(axis=1) | (found[:, 2:] > inside[2:]).any(axis=1))
+        costs = (
+            costs
+            + OVERLAP_COST * _count_overlaps(found, np.array([*taken, *boxes]))
+            + COVER_COST * _count_covered(found, dots)
+        )
+        costs = costs + PASS_COST * _count_passed(point, centers, np.delete(points, i, axis=0), MIN_CLEARANCE * unit)
+        costs = costs + OUTSIDE_COST * (
+            (found[:, :2] < inside[:2]).any(axis=1) | (found[:, 2:] > inside[2:]).any(axis=1)
+        )
         best = int(np.argmin(costs))
-        _move(text, (centers[best] - point) / unit, _gap(found[best], point) / unit)
+        _move(text, (centers[best] - point) / unit, _distance(found[best], point) / unit)
         boxes.append(found[best])
         dots = np.vstack([dots, point + np.linspace(0, 1, 12)[:, None] * (centers[best] - point)])
     return np.array(boxes).reshape(-1, 4)
 
 
-def _written(ax: Axes, label: Label, style: Mapping[str, Any]) -> Annotation:
+def _annotate(ax: Axes, label: Label, style: Mapping[str, Any]) -> Annotation:
     text = ax.annotate(
         label.text,
         (label.x, label.y),
@@ -126,7 +132,7 @@ def _move(text: Annotation, offset: Array, gap: float) -> None:
 
 
 def _candidates(point: Array, size: Array, inside: Array, prefers: float, unit: float) -> tuple[Array, Array]:
-    """Returns centers, and what each costs by its distance alone; first beside the point, then anywhere."""
+    """Returns candidate centers and the cost of their distance: first beside the point, then all over the axes."""
     near, costs = [], []
     for distance in DISTANCES:
         for x, y in SIDES:
@@ -139,8 +145,8 @@ def _candidates(point: Array, size: Array, inside: Array, prefers: float, unit: 
     return np.vstack([near, grid]), np.concatenate([costs, far])
 
 
-def _overlaps(boxes: Array, others: Array) -> Array:
-    """Returns how many of the others each box touches."""
+def _count_overlaps(boxes: Array, others: Array) -> Array:
+    """Returns the number of other boxes that each box overlaps."""
     if not others.size:
         return np.zeros(len(boxes))
     low = np.maximum(boxes[:, None, :2], others[None, :, :2])
@@ -148,33 +154,36 @@ def _overlaps(boxes: Array, others: Array) -> Array:
     return np.asarray((high > low).all(axis=2).sum(axis=1), dtype=float)
 
 
-def _covered(boxes: Array, dots: Array) -> Array:
-    """Returns how many dots each box hides."""
+def _count_covered(boxes: Array, dots: Array) -> Array:
+    """Returns the number of points that each box covers."""
     inside = (dots[None] >= boxes[:, None, :2]) & (dots[None] <= boxes[:, None, 2:])
     return np.asarray(inside.all(axis=2).sum(axis=1), dtype=float)
 
 
-def _passed(point: Array, ends: Array, others: Array, close: float) -> Array:
-    """Returns how many of the other points the straight line from `point` to each end passes."""
+def _count_passed(point: Array, ends: Array, others: Array, clearance: float) -> Array:
+    """Returns the number of other points that the straight line from `point` to each end passes."""
     path = ends - point
     along = (others[None] - point) @ path[:, :, None] / (path**2).sum(axis=1)[:, None, None]
     nearest = point + np.clip(along, 0, 1) * path[:, None]
     away = np.hypot(*np.moveaxis(others[None] - nearest, 2, 0))
-    return np.asarray(((away < close) & (along[:, :, 0] > 0)).sum(axis=1), dtype=float)
+    return np.asarray(((away < clearance) & (along[:, :, 0] > 0)).sum(axis=1), dtype=float)
 
 
-def _gap(box: Array, point: Array) -> float:
+def _distance(box: Array, point: Array) -> float:
     return float(np.hypot(*np.maximum(np.maximum(box[:2] - point, point - box[2:]), 0)))
 
 
 def spread(centers: Sequence[float], widths: Sequence[float], *, low: float, high: float) -> list[float]:
-    """Returns the centers moved as little as needed so that intervals of these widths do not overlap.
+    """Moves the centers of intervals just far enough apart that the intervals do not overlap.
 
     Args:
-        centers: Where the intervals would like to be, in order.
-        widths: Their widths.
-        low: Where the first may begin.
-        high: Where the last may end; where the widths do not fit, the last ones leave it.
+        centers: Preferred centers of the intervals, in order.
+        widths: Widths of the intervals.
+        low: Lower limit for the first interval.
+        high: Upper limit for the last interval. If the widths do not fit, the last intervals exceed it.
+
+    Returns:
+        The new centers.
 
     Example:
     >>> spread([1.0, 2.0, 9.5], [4.0, 2.0, 3.0], low=0.0, high=10.0)
@@ -195,7 +204,7 @@ def spread(centers: Sequence[float], widths: Sequence[float], *, low: float, hig
 
 
 def wrapped(ax: Axes, text: str, *, width: float, style: Mapping[str, Any]) -> str:
-    """Returns the text broken into lines of about one length, at most `width` wide in display units when on `ax`."""
+    """Wraps a text into lines of similar length that are at most `width` wide on `ax` (display units)."""
     trial = ax.text(0, 0, text, **style)
     most = int(len(text) * width / max(trial.get_window_extent().width, 1.0))
     best: str | None = None

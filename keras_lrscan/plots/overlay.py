@@ -1,4 +1,4 @@
-"""Several curves on one picture: `Analysis` objects → `matplotlib.axes.Axes`."""
+"""Draws the curves of several analyses on the same matplotlib axes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_lrscan.curves.context import chance_loss
 from keras_lrscan.formatting import format_lr
+from keras_lrscan.plots.palette import INK, PAPER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,13 +17,10 @@ if TYPE_CHECKING:
 
     from keras_lrscan.pure_analysis import PureAnalysis
 
-__all__ = ["COLORS", "axes", "draw_curve", "draw_rate", "finish", "view"]
-
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's colors, told apart with every common kind of color blindness."""
+__all__ = ["axes", "draw_curve", "draw_rate", "finish", "view"]
 
 HEADROOM = 0.35
-"""Losses above the highest start by more than this share of the view's height are cut off."""
+"""The view ends above the highest start by this share of its height; losses above it are cut off."""
 
 
 def axes(ax: Axes | None) -> Axes:
@@ -35,24 +33,24 @@ def axes(ax: Axes | None) -> Axes:
 
 
 def draw_curve(ax: Axes, analysis: PureAnalysis, label: str, color: str, *, elbow: bool = True) -> None:
-    """Draws one curve: batches faint, smoothed line thick, and a ring where it starts to rise."""
+    """Draws one curve: faint batch losses, a thick smoothed line, and a ring at the elbow."""
     curve, smoothed, marks = analysis.curve, analysis.smoothed, analysis.landmarks
     finite = np.isfinite(curve.loss)
     ax.plot(curve.lr[finite], curve.loss[finite], color=color, lw=0.6, alpha=0.35)
     ax.plot(10.0**smoothed.log10_lr, smoothed.loss, color=color, lw=2.2, label=label)
     if elbow and marks.elbow is not None:
-        ax.plot([marks.elbow.lr], [marks.elbow.loss], "o", mfc="white", mec=color, mew=1.8, ms=7, zorder=5)
+        ax.plot([marks.elbow.lr], [marks.elbow.loss], "o", mfc=PAPER, mec=color, mew=1.8, ms=7, zorder=5)
 
 
 def draw_rate(ax: Axes, analysis: PureAnalysis, color: str) -> None:
-    """Draws the suggested rate as a dashed line."""
+    """Draws the suggested learning rate as a dashed line."""
     lr = analysis.suggestion.lr
     if lr is not None:
         ax.axvline(lr, color=color, lw=1.2, ls="--", label=f"suggested: about {format_lr(lr)}")
 
 
 def view(analyses: Sequence[PureAnalysis]) -> tuple[float, float]:
-    """Returns the range of losses that shows every start, every valley, and the beginning of every rise."""
+    """Returns the range of losses that shows every start, every valley and the beginning of every rise."""
     lows, highs = [], []
     for analysis in analyses:
         marks, smooth = analysis.landmarks, analysis.smoothed.loss
@@ -73,17 +71,17 @@ def view(analyses: Sequence[PureAnalysis]) -> tuple[float, float]:
 
 
 def finish(ax: Axes, analyses: Sequence[PureAnalysis], title: str, *, columns: int = 3) -> Axes:
-    """Sets scale, range, labels, legend and the level of guessing."""
+    """Sets the scale, range, labels and legend of the axes, and draws the chance level."""
     ax.set_xscale("log")
     ax.set_xlabel("learning rate (log scale)")
-    ax.set_ylabel("loss of one batch")
+    ax.set_ylabel("batch loss")
     bottom, top = view(analyses)
     ax.set_ylim(bottom, top)
     chance = chance_loss(analyses[0].curve.context) if analyses else None
     if chance is not None and bottom < chance < top:
-        ax.axhline(chance, color="black", lw=0.8, ls=":")
+        ax.axhline(chance, color=INK, lw=0.8, ls=":")
         ax.annotate(
-            "guessing",
+            "chance level",
             (1, chance),
             xycoords=("axes fraction", "data"),
             xytext=(-2, 3),

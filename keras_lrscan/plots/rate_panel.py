@@ -1,4 +1,4 @@
-"""The panel of rates along the bottom of a plot: the suggestion with its range, and what other rules would pick."""
+"""Draws the panel along the bottom of a plot: the suggested range, and the learning rates that other rules pick."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_lrscan.errors import unknown_option
 from keras_lrscan.formatting import format_lr
+from keras_lrscan.plots.palette import SUGGESTED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,35 +28,33 @@ __all__ = ["RULES_OF_OTHERS", "draw_band", "draw_rates", "panel_height", "rates_
 RULES_OF_OTHERS: Mapping[str, str] = MappingProxyType(
     {
         "steepest": "steepest fall (Lightning, torch-lr-finder, ktrain)",
-        "minimum/10": "a tenth of the lowest loss's rate (fastai, ktrain)",
+        "minimum/10": "a tenth of the rate of the lowest loss (fastai, ktrain)",
         "valley": "valley (fastai, ktrain)",
         "slide": "slide (fastai)",
-        "elbow/10": "a tenth of where it rises (Howard)",
+        "elbow/10": "a tenth of the rate where the loss rises (Howard)",
     }
 )
-"""Method → its rule in words, and who uses it. All are read from the line without lag, and not from an average."""
-
-GOOD = "#009E73"
+"""Method → its rule in words, and the tools that use it. All rules read the smoothed curve, not a running average."""
 
 ROW = 14.0
 """Height of a row (points)."""
 
 SIZE = 9.0
-"""Size of the letters (points)."""
+"""Font size (points)."""
 
 GAP = 9.0
-"""Room between a mark and its name (points)."""
+"""Gap between a mark and its name (points)."""
 
 LEFT, RIGHT = "\N{LEFTWARDS ARROW} ", "\N{RIGHTWARDS ARROW} "
-"""Before the name of a rate that the scan did not reach."""
+"""Prefixes for the name of a learning rate outside the scan."""
 
 
 def rates_to_show(analysis: PureAnalysis, compare: bool | Sequence[str]) -> tuple[Suggestion, ...]:  # noqa: FBT001 - as in `plot_curve`
-    """Returns the suggestion and, with `compare`, those of other rules; none that has no rate.
+    """Returns the suggestion and, with `compare`, those of other rules, without those that have no learning rate.
 
     Args:
-        analysis: What was read from the curve.
-        compare: Whether to show the rules of other tools, or names of methods.
+        analysis: The analysis to plot.
+        compare: Whether to add the rules of other tools, or the names of the methods to add.
 
     Raises:
         InvalidOptionError: If `compare` names an unknown method.
@@ -75,24 +74,24 @@ def panel_height(rates: Sequence[Suggestion]) -> float:
 
 
 def draw_band(ax: Axes, suggestion: Suggestion) -> None:
-    """Draws the suggested rate and its range over the whole height of the axes."""
+    """Draws the suggested learning rate and its range over the full height of the axes."""
     if suggestion.lr is None or suggestion.low is None or suggestion.high is None:
         return
-    ax.axvspan(suggestion.low, suggestion.high, facecolor=GOOD, alpha=0.16, lw=0, zorder=0.5)
-    words = f"suggested: about {format_lr(suggestion.lr)}, and its range"
-    ax.axvline(suggestion.lr, color=GOOD, lw=2.2, ls=(0, (5, 2)), zorder=1.5, label=words)
+    ax.axvspan(suggestion.low, suggestion.high, facecolor=SUGGESTED, alpha=0.16, lw=0, zorder=0.5)
+    words = f"suggested: about {format_lr(suggestion.lr)}, with range"
+    ax.axvline(suggestion.lr, color=SUGGESTED, lw=2.2, ls=(0, (5, 2)), zorder=1.5, label=words)
 
 
 def draw_rates(ax: Axes, rates: Sequence[Suggestion], share: float) -> list[Array]:
-    """Draws one row a rate on the lowest `share` of the axes, the suggestion uppermost.
+    """Draws one row per learning rate on the lowest `share` of the axes, with the suggestion on top.
 
     Args:
         ax: The axes.
-        rates: What to draw, each with a rate.
+        rates: The suggestions to draw; each must have a learning rate.
         share: Height of the panel, from 0 to 1.
 
     Returns:
-        The box that the panel takes, in display units, as left, bottom, right, top.
+        The box of the panel in display units, as left, bottom, right, top; none without `rates`.
     """
     if not rates:
         return []
@@ -122,13 +121,13 @@ def draw_rates(ax: Axes, rates: Sequence[Suggestion], share: float) -> list[Arra
 
 def _draw_suggestion(ax: Axes, rate: float, ends: tuple[float, float], y: float) -> None:
     across = ax.get_xaxis_transform()
-    ax.plot(ends, [y, y], transform=across, color=GOOD, lw=4, solid_capstyle="butt", zorder=4)
-    ax.plot(ends, [y, y], "|", transform=across, color=GOOD, ms=10, mew=2.5, zorder=4)
-    ax.plot([rate], [y], "o", transform=across, color=GOOD, ms=8, zorder=5)
+    ax.plot(ends, [y, y], transform=across, color=SUGGESTED, lw=4, solid_capstyle="butt", zorder=4)
+    ax.plot(ends, [y, y], "|", transform=across, color=SUGGESTED, ms=10, mew=2.5, zorder=4)
+    ax.plot([rate], [y], "o", transform=across, color=SUGGESTED, ms=8, zorder=5)
 
 
 def _write_beside(ax: Axes, versions: Sequence[str], ends: Sequence[float], y: float, *, bold: bool) -> None:
-    """Writes the first version that fits at the side of a mark where there is more room, else the last."""
+    """Writes the first version that fits beside a mark, on the wider side, or else the last version."""
     box = ax.get_window_extent()
     left, right = (float(ax.transData.transform((end, 0))[0]) for end in ends)
     rightwards = box.x1 - right >= left - box.x0

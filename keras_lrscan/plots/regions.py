@@ -1,6 +1,6 @@
-"""What the rates of a scan did, stretch by stretch and in words: an `Analysis` → `Region`s.
+"""Divides the learning rates of a scan into named regions, such as "learning" and "breaking".
 
-The stretches are bounded by the landmarks. A curve that cannot be read has none.
+The regions end at the landmarks. A curve without a readable shape has no regions.
 """
 
 from __future__ import annotations
@@ -20,40 +20,40 @@ if TYPE_CHECKING:
 __all__ = ["Region", "RegionKind", "regions"]
 
 NARROWEST = 0.03
-"""A stretch narrower than this share of the scan, in decades, is not worth a name."""
+"""Regions narrower than this share of the scan (in decades) are left out."""
 
 UNREADABLE = frozenset({Shape.NOISY, Shape.TOO_SHORT, Shape.UNCLEAR})
-"""Shapes on which to name a stretch would claim more than the curve shows."""
+"""Shapes without regions, because naming them would claim more than the curve shows."""
 
 
 class RegionKind(StrEnum):
-    """What the rates of one stretch did; the value is its name on the plot."""
+    """The effect of the learning rates of one region; the value is its name on the plot."""
 
     SMALL = "too small to matter"
-    """The loss later falls, and has not begun to."""
+    """The loss has not started to fall, and does so later."""
     LEVEL = "no visible change"
-    """The loss never falls, and has not begun to rise."""
+    """The loss never falls, and has not started to rise."""
     DRIFTING = "slowly getting worse"
     LEARNING = "learning"
     BREAKING = "breaking"
     BROKEN = "broken"
-    """The loss stays at one high level to the end."""
+    """The loss stays at one high level until the end of the scan."""
 
 
 THROUGHOUT: Mapping[Shape, RegionKind] = MappingProxyType(
     {Shape.UPWARD_DRIFT: RegionKind.DRIFTING, Shape.DIVERGES_AT_ONCE: RegionKind.BREAKING}
 )
-"""Shape → what all rates of such a scan did."""
+"""Shape → the kind of the first region, which then covers the whole scan."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Region:
-    """One stretch of rates.
+    """One range of learning rates with the same effect.
 
     Attributes:
-        kind: What happened there; the value is its name.
-        low: First rate.
-        high: Last rate.
+        kind: The effect; its value is the name of the region.
+        low: First learning rate.
+        high: Last learning rate.
     """
 
     kind: RegionKind
@@ -62,7 +62,7 @@ class Region:
 
 
 def regions(analysis: PureAnalysis) -> tuple[Region, ...]:
-    """Returns the stretches of a scan from left to right, each beginning where the one before it ends.
+    """Returns the regions of a scan from left to right; each starts at the end of the one before it.
 
     Example:
     >>> from keras_lrscan import analyze
@@ -74,13 +74,13 @@ def regions(analysis: PureAnalysis) -> tuple[Region, ...]:
     """
     if analysis.verdict.shape in UNREADABLE or not analysis.smoothed.loss.size:
         return ()
-    borders = [(analysis.curve.lr[0], _first_kind(analysis)), *_later(analysis)]
-    ends = [lr for lr, _ in borders[1:]] + [analysis.curve.lr[-1]]
-    least = (analysis.curve.lr[-1] / analysis.curve.lr[0]) ** NARROWEST
+    boundaries = [(analysis.curve.lr[0], _first_kind(analysis)), *_later_regions(analysis)]
+    ends = [lr for lr, _ in boundaries[1:]] + [analysis.curve.lr[-1]]
+    min_width = (analysis.curve.lr[-1] / analysis.curve.lr[0]) ** NARROWEST
     return tuple(
         Region(kind=kind, low=float(low), high=float(high))
-        for (low, kind), high in zip(borders, ends, strict=True)
-        if high >= low * least
+        for (low, kind), high in zip(boundaries, ends, strict=True)
+        if high >= low * min_width
     )
 
 
@@ -90,7 +90,7 @@ def _first_kind(analysis: PureAnalysis) -> RegionKind:
     return THROUGHOUT.get(analysis.verdict.shape, RegionKind.LEVEL)
 
 
-def _later(analysis: PureAnalysis) -> Iterable[tuple[float, RegionKind]]:
+def _later_regions(analysis: PureAnalysis) -> Iterable[tuple[float, RegionKind]]:
     marks, features = analysis.landmarks, analysis.features
     if marks.descent_start is not None:
         yield marks.descent_start.lr, RegionKind.LEARNING

@@ -1,1 +1,1 @@
-"""Asks the model and its data the questions that a curve leaves open: `investigate`."""
+"""Answers questions that the curve leaves open, by training and evaluating the model (`investigate`)."""

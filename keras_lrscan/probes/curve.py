@@ -1,4 +1,4 @@
-"""Probes that ask whether the curve is what it seems: scanned again, at one rate, over a wider range, undone."""
+"""Probes that check the curve itself: repeated scans, a constant learning rate, and averaging undone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from keras_lrscan.formatting import format_loss, format_lr
 from keras_lrscan.inspection.array_statistics import run_share
 from keras_lrscan.inspection.arrays import joined, leaves, standardized, to_arrays
 from keras_lrscan.probes.investigation import Outcome
-from keras_lrscan.probes.workbench import Answer, Bench, CannotAskError
+from keras_lrscan.probes.workbench import Answer, CannotAskError, Workbench
 from keras_lrscan.reading.facts import RISES
 from keras_lrscan.reading.features import reference_loss
 from keras_lrscan.reading.shapes import Shape
@@ -38,65 +38,69 @@ __all__ = [
 ]
 
 SAME_PLACE = 0.5
-"""Decades within which two scans of one model put their lowest loss; ten scans of one model differ by this much."""
+"""Two scans agree if their lowest losses lie within this distance (decades), by which ten scans of one model differ."""
 
 BATCHES_TO_HOLD = 40
-"""Batches that are gone through twice at the first rate."""
+"""Number of batches that are trained on twice at the first learning rate."""
 
 CLEAR_CHANGE = 0.02
-"""A second pass at the first rate shows training when it lowers the loss by this share of that of guessing, ..."""
+"""The model trains at the first learning rate if the loss of a second pass differs by this share of chance level ..."""
 
 CLEAR_ERRORS = 4.0
 """... and by this many standard errors."""
 
 WIDER = 100.0
-"""Factor by which a wider scan goes on at either end."""
+"""Factor by which a wider scan extends the range at each end."""
 
-WIDE, WIDEST = 10.0, 1e4
-"""... to the first of these rates at least, and no further than the second."""
+MIN_END_LR, MAX_END_LR = 10.0, 1e4
+"""A wider scan ends at the first of these learning rates or above, and never above the second."""
 
 SAME_ANSWER = 1e-3
-"""Predictions are all the same when they spread by less than this share of what they do at the start."""
+"""Predictions count as equal if their spread is below this share of their spread at the start."""
 
 
-def scan_again(bench: Bench) -> Answer:
-    """Scans again, on other batches and with other random numbers."""
-    first, second = bench.analysis, _scan(bench, anew=True)
+def scan_again(workbench: Workbench) -> Answer:
+    """Scans again with different batches and random numbers, to see whether the shape changes."""
+    first, second = workbench.analysis, _scan(workbench, renew=True)
     shapes, places = (first.verdict.shape, second.verdict.shape), (_lowest(first), _lowest(second))
     apart = abs(math.log10(places[1].lr / places[0].lr)) if places[0] and places[1] else None
-    says = f"Scanned again on other batches with other random numbers, the shape is {shapes[1]}; it was {shapes[0]}."
+    says = f"A scan with different batches and random numbers has the shape {shapes[1]}; the first had {shapes[0]}."
     if apart is not None:
-        says += f" The lowest loss stands at {format_lr(places[1].lr)}; it stood at {format_lr(places[0].lr)}."
+        says += (
+            f" Its lowest loss is at {format_lr(places[1].lr)}; in the first scan it was at {format_lr(places[0].lr)}."
+        )
     if shapes[0] == shapes[1] and (apart is None or apart <= SAME_PLACE):
         confirms = ("catapult",) if shapes[0] == Shape.SEVERAL_VALLEYS else ()
         return Answer(outcome=Outcome.YES, says=says, confirms=confirms, rules_out=("small-batches",))
     gone = ("catapult",) if shapes[0] == Shape.SEVERAL_VALLEYS else ()
-    luck = ("small-batches",) if (first.features.noise or 0.0) >= NOISY else ()
-    return Answer(outcome=Outcome.NO, says=says, confirms=luck, rules_out=gone)
+    noise = ("small-batches",) if (first.features.noise or 0.0) >= NOISY else ()
+    return Answer(outcome=Outcome.NO, says=says, confirms=noise, rules_out=gone)
 
 
 NOISY = 0.1
-"""Noise of one batch, as a share of the loss of guessing, that can make another shape by itself."""
+"""Batch-to-batch noise, as a share of the chance level, that can change the shape by itself."""
 
 
-def scan_wider(bench: Bench) -> Answer:
-    """Scans from a hundredth of the first rate to a hundred times the last."""
-    first = bench.analysis
-    ramp = bench.trials.ramp
-    wide = dataclasses.replace(ramp, start_lr=ramp.start_lr / WIDER, end_lr=min(max(ramp.end_lr * WIDER, WIDE), WIDEST))
-    second = _scan(bench, ramp=wide)
+def scan_wider(workbench: Workbench) -> Answer:
+    """Scans from a hundredth of the first learning rate to a hundred times the last, to see what the range hid."""
+    first = workbench.analysis
+    ramp = workbench.trials.ramp
+    wide = dataclasses.replace(
+        ramp, start_lr=ramp.start_lr / WIDER, end_lr=min(max(ramp.end_lr * WIDER, MIN_END_LR), MAX_END_LR)
+    )
+    second = _scan(workbench, ramp=wide)
     rises, rose = (bool(RISES.holds(dataclasses.asdict(part.features))) for part in (second, first))
     descent = second.landmarks.descent_start
     begins = descent is not None and descent.lr < ramp.start_lr
     says = (
-        f"Scanned from {format_lr(wide.start_lr)} to {format_lr(wide.end_lr)}, the shape is {second.verdict.shape}; it "
-        f"was {first.verdict.shape}. "
+        f"A scan from {format_lr(wide.start_lr)} to {format_lr(wide.end_lr)} has the shape {second.verdict.shape}; the "
+        f"first had {first.verdict.shape}. "
     )
     if second.landmarks.elbow is not None:
-        says += f"The loss rises from {format_lr(second.landmarks.elbow.lr)} on. "
-    says += "It never rises. " if not rises else ""
+        says += f"The loss starts to rise at {format_lr(second.landmarks.elbow.lr)}. "
+    says += "The loss never rises. " if not rises else ""
     if descent is not None:
-        says += f"It begins to fall at {format_lr(descent.lr)}."
+        says += f"The loss starts to fall at {format_lr(descent.lr)}."
     confirms = [("range-too-low", rises and not rose), ("range-too-high", begins)]
     confirms.append(
         ("range-too-short", any(true for _, true in confirms) or second.verdict.shape != first.verdict.shape)
@@ -109,20 +113,20 @@ def scan_wider(bench: Bench) -> Answer:
     )
 
 
-def scan_longer(bench: Bench) -> Answer:
-    """Scans the same range in five times as many steps."""
-    ramp, first = bench.trials.ramp, bench.analysis
-    size = sum(leaf.nbytes for part in bench.batches[0] for leaf in leaves(to_arrays(part)))
-    need = size * len(bench.batches) * LONGER
+def scan_longer(workbench: Workbench) -> Answer:
+    """Scans the same range in five times as many steps, to see whether the model needed more of them."""
+    ramp, first = workbench.trials.ramp, workbench.analysis
+    size = sum(leaf.nbytes for part in workbench.batches[0] for leaf in leaves(to_arrays(part)))
+    need = size * len(workbench.batches) * LONGER
     if need > MAX_BYTES:
-        msg = f"the batches of a scan of {ramp.num_steps * LONGER} steps would take {need / 1e9:.0f} GB of memory"
+        msg = f"a scan of {ramp.num_steps * LONGER} steps needs {need / 1e9:.0f} GB of memory for its batches"
         raise CannotAskError(msg)
-    second = _scan(bench, anew=True, ramp=dataclasses.replace(ramp, num_steps=ramp.num_steps * LONGER))
+    second = _scan(workbench, renew=True, ramp=dataclasses.replace(ramp, num_steps=ramp.num_steps * LONGER))
     fall = second.features.fall
     says = (
-        f"Scanned in {len(second.curve)} steps instead of {len(first.curve)}, the shape is {second.verdict.shape}; it "
-        f"was {first.verdict.shape}. The loss falls by {fall:.0%} of that of guessing; before, by "
-        f"{first.features.fall:.0%}."
+        f"A scan of {len(second.curve)} steps instead of {len(first.curve)} has the shape {second.verdict.shape}; the "
+        f"first had {first.verdict.shape}. Its loss falls by {fall:.0%} of the chance level; in the first scan it "
+        f"fell by {first.features.fall:.0%}."
     )
     same = second.verdict.shape == first.verdict.shape
     gone = ("few-steps-per-decade",) if same else ()
@@ -135,67 +139,69 @@ def scan_longer(bench: Bench) -> Answer:
 
 
 LONGER = 5
-"""Times as many steps as the first scan had."""
+"""Factor by which the number of steps grows."""
 
 MAX_BYTES = 2e9
-"""Batches that are kept in memory, at most."""
+"""Maximum memory for the batches of a scan (bytes)."""
 
 MIN_FALL = 0.1
-"""Fall, as a share of the loss of guessing, that is more than noise in a scan of some hundred steps."""
+"""Fall, as a share of the chance level, that exceeds the noise of a scan of a few hundred steps."""
 
 
-def scale_inputs(bench: Bench) -> Answer:
-    """Scans again with every column of the inputs brought to mean 0 and standard deviation 1."""
-    scaled, spans = standardized(bench.batches)
+def scale_inputs(workbench: Workbench) -> Answer:
+    """Scans again with every input column scaled to mean 0 and standard deviation 1."""
+    scaled, spans = standardized(workbench.batches)
     low, high = min(low for low, _ in spans), max(high for _, high in spans)
-    says = f"The inputs go from {low:.3g} to {high:.3g}. "
-    first, second = bench.analysis, _scan(bench, batches=scaled)
-    starts = [float(np.median(part.curve.loss[:STARTERS])) for part in (first, second)]
+    says = f"The inputs range from {low:.3g} to {high:.3g}. "
+    first, second = workbench.analysis, _scan(workbench, batches=scaled)
+    starts = [float(np.median(part.curve.loss[:NUM_START])) for part in (first, second)]
     lows = [part.landmarks.minimum.loss if part.landmarks.minimum else math.inf for part in (first, second)]
     says += (
-        f"With each column scaled to mean 0 and standard deviation 1, the loss starts at {format_loss(starts[1])} and "
-        f"goes down to {format_loss(lows[1])}; before it started at {format_loss(starts[0])} and went down to "
+        f"With every column scaled to mean 0 and standard deviation 1, the loss starts at {format_loss(starts[1])} and "
+        f"falls to {format_loss(lows[1])}; in the first scan it started at {format_loss(starts[0])} and fell to "
         f"{format_loss(lows[0])}."
     )
     reference = reference_loss(first.curve) or abs(starts[0])
-    if lows[1] < lows[0] - CLEARLY * reference or starts[1] < starts[0] - reference:
+    if lows[1] < lows[0] - MIN_GAIN * reference or starts[1] < starts[0] - reference:
         return Answer(outcome=Outcome.YES, says=says, confirms=("unscaled-inputs",))
     return Answer(outcome=Outcome.NO, says=says, rules_out=("unscaled-inputs",))
 
 
-STARTERS = 5
-"""Losses that tell where a scan starts."""
+NUM_START = 5
+"""Number of losses that define the start of a scan."""
 
-CLEARLY = 0.2
-"""Share of the loss of guessing by which scaled inputs must lower the lowest loss."""
+MIN_GAIN = 0.2
+"""Share of the chance level by which scaled inputs must lower the lowest loss."""
 
 
-def hold_rate(bench: Bench) -> Answer:
-    """Goes twice through the same batches at the first rate of the scan."""
-    batches = bench.batches[:BATCHES_TO_HOLD]
-    rate, number = float(bench.analysis.curve.lr[0]), len(batches)
-    losses = bench.train(batches, [rate] * (2 * number))
+def hold_rate(workbench: Workbench) -> Answer:
+    """Trains twice on the same batches at the first learning rate of the scan."""
+    batches = workbench.batches[:BATCHES_TO_HOLD]
+    rate, number = float(workbench.analysis.curve.lr[0]), len(batches)
+    losses = workbench.train(batches, [rate] * (2 * number))
     if len(losses) < 2 * number or not np.isfinite(losses).all():
-        msg = f"the loss is NaN or infinite even at {format_lr(rate)}"
+        msg = f"the loss is NaN or infinite even at a learning rate of {format_lr(rate)}"
         raise CannotAskError(msg)
     passes = losses.reshape(2, number)
     change, error = _mean_and_error(passes[1] - passes[0])
-    reference = reference_loss(bench.analysis.curve) or abs(float(passes[0].mean()))
+    reference = reference_loss(workbench.analysis.curve) or abs(float(passes[0].mean()))
     moves = abs(change) > CLEAR_ERRORS * error and abs(change) > CLEAR_CHANGE * reference
-    memory, luck = _memory(passes[0], bench.seed)
+    correlation, chance_limit = _neighbor_correlation(passes[0], workbench.seed)
     spread = float(passes[0].std())
-    runs = _runs(bench)
-    in_order = runs >= IN_RUNS or (memory > max(luck, MIN_MEMORY) and spread > CLEAR_CHANGE * reference)
+    runs = _label_runs(workbench)
+    in_order = runs >= IN_RUNS or (
+        correlation > max(chance_limit, MIN_CORRELATION) and spread > CLEAR_CHANGE * reference
+    )
     says = (
-        f"At {format_lr(rate)}, held for two passes over the same {number} batches, the mean loss went from "
-        f"{format_loss(passes[0].mean())} to {format_loss(passes[1].mean())}"
+        f"At a constant learning rate of {format_lr(rate)}, a second pass over the same {number} batches changed the "
+        f"mean loss from {format_loss(passes[0].mean())} to {format_loss(passes[1].mean())}"
     )
-    says += ": this rate trains already. " if moves else ": this rate does not train yet. "
+    says += ": the model already trains at this rate. " if moves else ": the model does not train yet at this rate. "
     says += (
-        f"From one batch to the next, losses {'are alike' if in_order else 'come in no order'} (correlation "
-        f"{memory:.2f}, by luck up to {luck:.2f})."
+        f"The losses of consecutive batches are {'similar' if in_order else 'unrelated'} (correlation "
+        f"{correlation:.2f}; up to {chance_limit:.2f} in random order)."
     )
-    says += f" The labels come in runs, {runs:.2f} on a scale from 0 to 1." if runs >= IN_RUNS else ""
+    says += f" The labels come in runs: {runs:.2f} on a scale from 0 to 1." if runs >= IN_RUNS else ""
     confirms = [("range-too-high", moves), ("ordered-data", in_order)]
     return Answer(
         outcome=Outcome.YES if moves or in_order else Outcome.NO,
@@ -206,52 +212,54 @@ def hold_rate(bench: Bench) -> Answer:
 
 
 IN_RUNS = 0.2
-"""From here on labels count as sorted, on a scale from 0 to 1; as in the table of causes."""
+"""Labels count as sorted from this value on a scale from 0 to 1, as in the table of causes."""
 
-MIN_MEMORY = 0.3
-"""Correlation of neighboring losses below which no order is seen, however unlikely by luck."""
+MIN_CORRELATION = 0.3
+"""Minimum correlation of consecutive losses in ordered data, even if a smaller one is unlikely in random order."""
 
 
-def predict_when_broken(bench: Bench) -> Answer:
-    """Trains as the scan did, up to its last rate, and looks at the predictions."""
-    batch = bench.batches[0]
-    before = bench.predict(batch)
-    bench.train(bench.batches, [float(rate) for rate in bench.analysis.curve.lr])
-    after = bench.predict(batch)
+def predict_when_broken(workbench: Workbench) -> Answer:
+    """Trains through the learning rates of the scan and checks whether all predictions become equal."""
+    batch = workbench.batches[0]
+    before = workbench.predict(batch)
+    workbench.train(workbench.batches, [float(rate) for rate in workbench.analysis.curve.lr])
+    after = workbench.predict(batch)
     if not np.isfinite(after).all():
-        return Answer(outcome=Outcome.UNCLEAR, says="At the last rate of the scan the predictions are NaN or infinite.")
+        return Answer(
+            outcome=Outcome.UNCLEAR, says="The predictions are NaN or infinite at the last learning rate of the scan."
+        )
     spreads = [float(np.std(part, axis=0).max()) for part in (before, after)]
     says = (
-        f"Trained through the rates of the scan, the model's predictions for {len(after)} samples spread by "
-        f"{spreads[1]:.2g}; before they spread by {spreads[0]:.2g}."
+        f"After training through the learning rates of the scan, the predictions for {len(after)} samples have a "
+        f"standard deviation of {spreads[1]:.2g}; before it was {spreads[0]:.2g}."
     )
     if spreads[1] <= SAME_ANSWER * spreads[0]:
-        says += " So it gives the same answer to everything."
-        learned = spreads[0] > 0 and bench.analysis.features.fall > 0
+        says += " The model predicts the same for every sample."
+        learned = spreads[0] > 0 and workbench.analysis.features.fall > 0
         return Answer(outcome=Outcome.YES, says=says, confirms=("collapse",) if learned else ())
     return Answer(outcome=Outcome.NO, says=says, rules_out=("collapse",))
 
 
 def undo_average(analysis: Analysis) -> Answer:
-    """Reads the curve with and without the average that it was stored as."""
+    """Compares the shape of a running average with the shape of the batch losses recovered from it."""
     context = analysis.curve.context
     average = context.undone_averaging or context.averaging or detect_averaging(analysis.curve).averaging
     if average is None or average not in AVERAGES:
         return _no_average(analysis)
     if context.undone_averaging is not None:
-        drawn, batches = analyze(_averaged(analysis.curve, average)), analysis
+        averaged, batches = analyze(_averaged(analysis.curve, average)), analysis
     else:
-        drawn, batches = analysis, analyze(_undone(analysis.curve, average))
-    shapes, places = (drawn.verdict.shape, batches.verdict.shape), (_lowest(drawn), _lowest(batches))
+        averaged, batches = analysis, analyze(_undone(analysis.curve, average))
+    shapes, places = (averaged.verdict.shape, batches.verdict.shape), (_lowest(averaged), _lowest(batches))
     apart = abs(math.log10(places[0].lr / places[1].lr)) if places[0] and places[1] else 0.0
     says = (
-        f"The record holds averages ({average}). Drawn as such the shape is {shapes[0]}; of the single batches, "
-        f"recovered from them, it is {shapes[1]}."
+        f"The recording contains a running average ({average}), which has the shape {shapes[0]}. The batch losses "
+        f"recovered from it have the shape {shapes[1]}."
     )
     if places[0] and places[1]:
         says += (
-            f" The lowest loss stands at {format_lr(places[0].lr)} in the averages and at {format_lr(places[1].lr)} in "
-            "the batches."
+            f" The lowest loss is at {format_lr(places[0].lr)} in the average and at {format_lr(places[1].lr)} in the "
+            "batch losses."
         )
     if shapes[0] != shapes[1] or apart > SAME_PLACE:
         return Answer(outcome=Outcome.YES, says=says, confirms=("averaging",))
@@ -260,13 +268,13 @@ def undo_average(analysis: Analysis) -> Answer:
 
 def _no_average(analysis: Analysis) -> Answer:
     if analysis.curve.context.framework is not None:
-        says = "The losses were recorded by a scan of this package, each of one batch alone."
+        says = "A scan of this package recorded the losses, and it records the loss of each batch separately."
         return Answer(outcome=Outcome.NO, says=says, rules_out=("averaging",))
-    seen = detect_averaging(analysis.curve)
-    if seen.averaged:
-        msg = "the record shows that it holds averages, but not which"
+    detected = detect_averaging(analysis.curve)
+    if detected.averaged:
+        msg = "the losses are averages, but the kind of averaging cannot be recognized"
         raise CannotAskError(msg)
-    says = " ".join(["The record shows no trace of averages.", *seen.evidence])
+    says = " ".join(["The recording shows no sign of averaging.", *detected.evidence])
     return Answer(outcome=Outcome.NO, says=says, rules_out=("averaging",))
 
 
@@ -283,19 +291,19 @@ def _undone(curve: LRCurve, average: str) -> LRCurve:
 def _averaged(curve: LRCurve, average: str) -> LRCurve:
     steps = curve.context.steps_per_epoch
     if average not in AVERAGES or (AVERAGES[average].needs_epoch and steps is None):
-        msg = f"the average {average!r} cannot be drawn again without the number of batches in an epoch"
+        msg = f"the average {average!r} cannot be computed again without the number of batches per epoch"
         raise CannotAskError(msg)
     context = dataclasses.replace(curve.context, averaging=average, undone_averaging=None)
     return dataclasses.replace(curve, loss=AVERAGES[average].apply(curve.loss, steps), context=context)
 
 
-def _scan(bench: Bench, **options: FitOption) -> Analysis:
-    curve = bench.scan(**options)
-    return analyze(dataclasses.replace(curve, context=_with_settings(curve, bench.analysis.curve)))
+def _scan(workbench: Workbench, **options: FitOption) -> Analysis:
+    curve = workbench.scan(**options)
+    return analyze(dataclasses.replace(curve, context=_with_settings(curve, workbench.analysis.curve)))
 
 
 def _with_settings(curve: LRCurve, original: LRCurve) -> Value:
-    """Returns the context of the first scan, with the range of this one."""
+    """Returns the context of the first scan with the range of this one."""
     new = curve.context
     return dataclasses.replace(
         original.context, start_lr=new.start_lr, end_lr=new.end_lr, num_steps=new.num_steps, notes=()
@@ -310,17 +318,17 @@ def _mean_and_error(values: Array) -> tuple[float, float]:
     return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.inf
 
 
-def _runs(bench: Bench) -> float:
-    """Returns how far the labels of the batches come in runs, from 0 to 1; 0 where they are no classes."""
-    labels = list(leaves(joined([batch[1] for batch in bench.batches])))
-    if len(labels) != 1 or "crossentropy" not in (bench.analysis.curve.context.loss_name or ""):
+def _label_runs(workbench: Workbench) -> float:
+    """Returns the degree to which labels come in runs, from 0 to 1, or 0 if the labels are not classes."""
+    labels = list(leaves(joined([batch[1] for batch in workbench.batches])))
+    if len(labels) != 1 or "crossentropy" not in (workbench.analysis.curve.context.loss_name or ""):
         return 0.0
     flat = labels[0].reshape(len(labels[0]), -1)
     return run_share(flat[:, 0] if flat.shape[1] == 1 else flat) or 0.0
 
 
-def _memory(losses: Array, seed: int) -> tuple[float, float]:
-    """Returns the correlation of neighboring losses, and what 99 of 100 random orders stay below."""
+def _neighbor_correlation(losses: Array, seed: int) -> tuple[float, float]:
+    """Returns the correlation of consecutive losses, and its 99th percentile over random orders."""
     if len(losses) < MIN_TO_ORDER or np.ptp(losses) == 0:
         return 0.0, 0.0
     centered = losses - losses.mean()
@@ -331,4 +339,4 @@ def _memory(losses: Array, seed: int) -> tuple[float, float]:
 
 
 MIN_TO_ORDER = 10
-"""Of fewer batches, the order says nothing."""
+"""Minimum number of batches for a test of their order."""

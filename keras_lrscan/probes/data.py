@@ -1,4 +1,4 @@
-"""Probes that ask the data: whether all numbers are numbers, and whether labels can be told from inputs at all."""
+"""Probes that check the data: values that are not finite, invalid labels, and labels unrelated to the inputs."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from keras_lrscan.hosts.layer_tree import layers_in
 from keras_lrscan.inspection.arrays import joined, leaves, to_arrays
 from keras_lrscan.inspection.label_dependence import MAX_SAMPLES, measure_dependence, numbers_of
 from keras_lrscan.probes.investigation import Outcome
-from keras_lrscan.probes.workbench import Answer, Bench, CannotAskError
+from keras_lrscan.probes.workbench import Answer, CannotAskError, Workbench
 
 __all__ = ["check_label_dependence", "look_at_data"]
 
 
-def look_at_data(bench: Bench) -> Answer:
-    """Looks for numbers that are none, and for labels that are no class, in the batches."""
+def look_at_data(workbench: Workbench) -> Answer:
+    """Looks for NaN or infinite values, and for labels outside the model's classes, in the batches."""
     samples = bad = outside = 0
-    for batch in bench.batches:
+    for batch in workbench.batches:
         size = len(next(leaves(batch[0])))
         arrays = [[leaf for leaf in leaves(to_arrays(part)) if leaf.dtype.kind in "fiub"] for part in batch]
         floats = (leaf for part in arrays for leaf in part if leaf.dtype.kind == "f" and len(leaf) == size)
@@ -24,30 +24,31 @@ def look_at_data(bench: Bench) -> Answer:
         for leaf in floats:
             broken |= ~np.isfinite(leaf.reshape(size, -1)).all(1)
         samples, bad = samples + size, bad + int(broken.sum())
-        outside += int(_no_classes(bench, arrays[1], size).sum())
+        outside += int(_have_invalid_label(workbench, arrays[1], size).sum())
     says = (
-        f"Of {samples:,d} samples, {bad:,d} have NaN or infinity among their inputs, targets or weights, and "
-        f"{outside:,d} a label that is no class of the model."
+        f"Of {samples:,d} samples, {bad:,d} contain NaN or infinite inputs, targets or weights, and {outside:,d} have "
+        "a label outside the model's classes."
     )
     if bad or outside:
         return Answer(outcome=Outcome.YES, says=says, confirms=("nan-in-data",))
     return Answer(outcome=Outcome.NO, says=says, rules_out=("nan-in-data",))
 
 
-def check_label_dependence(bench: Bench) -> Answer:
-    """Fits simple rules that lead from inputs to labels, and compares them with rules for shuffled labels."""
-    inputs, labels, classes = _sample(bench)
-    found = measure_dependence(inputs, labels, classes=classes, seed=bench.seed)
-    explained, luck = max(found.explained, 0.0), max(found.by_luck, 0.0)
+def check_label_dependence(workbench: Workbench) -> Answer:
+    """Fits simple models to the labels and compares them with models fitted to shuffled labels."""
+    inputs, labels, classes = _sample(workbench)
+    found = measure_dependence(inputs, labels, classes=classes, seed=workbench.seed)
+    explained, by_chance = max(found.explained, 0.0), max(found.by_luck, 0.0)
     if found.accuracy is not None and found.majority is not None:
         says = (
-            f"The best of a few simple rules names the right class for {found.accuracy:.0%} of {found.num_samples} "
-            f"samples that it had not seen; always naming the most frequent class is right for {found.majority:.0%}. "
+            f"The best of several simple models predicts the class of {found.accuracy:.0%} of {found.num_samples} "
+            f"held-out samples correctly; the most frequent class alone gives {found.majority:.0%}. "
         )
     else:
-        says = f"The best of a few simple rules foretells the targets of {found.num_samples} samples it had not seen. "
+        says = f"Several simple models predict the targets of {found.num_samples} held-out samples. "
     says += (
-        f"It explains {explained:.1%} of how the labels differ; of 49 rules for shuffled labels the best {luck:.1%}."
+        f"The best explains {explained:.1%} of the variance of the labels; the best of 49 models for shuffled labels "
+        f"explains {by_chance:.1%}."
     )
     if found.depends:
         return Answer(outcome=Outcome.YES, says=says, rules_out=("labels-not-reaching-loss",))
@@ -56,55 +57,55 @@ def check_label_dependence(bench: Bench) -> Answer:
     return Answer(outcome=Outcome.NO, says=says, confirms=("labels-not-reaching-loss",))
 
 
-def _sample(bench: Bench) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Returns the numbers of the inputs, the labels, and whether these are classes."""
-    size = max(1, bench.batch_size)
-    batches = bench.batches[: -(-MAX_SAMPLES // size)]
+def _sample(workbench: Workbench) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Returns the inputs as a table of numbers, the labels, and whether the labels are classes."""
+    size = max(1, workbench.batch_size)
+    batches = workbench.batches[: -(-MAX_SAMPLES // size)]
     labels = list(leaves(joined([batch[1] for batch in batches])))
     if len(labels) != 1:
-        msg = f"the data have {len(labels)} labels for each sample, and this probe looks at one"
+        msg = f"the data have {len(labels)} labels per sample, and this probe supports one"
         raise CannotAskError(msg)
-    inputs = [_as_numbers(bench, leaf) for leaf in leaves(joined([batch[0] for batch in batches]))]
+    inputs = [_as_numbers(workbench, leaf) for leaf in leaves(joined([batch[0] for batch in batches]))]
     rows = slice(0, MAX_SAMPLES)
     table = np.concatenate([part[rows] for part in inputs], axis=1)
     label = labels[0][rows]
-    codes = _are_codes(bench)
+    codes = _are_codes(workbench)
     if codes and label.reshape(len(label), -1).shape[1] > 1:
-        msg = "each sample has a label at every one of many places"
+        msg = "each sample has more than one label, for example one per position"
         raise CannotAskError(msg)
     kept = np.isfinite(table).all(1) & np.isfinite(label.reshape(len(label), -1).astype(float)).all(1)
     if kept.sum() < MIN_SAMPLES:
-        msg = f"there are {int(kept.sum())} samples only with nothing but numbers"
+        msg = f"only {int(kept.sum())} samples have finite inputs and labels"
         raise CannotAskError(msg)
     if np.ptp(label[kept]) == 0:
-        msg = "all these labels are the same"
+        msg = "all labels in these batches are the same"
         raise CannotAskError(msg)
-    name = bench.analysis.curve.context.loss_name or ""
+    name = workbench.analysis.curve.context.loss_name or ""
     return table[kept], label[kept], codes or "crossentropy" in name
 
 
 MIN_SAMPLES = 30
-"""Samples without which no rule is fitted."""
+"""Minimum number of samples to fit a model."""
 
 
-def _as_numbers(bench: Bench, leaf: np.ndarray) -> np.ndarray:
-    """Returns one row of numbers for each sample: of word numbers, how often each comes."""
+def _as_numbers(workbench: Workbench, leaf: np.ndarray) -> np.ndarray:
+    """Returns one row of numbers per sample; for token ids, the number of occurrences of each."""
     if leaf.dtype.kind not in "fiub":
-        msg = f"the inputs are no numbers but of type {leaf.dtype}"
+        msg = f"the inputs are not numbers but of type {leaf.dtype}"
         raise CannotAskError(msg)
-    embeds = any(type(layer).__name__ == "Embedding" for layer in layers_in(bench.model))
+    embeds = any(type(layer).__name__ == "Embedding" for layer in layers_in(workbench.model))
     return numbers_of(leaf, are_words=embeds)
 
 
-def _are_codes(bench: Bench) -> bool:
-    return (bench.analysis.curve.context.loss_name or "").startswith("sparse_categorical")
+def _are_codes(workbench: Workbench) -> bool:
+    return (workbench.analysis.curve.context.loss_name or "").startswith("sparse_categorical")
 
 
-def _no_classes(bench: Bench, labels: list[np.ndarray], samples: int) -> np.ndarray:
-    """Returns which samples have a label that is no class."""
-    shape = getattr(bench.model, "output_shape", None)
+def _have_invalid_label(workbench: Workbench, labels: list[np.ndarray], samples: int) -> np.ndarray:
+    """Returns a mask of the samples with a label outside the model's classes."""
+    shape = getattr(workbench.model, "output_shape", None)
     classes = shape[-1] if isinstance(shape, tuple) and shape else None
-    if not _are_codes(bench) or not isinstance(classes, int) or len(labels) != 1:
+    if not _are_codes(workbench) or not isinstance(classes, int) or len(labels) != 1:
         return np.zeros(samples, bool)
     flat = labels[0].reshape(samples, -1)
     known = np.isfinite(flat)

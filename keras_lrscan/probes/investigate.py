@@ -1,4 +1,4 @@
-"""`investigate`: puts questions to the model and the data that settle what the curve alone leaves open."""
+"""Runs probes on the model and the data to settle causes that the curve leaves open (`investigate`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from keras_lrscan.inspection.arrays import NoArrayError
 from keras_lrscan.inspection.feeding import fed_alike
 from keras_lrscan.probes.investigation import Investigation, Outcome, ProbeResult, settle
 from keras_lrscan.probes.table import PROBES
-from keras_lrscan.probes.workbench import Answer, Bench, CannotAskError, StoppedError
+from keras_lrscan.probes.workbench import Answer, CannotAskError, StoppedError, Workbench
 from keras_lrscan.recording.ramp import MIN_STEPS
 from keras_lrscan.recording.trials import Trials, checked_verbose
 
@@ -41,33 +41,34 @@ def investigate(
     verbose: int = 1,
     **fit_options: FitOption,
 ) -> Investigation:
-    """Puts questions to model and data that settle what the curve alone leaves open.
+    """Runs probes on the model and the data to settle causes that the curve leaves open.
 
-    Nothing of this happens unless it is asked for: it trains the model, many times for a few hundred steps. Before each
-    question and at the end, everything is put back as after a scan, to the last bit.
+    A scan never calls this function by itself, because it trains the model many times, for a few hundred steps each.
+    Before each probe and at the end it restores everything bit for bit, as after a scan.
 
     Args:
-        model: The model that was scanned, compiled, as it was before the scan; `None` where no probe needs it.
-        x: Input data, as for `fit`. Of a generator, as many batches are taken as the scan had steps, and some more for
-            probes that scan again; they are gone from it.
+        model: The model that was scanned, compiled, and in the same state as before the scan. `None` if no probe needs
+            it.
+        x: Input data, as for `fit`. From a generator, the function takes as many batches as the scan had steps, and
+            more for probes that scan again; it cannot put them back.
         y: Target data, as for `fit`.
-        analysis: What was read from the scan.
-        probes: Names of `PROBES` to run. When left out, those that could settle a finding of the analysis.
-        seed: Integer. Seed for what probes draw themselves, such as shuffled labels.
-        snapshot: String. Where the state to put back is kept, one of `"memory"` and `"disk"`.
+        analysis: The analysis of the scan.
+        probes: Names of `PROBES` to run. Defaults to those that could settle a finding of the analysis.
+        seed: Integer. Seed for the random numbers of the probes themselves, such as those that shuffle labels.
+        snapshot: String. Storage for the state to restore, one of `"memory"` and `"disk"`.
         monitor: String. Key of the loss in the logs.
         verbose: 0 or 1. With 1, one line is printed for each probe.
-        **fit_options: Arguments of `fit` that say which batches it trains on, such as `batch_size`. What is left out is
-            as in the `fit` that was scanned.
+        **fit_options: Arguments of `fit` that determine its batches, such as `batch_size`. They default to those of the
+            `fit` that was scanned.
 
     Returns:
-        An `Investigation`. Ctrl-C ends it early, with what had been found until then.
+        An `Investigation`. After Ctrl-C, it contains the probes that had finished.
 
     Raises:
-        InvalidOptionError: If a probe is unknown, or an option has a value that it cannot have, or if the `fit` that
-            was scanned had weights of samples and there are none now.
-        ScanError: If a probe needs a model and there is none, or it cannot be trained.
-        KeyboardInterrupt: If Ctrl-C came before the first probe had finished.
+        InvalidOptionError: If a probe is unknown, if an option has an invalid value, or if the `fit` that was scanned
+            had sample weights and this call has none.
+        ScanError: If a probe needs a model and there is none, or if the model cannot be trained.
+        KeyboardInterrupt: If Ctrl-C was pressed before the first probe had finished.
 
     Example:
     ```python
@@ -77,37 +78,37 @@ def investigate(
     print(found.analysis.explain())  # the same analysis, with its causes confirmed or ruled out
     ```
     """
-    chosen = _chosen(probes, analysis)
-    report = _Report(checked_verbose(verbose), len(chosen))
+    chosen = _select_probes(probes, analysis)
+    runner = _ProbeRunner(checked_verbose(verbose), len(chosen))
     alone = [probe for probe in chosen if not probe.needs_model]
     others = [probe for probe in chosen if probe.needs_model]
-    results = {probe.name: report.ask(probe, analysis) for probe in alone}
+    results = {probe.name: runner.run(probe, analysis) for probe in alone}
     notes: tuple[str, ...] = ()
     interrupted = False
     if others:
         _check_model(model, others, analysis)
         options = fed_alike(analysis.curve.context, x, fit_options)
-        trials = _trials(model, x, y, analysis, snapshot=snapshot, monitor=monitor, fit_options=options)
-        with _compiled_functions_kept(model), trials:
-            bench = Bench(analysis, trials, seed=seed)
+        trials = _create_trials(model, x, y, analysis, snapshot=snapshot, monitor=monitor, fit_options=options)
+        with _keep_compiled_functions(model), trials:
+            workbench = Workbench(analysis, trials, seed=seed)
             with contextlib.suppress(StoppedError):
                 for probe in others:
-                    bench.reset()
-                    results[probe.name] = report.ask(probe, bench)
+                    workbench.reset()
+                    results[probe.name] = runner.run(probe, workbench)
                     trials.finished += 1
             interrupted, notes = trials.interrupted, trials.notes
     found = tuple(results[probe.name] for probe in chosen if probe.name in results)
     return Investigation(analysis=settle(analysis, found), results=found, notes=notes, interrupted=interrupted)
 
 
-def _chosen(probes: Sequence[str] | None, analysis: Analysis) -> list[Probe]:
+def _select_probes(probes: Sequence[str] | None, analysis: Analysis) -> list[Probe]:
     if probes is None:
         open_causes = {finding.name for finding in analysis.findings}
         return [probe for probe in PROBES if open_causes & set(probe.settles)]
     names = [probes] if isinstance(probes, str) else list(probes)
     known = [probe.name for probe in PROBES]
     if set(names) - set(known):
-        msg = f"Argument `probes` must hold only names among {', '.join(map(repr, known))}. Received: probes={names!r}."
+        msg = f"Argument `probes` must contain only {', '.join(map(repr, known))}. Received: probes={names!r}."
         raise InvalidOptionError(msg)
     return [probe for probe in PROBES if probe.name in names]
 
@@ -124,13 +125,13 @@ def _check_model(model: Model, probes: Sequence[Probe], analysis: Analysis) -> N
     now = update_phase(optimizer)[0]
     if now != then:
         msg = (
-            f"Expected the model as it was before the scan. Received: one whose optimizer has made {now} updates, not "
-            f"{then}. What the probes find holds for the model as it is now."
+            "Expected the model in the state before the scan. Received: a model with "
+            f"{now} optimizer updates, not {then}. The results of the probes apply to the current state of the model."
         )
         warnings.warn(msg, LRScanWarning, stacklevel=3)
 
 
-def _trials(model: Model, x: FitData, y: FitData, analysis: Analysis, **options: FitOption) -> Trials:
+def _create_trials(model: Model, x: FitData, y: FitData, analysis: Analysis, **options: FitOption) -> Trials:
     curve = analysis.curve
     context = curve.context
     return Trials(
@@ -146,8 +147,8 @@ def _trials(model: Model, x: FitData, y: FitData, analysis: Analysis, **options:
 
 
 @contextlib.contextmanager
-def _compiled_functions_kept(model: Model) -> Iterator[None]:
-    """Puts the functions back that evaluating and predicting compile."""
+def _keep_compiled_functions(model: Model) -> Iterator[None]:
+    """Restores the functions that evaluation and prediction compile."""
     names = ("test_function", "predict_function")
     kept = {name: getattr(model, name) for name in names if hasattr(model, name)}
     try:
@@ -157,22 +158,22 @@ def _compiled_functions_kept(model: Model) -> Iterator[None]:
             setattr(model, name, function)
 
 
-class _Report:
-    """Prints a line for each probe."""
+class _ProbeRunner:
+    """Runs probes and prints one line for each."""
 
     def __init__(self, verbose: int, total: int) -> None:
         self._verbose, self._total, self._number = verbose, total, 0
 
-    def ask(self, probe: Probe, of: Value) -> ProbeResult:
-        """Asks, and returns the answer with the name of the probe."""
+    def run(self, probe: Probe, argument: Value) -> ProbeResult:
+        """Runs one probe and returns its answer with its name and question."""
         self._number += 1
         self._print(f"{self._number}/{self._total} {probe.question} ")
         begin = time.perf_counter()
         try:
-            answer = probe.ask(of)
+            answer = probe.ask(argument)
         except (CannotAskError, NoArrayError, ScanError) as error:
-            said = str(error)
-            answer = Answer(outcome=Outcome.NOT_POSSIBLE, says=f"{said[0].upper()}{said[1:].rstrip('.')}.")
+            reason = str(error)
+            answer = Answer(outcome=Outcome.NOT_POSSIBLE, says=f"{reason[0].upper()}{reason[1:].rstrip('.')}.")
         except BaseException:
             self._print("interrupted\n")
             raise

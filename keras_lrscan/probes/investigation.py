@@ -1,4 +1,4 @@
-"""What probes of the model found, and what that makes of an analysis: `ProbeResult`s → `Investigation`."""
+"""Holds the results of probes, and confirms or rules out the findings of an analysis with them."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ WIDTH = 88
 FORMAT = 1
 
 AGAIN = "Investigate again with `investigate(model, x, y, analysis=...)`."
-"""How to go on with an investigation that cannot be read."""
+"""Advice in the error for an investigation that cannot be read."""
 
 
 class Outcome(StrEnum):
-    """The answer to the question that a probe asks."""
+    """The answer to the question of a probe."""
 
     YES = "yes"
     NO = "no"
     UNCLEAR = "unclear"
-    """The numbers are between a yes and a no."""
+    """The numbers lie between those for yes and no."""
     NOT_POSSIBLE = "not-possible"
-    """This model, this data or this curve cannot be asked; the evidence says why."""
+    """The probe does not apply to this model, data or curve; the evidence gives the reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeResult:
-    """What one probe found.
+    """The result of one probe.
 
     Attributes:
         name: Name of the probe, a key of `keras_lrscan.PROBES`.
-        question: What it asked.
+        question: Question of the probe.
         outcome: The answer.
-        evidence: The answer in a sentence or two, with numbers.
+        evidence: One or two sentences with the numbers behind the answer.
         confirms: Names of the causes that it confirms.
         rules_out: Names of the causes that it rules out.
-        details: Further numbers, a line each, such as the gradient of each layer.
+        details: Further lines with numbers, such as the gradient of each layer.
     """
 
     name: str
@@ -65,12 +65,12 @@ class ProbeResult:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Investigation:
-    """What an investigation found.
+    """The results of all probes, and the analysis that follows from them.
 
     Attributes:
-        analysis: The analysis, its findings confirmed or ruled out by the results.
-        results: What each probe found, in the order they ran.
-        notes: Sentences on what the investigation could not put back, or could not do.
+        analysis: The analysis, with its findings confirmed or ruled out by the results.
+        results: The result of each probe, in the order of `PROBES`.
+        notes: Sentences about limits of the investigation, such as state that it could not restore.
         interrupted: Whether Ctrl-C ended it before the last probe.
     """
 
@@ -80,26 +80,26 @@ class Investigation:
     interrupted: bool = False
 
     def explain(self) -> str:
-        """Returns what was asked, what was found and what follows from it, in plain words."""
-        parts = ["What probes of the model found", *(_told(result) for result in self.results)]
+        """Returns the questions, the answers and the conclusions in plain words."""
+        parts = ["Results of the probes", *(_describe(result) for result in self.results)]
         if not self.results:
             parts.append(
                 _paragraph(
-                    "No probe ran: none of them could settle what is open here. Name probes with `probes=[...]` to run "
-                    "them all the same."
+                    "No probe ran, because none could settle an open cause of this analysis. To run probes anyway, "
+                    "name them with `probes=[...]`."
                 )
             )
-        settled = [finding for finding in self.analysis.findings if finding.status == CauseStatus.CONFIRMED]
+        confirmed = [finding for finding in self.analysis.findings if finding.status == CauseStatus.CONFIRMED]
         named = {name for result in self.results for name in result.rules_out}
         gone = [finding for finding in self.analysis.excluded if finding.name in named]
         still = [finding for finding in self.analysis.findings if finding.status != CauseStatus.CONFIRMED]
         sections = (
-            ("Confirmed", [f"{_titled(finding)} {finding.advice}" for finding in settled]),
-            ("Ruled out", [_titled(finding) for finding in gone]),
-            ("Still open", [f"{_titled(finding)} To check: {finding.to_check}" for finding in still]),
+            ("Confirmed", [f"{_title(finding)} {finding.advice}" for finding in confirmed]),
+            ("Ruled out", [_title(finding) for finding in gone]),
+            ("Still open", [f"{_title(finding)} To check: {finding.to_check}" for finding in still]),
             ("About this investigation", self._remarks()),
         )
-        parts += ["\n".join([heading, *map(_bullet, said)]) for heading, said in sections if said]
+        parts += ["\n".join([heading, *map(_bullet, sentences)]) for heading, sentences in sections if sentences]
         return "\n\n".join(parts) + "\n"
 
     def to_dict(self) -> dict[str, Any]:
@@ -114,10 +114,10 @@ class Investigation:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Investigation:
-        """Rebuilds what `to_dict` returned.
+        """Creates an investigation from the output of `to_dict`.
 
         Raises:
-            InvalidCurveError: If `data` does not hold an investigation of a format that this version knows.
+            InvalidCurveError: If `data` is not an investigation in a format that this version supports.
         """
         data = checked_object(data)
         if data.get("format") != FORMAT or "results" not in data:
@@ -129,22 +129,25 @@ class Investigation:
         return decode(cls, data, again=AGAIN)
 
     def _remarks(self) -> list[str]:
-        ended = "It was interrupted; the probes above had finished, and the model is as it was before."
-        return [*self.notes, *([ended] if self.interrupted else [])]
+        interruption = "It was interrupted. The probes above had finished, and the model was restored."
+        return [*self.notes, *([interruption] if self.interrupted else [])]
 
 
 def settle(analysis: Analysis, results: Sequence[ProbeResult]) -> Analysis:
-    """Returns the analysis with its findings confirmed or ruled out by what probes found.
+    """Confirms or rules out the findings of an analysis with the results of probes.
 
-    A confirmed cause gets the likelihood 1 and comes first, also if the curve alone had not pointed to it. A cause that
-    is ruled out moves to `excluded`. Where results contradict each other, the cause keeps its standing. In each case
-    what the probes said joins the evidence.
+    A confirmed cause gets likelihood 1 and comes first, even if the curve alone did not suggest it. A cause that is
+    ruled out moves to `excluded`, with the probes' evidence as the reason. If results contradict each other, the cause
+    keeps its status and likelihood. The evidence of the probes is added to that of confirmed and contradicted causes.
 
     Args:
-        analysis: What was read from the curve.
-        results: What the probes found.
+        analysis: The analysis of the curve.
+        results: The results of the probes.
+
+    Returns:
+        A new analysis.
     """
-    judged = [_settled(finding, results) for finding in _with_confirmed(analysis, results)]
+    judged = [_settle_finding(finding, results) for finding in _with_confirmed(analysis, results)]
     found = [finding for finding in judged if finding.status not in {CauseStatus.RULED_OUT, CauseStatus.NOT_APPLICABLE}]
     order = {name: at for at, name in enumerate(finding.name for finding in judged)}
     excluded = [finding for finding in judged if finding not in found]
@@ -156,15 +159,15 @@ def settle(analysis: Analysis, results: Sequence[ProbeResult]) -> Analysis:
 
 
 def _with_confirmed(analysis: Analysis, results: Iterable[ProbeResult]) -> list[Finding]:
-    """Returns all findings, and one more for each cause that was confirmed although nothing had been said of it."""
+    """Returns all findings, and a new one for each confirmed cause that the analysis does not mention."""
     present = [*analysis.findings, *analysis.excluded]
     known = {finding.name for finding in present}
     contradicted = {name for result in results for name in result.rules_out}
     confirmed = {name for result in results for name in result.confirms} - known - contradicted
-    return [*present, *(_unexpected(cause) for cause in CAUSES if cause.name in confirmed)]
+    return [*present, *(_new_finding(cause) for cause in CAUSES if cause.name in confirmed)]
 
 
-def _unexpected(cause: Cause) -> Finding:
+def _new_finding(cause: Cause) -> Finding:
     shared = {item.name for item in dataclasses.fields(Finding)} & {item.name for item in dataclasses.fields(cause)}
     return Finding(
         **{name: getattr(cause, name) for name in shared},
@@ -175,28 +178,28 @@ def _unexpected(cause: Cause) -> Finding:
     )
 
 
-def _settled(finding: Finding, results: Iterable[ProbeResult]) -> Finding:
-    told = [result for result in results if finding.name in (*result.confirms, *result.rules_out)]
-    votes = {finding.name in result.confirms for result in told}
+def _settle_finding(finding: Finding, results: Iterable[ProbeResult]) -> Finding:
+    relevant = [result for result in results if finding.name in (*result.confirms, *result.rules_out)]
+    votes = {finding.name in result.confirms for result in relevant}
     if not votes:
         return finding
-    said = tuple(result.evidence for result in told)
-    evidence = tuple(dict.fromkeys((*finding.evidence, *said)))
+    added = tuple(result.evidence for result in relevant)
+    evidence = tuple(dict.fromkeys((*finding.evidence, *added)))
     if len(votes) > 1:
         return dataclasses.replace(finding, evidence=evidence)
     if votes == {True}:
         certain = dataclasses.replace(finding, status=CauseStatus.CONFIRMED, likelihood=1.0)
         return dataclasses.replace(certain, log_odds=(), evidence=evidence)
-    return dataclasses.replace(finding, status=CauseStatus.RULED_OUT, likelihood=0.0, log_odds=(), evidence=said)
+    return dataclasses.replace(finding, status=CauseStatus.RULED_OUT, likelihood=0.0, log_odds=(), evidence=added)
 
 
-def _told(result: ProbeResult) -> str:
+def _describe(result: ProbeResult) -> str:
     answer = f"{result.outcome.replace('-', ' ').capitalize()}. {result.evidence}"
     lines = [f"{result.question} [{result.name}]", textwrap.indent(_paragraph(answer, WIDTH - 2), "  ")]
     return "\n".join([*lines, *(f"    {line}" for line in result.details)])
 
 
-def _titled(finding: Finding) -> str:
+def _title(finding: Finding) -> str:
     return f"{finding.title} ({finding.code})"
 
 

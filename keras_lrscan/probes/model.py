@@ -1,4 +1,4 @@
-"""Probes that ask the model: whether its weights move, whether the loss answers to them, what it can learn by heart."""
+"""Probes that check the model: gradients, updates, regularization, its loss, and its ability to overfit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from keras_lrscan.reading.facts import FALLS, facts
 
 if TYPE_CHECKING:
     from keras_lrscan.hosts.gradients import Gradient
-    from keras_lrscan.probes.workbench import Array, Batch, Bench
+    from keras_lrscan.probes.workbench import Array, Batch, Workbench
 
 __all__ = [
     "check_gradients",
@@ -32,163 +32,167 @@ __all__ = [
 ]
 
 LEARNED = 0.1
-"""Samples are known by heart when their loss is below this share of that of guessing."""
+"""The model overfits samples if their loss falls below this share of the chance level."""
 
 NOTHING_LEARNED = 0.9
-"""Nothing was learned when it stays above this share."""
+"""The model learned nothing if the loss stays above this share of the smaller of chance level and first loss."""
 
 STEPS_TO_TRY, STEPS_TO_LEARN = 100, 300
-"""Updates at each rate, and at the best of them."""
+"""Number of updates at each learning rate, and of further updates at the best of them."""
 
 WARM_UP = 10
-"""Updates after which gradients are looked at again: a last layer of zeros hides those of all below it at first."""
+"""Updates before the second look at gradients: a last layer of zeros at first blocks the gradients of all others."""
 
 DEAD, ALIVE = 0.9, 0.1
-"""Above the first share of weights without a gradient the model is dead, below the second it is alive."""
+"""A model is dead from the first share of weights with zero gradients on, and alive below the second share."""
 
 BETTER_THAN_CHANCE = 0.8
-"""As in the reading of curves: a loss below this share of that of guessing is better than guessing."""
+"""A loss below this share of the chance level is better than chance level, as in the reading of curves."""
 
-TRIES = 3
-"""Updates that may pass until a weight changes: a loss scale for float16 leaves the first ones out."""
+MAX_UPDATES = 3
+"""Maximum number of updates until a weight changes: loss scaling for float16 skips the first ones."""
 
 NEARLY_NOTHING = 0.01
-"""A model of which less than this share can change is as good as frozen."""
+"""A model counts as frozen if an update changes less than this share of its parameters."""
 
 MUCH_PENALTY = 0.3
-"""Share of the loss from which penalties lift the whole curve, as in the table of causes."""
+"""Share of the loss from which penalties count as strong, as in the table of causes."""
 
 DOUBLED = 1.5
-"""The loss of a batch over the mean of its halves': 1 for a mean, 2 for a sum."""
+"""Ratio of the loss of a batch to the mean loss of its halves from which it is a sum: 1 for a mean, 2 for a sum."""
 
 
-def overfit_small_batch(bench: Bench) -> Answer:
-    """Trains on 20 samples, over and over, at several rates."""
-    batch = bench.small_batch()
-    few = min(FEW_SAMPLES, bench.batch_size)
-    guessing, penalty = bench.guessing([batch]), bench.regularization
-    start = bench.evaluate([batch])[0]["loss"] - penalty
-    reference = start if guessing is None else guessing
+def overfit_small_batch(workbench: Workbench) -> Answer:
+    """Trains repeatedly on 20 samples at several learning rates, to see whether the model can overfit them."""
+    batch = workbench.small_batch()
+    few = min(FEW_SAMPLES, workbench.batch_size)
+    chance, penalty = workbench.chance_loss([batch]), workbench.regularization
+    start = workbench.evaluate([batch])[0]["loss"] - penalty
+    reference = start if chance is None else chance
     if not math.isfinite(start) or reference <= 0:
-        msg = f"the loss of these samples is {format_loss(start)} at the start, so there is no zero to come near to"
+        msg = f"the loss of these samples starts at {format_loss(start)}, so its distance from zero cannot be measured"
         raise CannotAskError(msg)
-    reached = {rate: _end(bench.train([batch], [rate] * STEPS_TO_TRY)) - penalty for rate in bench.steady_rates}
+    reached = {
+        rate: _final_loss(workbench.train([batch], [rate] * STEPS_TO_TRY)) - penalty for rate in workbench.steady_rates
+    }
     rate = min(reached, key=lambda rate: (not math.isfinite(reached[rate]), reached[rate]))
     end = reached[rate]
     if end > LEARNED * reference:
-        end = min(end, _end(bench.train([batch], [rate] * STEPS_TO_LEARN)) - penalty)
+        end = min(end, _final_loss(workbench.train([batch], [rate] * STEPS_TO_LEARN)) - penalty)
     share = end / reference
     says = (
-        f"Trained on {few} samples only, over and over at a rate of {format_lr(rate)}, the model brought their loss "
-        f"from {format_loss(start)} to {format_loss(end)}; {format_loss(reference)} is "
-        f"{'where it began' if guessing is None else 'what guessing costs'}."
+        f"Repeated training on {few} samples at a learning rate of {format_lr(rate)} changed their loss from "
+        f"{format_loss(start)} to {format_loss(end)}"
     )
+    says += "." if chance is None else f"; the chance level is {format_loss(chance)}."
     if share <= LEARNED:
         return Answer(outcome=Outcome.YES, says=says, rules_out=("frozen-model", "zero-gradients"))
     if end < NOTHING_LEARNED * min(reference, start):
-        return Answer(outcome=Outcome.UNCLEAR, says=f"{says} That is some, but not all there is to learn.")
-    return _cannot_learn(bench, batch, says)
+        return Answer(
+            outcome=Outcome.UNCLEAR, says=f"{says} The model learned a part of these samples, but not all of them."
+        )
+    return _explain_failure(workbench, batch, says)
 
 
-def _cannot_learn(bench: Bench, batch: Batch, says: str) -> Answer:
+def _explain_failure(workbench: Workbench, batch: Batch, says: str) -> Answer:
     inputs = [leaf.reshape(len(leaf), -1) for leaf in leaves(to_arrays(batch[0]))]
     if all((leaf == leaf[:1]).all() for leaf in inputs):
-        says = f"{says} All these inputs are the same, so there is nothing to tell one label from another by."
+        says = f"{says} All these inputs are equal, so they carry no information about the labels."
         return Answer(outcome=Outcome.NO, says=says, confirms=("labels-not-reaching-loss",))
-    bench.reset()
-    predicted = bench.predict(batch)
+    workbench.reset()
+    predicted = workbench.predict(batch)
     if not (predicted == predicted[:1]).all():
         return Answer(outcome=Outcome.NO, says=says)
-    says = f"{says} The inputs differ, but the model gives the same answer to all of them."
+    says = f"{says} The inputs differ, but the model predicts the same for all of them."
     return Answer(outcome=Outcome.NO, says=says)
 
 
-def check_gradients(bench: Bench) -> Answer:
-    """Takes the gradient of one batch at the start, and again after a few updates."""
-    before = gradients(bench.host, bench.batches[0])
+def check_gradients(workbench: Workbench) -> Answer:
+    """Computes the gradient of one batch at the start and again after a few updates."""
+    before = gradients(workbench.host, workbench.batches[0])
     if not before:
-        says = "The model has no weight that could train, so there is no gradient to take."
+        says = "The model has no trainable weight, so it has no gradients."
         return Answer(outcome=Outcome.NO, says=says, confirms=("frozen-model",), rules_out=("zero-gradients",))
-    bench.train(bench.batches, [bench.steady_rates[0]] * WARM_UP)
-    after = gradients(bench.host, bench.batches[0])
+    workbench.train(workbench.batches, [workbench.steady_rates[0]] * WARM_UP)
+    after = gradients(workbench.host, workbench.batches[0])
     found = min((before, after), key=_dead_share)
     dead, norms = _dead_share(found), {gradient.name: gradient.norm for gradient in found}
-    details = tuple(_line(gradient) for gradient in found)
+    details = tuple(_gradient_line(gradient) for gradient in found)
     if not all(math.isfinite(norm) for norm in norms.values()):
-        says = "The gradients of one batch are NaN or infinite, so no step can be taken."
+        says = "The gradients of one batch are NaN or infinite, so no update is possible."
         return Answer(outcome=Outcome.UNCLEAR, says=says, details=details)
     alive = [gradient for gradient in found if not gradient.is_zero]
     says = (
-        f"The loss of one batch answers to {len(alive)} of {len(found)} weight arrays; the others hold {dead:.0%} of "
-        "the numbers that could train."
+        f"The loss of one batch has a gradient for {len(alive)} of {len(found)} weight arrays; the others contain "
+        f"{dead:.0%} of the trainable parameters."
     )
     if alive:
         low, high = min(alive, key=lambda one: one.norm), max(alive, key=lambda one: one.norm)
-        says += f" The gradients go from {low.norm:.2g} ({low.name}) to {high.norm:.2g} ({high.name})."
+        says += f" The gradient norms range from {low.norm:.2g} ({low.name}) to {high.norm:.2g} ({high.name})."
     if dead < ALIVE:
         return Answer(outcome=Outcome.YES, says=says, rules_out=("zero-gradients",), details=details)
-    if dead >= DEAD and not _is_solved(bench):
+    if dead >= DEAD and not _is_solved(workbench):
         return Answer(outcome=Outcome.NO, says=says, confirms=("zero-gradients",), details=details)
     return Answer(outcome=Outcome.UNCLEAR, says=says, details=details)
 
 
-def step_once(bench: Bench) -> Answer:
-    """Takes one update at the highest rate of the scan, and compares the weights."""
-    model, rate = bench.model, float(bench.analysis.curve.lr[-1])
+def step_once(workbench: Workbench) -> Answer:
+    """Makes one update at the highest learning rate of the scan and compares the weights before and after."""
+    model, rate = workbench.model, float(workbench.analysis.curve.lr[-1])
     weights = list(model.trainable_weights)
     sizes = np.array([math.prod(weight.shape) for weight in weights], float)
     every = sizes.sum() + sum(math.prod(weight.shape) for weight in model.non_trainable_weights)
     if not weights:
-        says = f"None of the {every:,.0f} numbers in the model can train."
+        says = f"None of the {every:,.0f} parameters of the model is trainable."
         return Answer(outcome=Outcome.NO, says=says, confirms=("frozen-model",), rules_out=("zero-gradients",))
-    before, batches = bench.trainable_values(), update_phase(model.optimizer)[1]
+    before, batches = workbench.trainable_values(), update_phase(model.optimizer)[1]
     updates, moved = 0, np.zeros(len(weights), bool)
-    while updates < TRIES and not moved.any():
+    while updates < MAX_UPDATES and not moved.any():
         updates += 1
-        bench.train(bench.batches[: batches * updates], [rate] * updates)
-        moved = np.array([not _same(old, new) for old, new in zip(before, bench.trainable_values(), strict=True)])
+        workbench.train(workbench.batches[: batches * updates], [rate] * updates)
+        moved = np.array([not _same(old, new) for old, new in zip(before, workbench.trainable_values(), strict=True)])
     changed = float(sizes[moved].sum())
     says = (
-        f"{'One update' if updates == 1 else f'{updates} updates'} at {format_lr(rate)}, the highest rate of the scan, "
-        f"changed {moved.sum()} of {len(weights)} weight arrays, which hold {changed / every:.1%} of all numbers in "
-        "the model."
+        f"{'One update' if updates == 1 else f'{updates} updates'} at {format_lr(rate)}, the highest learning rate of "
+        f"the scan, changed {moved.sum()} of {len(weights)} trainable weight arrays, with {changed / every:.1%} of all "
+        "parameters of the model."
     )
     if moved.any():
-        return _moved(bench, changed / every, says)
-    found = gradients(bench.host, bench.batches[0])
+        return _judge_update(workbench, changed / every, says)
+    found = gradients(workbench.host, workbench.batches[0])
     if all(gradient.is_zero for gradient in found):
         return Answer(outcome=Outcome.NO, says=f"{says} All gradients are zero.", confirms=("zero-gradients",))
-    says = f"{says} There are gradients, but the optimizer does not use them: the model was not compiled again."
+    says = f"{says} There are gradients, but the optimizer does not apply them: the model was not compiled again."
     return Answer(outcome=Outcome.NO, says=says, confirms=("frozen-model",), rules_out=("zero-gradients",))
 
 
-def _moved(bench: Bench, share: float, says: str) -> Answer:
+def _judge_update(workbench: Workbench, share: float, says: str) -> Answer:
     if share >= NEARLY_NOTHING:
         return Answer(outcome=Outcome.YES, says=says, rules_out=("frozen-model",))
-    falls = FALLS.holds(_facts(bench))
+    falls = FALLS.holds(_facts(workbench))
     return Answer(
         outcome=Outcome.UNCLEAR if falls else Outcome.NO, says=says, confirms=() if falls else ("frozen-model",)
     )
 
 
-def evaluate_start(bench: Bench) -> Answer:
-    """Evaluates the model before any training, and compares with guessing."""
-    batches = bench.batches[:: -(-len(bench.batches) // MAX_BATCHES)]
-    logs, sizes = bench.evaluate(batches), [len(next(leaves(batch[0]))) for batch in batches]
+def evaluate_start(workbench: Workbench) -> Answer:
+    """Evaluates the model before any training and compares its loss with the chance level."""
+    batches = workbench.batches[:: -(-len(workbench.batches) // MAX_BATCHES)]
+    logs, sizes = workbench.evaluate(batches), [len(next(leaves(batch[0]))) for batch in batches]
     mean = {name: float(np.average([log[name] for log in logs], weights=sizes)) for name in logs[0]}
-    guessing = bench.guessing(batches)
-    guessing = bench.analysis.curve.context.chance_loss if guessing is None else guessing
-    loss = mean["loss"] - bench.regularization
-    if guessing is None or guessing <= 0 or not math.isfinite(loss):
-        msg = "what guessing costs is not known for this loss and these labels"
+    chance = workbench.chance_loss(batches)
+    chance = workbench.analysis.curve.context.chance_loss if chance is None else chance
+    loss = mean["loss"] - workbench.regularization
+    if chance is None or chance <= 0 or not math.isfinite(loss):
+        msg = "the chance level is unknown for this loss and these labels"
         raise CannotAskError(msg)
     metrics = "".join(f" ({name} {value:.3g})" for name, value in mean.items() if "acc" in name)
-    ratio = loss / guessing
+    ratio = loss / chance
     says = (
-        f"Evaluated on {sum(sizes):,d} samples before any training, the model has a loss of {format_loss(loss)}"
-        f"{metrics}, {ratio:.2f} times what guessing costs, {format_loss(guessing)}."
+        f"On {sum(sizes):,d} samples, the model has a loss of {format_loss(loss)}{metrics} before any training, "
+        f"{ratio:.2f} times the chance level of {format_loss(chance)}."
     )
-    known = _facts(bench)
+    known = _facts(workbench)
     if ratio < BETTER_THAN_CHANCE:
         standing = "partly-trained" if FALLS.holds(known) else "already-good"
         gone = ("fresh-start", "new-head", "labels-not-reaching-loss")
@@ -199,82 +203,86 @@ def evaluate_start(bench: Bench) -> Answer:
     return Answer(outcome=Outcome.NO, says=says, confirms=confirms, rules_out=("already-good", "partly-trained"))
 
 
-def weigh_penalty(bench: Bench) -> Answer:
+def weigh_penalty(workbench: Workbench) -> Answer:
     """Compares the penalties on the weights with the loss of a batch."""
-    penalty, loss = bench.regularization, bench.evaluate(bench.batches[:1])[0]["loss"]
+    penalty, loss = workbench.regularization, workbench.evaluate(workbench.batches[:1])[0]["loss"]
     if not math.isfinite(loss) or loss <= 0:
-        msg = f"the loss of a batch is {format_loss(loss)}, so there are no shares of it"
+        msg = f"the loss of a batch is {format_loss(loss)}, so a share of it is undefined"
         raise CannotAskError(msg)
     share = penalty / loss
-    says = f"Penalties on the weights are {format_loss(penalty)} of a loss of {format_loss(loss)}, {share:.0%}."
+    says = f"Penalties on the weights make up {format_loss(penalty)} of a loss of {format_loss(loss)}, or {share:.0%}."
     if share >= MUCH_PENALTY:
         return Answer(outcome=Outcome.YES, says=says, confirms=("regularization",))
     return Answer(outcome=Outcome.NO, says=says, rules_out=("regularization",))
 
 
-def match_loss(bench: Bench) -> Answer:
-    """Looks at predictions, and at whether the loss takes them for probabilities or for logits."""
-    loss = bench.model.loss
-    loss = bench.host.library.losses.get(loss) if isinstance(loss, str) else loss
-    name = bench.analysis.curve.context.loss_name or ""
+def match_loss(workbench: Workbench) -> Answer:
+    """Checks whether the predictions are probabilities or logits, and which of them the loss expects."""
+    loss = workbench.model.loss
+    loss = workbench.host.library.losses.get(loss) if isinstance(loss, str) else loss
+    name = workbench.analysis.curve.context.loss_name or ""
     if isinstance(loss, (list, tuple, dict)) or not name.endswith("crossentropy"):
-        msg = f"the loss ({name or 'unknown'}) is no single cross-entropy"
+        msg = f"the loss ({name or 'unknown'}) is not a single cross-entropy"
         raise CannotAskError(msg)
-    predicted = bench.predict(bench.batches[0])
+    predicted = workbench.predict(workbench.batches[0])
     from_logits = bool(loss_setting(loss, "from_logits"))
     inside = bool(((predicted >= 0) & (predicted <= 1)).all())
     alone = name == "binary_crossentropy" or predicted.shape[-1] == 1
     probabilities = inside and (alone or bool(np.allclose(predicted.sum(-1), 1.0, atol=1e-2)))
-    what = "numbers from 0 to 1" + ("" if alone else " that add up to 1") if probabilities else "no probabilities"
+    what = (
+        "values from 0 to 1" + ("" if alone else " that add up to 1")
+        if probabilities
+        else "values that are not probabilities"
+    )
     says = (
-        f"For {len(predicted)} samples the model gives {what} (from {predicted.min():.2g} to {predicted.max():.2g}), "
-        f"and the loss expects {'raw scores (`from_logits=True`)' if from_logits else 'probabilities'}."
+        f"For {len(predicted)} samples, the model predicts {what} ({predicted.min():.2g} to {predicted.max():.2g}), "
+        f"and the loss expects {'logits (`from_logits=True`)' if from_logits else 'probabilities'}."
     )
     if probabilities == from_logits:
         return Answer(outcome=Outcome.NO, says=says, confirms=("wrong-from-logits",))
     return Answer(outcome=Outcome.YES, says=says, rules_out=("wrong-from-logits",))
 
 
-def halve_batch(bench: Bench) -> Answer:
-    """Compares the loss of a batch with those of its halves."""
-    batch, half = bench.batches[0], bench.batch_size // 2
+def halve_batch(workbench: Workbench) -> Answer:
+    """Compares the loss of a batch with the losses of its halves, to tell a sum from a mean."""
+    batch, half = workbench.batches[0], workbench.batch_size // 2
     if half < 1:
-        msg = "the batches hold one sample each"
+        msg = "each batch has only one sample"
         raise CannotAskError(msg)
     rows = (np.arange(half), np.arange(half, 2 * half), np.arange(2 * half))
     parts = [tuple(select(part, these) for part in batch) for these in rows]
-    first, second, whole = (log["loss"] - bench.regularization for log in bench.evaluate(parts))
+    first, second, whole = (log["loss"] - workbench.regularization for log in workbench.evaluate(parts))
     mean = (first + second) / 2
     if not math.isfinite(whole) or not mean:
         msg = f"the loss of the batch is {format_loss(whole)}"
         raise CannotAskError(msg)
     says = (
-        f"A batch of {2 * half} samples has a loss of {format_loss(whole)}, its halves have {format_loss(first)} and "
-        f"{format_loss(second)}."
+        f"A batch of {2 * half} samples has a loss of {format_loss(whole)}; its halves have losses of "
+        f"{format_loss(first)} and {format_loss(second)}."
     )
     if abs(whole / mean) > DOUBLED:
-        return Answer(outcome=Outcome.YES, says=f"{says} Halves add up: it is a sum.", confirms=("sum-loss",))
-    return Answer(outcome=Outcome.NO, says=f"{says} It is their mean.", rules_out=("sum-loss",))
+        return Answer(outcome=Outcome.YES, says=f"{says} The loss of the batch is their sum.", confirms=("sum-loss",))
+    return Answer(outcome=Outcome.NO, says=f"{says} The loss of the batch is their mean.", rules_out=("sum-loss",))
 
 
-def _facts(bench: Bench) -> Value:
-    return facts(bench.analysis.features, bench.analysis.curve.context)
+def _facts(workbench: Workbench) -> Value:
+    return facts(workbench.analysis.features, workbench.analysis.curve.context)
 
 
-def _is_solved(bench: Bench) -> bool:
-    """Whether the loss is as good as zero, where gradients vanish since there is nothing left to do."""
-    bench.reset()
-    batch = bench.batches[0]
-    guessing = bench.guessing([batch])
-    loss = bench.evaluate([batch])[0]["loss"] - bench.regularization
-    return guessing is not None and loss < LEARNED * guessing / 10
+def _is_solved(workbench: Workbench) -> bool:
+    """Whether the loss is nearly zero, so that gradients vanish because nothing is left to learn."""
+    workbench.reset()
+    batch = workbench.batches[0]
+    chance = workbench.chance_loss([batch])
+    loss = workbench.evaluate([batch])[0]["loss"] - workbench.regularization
+    return chance is not None and loss < LEARNED * chance / 10
 
 
 def _dead_share(found: tuple[Gradient, ...]) -> float:
     return sum(gradient.size for gradient in found if gradient.is_zero) / sum(gradient.size for gradient in found)
 
 
-def _line(gradient: Gradient) -> str:
+def _gradient_line(gradient: Gradient) -> str:
     return f"{gradient.name}: gradient {gradient.norm:.2g}, weight {gradient.weight_norm:.2g}"
 
 
@@ -282,6 +290,6 @@ def _same(old: Array, new: Array) -> bool:
     return bool(np.array_equal(old, new, equal_nan=True))
 
 
-def _end(losses: Array) -> float:
-    """Returns the level of the last losses."""
+def _final_loss(losses: Array) -> float:
+    """Returns the median of the last losses."""
     return float(np.median(losses[-5:]))

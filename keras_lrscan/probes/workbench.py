@@ -1,4 +1,4 @@
-"""`Bench`: what every probe works with: a model that trials hold, its batches as arrays, and rates to train at."""
+"""Gives probes access to the model: training, scans, evaluation, and batches as arrays (`Workbench`)."""
 
 from __future__ import annotations
 
@@ -29,32 +29,32 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
     Batch = tuple[Any, Any, Any]
 
-__all__ = ["Answer", "Bench", "CannotAskError", "StoppedError"]
+__all__ = ["Answer", "CannotAskError", "StoppedError", "Workbench"]
 
 ADAPTIVE_RATE, PLAIN_RATE = 1e-3, 1e-2
-"""Rates that train most models, for optimizers that scale their steps and for plain gradient descent."""
+"""Learning rates that train most models, for adaptive optimizers and for plain gradient descent."""
 
 PLAIN = ("SGD", "Momentum", "Ftrl")
-"""Optimizers whose steps grow with the gradient."""
+"""Optimizers with steps that grow with the gradient."""
 
 FEW_SAMPLES = 20
-"""Samples that a model is asked to learn by heart."""
+"""Number of samples that a model has to overfit."""
 
 MAX_BATCHES = 10
-"""Batches that an evaluation looks at."""
+"""Maximum number of batches in an evaluation."""
 
 
 class CannotAskError(Exception):
-    """The question cannot be put to a model, data or curve of this kind; the message says why, as a sentence."""
+    """Raised if a probe does not apply to a model, data or curve; the message gives the reason as a sentence."""
 
 
 class StoppedError(Exception):
-    """Ctrl-C came."""
+    """Raised after Ctrl-C."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a probe returns; see `ProbeResult`."""
+    """The answer of a probe, without its name and question; see `ProbeResult`."""
 
     outcome: Outcome
     says: str
@@ -63,13 +63,13 @@ class Answer:
     details: tuple[str, ...] = ()
 
 
-class Bench:
-    """A model on a bench: each question starts from the state that it came in.
+class Workbench:
+    """Runs the training and evaluation of probes, each time from the initial state of the model.
 
     Args:
-        analysis: What was read from the scan.
-        trials: Hold the model.
-        seed: Seed for what a probe draws.
+        analysis: The analysis of the scan.
+        trials: The trials that own the model and its state.
+        seed: Seed for the random numbers of a probe.
     """
 
     def __init__(self, analysis: Analysis, trials: Trials, *, seed: int = 0) -> None:
@@ -80,12 +80,12 @@ class Bench:
 
     @property
     def trials(self) -> Trials:
-        """What holds the model."""
+        """The trials that own the model and its state."""
         return self._trials
 
     @property
     def host(self) -> Host:
-        """The library that runs `fit`."""
+        """The model together with its library, Keras 3 or tf_keras."""
         return self._trials.host
 
     @property
@@ -95,28 +95,28 @@ class Bench:
 
     @property
     def batch_size(self) -> int:
-        """Samples in the first batch."""
+        """Number of samples in the first batch."""
         return len(next(leaves(self.batches[0][0])))
 
     @property
     def regularization(self) -> float:
-        """Sum of the penalties on the weights, in the unit of the loss."""
+        """Sum of the penalties on the weights (the model's unit)."""
         return self.host.regularization_loss() or 0.0
 
     @property
     def steady_rates(self) -> tuple[float, ...]:
-        """Rates at which training should be steady, the likeliest first."""
+        """Learning rates at which training should be stable, the most likely first."""
         context = self.analysis.curve.context
         usual = PLAIN_RATE if any(name in (context.optimizer or "") for name in PLAIN) else ADAPTIVE_RATE
         rates = (self.analysis.suggestion.lr, context.optimizer_lr, usual, 10 * usual)
         return tuple(dict.fromkeys(float(f"{rate:.2g}") for rate in rates if rate))[:3]
 
     def train(self, batches: Sequence[Batch], rates: Sequence[float], *, start: Snapshot | None = None) -> Array:
-        """Trains on one of `batches` after the other, over and over; returns their losses, each before its update.
+        """Trains on `batches` in a cycle, one update per learning rate, and returns each loss before its update.
 
         Raises:
-            CannotAskError: If there is nothing to train.
-            StoppedError: If Ctrl-C came.
+            CannotAskError: If the model has no trainable weight.
+            StoppedError: After Ctrl-C.
         """
         self._check_trainable()
         losses = self._trials.train(rates, start=start, batches=batches)
@@ -127,62 +127,64 @@ class Bench:
     def scan(
         self,
         *,
-        anew: bool = False,
+        renew: bool = False,
         ramp: ExponentialRamp | None = None,
         batches: Sequence[Batch] | None = None,
     ) -> LRCurve:
-        """Scans from the state that the model came in.
+        """Scans from the initial state of the model.
 
         Args:
-            anew: Whether to take other batches, as many as `ramp` has steps, and other random numbers.
-            ramp: The rates; those of the first scan when left out.
-            batches: Batches to scan on in the place of those of the first scan.
+            renew: Whether to use other batches, as many as `ramp` has steps, and other random numbers.
+            ramp: The learning rates. Defaults to those of the first scan.
+            batches: Batches to use instead of those of the first scan.
 
         Raises:
-            CannotAskError: If there is nothing to train, or too few other batches.
-            StoppedError: If Ctrl-C came.
+            CannotAskError: If the model has no trainable weight, or if the data have too few other batches.
+            StoppedError: After Ctrl-C.
         """
         self._check_trainable()
         trials, planned = self._trials, self._trials.ramp
         wanted = planned if ramp is None else ramp
         try:
-            trials.batches = self._others(-(-wanted.num_steps // planned.num_steps)) if anew else list(self.batches)
+            trials.batches = (
+                self._other_batches(-(-wanted.num_steps // planned.num_steps)) if renew else list(self.batches)
+            )
             if batches is not None:
                 trials.batches = list(batches)
             trials.ramp = wanted
-            curve = trials.scan(same_randomness=not anew)
+            curve = trials.scan(same_randomness=not renew)
         finally:
             trials.ramp, trials.batches = planned, list(self.batches)
         if curve is None:
             raise StoppedError
         return curve
 
-    def _others(self, times: int) -> list[Batch]:
-        """Returns `times` as many batches as there are, others than those."""
+    def _other_batches(self, times: int) -> list[Batch]:
+        """Returns other batches than the current ones, `times` as many."""
         found: list[Batch] = []
         for _ in range(times):
             if not self._trials.new_batches():
                 if self._trials.interrupted:
                     raise StoppedError
-                msg = "the data hold too few batches for another scan"
+                msg = "the data have too few batches for another scan"
                 raise CannotAskError(msg)
             found += self._trials.batches
         return found
 
     def _check_trainable(self) -> None:
         if not self.model.trainable_weights:
-            msg = "the model has no weight that could train"
+            msg = "the model has no trainable weight"
             raise CannotAskError(msg)
 
     def reset(self) -> None:
-        """Puts the model into the state that it came in."""
+        """Restores the initial state of the model."""
         self._trials.reset()
 
     def evaluate(self, batches: Sequence[Batch]) -> list[dict[str, float]]:
-        """Returns the loss, and the metrics, of each batch, with the model as it is now.
+        """Returns the loss and the metrics of each batch for the current state of the model.
 
         Raises:
-            StoppedError: If Ctrl-C came.
+            StoppedError: After Ctrl-C.
         """
         found = []
         for x, y, weights in batches:
@@ -193,12 +195,12 @@ class Bench:
         return found
 
     def predict(self, batch: Batch) -> Array:
-        """Returns the first output for each sample of a batch, as the model is now. Shape `(n, ...)`."""
+        """Returns the first output of the current model for each sample of a batch. Shape `(n, ...)`."""
         predicted = self.host.own("predict_on_batch")(to_arrays(batch[0]))
         return np.asarray(next(leaves(predicted)), float)
 
-    def guessing(self, batches: Sequence[Batch]) -> float | None:
-        """Returns the loss of the best constant prediction for the labels of these batches; `None` if not known."""
+    def chance_loss(self, batches: Sequence[Batch]) -> float | None:
+        """Returns the chance level for the labels of these batches, or `None` if it is unknown."""
         try:
             labels, weights = joined([batch[1] for batch in batches]), joined([batch[2] for batch in batches])
         except NoArrayError:
@@ -210,10 +212,7 @@ class Bench:
         return [read_value(weight).copy() for weight in self.model.trainable_weights]
 
     def small_batch(self) -> Batch:
-        """Returns a batch of as many rows as any other, that holds `FEW_SAMPLES` samples over and over.
-
-        So nothing is compiled for another size.
-        """
+        """Returns a batch of the usual size that repeats `FEW_SAMPLES` samples, so that nothing compiles again."""
         rows = np.arange(self.batch_size) % min(FEW_SAMPLES, self.batch_size)
         x, y, weights = (select(part, rows) for part in self.batches[0])
         return x, y, weights

@@ -1,4 +1,4 @@
-"""Reports: an `Analysis` → one HTML file that needs nothing else. Templates hold the form, the rules hold the words."""
+"""Renders an analysis as one self-contained HTML document, from the templates of this package."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from keras_lrscan.explanation.explain import sections, title
 from keras_lrscan.explanation.formulas import formulas
 from keras_lrscan.files.read_write import check_output, write_file
 from keras_lrscan.formatting import format_lr
+from keras_lrscan.plots.palette import DARK_PAGE, LIGHT_PAGE
 from keras_lrscan.reading.smoothing import SMOOTHERS
 from keras_lrscan.report.svg import NARROW, WIDE, svg
 from keras_lrscan.suggestions.suggest import SUGGESTION_METHODS, Role
@@ -36,31 +37,31 @@ if TYPE_CHECKING:
 __all__ = ["notebook_html", "report_html", "write_report"]
 
 CLOSING = ("About this record", "Learn more")
-"""Headings that stand at the end of the page, below the tables."""
+"""Headings of the sections below the tables, at the end of the page."""
 
 MAX_POINTS = 20_000
-"""A longer recording is not packed into the report."""
+"""Maximum number of batches of a recording that the report contains."""
 
 STOPS: Mapping[StopReason, str] = MappingProxyType(
     {
         StopReason.DIVERGED: "the loss had risen for good",
         StopReason.NON_FINITE: "the loss of a batch was NaN or infinite",
         StopReason.NON_FINITE_WEIGHTS: "a weight became NaN or infinite",
-        StopReason.END_LR: "the last planned rate was reached",
-        StopReason.OUT_OF_BATCHES: "training offered no more batches",
+        StopReason.END_LR: "it reached the last planned learning rate",
+        StopReason.OUT_OF_BATCHES: "training ran out of batches",
         StopReason.INTERRUPTED: "it was interrupted",
     }
 )
-"""Why a scan ended → the same in words."""
+"""Reason for the end of a scan → its words."""
 
 UNMEASURED: Mapping[str, str] = MappingProxyType(
     {
         "framework": "recorded with",
-        "chance_source": "how the loss of guessing was found",
+        "chance_source": "source of the chance level",
         "metric_names": "metrics",
     }
 )
-"""Fields of the context that no rule tests → their names."""
+"""Fields of the context that no rule tests → their names in the report."""
 
 SCAN_AGAIN = """\
 from keras_lrscan import LRScan
@@ -69,7 +70,7 @@ scan = LRScan({settings})
 model.fit(x, y, {arguments}callbacks=[scan])
 scan.analysis.report("scan.html")"""
 
-READ_AGAIN = """\
+ANALYZE_AGAIN = """\
 from keras_lrscan import LRCurve, analyze
 
 curve = LRCurve.from_json("curve.json")
@@ -79,10 +80,10 @@ CODE_OR_LINK = re.compile(r"`([^`]+)`|(https?://[^\s<>\"']+[^\s<>\"'.,;:)])")
 
 
 def report_html(analysis: PureAnalysis) -> str:
-    """Returns the report as one HTML document that loads nothing.
+    """Returns the report as one HTML document without external resources.
 
     Args:
-        analysis: What was read from a curve.
+        analysis: The analysis to report.
 
     Raises:
         MissingDependencyError: If jinja2 or matplotlib is not installed.
@@ -97,10 +98,10 @@ def report_html(analysis: PureAnalysis) -> str:
 
 
 def notebook_html(analysis: PureAnalysis) -> str:
-    """Returns the report in a compact form, for the output of a notebook's cell.
+    """Returns the report in a compact form for the output of a notebook cell.
 
     Args:
-        analysis: What was read from a curve.
+        analysis: The analysis to report.
 
     Raises:
         MissingDependencyError: If jinja2 or matplotlib is not installed.
@@ -111,18 +112,18 @@ def notebook_html(analysis: PureAnalysis) -> str:
 def write_report(
     analysis: PureAnalysis, path: str | PathLike[str], *, inputs: Iterable[str | PathLike[str]] = ()
 ) -> Path:
-    """Writes the report to a file, whole or not at all.
+    """Writes the report to a file; if that fails, an existing file stays unchanged.
 
     Args:
-        analysis: What was read from a curve.
-        path: The file, usually with the ending `.html`. One that exists is replaced.
-        inputs: Files that must not be overwritten, since the curve was read from them.
+        analysis: The analysis to report.
+        path: Path of the file, usually with the extension `.html`. An existing file is replaced.
+        inputs: Files that must not be overwritten because they contain the curve.
 
     Returns:
         The path.
 
     Raises:
-        InvalidOptionError: If `path` is no place for an ordinary file, or is one of `inputs`.
+        InvalidOptionError: If `path` cannot be an ordinary file, or if it is one of `inputs`.
         MissingDependencyError: If jinja2 or matplotlib is not installed.
         OSError: If the file cannot be written.
     """
@@ -133,7 +134,7 @@ def write_report(
 
 def _render(template: str, analysis: PureAnalysis, sizes: Mapping[str, tuple[float, float]]) -> str:
     environment, markup = _environment()
-    said = sections(analysis)
+    every_section = sections(analysis)
     name = hashlib.sha256(json.dumps(analysis.curve.to_dict()).encode()).hexdigest()[:8]
     pictures = {
         which: markup(svg(analysis, size=size, prefix=f"lrscan-{name}-{which}")) for which, size in sizes.items()
@@ -142,14 +143,16 @@ def _render(template: str, analysis: PureAnalysis, sizes: Mapping[str, tuple[flo
         analysis=analysis,
         headline=title(analysis),
         pictures=pictures,
-        sections=[section for section in said if section.heading not in CLOSING],
-        closing=[section for section in said if section.heading in CLOSING],
+        sections=[section for section in every_section if section.heading not in CLOSING],
+        closing=[section for section in every_section if section.heading in CLOSING],
         suggestions=list(_suggestions(analysis)),
         record=list(_record(analysis)),
         context=list(_context(analysis)),
         snippets=list(_snippets(analysis)),
         download=_download(analysis),
         formulas=formulas(analysis),
+        light_page=LIGHT_PAGE,
+        dark_page=DARK_PAGE,
     )
 
 
@@ -159,14 +162,12 @@ def _environment() -> tuple[Environment, Callable[[str], Markup]]:
         from jinja2 import Environment, PackageLoader, StrictUndefined
         from markupsafe import Markup, escape
     except ImportError as error:
-        msg = (
-            f"A report needs jinja2 and matplotlib. Received: {error}. Install them with: pip install jinja2 matplotlib"
-        )
+        msg = f"Expected jinja2 and matplotlib for a report. Received: {error}. Run `pip install jinja2 matplotlib`."
         raise MissingDependencyError(msg) from error
     del mpl
 
     def rich(text: str) -> Markup:
-        """Turns `code` and addresses into elements, and escapes all else."""
+        """Converts `code` and URLs to elements, and escapes everything else."""
         parts, end = [], 0
         for match in CODE_OR_LINK.finditer(text):
             code, link = (escape(part) if part else "" for part in match.groups())
@@ -189,7 +190,7 @@ def _environment() -> tuple[Environment, Callable[[str], Markup]]:
 
 
 def _suggestions(analysis: PureAnalysis) -> Iterator[dict[str, Any]]:
-    """Yields a row a method, with what it suggests for each role."""
+    """Yields one row per method with its suggestion for each role."""
     for method in dict.fromkeys(item.method for item in analysis.suggestions):
         by_role = {item.role: item for item in analysis.suggestions if item.method == method}
         rule = SUGGESTION_METHODS.get(method)
@@ -211,14 +212,14 @@ def _rate(item: Suggestion) -> dict[str, str]:
 def _record(analysis: PureAnalysis) -> Iterator[tuple[str, str]]:
     curve = analysis.curve
     yield "recorded batches", f"{len(curve):,d}"
-    yield "first and last rate", f"{format_lr(curve.lr[0])} to {format_lr(curve.lr[-1])}"
+    yield "first and last learning rate", f"{format_lr(curve.lr[0])} to {format_lr(curve.lr[-1])}"
     if curve.stop in STOPS:
-        yield "why the scan ended", STOPS[curve.stop]
-    yield "read by", f"keras_lrscan {analysis.version}"
+        yield "reason for the end", STOPS[curve.stop]
+    yield "analyzed by", f"keras_lrscan {analysis.version}"
 
 
 def _context(analysis: PureAnalysis) -> Iterator[tuple[str, str]]:
-    """Yields what was known of model, data and run, each with its name in words."""
+    """Yields the known facts about model, data and run, each with its name in words."""
     context = analysis.curve.context
     for item in dataclasses.fields(context):
         value: Any = getattr(context, item.name)
@@ -239,7 +240,7 @@ YES_NO = MappingProxyType({True: "yes", False: "no"})
 
 
 def _snippets(analysis: PureAnalysis) -> Iterator[tuple[str, str]]:
-    """Yields what each piece of code is for, and the code."""
+    """Yields each code snippet with its purpose."""
     context, method = analysis.curve.context, analysis.smoothed.method
     how = "" if method not in SMOOTHERS[1:] else f', smoother="{method}"'
     planned = {"start_lr": context.start_lr, "end_lr": context.end_lr, "num_steps": context.num_steps}
@@ -251,11 +252,11 @@ def _snippets(analysis: PureAnalysis) -> Iterator[tuple[str, str]]:
         arguments = "".join(f"{part}, " for part in fit)
         code = SCAN_AGAIN.format(settings=settings, arguments=arguments)
         yield "Scan the same model on the same data again:", code
-    yield "Read this recording again:", READ_AGAIN.format(how=how)
+    yield "Analyze this recording again:", ANALYZE_AGAIN.format(how=how)
 
 
 def _download(analysis: PureAnalysis) -> str | None:
-    """Returns the recording as an address that holds it, or `None` where it is too long for that."""
+    """Returns the recording as a data URL, or `None` if it is too long."""
     if len(analysis.curve) > MAX_POINTS:
         return None
     data = json.dumps(analysis.curve.to_dict(), allow_nan=False).encode()

@@ -1,7 +1,7 @@
-"""The plot as SVG that stands in a page: an `Analysis` → markup that takes its colors from the page.
+"""Draws the plot of an analysis as an SVG element that takes its colors from the page around it.
 
-Colors become CSS variables, so that a page can be dark; names within the picture get a prefix, so that one page can
-hold several pictures; and what the picture shows is said in words for those who cannot see it.
+Colors become CSS variables, so that the page can be dark. Identifiers get a prefix, so that one page can contain
+several plots. An `aria-label` describes the plot for screen readers.
 """
 
 from __future__ import annotations
@@ -9,39 +9,25 @@ from __future__ import annotations
 import html
 import io
 import re
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from keras_lrscan.plots.alt_text import describe_plot
 from keras_lrscan.plots.curve_plot import FIGURE_SIZE, plot_curve
-from keras_lrscan.plots.view import describe_plot
+from keras_lrscan.plots.palette import SVG_VARIABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from keras_lrscan.pure_analysis import PureAnalysis
 
-__all__ = ["COLORS", "NARROW", "WIDE", "svg"]
+__all__ = ["NARROW", "WIDE", "svg"]
 
 WIDE, NARROW = FIGURE_SIZE, (3.75, 5.4)
 """Sizes for a screen and for a phone (inches)."""
 
-COLORS: Mapping[str, str] = MappingProxyType(
-    {
-        "#000000": "--lrscan-ink",
-        "#ffffff": "--lrscan-paper",
-        "#808080": "--lrscan-raw",
-        "#0072b2": "--lrscan-smooth",
-        "#009e73": "--lrscan-good",
-        "#d55e00": "--lrscan-bad",
-    }
-)
-"""Color on the plot → the CSS variable that a page sets for it."""
-
 MAX_POINTS = 5000
-"""A longer record is drawn as pixels: its line would be a file of its own."""
+"""Maximum number of batches to draw as vectors; the line of a longer recording is drawn as pixels to save space."""
 
 NAMES = re.compile(r'(?<=\bid=")|(?<=href="#)|(?<=url\(#)')
-"""Where a name within the picture begins."""
+"""Matches the positions where an identifier of the plot begins."""
 
 METADATA = re.compile(r"<metadata>.*?</metadata>\s*", re.DOTALL)
 
@@ -53,12 +39,12 @@ def svg(analysis: PureAnalysis, *, size: tuple[float, float] = WIDE, prefix: str
     """Draws an analysis as an `svg` element.
 
     Args:
-        analysis: What was read from the curve.
-        size: Width and height by which the texts are placed (inches); the element itself is as wide as its parent.
-        prefix: Begins each name within the picture; two pictures of one page need two.
+        analysis: The analysis to plot.
+        size: Width and height for the layout of the texts (inches); the element itself is as wide as its parent.
+        prefix: Prefix of all identifiers; plots on the same page need different ones.
 
     Returns:
-        The element. Its colors are the variables of `COLORS`; its `aria-label` says what it shows.
+        The element. Its colors are the variables of `keras_lrscan.plots.palette.SVG_VARIABLES`.
 
     Example:
     >>> from keras_lrscan import analyze
@@ -79,7 +65,7 @@ def svg(analysis: PureAnalysis, *, size: tuple[float, float] = WIDE, prefix: str
     element = text[text.index("<svg") :].strip()
     element = HEIGHT.sub(r"\1", SIZE.sub(r"\1", element, count=1), count=1)
     element = NAMES.sub(f"{prefix}-", element)
-    for color, variable in COLORS.items():
+    for color, variable in SVG_VARIABLES.items():
         element = element.replace(color, f"var({variable})")
     words = html.escape(describe_plot(analysis), quote=True)
     return element.replace("<svg", f'<svg role="img" aria-label="{words}"', 1)

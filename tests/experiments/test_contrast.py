@@ -77,7 +77,7 @@ def test_every_meaning_has_a_pair_of_curves() -> None:
 def test_a_start_that_changes_nothing_is_said_to_change_nothing() -> None:
     same = contrast(FRESH, FRESH)
     assert not any(difference.changed for difference in same.differences)
-    assert "Nothing that one scan of each could show." in same.explain()
+    assert "None that one scan of each could show." in same.explain()
 
 
 def test_what_changed_has_its_numbers() -> None:
@@ -102,7 +102,7 @@ def test_a_file_of_something_else_is_refused() -> None:
 def test_the_picture_has_both_curves() -> None:
     pytest.importorskip("matplotlib")
     labels = contrast({"start": 0.1}, FRESH).plot().get_legend_handles_labels()[1]
-    assert {"from scratch", "the model as it is"} <= set(labels)
+    assert {"from scratch", "model as given"} <= set(labels)
     assert "from scratch" not in contrast(FRESH, None).plot().get_legend_handles_labels()[1]
 
 

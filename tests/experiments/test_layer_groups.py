@@ -85,7 +85,7 @@ def test_a_group_without_a_rate_gets_the_lowest() -> None:
 
 def test_groups_that_all_bear_one_rate_are_said_to_need_no_more() -> None:
     said = layer_groups(reading(), body=reading(), head=reading(wall=-0.5)).explain()
-    assert "No group needs a rate of its own" in said
+    assert "No group needs its own learning rate" in said
     assert "MultiOptimizer" not in said
 
 
@@ -96,7 +96,7 @@ def test_groups_survive_a_file_and_say_what_is_missing(tmp_path: Path) -> None:
     again = LayerGroups.load(tmp_path / "groups.json")
     assert again.explain() == kept.explain()
     assert again.rates == kept.rates
-    assert "3 groups were planned, 2 came to their end." in kept.explain()
+    assert "3 groups were planned, and 2 finished." in kept.explain()
 
 
 def test_the_picture_names_every_group_and_its_advice() -> None:
@@ -229,7 +229,7 @@ def test_the_curve_of_a_group_is_that_of_a_model_with_the_rest_frozen(keras: Any
     rates = curve.lr.tolist()
     losses = replayed_losses(frozen, batches, [*rates[1:], rates[-1]])
     np.testing.assert_allclose(curve.loss, losses[: len(curve)], rtol=1e-4)
-    assert "Trainable weights of no group stood still" in found.notes[0]
+    assert "trainable weights outside all groups stayed fixed" in found.notes[0]
 
 
 @pytest.mark.keras

@@ -13,10 +13,10 @@ from keras_lrscan import LRCurve, ScanContext, analyze, plot_curve
 from keras_lrscan.datasets.synthetic import SYNTHETIC_LOSSES, synthetic_curve
 from keras_lrscan.errors import InvalidOptionError
 from keras_lrscan.formatting import format_lr
+from keras_lrscan.plots.alt_text import STARTS, caption, describe_plot
 from keras_lrscan.plots.curve_plot import FIGURE_SIZE, FILLS
 from keras_lrscan.plots.label_placement import spread
 from keras_lrscan.plots.regions import RegionKind, regions
-from keras_lrscan.plots.view import STARTS, caption, describe_plot
 from tests.support.catalog import PAIRS
 from tests.support.strategies import any_curves
 
@@ -79,8 +79,8 @@ def test_an_explosion_does_not_squash_the_view() -> None:
 
 def test_the_level_of_guessing_is_drawn_where_it_is_known() -> None:
     known = synthetic_curve("monotone-from-pretrained")
-    assert "guessing: 2.3" in texts(plot_curve(analyze(known), ax=axes()))
-    assert "guessing:" not in texts(plot_curve(analyze(LRCurve(lr=known.lr, loss=known.loss)), ax=axes()))
+    assert "chance level: 2.3" in texts(plot_curve(analyze(known), ax=axes()))
+    assert "chance level:" not in texts(plot_curve(analyze(LRCurve(lr=known.lr, loss=known.loss)), ax=axes()))
 
 
 def test_lines_take_their_style_from_the_caller() -> None:
@@ -99,7 +99,7 @@ def test_any_curve_can_be_drawn_and_described(curve: LRCurve) -> None:
     assert f"{len(curve)} batch" in described
     for name in ("steepest", "elbow"):
         mark = getattr(analysis.landmarks, name)
-        assert mark is None or f"at the rate {format_lr(mark.lr)}" in described
+        assert mark is None or f"at a learning rate of {format_lr(mark.lr)}" in described
     if analysis.suggestion.lr is not None:
         assert f"about {format_lr(analysis.suggestion.lr)}" in described
 
@@ -135,7 +135,7 @@ def drawn(analysis: Analysis, size: tuple[float, float], *, compare: bool = Fals
 
 
 def boxes(ax: Axes) -> dict[str, Any]:
-    """The box of every text around and on the axes, without the leading lines."""
+    """Returns the box of every text on and around the axes, without leader lines."""
     shown = [*ax.texts, ax.title, ax._left_title, ax.xaxis.label, *ax.get_legend().get_texts()]  # type: ignore[union-attr,attr-defined]
     shown += [
         tick.label1 for tick in ax.xaxis.get_major_ticks() if ax.get_xlim()[0] <= tick.get_loc() <= ax.get_xlim()[1]
@@ -210,7 +210,7 @@ def test_kinds_of_stretches_can_be_told_apart_without_color() -> None:
 
 
 SAME_GRAY = {RegionKind.SMALL, RegionKind.LEVEL}
-"""Kinds that look the same, since a curve has one of them at most."""
+"""Kinds with the same look; a curve has at most one of them."""
 
 
 def test_rules_of_other_tools_are_marked_on_request() -> None:
@@ -238,14 +238,14 @@ def test_guessing_includes_regularization_since_the_losses_do() -> None:
     curve = synthetic_curve("u-shaped")
     context = ScanContext.from_dict({**curve.context.to_dict(), "regularization_loss": 5.0})
     lifted = LRCurve(lr=curve.lr, loss=curve.loss + 5, stop=curve.stop, context=context)
-    assert "guessing, with regularization: 7.3" in texts(plot_curve(analyze(lifted), ax=axes()))
+    assert "chance level with regularization: 7.3" in texts(plot_curve(analyze(lifted), ax=axes()))
 
 
 def test_a_level_of_guessing_far_below_the_curve_is_told_and_not_drawn() -> None:
     curve = synthetic_curve("u-shaped")
     context = ScanContext.from_dict({**curve.context.to_dict(), "chance_loss": 0.5})
     high = LRCurve(lr=curve.lr, loss=curve.loss + 500, stop=curve.stop, context=context)
-    assert "guessing: 0.5, below this view" in texts(plot_curve(analyze(high), ax=axes()))
+    assert "chance level: 0.5, below this view" in texts(plot_curve(analyze(high), ax=axes()))
 
 
 @pytest.mark.parametrize("shape", SYNTHETIC_LOSSES)
@@ -262,8 +262,8 @@ def test_the_caption_is_one_sentence_with_verdict_and_start(shape: str) -> None:
 def test_a_description_names_stretches_guessing_and_what_is_cut_off() -> None:
     described = describe_plot(read("u-shaped"))
     assert "too small to matter from 1e-7 to " in described
-    assert "A dotted line marks guessing: 2.30." in described
-    assert "batches are off the top of the picture" in described
+    assert "A dotted line marks the chance level, 2.30." in described
+    assert "batches are off the top of the plot" in described
 
 
 def test_spread_keeps_order_and_room() -> None:

@@ -161,7 +161,7 @@ def test_each_probe_says_what_it_found_in_one_line(capsys: pytest.CaptureFixture
     investigate(None, analysis=healthy(), probes=["undo-averages"])
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1
-    assert lines[0].startswith("1/1 Does the record of single batches show something else? no (")
+    assert lines[0].startswith("1/1 Does averaging distort the recorded curve? no (")
 
 
 @pytest.mark.parametrize("kind", ["linear", "xor", "regression"])

@@ -278,7 +278,7 @@ def test_a_model_trained_since_the_scan_is_noticed(keras: Any) -> None:
     model = fresh(keras)
     analysis = scanned(model, x, y)
     model.fit(x, y, verbose=0)
-    with pytest.warns(LRScanWarning, match="whose optimizer has made 10 updates, not 0"):
+    with pytest.warns(LRScanWarning, match="with 10 optimizer updates, not 0"):
         investigate(model, x, y, analysis=analysis, probes=["one-step"], verbose=0)
 
 
@@ -327,9 +327,9 @@ def _interrupted_in(name: str, model: Any, analysis: Analysis, monkeypatch: pyte
     import keras_lrscan.probes.investigate as module
 
     def pressed(probe: Any) -> Any:
-        def ask(bench: Any) -> Any:
+        def ask(workbench: Any) -> Any:
             signal.raise_signal(signal.SIGINT)
-            return probe.ask(bench)
+            return probe.ask(workbench)
 
         return dataclasses.replace(probe, ask=ask) if probe.name == name else probe
 
