@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from keras_lrscan.causes.cause import Cause, Clue
 from keras_lrscan.causes.start import AT_CHANCE, LOSS_FALLS, NEVER_FALLS, STARTS_AT_CHANCE, STARTS_BETTER
+from keras_lrscan.curves.optimizer_families import ADAM_LIKE, FIXED_STEP, PER_LAYER, PLAIN
 from keras_lrscan.reading.facts import FALLS, NO_FALL, NO_RISE, RISES, Condition
 
 __all__ = ["CAUSES_OF_RANGE"]
 
 NEVER_RISES = Clue(when=(NO_RISE,), says="The loss never turns upward.")
 LOSS_RISES = Clue(when=(RISES,), says="The loss does turn upward within the test.")
-ADAMS = ("Adam", "AdamW", "Nadam", "Adamax", "AdamWeightDecay", "RectifiedAdam", "Lamb")
-NORMALIZING = (
-    *("Lamb", "LAMB", "LARS", "LARC", "Lion", "Adafactor", "Muon", "NovoGrad", "SignSGD", "Signum", "Rprop", "Fromage"),
-    *("NormalizedSGD", "NGD"),
-)
 
 CAUSES_OF_RANGE: tuple[Cause, ...] = (
     Cause(
@@ -34,7 +30,7 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
             Clue(when=(Condition("planned_decades", "<", 3.0),), weight=-2.4, says=""),
             Clue(when=(Condition("still_share", ">=", 0.5), NO_FALL), weight=-3.0, says=""),
             Clue(when=(Condition("end_lr", ">=", 1.0), NO_FALL), weight=-1.5, says=""),
-            Clue(when=(Condition("optimizer", "in", NORMALIZING),), weight=-1.6, says=""),
+            Clue(when=(Condition("optimizer", "in", FIXED_STEP),), weight=-1.6, says=""),
             Clue(when=(Condition("clip", ">", 0.0),), weight=-1.6, says=""),
             Clue(when=(Condition("num_trainable_params", "==", 0),), weight=-6.0, says=""),
         ),
@@ -128,7 +124,11 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
             ),
             Clue(when=(Condition("start_lr", "<=", 2e-6),), weight=-1.5, says=""),
             Clue(when=(Condition("planned_decades", "<", 3.0),), weight=-1.5, says=""),
-            Clue(when=(Condition("first_jump", ">=", 0.15), Condition("optimizer", "in", ADAMS)), weight=-4.5, says=""),
+            Clue(
+                when=(Condition("first_jump", ">=", 0.15), Condition("optimizer", "in", ADAM_LIKE)),
+                weight=-4.5,
+                says="",
+            ),
         ),
         rules_out=(
             Clue(
@@ -160,7 +160,7 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
                 says="There is something to learn: even simple rules foretell the labels.",
             ),
             Clue(when=(Condition("labels_follow_inputs", "==", threshold=False),), weight=-1.0, says=""),
-            Clue(when=(Condition("optimizer", "in", ("SGD",)),), weight=0.4, says="The optimizer is {optimizer}."),
+            Clue(when=(Condition("optimizer", "in", PLAIN),), weight=0.4, says="The optimizer is {optimizer}."),
             Clue(when=(Condition("calm_share", "<", 0.15),), weight=-2.5, says=""),
             Clue(when=(Condition("finite_share", "<", 0.5),), weight=-1.5, says=""),
             Clue(when=(Condition("still_share", ">=", 0.99),), weight=-2.5, says=""),
@@ -214,7 +214,7 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
             Clue(when=(Condition("clip", "<=", 1.0),), weight=0.8, says=""),
             Clue(when=(Condition("clip", "<=", 0.1),), weight=0.8, says=""),
             Clue(when=(Condition("optimizer", "in", ("SGD", "RMSprop")),), weight=0.6, says=""),
-            Clue(when=(Condition("optimizer", "in", ADAMS),), weight=-0.6, says=""),
+            Clue(when=(Condition("optimizer", "in", ADAM_LIKE),), weight=-0.6, says=""),
         ),
         to_check="Scan once without clipping: the loss should rise sooner and more steeply.",
         advice="Keep clipping if you need it, but take a rate left of the bottom, not the last one that looks calm.",
@@ -228,11 +228,11 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
         title="This optimizer fixes the length of its steps, so the loss hardly ever explodes.",
         means="Its step does not grow with the gradient. Large rates make training useless, but quietly.",
         start=-1.0,
-        when=(Clue(when=(Condition("optimizer", "in", NORMALIZING),), says="The optimizer is {optimizer}."),),
+        when=(Clue(when=(Condition("optimizer", "in", FIXED_STEP),), says="The optimizer is {optimizer}."),),
         clues=(
             Clue(when=(NO_RISE,), weight=2.8, says=NEVER_RISES.says),
             Clue(when=(RISES, Condition("rise_over_fall", "<", 2.0)), weight=1.0, says="The rise is gentle."),
-            Clue(when=(Condition("optimizer", "in", ("Lamb", "LAMB", "LARS", "NovoGrad")),), weight=0.8, says=""),
+            Clue(when=(Condition("optimizer", "in", PER_LAYER),), weight=0.8, says=""),
         ),
         to_check="Scan the same model with SGD: there it breaks.",
         advice="Take the steepest part of the fall, not the right end.",
@@ -286,7 +286,7 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
         start=-2.4,
         when=(
             Clue(
-                when=(Condition("optimizer", "in", ADAMS), Condition("optimizer_iterations", "==", 0)),
+                when=(Condition("optimizer", "in", ADAM_LIKE), Condition("optimizer_iterations", "==", 0)),
                 says="The optimizer is a fresh {optimizer}.",
             ),
         ),
@@ -314,7 +314,7 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
         ),
         rules_out=(
             Clue(
-                when=(Condition("optimizer", "in", ADAMS), Condition("optimizer_iterations", ">=", 100)),
+                when=(Condition("optimizer", "in", ADAM_LIKE), Condition("optimizer_iterations", ">=", 100)),
                 says="The optimizer had made {optimizer_iterations} updates before.",
             ),
         ),

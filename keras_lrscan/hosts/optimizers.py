@@ -10,15 +10,15 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from keras_lrscan._typing import Nest, Optimizer, Value, Variable
+from keras_lrscan.curves.optimizer_families import optimizer_family
 from keras_lrscan.errors import ScanError
 from keras_lrscan.hosts.snapshot import read_value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from keras_lrscan.hosts.snapshot import Variable
 
@@ -173,38 +173,20 @@ def optimizer_variables(optimizer: Optimizer) -> Iterator[Variable]:
 
 
 def optimizer_notes(optimizer: Optimizer, last_update: int) -> tuple[str, ...]:
-    """Says in a sentence each where something besides the learning rate decides how far `optimizer` moves.
+    """Returns one note for each optimizer whose step size depends on more than the learning rate.
 
     Args:
         optimizer: The optimizer.
         last_update: Updates that it will have made at the end of the scan.
     """
     leaves = {type(leaf).__name__: leaf for leaf in innermost(optimizer)}
-    notes = (note_on(leaves[name], last_update) for name, note_on in NOTES.items() if name in leaves)
-    return tuple(note for note in notes if note)
-
-
-def _note_on_averaging(_leaf: Nest, _last_update: int) -> str:
-    return (
-        "ScheduleFreeAdamW also moves the weights by averaging them, even at a rate of zero: the loss answers late to "
-        "the learning rate, so read the curve's right-hand end with care."
-    )
-
-
-def _note_on_cap(leaf: Nest, last_update: int) -> str:
-    if not getattr(leaf, "relative_step", False):
-        return ""
+    families = ((optimizer_family(name), leaf) for name, leaf in leaves.items())
     cap = 1 / math.sqrt(max(1, last_update))
-    return (
-        f"Adafactor with relative_step=True takes no rate above 1/sqrt(updates), {cap:.2g} at the end of this scan: "
-        "above that the curve says nothing. Pass relative_step=False to scan higher rates."
+    return tuple(
+        family.note.format(cap=cap)
+        for family, leaf in families
+        if family.note and (not family.note_if or getattr(leaf, family.note_if, False))
     )
-
-
-NOTES: Mapping[str, Callable[[Any, int], str]] = MappingProxyType(
-    {"Adafactor": _note_on_cap, "ScheduleFreeAdamW": _note_on_averaging}
-)
-"""Optimizers that the learning rate alone does not drive; each with what makes the sentence about it."""
 
 
 def python_numbers(optimizer: Optimizer) -> Callable[[], None]:

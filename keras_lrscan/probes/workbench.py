@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_lrscan._typing import Model
+from keras_lrscan.curves.optimizer_families import optimizer_family
 from keras_lrscan.hosts.snapshot import read_value
 from keras_lrscan.inspection.arrays import NoArrayError, joined, leaves, select, to_arrays
 from keras_lrscan.inspection.guessing_loss import chance_of
@@ -30,12 +31,6 @@ if TYPE_CHECKING:
     Batch = tuple[Any, Any, Any]
 
 __all__ = ["Answer", "Bench", "CannotAskError", "StoppedError"]
-
-ADAPTIVE_RATE, PLAIN_RATE = 1e-3, 1e-2
-"""Rates that train most models, for optimizers that scale their steps and for plain gradient descent."""
-
-PLAIN = ("SGD", "Momentum", "Ftrl")
-"""Optimizers whose steps grow with the gradient."""
 
 FEW_SAMPLES = 20
 """Samples that a model is asked to learn by heart."""
@@ -107,7 +102,7 @@ class Bench:
     def steady_rates(self) -> tuple[float, ...]:
         """Rates at which training should be steady, the likeliest first."""
         context = self.analysis.curve.context
-        usual = PLAIN_RATE if any(name in (context.optimizer or "") for name in PLAIN) else ADAPTIVE_RATE
+        usual = optimizer_family(context.optimizer).usual_rate
         rates = (self.analysis.suggestion.lr, context.optimizer_lr, usual, 10 * usual)
         return tuple(dict.fromkeys(float(f"{rate:.2g}") for rate in rates if rate))[:3]
 

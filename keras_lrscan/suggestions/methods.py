@@ -15,6 +15,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from keras_lrscan.curves.optimizer_families import optimizer_family
 from keras_lrscan.reading.features import StartState
 from keras_lrscan.reading.reading import Reading
 
@@ -50,11 +51,6 @@ Momentum of 0.9 gathers its full step over about ten updates. A ramp of 100 step
 in that time, so its curve breaks further right than training at the same rate would: on scans of 100 steps the best
 margin for Adam is 0.5 decade larger than for RMSprop, on scans of 400 steps 0.1 decade, which is 5 to 6 steps on both.
 """
-
-MOMENTUM: Mapping[str, float] = MappingProxyType(
-    {"Adadelta": 0.0, "Adagrad": 0.0, "Adafactor": 0.0, "Ftrl": 0.0, "RMSprop": 0.0, "SGD": 0.5}
-)
-"""Optimizer → share of `MOMENTUM_STEPS`; 1 for all others. For SGD it counts half where its momentum is not known."""
 
 ELBOW_TENTH = 10.0
 """Howard's margin below the onset of divergence, for models that are already good."""
@@ -124,7 +120,7 @@ def momentum_lag(reading: Reading) -> float:
     A record of fewer points moves by its own width at most.
     """
     context, density = reading.curve.context, reading.features.points_per_decade
-    share = MOMENTUM.get(context.optimizer or "", 1.0)
+    share = optimizer_family(context.optimizer).momentum_share
     if share < 1.0 and context.momentum is not None:
         share = float(context.momentum > 0)
     return 10.0 ** min(share * MOMENTUM_STEPS / density, reading.features.decades) if density else 1.0
