@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from keras_lrscan.causes.cause import Cause, Clue
-from keras_lrscan.causes.start import NEVER_FALLS
+from keras_lrscan.causes.clues import NEVER_FALLS
 from keras_lrscan.curves.context import BATCHES_SEEN
 from keras_lrscan.reading.facts import FALLS, IN_ORDER, NO_FALL, Condition
 

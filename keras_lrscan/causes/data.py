@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from keras_lrscan.causes.cause import Cause, Clue
-from keras_lrscan.causes.start import AT_CHANCE, BETTER, STARTS_BETTER, UNKNOWN, WORSE
+from keras_lrscan.causes.clues import AT_CHANCE, BETTER, STARTS_BETTER, UNKNOWN, WORSE
 from keras_lrscan.reading.facts import RISES, Condition
 
 __all__ = ["CAUSES_OF_DATA"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from keras_lrscan.causes.cause import Cause, Clue
-from keras_lrscan.causes.start import AT_CHANCE, LOSS_FALLS, WORSE
+from keras_lrscan.causes.clues import AT_CHANCE, LOSS_FALLS, WORSE
 from keras_lrscan.reading.facts import NO_FALL, NO_RISE, RISES, Condition
 from keras_lrscan.reading.features import StartState
 

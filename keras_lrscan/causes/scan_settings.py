@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from keras_lrscan.causes.cause import Cause, Clue
-from keras_lrscan.causes.start import AT_CHANCE, LOSS_FALLS, NEVER_FALLS, STARTS_AT_CHANCE, STARTS_BETTER
+from keras_lrscan.causes.clues import (
+    AT_CHANCE,
+    LOSS_FALLS,
+    LOSS_RISES,
+    NEVER_FALLS,
+    NEVER_RISES,
+    STARTS_AT_CHANCE,
+    STARTS_BETTER,
+)
 from keras_lrscan.curves.optimizer_families import ADAM_LIKE, FIXED_STEP, PER_LAYER, PLAIN
 from keras_lrscan.reading.facts import FALLS, NO_FALL, NO_RISE, RISES, Condition
 
 __all__ = ["CAUSES_OF_RANGE"]
-
-NEVER_RISES = Clue(when=(NO_RISE,), says="The loss never turns upward.")
-LOSS_RISES = Clue(when=(RISES,), says="The loss does turn upward within the test.")
 
 CAUSES_OF_RANGE: tuple[Cause, ...] = (
     Cause(

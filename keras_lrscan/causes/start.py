@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from keras_lrscan.causes.cause import Cause, Clue
+from keras_lrscan.causes.clues import (
+    AT_CHANCE,
+    BETTER,
+    LOSS_FALLS,
+    NEVER_FALLS,
+    STARTS_AT_CHANCE,
+    STARTS_BETTER,
+    STARTS_WORSE,
+    TRAINED_BETTER,
+    WORSE,
+)
 from keras_lrscan.reading.facts import FALLS, NO_FALL, RISES, Condition
-from keras_lrscan.reading.features import StartState
 
 __all__ = ["CAUSES_OF_START"]
-
-AT_CHANCE = Condition("start_state", "==", StartState.AT_CHANCE)
-BETTER = Condition("start_state", "==", StartState.BETTER_THAN_CHANCE)
-WORSE = Condition("start_state", "==", StartState.WORSE_THAN_CHANCE)
-UNKNOWN = Condition("start_state", "==", StartState.UNKNOWN)
-
-STARTS_AT_CHANCE = Clue(when=(AT_CHANCE,), says="The first loss is {start_ratio} times that of guessing.")
-STARTS_BETTER = Clue(when=(BETTER,), says="The first loss is only {start_ratio} times that of guessing.")
-STARTS_WORSE = Clue(when=(WORSE,), says="The first loss is {start_ratio} times that of guessing, so worse than it.")
-TRAINED_BETTER = Clue(when=(BETTER, Condition("is_untrained", "==", threshold=False)), says=STARTS_BETTER.says)
-LOSS_FALLS = Clue(when=(FALLS,), says="The loss falls by {fall_in_noise} times the scatter of single batches.")
-NEVER_FALLS = Clue(when=(NO_FALL,), says="The loss never falls by more than the noise.")
 
 CAUSES_OF_START: tuple[Cause, ...] = (
     Cause(
