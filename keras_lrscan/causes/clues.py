@@ -11,6 +11,7 @@ __all__ = [
     "BETTER",
     "LOSS_FALLS",
     "LOSS_RISES",
+    "MUCH_PENALTY",
     "NEVER_FALLS",
     "NEVER_RISES",
     "STARTS_AT_CHANCE",
@@ -20,6 +21,9 @@ __all__ = [
     "UNKNOWN",
     "WORSE",
 ]
+
+MUCH_PENALTY = 0.3
+"""Penalties that make up this share of the loss lift the whole curve."""
 
 AT_CHANCE = Condition("start_state", "==", StartState.AT_CHANCE)
 BETTER = Condition("start_state", "==", StartState.BETTER_THAN_CHANCE)

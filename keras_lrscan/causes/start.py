@@ -7,6 +7,7 @@ from keras_lrscan.causes.clues import (
     AT_CHANCE,
     BETTER,
     LOSS_FALLS,
+    MUCH_PENALTY,
     NEVER_FALLS,
     STARTS_AT_CHANCE,
     STARTS_BETTER,
@@ -180,7 +181,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
                 weight=4.0,
                 says="{regularization_share} of the first loss is this penalty.",
             ),
-            Clue(when=(Condition("regularization_share", ">=", 0.3),), weight=1.2, says=""),
+            Clue(when=(Condition("regularization_share", ">=", MUCH_PENALTY),), weight=1.2, says=""),
             Clue(
                 when=(Condition("has_activity_penalty", "==", threshold=True),),
                 weight=3.0,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_lrscan._typing import Value
+from keras_lrscan.causes.clues import MUCH_PENALTY
 from keras_lrscan.formatting import format_loss, format_lr
 from keras_lrscan.hosts.gradients import gradients
 from keras_lrscan.hosts.optimizers import update_phase
@@ -16,6 +17,7 @@ from keras_lrscan.inspection.targets import loss_setting
 from keras_lrscan.probes.investigation import Outcome
 from keras_lrscan.probes.workbench import FEW_SAMPLES, MAX_BATCHES, Answer, CannotAskError
 from keras_lrscan.reading.facts import FALLS, facts
+from keras_lrscan.reading.features import BETTER_THAN_CHANCE
 
 if TYPE_CHECKING:
     from keras_lrscan.hosts.gradients import Gradient
@@ -46,17 +48,11 @@ WARM_UP = 10
 DEAD, ALIVE = 0.9, 0.1
 """Above the first share of weights without a gradient the model is dead, below the second it is alive."""
 
-BETTER_THAN_CHANCE = 0.8
-"""As in the reading of curves: a loss below this share of that of guessing is better than guessing."""
-
 TRIES = 3
 """Updates that may pass until a weight changes: a loss scale for float16 leaves the first ones out."""
 
 NEARLY_NOTHING = 0.01
 """A model of which less than this share can change is as good as frozen."""
-
-MUCH_PENALTY = 0.3
-"""Share of the loss from which penalties lift the whole curve, as in the table of causes."""
 
 DOUBLED = 1.5
 """The loss of a batch over the mean of its halves': 1 for a mean, 2 for a sum."""

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 __all__ = [
+    "BETTER_THAN_CHANCE",
+    "WORSE_THAN_CHANCE",
     "CurveFeatures",
     "StartState",
     "breaks",
