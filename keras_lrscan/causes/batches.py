@@ -5,7 +5,7 @@ from __future__ import annotations
 from keras_lrscan.causes.cause import Cause, Clue
 from keras_lrscan.causes.clues import NEVER_FALLS
 from keras_lrscan.curves.context import BATCHES_SEEN
-from keras_lrscan.reading.facts import FALLS, IN_ORDER, NO_FALL, Condition
+from keras_lrscan.reading.facts import FALLS, IN_ORDER, NO_FALL, Condition, is_false, is_true
 
 __all__ = ["CAUSES_OF_FEEDING"]
 
@@ -19,7 +19,7 @@ CAUSES_OF_FEEDING: tuple[Cause, ...] = (
         when=(),
         clues=(
             Clue(
-                when=(Condition("label_runs", ">=", 0.2), Condition("shuffled", "==", threshold=False)),
+                when=(Condition("label_runs", ">=", 0.2), is_false("shuffled")),
                 weight=4.0,
                 says="The data are sorted by label ({label_runs} on a scale from 0 to 1) and `fit` does not shuffle.",
             ),
@@ -29,7 +29,7 @@ CAUSES_OF_FEEDING: tuple[Cause, ...] = (
                 says="The first batches come sorted by label ({label_runs} on a scale from 0 to 1).",
             ),
             Clue(
-                when=(Condition("first_batches_alike", "==", threshold=True),),
+                when=(is_true("first_batches_alike"),),
                 weight=3.5,
                 says="All samples of the first batches have the same label.",
             ),
@@ -39,13 +39,13 @@ CAUSES_OF_FEEDING: tuple[Cause, ...] = (
                 says="The same pattern comes back every epoch (correlation {epoch_pattern}).",
             ),
             Clue(
-                when=(Condition("epoch_pattern", ">=", 0.3), Condition("shuffled", "==", threshold=False)),
+                when=(Condition("epoch_pattern", ">=", 0.3), is_false("shuffled")),
                 weight=1.0,
                 says="",
             ),
         ),
         rules_out=(
-            Clue(when=(Condition("well_shuffled", "==", threshold=True),), says="The data are shuffled."),
+            Clue(when=(is_true("well_shuffled"),), says="The data are shuffled."),
             Clue(
                 when=(Condition("label_runs", "<", 0.05), Condition("epoch_pattern", "<", 0.3)),
                 says="The labels come in no order, and no pattern comes back.",

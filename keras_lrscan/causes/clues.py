@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from keras_lrscan.causes.cause import Clue
-from keras_lrscan.reading.facts import FALLS, NO_FALL, NO_RISE, RISES, Condition
+from keras_lrscan.reading.facts import FALLS, NO_FALL, NO_RISE, RISES, Condition, is_false
 from keras_lrscan.reading.features import StartState
 
 __all__ = [
@@ -33,7 +33,7 @@ UNKNOWN = Condition("start_state", "==", StartState.UNKNOWN)
 STARTS_AT_CHANCE = Clue(when=(AT_CHANCE,), says="The first loss is {start_ratio} times that of guessing.")
 STARTS_BETTER = Clue(when=(BETTER,), says="The first loss is only {start_ratio} times that of guessing.")
 STARTS_WORSE = Clue(when=(WORSE,), says="The first loss is {start_ratio} times that of guessing, so worse than it.")
-TRAINED_BETTER = Clue(when=(BETTER, Condition("is_untrained", "==", threshold=False)), says=STARTS_BETTER.says)
+TRAINED_BETTER = Clue(when=(BETTER, is_false("is_untrained")), says=STARTS_BETTER.says)
 LOSS_FALLS = Clue(when=(FALLS,), says="The loss falls by {fall_in_noise} times the scatter of single batches.")
 LOSS_RISES = Clue(when=(RISES,), says="The loss does turn upward within the test.")
 NEVER_FALLS = Clue(when=(NO_FALL,), says="The loss never falls by more than the noise.")

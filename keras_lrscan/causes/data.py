@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from keras_lrscan.causes.cause import Cause, Clue
 from keras_lrscan.causes.clues import AT_CHANCE, BETTER, STARTS_BETTER, UNKNOWN, WORSE
-from keras_lrscan.reading.facts import RISES, Condition
+from keras_lrscan.reading.facts import RISES, Condition, is_false, is_true
 
 __all__ = ["CAUSES_OF_DATA"]
 
@@ -126,12 +126,12 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
                 says="The loss falls, but only to {lowest_ratio} times that of guessing: nothing else is learned.",
             ),
             Clue(
-                when=(Condition("labels_follow_inputs", "==", threshold=False),),
+                when=(is_false("labels_follow_inputs"),),
                 weight=2.2,
                 says="Simple rules foretell the labels no better than shuffled labels.",
             ),
             Clue(
-                when=(Condition("labels_follow_inputs", "==", threshold=True),),
+                when=(is_true("labels_follow_inputs"),),
                 weight=-2.5,
                 says="Against it: simple rules do foretell the labels.",
             ),
@@ -161,7 +161,7 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
         rules_out=(
             STARTS_BETTER,
             Clue(
-                when=(Condition("fall", ">=", 0.3), Condition("learns", "==", threshold=True)),
+                when=(Condition("fall", ">=", 0.3), is_true("learns")),
                 says="The loss falls to {lowest_ratio} times that of guessing: the model does learn something.",
             ),
             Clue(
@@ -236,7 +236,7 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
         clues=(
             Clue(when=(Condition("majority_share", ">=", 0.85),), weight=1.2, says=""),
             Clue(when=(Condition("majority_share", ">=", 0.95),), weight=0.8, says=""),
-            Clue(when=(Condition("first_batches_alike", "==", threshold=True),), weight=-3.0, says=""),
+            Clue(when=(is_true("first_batches_alike"),), weight=-3.0, says=""),
         ),
         rules_out=(
             Clue(

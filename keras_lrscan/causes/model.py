@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from keras_lrscan.causes.cause import Cause, Clue
 from keras_lrscan.causes.clues import AT_CHANCE, LOSS_FALLS, WORSE
-from keras_lrscan.reading.facts import NO_FALL, NO_RISE, RISES, Condition
+from keras_lrscan.reading.facts import NO_FALL, NO_RISE, RISES, Condition, is_false, is_true
 from keras_lrscan.reading.features import StartState
 
 __all__ = ["CAUSES_OF_MODEL"]
@@ -19,8 +19,8 @@ CROSSENTROPIES = (
 )
 HALF = ("mixed_float16", "float16")
 IS_CROSSENTROPY = Condition("loss_name", "in", CROSSENTROPIES)
-TAKES_LOGITS = Condition("from_logits", "==", threshold=True)
-TAKES_PROBABILITIES = Condition("from_logits", "==", threshold=False)
+TAKES_LOGITS = is_true("from_logits")
+TAKES_PROBABILITIES = is_false("from_logits")
 ACTIVATION_FITS = (
     Clue(
         when=(
@@ -35,7 +35,7 @@ ACTIVATION_FITS = (
             IS_CROSSENTROPY,
             TAKES_PROBABILITIES,
             Condition("output_activation", "in", BOUNDED),
-            Condition("squashed_twice", "==", threshold=False),
+            is_false("squashed_twice"),
         ),
         says="The last layer has a {output_activation} and the loss expects probabilities.",
     ),
@@ -69,7 +69,7 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
                 says="Not one trainable weight changed during the whole test.",
             ),
             Clue(when=(Condition("weight_change", "==", 0.0), STARTS_FAIR), weight=3.0, says=""),
-            Clue(when=(Condition("head_is_fresh", "==", threshold=True),), weight=-1.5, says=""),
+            Clue(when=(is_true("head_is_fresh"),), weight=-1.5, says=""),
             Clue(when=(Condition("finite_share", "<", 1.0),), weight=-4.0, says=""),
             Clue(
                 when=(NO_FALL, NO_RISE, Condition("stop", "==", "end-lr"), Condition("end_lr", ">=", 0.1)),
@@ -128,7 +128,7 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
                 says="Over the whole test the weights changed by {weight_change} of their own size only.",
             ),
             Clue(
-                when=(Condition("has_stuck_layer", "==", threshold=True),),
+                when=(is_true("has_stuck_layer"),),
                 weight=3.2,
                 says="The layer that moved least moved {layer_change_ratio} times as far as the one that moved most.",
             ),
@@ -147,7 +147,7 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
                 when=(
                     Condition("still_share", "<", 0.1),
                     Condition("weight_change", ">=", 0.01),
-                    Condition("has_stuck_layer", "==", threshold=False),
+                    is_false("has_stuck_layer"),
                 ),
                 says="All but {still_share} of the weights changed, by {weight_change} of their own size.",
             ),
@@ -191,7 +191,7 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
                 says="The last layer has no softmax or sigmoid ({output_activation}), but the loss expects one.",
             ),
             Clue(
-                when=(IS_CROSSENTROPY, Condition("squashed_twice", "==", threshold=True)),
+                when=(IS_CROSSENTROPY, is_true("squashed_twice")),
                 weight=6.0,
                 says="The output goes through two softmaxes or sigmoids in a row: the second flattens the first.",
             ),

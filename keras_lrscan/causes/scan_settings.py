@@ -13,7 +13,7 @@ from keras_lrscan.causes.clues import (
     STARTS_BETTER,
 )
 from keras_lrscan.curves.optimizer_families import ADAM_LIKE, FIXED_STEP, PER_LAYER, PLAIN
-from keras_lrscan.reading.facts import FALLS, NO_FALL, NO_RISE, RISES, Condition
+from keras_lrscan.reading.facts import FALLS, NO_FALL, NO_RISE, RISES, Condition, is_false, is_true
 
 __all__ = ["CAUSES_OF_RANGE"]
 
@@ -160,11 +160,11 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
         clues=(
             Clue(when=(AT_CHANCE,), weight=0.4, says=STARTS_AT_CHANCE.says),
             Clue(
-                when=(Condition("labels_follow_inputs", "==", threshold=True),),
+                when=(is_true("labels_follow_inputs"),),
                 weight=1.2,
                 says="There is something to learn: even simple rules foretell the labels.",
             ),
-            Clue(when=(Condition("labels_follow_inputs", "==", threshold=False),), weight=-1.0, says=""),
+            Clue(when=(is_false("labels_follow_inputs"),), weight=-1.0, says=""),
             Clue(when=(Condition("optimizer", "in", PLAIN),), weight=0.4, says="The optimizer is {optimizer}."),
             Clue(when=(Condition("calm_share", "<", 0.15),), weight=-2.5, says=""),
             Clue(when=(Condition("finite_share", "<", 0.5),), weight=-1.5, says=""),

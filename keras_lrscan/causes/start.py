@@ -15,7 +15,7 @@ from keras_lrscan.causes.clues import (
     TRAINED_BETTER,
     WORSE,
 )
-from keras_lrscan.reading.facts import FALLS, NO_FALL, RISES, Condition
+from keras_lrscan.reading.facts import FALLS, NO_FALL, RISES, Condition, is_false, is_true
 
 __all__ = ["CAUSES_OF_START"]
 
@@ -40,7 +40,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
                 says="The optimizer had made {optimizer_iterations} updates before.",
             ),
             Clue(
-                when=(Condition("num_used_layers", ">", 0), Condition("head_is_fresh", "==", threshold=False)),
+                when=(Condition("num_used_layers", ">", 0), is_false("head_is_fresh")),
                 weight=0.5,
                 says="{num_used_layers} of {num_layers} layers were trained before.",
             ),
@@ -72,8 +72,8 @@ CAUSES_OF_START: tuple[Cause, ...] = (
                 weight=0.4,
                 says="No layer shows signs of earlier training.",
             ),
-            Clue(when=(Condition("is_trained", "==", threshold=True),), weight=-2.0, says=""),
-            Clue(when=(Condition("head_is_fresh", "==", threshold=True),), weight=-3.0, says=""),
+            Clue(when=(is_true("is_trained"),), weight=-2.0, says=""),
+            Clue(when=(is_true("head_is_fresh"),), weight=-3.0, says=""),
             Clue(when=(Condition("optimizer_iterations", ">", 0),), weight=-1.5, says=""),
         ),
         rules_out=(TRAINED_BETTER,),
@@ -92,7 +92,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
             "and the curve is an ordinary U, although the model is pretrained."
         ),
         start=1.4,
-        when=(Clue(when=(Condition("has_new_head", "==", threshold=True),), says="The last layer is new."),),
+        when=(Clue(when=(is_true("has_new_head"),), says="The last layer is new."),),
         clues=(
             Clue(
                 when=(Condition("num_used_layers", ">", 0),),
@@ -137,21 +137,21 @@ CAUSES_OF_START: tuple[Cause, ...] = (
                 says="The optimizer had made {optimizer_iterations} updates before.",
             ),
             Clue(
-                when=(Condition("num_used_layers", ">", 0), Condition("head_is_fresh", "==", threshold=False)),
+                when=(Condition("num_used_layers", ">", 0), is_false("head_is_fresh")),
                 weight=0.8,
                 says="{num_used_layers} of {num_layers} layers were trained before.",
             ),
             Clue(
                 when=(
                     AT_CHANCE,
-                    Condition("is_trained", "==", threshold=True),
+                    is_true("is_trained"),
                     Condition("optimizer_iterations", "==", 0),
                 ),
                 weight=1.6,
                 says="The last layer, too, has weights that training left.",
             ),
             Clue(
-                when=(Condition("is_untrained", "==", threshold=True),),
+                when=(is_true("is_untrained"),),
                 weight=-2.5,
                 says="Against it: no layer shows signs of earlier training.",
             ),
@@ -183,12 +183,12 @@ CAUSES_OF_START: tuple[Cause, ...] = (
             ),
             Clue(when=(Condition("regularization_share", ">=", MUCH_PENALTY),), weight=1.2, says=""),
             Clue(
-                when=(Condition("has_activity_penalty", "==", threshold=True),),
+                when=(is_true("has_activity_penalty"),),
                 weight=3.0,
                 says="A layer adds a penalty on what it puts out.",
             ),
             Clue(
-                when=(Condition("has_activity_penalty", "==", threshold=True), WORSE),
+                when=(is_true("has_activity_penalty"), WORSE),
                 weight=2.0,
                 says="The first loss is {start_ratio} times that of guessing, so much of it is no error.",
             ),
@@ -202,7 +202,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
             Clue(
                 when=(
                     Condition("regularization_share", "<", 0.05),
-                    Condition("has_activity_penalty", "==", threshold=False),
+                    is_false("has_activity_penalty"),
                 ),
                 says="Only {regularization_share} of the first loss is regularization.",
             ),
@@ -230,17 +230,17 @@ CAUSES_OF_START: tuple[Cause, ...] = (
                 says="The stored losses were averages ({drawn_average}).",
             ),
             Clue(
-                when=(Condition("is_foreign", "==", threshold=True),),
+                when=(is_true("is_foreign"),),
                 weight=3.6,
                 says="The record does not say which tool made it, and most tools store averages.",
             ),
             Clue(
-                when=(Condition("is_foreign", "==", threshold=True), Condition("neighbor_correlation", ">", -0.25)),
+                when=(is_true("is_foreign"), Condition("neighbor_correlation", ">", -0.25)),
                 weight=2.0,
                 says="Each loss resembles the one before it more than single batches do.",
             ),
             Clue(
-                when=(Condition("is_foreign", "==", threshold=True), Condition("neighbor_correlation", "<", -0.35)),
+                when=(is_true("is_foreign"), Condition("neighbor_correlation", "<", -0.35)),
                 weight=-2.5,
                 says="Against it: the losses jump from batch to batch as those of single batches do.",
             ),
