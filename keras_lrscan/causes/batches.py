@@ -126,7 +126,7 @@ CAUSES_OF_FEEDING: tuple[Cause, ...] = (
             Clue(
                 when=(Condition("noise", "<", 0.06),),
                 weight=-1.5,
-                says="Against it: the loss hardly varies from batch to batch.",
+                says="Against it: the batch-to-batch noise is small ({noise} of the chance level or first loss).",
             ),
             Clue(
                 when=(Condition("noise_over_fall", ">=", 0.25),),
@@ -140,7 +140,9 @@ CAUSES_OF_FEEDING: tuple[Cause, ...] = (
             ),
             Clue(when=(NO_FALL,), weight=0.5, says=NEVER_FALLS.says),
             Clue(
-                when=(Condition("batch_size", "<", 8),), weight=0.8, says="Fewer than 8 samples make a very noisy mean."
+                when=(Condition("batch_size", "<", 8),),
+                weight=0.8,
+                says="The mean of fewer than 8 samples is very noisy.",
             ),
         ),
         rules_out=(Clue(when=(Condition("batch_size", ">=", 64),), says="One batch has {batch_size} samples."),),

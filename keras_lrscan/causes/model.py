@@ -106,7 +106,7 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
         ),
         to_check="Print `len(model.trainable_weights)`, and one weight before and after a step at rate 1.",
         advice="Set `trainable = True` where you want to learn, and call `compile` again after that.",
-        is_not="It does not mean that the task is too hard: the model has not tried to learn it yet.",
+        is_not="It does not mean that the task is too hard: the model has not trained yet.",
         sources=(
             "https://keras.io/guides/transfer_learning/",
             "https://keras.io/getting_started/faq/",
@@ -136,7 +136,7 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
             Clue(
                 when=(Condition("still_share", ">=", 0.9), Condition("num_trainable_params", ">", 0)),
                 weight=3.7,
-                says="Nearly all trainable weights never changed ({still_share}).",
+                says="{still_share} of the trainable weights, nearly all of them, never changed.",
             ),
             Clue(
                 when=(Condition("weight_change", "<", 1e-4), Condition("end_lr", ">=", 0.1)),
@@ -245,7 +245,7 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
         ),
         rules_out=ACTIVATION_FITS,
         to_check="Print the activation of the last layer and the `from_logits` of the loss.",
-        advice="Use `from_logits=True` only if the last layer has neither softmax nor sigmoid, and then always.",
+        advice="Use `from_logits=True` if, and only if, the last layer has no softmax or sigmoid.",
         is_not="It does not mean that the layers below are wrong. Only the output is read in the wrong way.",
         sources=("https://keras.io/api/losses/probabilistic_losses/",),
         alarm=True,
@@ -256,7 +256,7 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
         title="The loss is a sum, not a mean.",
         means=(
             "A sum over 32 samples, or 32 outputs, is 32 times as large as their mean, and so are the steps of plain "
-            "SGD. The curve looks the same, but at rates 32 times smaller, which change with the batch size."
+            "SGD. The curve looks the same, but at rates 32 times smaller, which change with that number."
         ),
         start=-2.0,
         when=(),
@@ -336,7 +336,7 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
         code="LRS310",
         name="collapse",
         title="At large rates the model collapses: it gives the same answer for everything.",
-        means="A step that is too large can switch units off for good. The rest is a constant prediction: a flat line.",
+        means="A step that is too large can switch units off for good. A constant prediction remains: a flat line.",
         start=-1.4,
         when=(LOSS_FALLS, LOSS_RISES),
         clues=(
@@ -372,17 +372,17 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
                     ENDS_NEAR_CHANCE,
                 ),
                 weight=1.6,
-                says="Its level at the right end is {plateau_ratio} times the chance level.",
+                says="The flat part at the right end is at {plateau_ratio} times the chance level.",
             ),
             Clue(
                 when=(Condition("plateau_decades", ">=", 0.2), ENDS_NEAR_CHANCE),
                 weight=0.8,
-                says="At the right end, the loss stays at one level for {plateau_decades} powers of ten.",
+                says="At the right end, the loss stays flat for {plateau_decades} powers of ten.",
             ),
             Clue(
                 when=(Condition("plateau_decades", ">=", 1.0), ENDS_NEAR_CHANCE),
                 weight=0.8,
-                says="This flat part spans at least a factor of ten in the rate.",
+                says="The flat part spans at least a factor of ten in the rate.",
             ),
         ),
         to_check="Train at such a rate and predict: the predictions should be the same for every input.",

@@ -40,7 +40,7 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
             Clue(
                 when=(FALLS, Condition("end_lr", ">=", 1.0)),
                 weight=-1.4,
-                says="Against it: a rate of {end_lr} breaks most models.",
+                says="Against it: the last rate, {end_lr}, is large enough to break most models.",
             ),
             Clue(
                 when=(Condition("planned_decades", "<", 3.0),),
@@ -55,7 +55,7 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
             Clue(
                 when=(NO_FALL, Condition("end_lr", ">=", 1.0)),
                 weight=-1.5,
-                says="Against it: a rate of {end_lr} breaks most models.",
+                says="Against it: the last rate, {end_lr}, is large enough to break most models.",
             ),
             Clue(
                 when=(Condition("optimizer", "in", FIXED_STEP),),
@@ -375,7 +375,7 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
                 weight=3.0,
                 says="Training broke and came back to its lowest level so far (times: {num_recoveries}).",
             ),
-            Clue(when=(Condition("num_recoveries", ">=", 2),), weight=0.8, says="Such recoveries came more than once."),
+            Clue(when=(Condition("num_recoveries", ">=", 2),), weight=0.8, says="Training recovered more than once."),
             Clue(
                 when=(Condition("noise_over_fall", ">=", 0.3),),
                 weight=-1.0,
