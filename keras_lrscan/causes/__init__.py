@@ -1,1 +1,1 @@
-"""The tables of causes, by the area they lie in, and their ranking on one curve."""
+"""Defines the possible causes of a curve in five tables, one for each area, and ranks them on a curve."""

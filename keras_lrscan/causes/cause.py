@@ -1,7 +1,7 @@
-"""What a cause is, and what is found of it on one curve: `Cause` → `Finding`.
+"""Defines a cause and judges it on one curve: `Cause` → `Finding`.
 
-A cause is a row of a table. Its likelihood is a sum in log odds: where it starts from, plus the weight of each clue
-that holds. So the numbers that order the findings are the very ones that the evidence prints.
+A cause is a row of a table. Its likelihood is a sum of log odds: the start of the cause plus the weight of each clue
+that holds. Every clue has a sentence, so the printed evidence names each term of the sum that orders the findings.
 """
 
 from __future__ import annotations
@@ -24,36 +24,36 @@ if TYPE_CHECKING:
 __all__ = ["Cause", "CauseStatus", "Clue", "Finding", "judge"]
 
 LIKELY = 0.5
-"""A cause at least this likely is called likely; one below is called possible."""
+"""A cause that is at least this likely is called likely; any other is called possible."""
 
 MAX_PERCENT = 99
-"""What the evidence of a curve says is never called certain."""
+"""Largest percentage to print: a curve alone never makes a cause certain."""
 
 MIN_LIKELIHOOD = 0.1
-"""A cause less likely than this is not worth a reader's time."""
+"""A cause that is less likely than this is not reported."""
 
 
 class CauseStatus(StrEnum):
-    """What the evidence says of one cause."""
+    """Status of one cause, given the evidence."""
 
     CONFIRMED = "confirmed"
-    """A probe of the model showed it."""
+    """A probe of the model has shown it."""
     LIKELY = "likely"
     POSSIBLE = "possible"
     RULED_OUT = "ruled-out"
     """A number, or a probe of the model, speaks against it."""
     NOT_APPLICABLE = "not-applicable"
-    """The model, the data or the curve is not of the kind that it can happen to."""
+    """The cause cannot occur with this kind of model, data or curve."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Clue:
-    """One piece of evidence.
+    """One piece of evidence for or against a cause.
 
     Attributes:
-        when: All of these hold.
-        weight: What it adds to the log odds of the cause; below zero it speaks against it.
-        says: The evidence in plain words, with facts in braces, such as `{start_ratio}`.
+        when: Conditions that must all hold.
+        weight: Term that it adds to the log odds of the cause; a negative one speaks against the cause.
+        says: The evidence as a sentence, with names of facts in braces, such as `{start_ratio}`. Never empty.
     """
 
     when: tuple[Condition, ...]
@@ -65,7 +65,7 @@ class Clue:
         return all(condition.holds(facts) for condition in self.when)
 
     def sentence(self, facts: Mapping[str, Any]) -> str:
-        """Returns the evidence with its numbers filled in."""
+        """Returns the evidence as a sentence, with its numbers filled in."""
         known = {name: facts[name] for name in slots_of(self.says)}
         return self.says.format_map(
             {name: "unknown" if value is None else MEASURES[name].show(value) for name, value in known.items()}
@@ -77,20 +77,20 @@ class Cause:
     """One possible cause.
 
     Attributes:
-        code: Stable for ever.
+        code: Code that never changes, such as `"LRS301"`.
         name: The cause in a word or two.
         title: The cause in one sentence.
-        means: Why that makes such a curve, in plain words.
+        means: Explanation of why the cause makes such a curve.
         start: Log odds before any clue, once `when` holds.
         when: Clues that must all hold before the cause is considered.
         clues: Evidence for and against.
-        not_for: Any of these says that it cannot happen here.
-        rules_out: Any of these rules it out.
-        to_check: What would confirm it or rule it out.
-        advice: What to do if it is true.
-        is_not: What it does not mean.
-        sources: Addresses of where this was described.
-        alarm: Whether something should be mended.
+        not_for: Clues that each show that the cause cannot occur here.
+        rules_out: Clues that each rule the cause out.
+        to_check: A check that confirms the cause or rules it out.
+        advice: Advice for when the cause is true.
+        is_not: A wrong conclusion, and why not to draw it.
+        sources: Addresses of pages that describe the cause.
+        alarm: Whether the user should fix something.
     """
 
     code: str
@@ -111,23 +111,23 @@ class Cause:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What the evidence of one curve says of one cause.
+    """The judgment of one cause on one curve.
 
     Attributes:
         code: Code of the cause.
         name: The cause in a word or two.
         title: The cause in one sentence.
-        means: Why that makes such a curve, in plain words.
+        means: Explanation of why the cause makes such a curve.
         status: Whether it is confirmed, likely, possible, ruled out or not applicable.
         likelihood: How likely it is, from 0 to 1; orders the findings.
-        log_odds: What the likelihood adds up from: where the cause starts, then the weight of each clue that holds.
-            Their sum is ``ln(likelihood / (1 - likelihood))``.
-        evidence: What points to it, or against it, with the values seen.
-        to_check: What would confirm it or rule it out.
-        advice: What to do if it is true.
-        is_not: What it does not mean.
-        sources: Addresses of where this was described.
-        alarm: Whether something should be mended.
+        log_odds: Terms of the likelihood: the start of the cause, then the weight of each clue that holds. Their sum
+            is ``ln(likelihood / (1 - likelihood))``.
+        evidence: Sentences for and against the cause, with the observed values.
+        to_check: A check that confirms the cause or rules it out.
+        advice: Advice for when the cause is true.
+        is_not: A wrong conclusion, and why not to draw it.
+        sources: Addresses of pages that describe the cause.
+        alarm: Whether the user should fix something.
     """
 
     code: str
@@ -146,16 +146,19 @@ class Finding:
 
     @property
     def percent(self) -> int:
-        """The likelihood in whole percent. Never 100: only a probe can confirm a cause."""
+        """The likelihood in whole percent. It is never 100, because only a probe can confirm a cause."""
         return min(round(100 * self.likelihood), MAX_PERCENT)
 
 
 def judge(cause: Cause, facts: Mapping[str, Any]) -> Finding | None:
-    """Returns what the facts say of a cause, or `None` where they say nothing.
+    """Judges one cause by the facts of one curve.
 
     Args:
         cause: The cause.
         facts: Features and context of one curve, by name.
+
+    Returns:
+        The finding, or `None` if the facts neither support nor exclude the cause.
     """
     for status, clues in ((CauseStatus.NOT_APPLICABLE, cause.not_for), (CauseStatus.RULED_OUT, cause.rules_out)):
         against = [clue.sentence(facts) for clue in clues if clue.holds(facts)]
@@ -170,7 +173,7 @@ def judge(cause: Cause, facts: Mapping[str, Any]) -> Finding | None:
     if likelihood < MIN_LIKELIHOOD or not points_to_it:
         return None
     called = CauseStatus.LIKELY if likelihood >= LIKELY else CauseStatus.POSSIBLE
-    sentences = [clue.sentence(facts) for clue in (*cause.when, *seen) if clue.says]
+    sentences = [clue.sentence(facts) for clue in (*cause.when, *seen)]
     return _finding(cause, called, log_odds, sentences)
 
 

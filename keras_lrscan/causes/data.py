@@ -1,140 +1,144 @@
-"""Causes that lie in the data: their size, their labels, what is missing in them."""
+"""Defines the causes that lie in the data: their scale, their labels and missing values."""
 
 from __future__ import annotations
 
 from keras_lrscan.causes.cause import Cause, Clue
-from keras_lrscan.causes.start import AT_CHANCE, BETTER, STARTS_BETTER, UNKNOWN, WORSE
+from keras_lrscan.causes.clues import AT_CHANCE, BETTER, STARTS_AT_CHANCE, STARTS_BETTER, STARTS_WORSE, UNKNOWN, WORSE
 from keras_lrscan.curves.context import FLOAT16_POLICIES
-from keras_lrscan.reading.facts import RISES, Condition
+from keras_lrscan.reading.facts import RISES, Condition, is_false, is_true
 
 __all__ = ["CAUSES_OF_DATA"]
 
 IS_CLASSIFIER = Clue(
     when=(Condition("num_classes", ">=", 2),),
-    says="The model chooses from {num_classes} classes and predicts no sizes.",
+    says="The model chooses from {num_classes} classes and does not predict numbers.",
+)
+
+DOES_WELL = (
+    "Against it: the first loss is only {start_ratio} times the chance level, so the model copes with these data."
 )
 
 CAUSES_OF_DATA: tuple[Cause, ...] = (
     Cause(
         code="LRS304",
         name="unscaled-inputs",
-        title="The numbers that go into the model are too large: the inputs are not scaled.",
+        title="The inputs are not scaled: their numbers are too large.",
         means=(
-            "Large inputs make large outputs, so a fresh model starts out confident and wrong, and even a small step "
+            "Large inputs make large outputs. So a fresh model starts out confident and wrong, and even a small step "
             "changes its answers a lot. The whole curve moves up and to the left."
         ),
         start=-2.6,
         when=(),
         clues=(
             Clue(
-                when=(Condition("input_size", ">=", 20.0),),
+                when=(Condition("input_size", ">=", 20.0), Condition("input_size", "<", 100.0)),
                 weight=2.2,
                 says="The largest input is {input_size}; about 1 is usual.",
             ),
-            Clue(when=(Condition("input_size", ">=", 100.0),), weight=0.8, says=""),
+            Clue(
+                when=(Condition("input_size", ">=", 100.0),),
+                weight=3.0,
+                says="The largest input is {input_size}, far above the usual size of about 1.",
+            ),
             Clue(
                 when=(Condition("input_spread_ratio", ">=", 100.0), Condition("input_size", ">=", 20.0)),
                 weight=0.8,
                 says="The widest column of the inputs is {input_spread_ratio} times as wide as the narrowest.",
             ),
-            Clue(
-                when=(WORSE,),
-                weight=1.6,
-                says="The first loss is {start_ratio} times that of guessing, so worse than it.",
-            ),
-            Clue(when=(BETTER,), weight=-1.5, says=""),
+            Clue(when=(WORSE,), weight=1.6, says=STARTS_WORSE.says),
+            Clue(when=(BETTER,), weight=-1.5, says=DOES_WELL),
             Clue(
                 when=(Condition("num_normalization_layers", ">=", 1),),
                 weight=-1.0,
-                says="Against it: {num_normalization_layers} layers of the model normalize what they get.",
+                says="Against it: the model has normalization layers ({num_normalization_layers}).",
             ),
         ),
         rules_out=(
             Clue(
                 when=(Condition("input_size", "<", 10.0),),
-                says="The largest input is {input_size}, which is fine.",
+                says="The largest input is {input_size}, which is small enough.",
             ),
         ),
         to_check="Print the smallest and the largest input.",
         advice="Scale the inputs to about -1 to 1 (pixels: divide by 255; tables: a `Normalization` layer).",
-        is_not="It does not mean that the model or the rate is wrong: scan again once the inputs are scaled.",
+        is_not="It does not mean that the model or the rate is wrong. Scan again once the inputs are scaled.",
         sources=("https://karpathy.github.io/2019/04/25/recipe/", "https://cs231n.github.io/neural-networks-2/"),
         alarm=True,
     ),
     Cause(
         code="LRS321",
         name="unscaled-targets",
-        title="The numbers to predict are large: the targets are not scaled.",
+        title="The targets are not scaled: the numbers to predict are large.",
         means=(
-            "The error is measured in the unit of the targets. Large targets give huge losses and huge steps, or need "
-            "a very long way from the small numbers that a fresh model predicts."
+            "The error is measured in the unit of the targets. So large targets give huge losses and huge steps. Or "
+            "training takes very long, because a fresh model predicts small numbers."
         ),
         start=-1.2,
         when=(
             Clue(
                 when=(Condition("target_size", ">=", 10.0),),
-                says="The targets go from {target_low} to {target_high}.",
+                says="The targets range from {target_low} to {target_high}.",
             ),
         ),
         clues=(
             Clue(
                 when=(Condition("target_std", ">=", 10.0),),
                 weight=1.5,
-                says="They scatter by {target_std}; about 1 is usual.",
+                says="The standard deviation of the targets is {target_std}; about 1 is usual.",
             ),
-            Clue(when=(Condition("target_size", ">=", 100.0),), weight=1.0, says=""),
             Clue(
-                when=(WORSE,),
+                when=(Condition("target_size", ">=", 100.0),),
                 weight=1.0,
-                says="The first loss is {start_ratio} times that of always predicting the same best number.",
+                says="The target furthest from zero is {target_size} away from it.",
             ),
-            Clue(when=(BETTER,), weight=-1.5, says=""),
+            Clue(when=(WORSE,), weight=1.0, says=STARTS_WORSE.says),
+            Clue(when=(BETTER,), weight=-1.5, says=DOES_WELL),
         ),
         not_for=(IS_CLASSIFIER,),
         rules_out=(
             Clue(
                 when=(Condition("target_size", "<", 10.0),),
-                says="The targets go from {target_low} to {target_high}, which is fine.",
+                says="The targets range from {target_low} to {target_high}, which is small enough.",
             ),
         ),
-        to_check="Print the mean and the spread of the targets.",
-        advice="Train on `(y - y.mean()) / y.std()`, and undo that after `predict`.",
-        is_not="A loss of thousands does not mean that the model is bad: it is the size of the targets, squared.",
+        to_check="Print the mean and the standard deviation of the targets.",
+        advice="Train on `(y - y.mean()) / y.std()`, and scale back after `predict`.",
+        is_not="A loss of thousands does not mean that the model is bad. It may only reflect large targets.",
         sources=("https://karpathy.github.io/2019/04/25/recipe/",),
         alarm=True,
     ),
     Cause(
         code="LRS305",
         name="labels-not-reaching-loss",
-        title="Inputs and labels do not belong together, or carry nothing to learn from.",
-        means="The model takes its steps, but no step helps: there is no rule to find that leads from input to label.",
+        title="Inputs and labels do not match, or the inputs say nothing about the labels.",
+        means="The model takes its steps, but no step helps: no rule leads from the inputs to the labels.",
         start=-3.2,
         when=(),
         clues=(
             Clue(
                 when=(Condition("fall", "<", 0.1), RISES),
                 weight=2.5,
-                says="The loss hardly falls at any rate, but large rates break it.",
+                says="The loss hardly falls at any rate, but rises at large ones.",
             ),
             Clue(
                 when=(Condition("fall", "<", 0.1), RISES, AT_CHANCE),
                 weight=0.5,
-                says="It stays at {start_ratio} times the loss of guessing.",
+                says=STARTS_AT_CHANCE.says,
             ),
             Clue(
                 when=(Condition("fall", ">=", 0.1), Condition("lowest_ratio", ">=", 0.93)),
                 weight=2.5,
-                says="The loss falls, but only to {lowest_ratio} times that of guessing: nothing else is learned.",
+                says="The loss falls, but only to {lowest_ratio} times the chance level, so hardly below it.",
             ),
             Clue(
-                when=(Condition("labels_follow_inputs", "==", threshold=False),),
+                when=(is_false("labels_follow_inputs"),),
                 weight=2.2,
-                says="Simple rules foretell the labels no better than shuffled labels.",
+                says="Simple models predict the real labels no better than shuffled ones.",
             ),
             Clue(
-                when=(Condition("labels_follow_inputs", "==", threshold=True),),
+                when=(is_true("labels_follow_inputs"),),
                 weight=-2.5,
-                says="Against it: simple rules do foretell the labels.",
+                says="Against it: simple models predict the real labels better than shuffled ones.",
             ),
             Clue(
                 when=(Condition("input_std", "==", 0.0),),
@@ -151,28 +155,56 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
                 weight=4.0,
                 says="{zero_weight_share} of the samples have a weight of zero in the loss.",
             ),
-            Clue(when=(UNKNOWN,), weight=-0.8, says=""),
-            Clue(when=(Condition("still_share", ">=", 0.99),), weight=-2.5, says=""),
-            Clue(when=(Condition("trainable_share", "<", 0.02),), weight=-1.0, says=""),
-            Clue(when=(Condition("calm_share", "<", 0.15),), weight=-2.5, says=""),
-            Clue(when=(Condition("finite_share", "<", 1.0),), weight=-2.0, says=""),
-            Clue(when=(Condition("planned_decades", "<", 3.0),), weight=-1.5, says=""),
-            Clue(when=(Condition("points_per_decade", "<", 8.0),), weight=-1.0, says=""),
+            Clue(
+                when=(UNKNOWN,),
+                weight=-0.8,
+                says="Less certain, because the first loss could not be compared with the chance level.",
+            ),
+            Clue(
+                when=(Condition("still_share", ">=", 0.99),),
+                weight=-2.5,
+                says="Against it: {still_share} of the trainable weights never changed, which the data do not explain.",
+            ),
+            Clue(
+                when=(Condition("trainable_share", "<", 0.02),),
+                weight=-1.0,
+                says="Against it: only {trainable_share} of the parameters can train, which may explain it too.",
+            ),
+            Clue(
+                when=(Condition("calm_share", "<", 0.15),),
+                weight=-2.5,
+                says="Against it: the loss rises after only {calm_share} of the range, so the test may begin too high.",
+            ),
+            Clue(
+                when=(Condition("finite_share", "<", 1.0),),
+                weight=-2.0,
+                says="Against it: the loss turned NaN or infinite, which points to another cause.",
+            ),
+            Clue(
+                when=(Condition("planned_decades", "<", 3.0),),
+                weight=-1.5,
+                says="Against it: the rates span only {planned_decades} powers of ten, so useful ones may be missing.",
+            ),
+            Clue(
+                when=(Condition("points_per_decade", "<", 8.0),),
+                weight=-1.0,
+                says="Against it: there are only {points_per_decade} steps for each factor of ten to learn in.",
+            ),
         ),
         rules_out=(
             STARTS_BETTER,
             Clue(
-                when=(Condition("fall", ">=", 0.3), Condition("learns", "==", threshold=True)),
-                says="The loss falls to {lowest_ratio} times that of guessing: the model does learn something.",
+                when=(Condition("fall", ">=", 0.3), is_true("learns")),
+                says="The loss falls to {lowest_ratio} times the chance level, so the model does learn something.",
             ),
             Clue(
                 when=(Condition("fall", ">=", 0.3), UNKNOWN),
-                says="The loss falls by {fall}: there is something to learn, and the model learns it.",
+                says="The loss falls by {fall}, so there is something to learn, and the model learns it.",
             ),
         ),
         to_check="Look at five inputs beside their labels. Train on 20 samples: their loss should go to zero.",
-        advice="Check that shuffling, sorting or joining moved inputs and labels together, and how labels are encoded.",
-        is_not="It is not a matter of the learning rate, and the model is not already good.",
+        advice="Check that shuffling, sorting and joining kept inputs and labels together, and how labels are encoded.",
+        is_not="The learning rate is not the cause, and the model is not already good.",
         sources=(
             "https://karpathy.github.io/2019/04/25/recipe/",
             "https://github.com/davidtvs/pytorch-lr-finder/issues/10",
@@ -182,25 +214,25 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
     Cause(
         code="LRS312",
         name="nan-in-data",
-        title="The data hold numbers that are no numbers (NaN, infinity), or labels that are no class.",
-        means="One such number makes the loss NaN, and the next step makes every weight NaN, whatever the rate.",
+        title="The data contain NaN or infinite values, or labels outside the model's classes.",
+        means="One such value makes the loss NaN, and the next step makes every weight NaN, at any rate.",
         start=-2.5,
         when=(),
         clues=(
             Clue(
                 when=(Condition("nonfinite_inputs", ">", 0.0),),
                 weight=6.0,
-                says="{nonfinite_inputs} of the samples have NaN or infinity among their inputs.",
+                says="{nonfinite_inputs} of the samples have NaN or infinite inputs.",
             ),
             Clue(
                 when=(Condition("nonfinite_targets", ">", 0.0),),
                 weight=6.0,
-                says="{nonfinite_targets} of the samples have NaN or infinity among their targets.",
+                says="{nonfinite_targets} of the samples have NaN or infinite targets.",
             ),
             Clue(
                 when=(Condition("bad_labels", ">", 0.0),),
                 weight=5.0,
-                says="{bad_labels} of the labels are no class of this model.",
+                says="{bad_labels} of the labels are outside the model's classes.",
             ),
             Clue(
                 when=(Condition("finite_share", "<", 0.5), Condition("rise_before_nonfinite", "<", 1.0)),
@@ -210,21 +242,21 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
             Clue(
                 when=(Condition("precision", "in", FLOAT16_POLICIES),),
                 weight=-1.0,
-                says="",
+                says="Against it: the model computes in {precision}, which can make the loss NaN as well.",
             ),
         ),
-        to_check="`numpy.isfinite(x).all()`, and the smallest and largest label.",
-        advice="Clean the data first, or mend a loss that takes the logarithm of zero; then scan again.",
-        is_not="The learning rate is not the cause: no rate helps.",
+        to_check="Print `numpy.isfinite(x).all()`, and the smallest and the largest label.",
+        advice="Clean the data, or fix a loss that takes the logarithm of zero. Then scan again.",
+        is_not="The learning rate is not the cause, and no other rate helps.",
         sources=("https://github.com/keras-team/keras/issues/2134",),
         alarm=True,
     ),
     Cause(
         code="LRS323",
         name="class-imbalance",
-        title="Most samples have the same label, so a model that always says it scores well.",
+        title="Most samples have the same label, so a model that always predicts it scores well.",
         means=(
-            "The first part of the fall is only the model learning how frequent each label is. After that, each batch "
+            "In the first part of the fall, the model only learns how frequent each label is. After that, each batch "
             "holds few samples that teach anything else."
         ),
         start=0.4,
@@ -235,21 +267,33 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
             ),
         ),
         clues=(
-            Clue(when=(Condition("majority_share", ">=", 0.85),), weight=1.2, says=""),
-            Clue(when=(Condition("majority_share", ">=", 0.95),), weight=0.8, says=""),
-            Clue(when=(Condition("first_batches_alike", "==", threshold=True),), weight=-3.0, says=""),
+            Clue(
+                when=(Condition("majority_share", ">=", 0.85), Condition("majority_share", "<", 0.95)),
+                weight=1.2,
+                says="Few samples have another label.",
+            ),
+            Clue(
+                when=(Condition("majority_share", ">=", 0.95),),
+                weight=2.0,
+                says="Hardly any samples have another label.",
+            ),
+            Clue(
+                when=(is_true("first_batches_alike"),),
+                weight=-3.0,
+                says="Against it: all labels of the first batches are the same, so the data may just be sorted.",
+            ),
         ),
         rules_out=(
             Clue(
                 when=(Condition("majority_share", "<", 0.6),),
-                says="The most frequent label has a share of {majority_share} only.",
+                says="Only {majority_share} of the samples have the most frequent label.",
             ),
         ),
         to_check="Compare the accuracy with the share of the most frequent label.",
-        advice="Watch recall or balanced accuracy; try `class_weight`, and larger batches for the scan.",
-        is_not="A low loss does not mean that rare classes are found.",
+        advice="Watch recall or balanced accuracy. Try `class_weight`, and larger batches for the scan.",
+        is_not="A low loss does not mean that the model finds rare classes.",
         sources=("https://www.tensorflow.org/tutorials/structured_data/imbalanced_data",),
         alarm=True,
     ),
 )
-"""Causes that lie in the data."""
+"""The causes that lie in the data."""

@@ -1,6 +1,6 @@
-"""Why a curve looks the way it does: facts → `Finding`s.
+"""Finds and ranks the likely causes of a curve: facts → `Finding`s.
 
-The causes stand in five tables, by where they lie; this file puts them together and ranks what is found.
+The causes are defined in five tables, one for each area. This file joins the tables and ranks the findings.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ CAUSES: tuple[Cause, ...] = tuple(
         key=lambda cause: cause.code,
     )
 )
-"""Every cause, by its code."""
+"""Every cause, in the order of the codes."""
 
 EXCLUDED = frozenset({CauseStatus.RULED_OUT, CauseStatus.NOT_APPLICABLE})
 
 
 def find_causes(facts: Mapping[str, Any]) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
-    """Returns the causes that the facts point to, ranked, and those that they exclude.
+    """Returns the causes that the facts support, ranked, and those that they exclude.
 
-    Likely causes that should be mended stand first, then all others; within both, the likeliest first.
+    Likely causes that the user should fix come first, then all others. Within both groups, the likeliest come first.
 
     Args:
-        facts: Features and context of one curve, by name; see `keras_lrscan.facts`.
+        facts: Features and context of one curve, by name; see `keras_lrscan.reading.facts`.
     """
     judged = [finding for cause in CAUSES if (finding := judge(cause, facts)) is not None]
     found = [finding for finding in judged if finding.status not in EXCLUDED]

@@ -1,27 +1,30 @@
-"""Causes that lie in the test and in the optimizer: range of rates, number of steps, what bounds a step."""
+"""Defines the causes that lie in the settings of the scan and in the optimizer."""
 
 from __future__ import annotations
 
 from keras_lrscan.causes.cause import Cause, Clue
-from keras_lrscan.causes.start import AT_CHANCE, LOSS_FALLS, NEVER_FALLS, STARTS_AT_CHANCE, STARTS_BETTER
-from keras_lrscan.reading.facts import FALLS, NO_FALL, NO_RISE, RISES, Condition
+from keras_lrscan.causes.clues import (
+    AT_CHANCE,
+    LOSS_FALLS,
+    LOSS_RISES,
+    NEVER_FALLS,
+    NEVER_RISES,
+    STARTS_AT_CHANCE,
+    STARTS_BETTER,
+)
+from keras_lrscan.curves.optimizer_families import ADAM_LIKE, FIXED_STEP, PER_LAYER, PLAIN
+from keras_lrscan.reading.facts import FALLS, NO_FALL, NO_RISE, RISES, Condition, is_false, is_true
 
 __all__ = ["CAUSES_OF_RANGE"]
 
-NEVER_RISES = Clue(when=(NO_RISE,), says="The loss never turns upward.")
-LOSS_RISES = Clue(when=(RISES,), says="The loss does turn upward within the test.")
-ADAMS = ("Adam", "AdamW", "Nadam", "Adamax", "AdamWeightDecay", "RectifiedAdam", "Lamb")
-NORMALIZING = (
-    *("Lamb", "LAMB", "LARS", "LARC", "Lion", "Adafactor", "Muon", "NovoGrad", "SignSGD", "Signum", "Rprop", "Fromage"),
-    *("NormalizedSGD", "NGD"),
-)
+SHORT_RANGE = "Against it: the rates span only {planned_decades} powers of ten, so the whole range is too short."
 
 CAUSES_OF_RANGE: tuple[Cause, ...] = (
     Cause(
         code="LRS307",
         name="range-too-low",
-        title="The test ended too early: its last rate does not yet break this model.",
-        means="Only the left half of the picture was recorded. The rate at which training breaks lies further right.",
+        title="The test ended too early: its last rate is too small to break this model.",
+        means="The test recorded only the left part of the curve. The rate that breaks training lies further right.",
         start=0.6,
         when=(
             NEVER_RISES,
@@ -29,27 +32,59 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
         ),
         clues=(
             Clue(when=(FALLS,), weight=0.6, says=LOSS_FALLS.says),
-            Clue(when=(Condition("end_lr", "<", 0.1),), weight=1.5, says=""),
-            Clue(when=(FALLS, Condition("end_lr", ">=", 1.0)), weight=-1.4, says=""),
-            Clue(when=(Condition("planned_decades", "<", 3.0),), weight=-2.4, says=""),
-            Clue(when=(Condition("still_share", ">=", 0.5), NO_FALL), weight=-3.0, says=""),
-            Clue(when=(Condition("end_lr", ">=", 1.0), NO_FALL), weight=-1.5, says=""),
-            Clue(when=(Condition("optimizer", "in", NORMALIZING),), weight=-1.6, says=""),
-            Clue(when=(Condition("clip", ">", 0.0),), weight=-1.6, says=""),
-            Clue(when=(Condition("num_trainable_params", "==", 0),), weight=-6.0, says=""),
+            Clue(
+                when=(Condition("end_lr", "<", 0.1),),
+                weight=1.5,
+                says="A last rate below 0.1 is small for such a test.",
+            ),
+            Clue(
+                when=(FALLS, Condition("end_lr", ">=", 1.0)),
+                weight=-1.4,
+                says="Against it: the last rate, {end_lr}, is large enough to break most models.",
+            ),
+            Clue(
+                when=(Condition("planned_decades", "<", 3.0),),
+                weight=-2.4,
+                says=SHORT_RANGE,
+            ),
+            Clue(
+                when=(Condition("still_share", ">=", 0.5), NO_FALL),
+                weight=-3.0,
+                says="Against it: {still_share} of the trainable weights never changed, which points to another cause.",
+            ),
+            Clue(
+                when=(NO_FALL, Condition("end_lr", ">=", 1.0)),
+                weight=-1.5,
+                says="Against it: the last rate, {end_lr}, is large enough to break most models.",
+            ),
+            Clue(
+                when=(Condition("optimizer", "in", FIXED_STEP),),
+                weight=-1.6,
+                says="Against it: {optimizer} fixes the length of its steps, so the loss may never rise.",
+            ),
+            Clue(
+                when=(Condition("clip", ">", 0.0),),
+                weight=-1.6,
+                says="Against it: gradients are clipped to {clip}, which can hide a rise.",
+            ),
+            Clue(
+                when=(Condition("num_trainable_params", "==", 0),),
+                weight=-6.0,
+                says="Against it: the model has no trainable parameters.",
+            ),
         ),
         rules_out=(LOSS_RISES,),
         to_check="Scan again with an `end_lr` 10 to 100 times larger.",
-        advice="Read nothing into the right end; the best rate may lie beyond it.",
-        is_not="That nothing broke does not mean that nothing can break.",
+        advice="Do not read anything into the right end: the best rate may lie beyond it.",
+        is_not="It does not mean that no rate can break this model.",
         sources=("https://github.com/mgrankin/fast_tabnet/issues/1", "https://cs231n.github.io/neural-networks-3/"),
         alarm=True,
     ),
     Cause(
         code="LRS308",
         name="out-of-batches",
-        title="`fit` ran out of batches before the test was done.",
-        means="The rates that were planned for the end were never tried, so the right part of the curve is missing.",
+        title="`fit` ran out of batches before the test was finished.",
+        means="The test never tried the last planned rates, so the right part of the curve is missing.",
         start=1.8,
         when=(
             NEVER_RISES,
@@ -60,16 +95,16 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
         ),
         rules_out=(LOSS_RISES,),
         to_check="Compare the last rate on the plot with the planned one.",
-        advice="Let the scan have more batches, or ask for fewer: about 10 for each factor of ten in the rate.",
-        is_not="That the test stopped does not mean that the loss diverged.",
+        advice="Give the scan more batches, or plan fewer steps: about 10 for each factor of ten in the rate.",
+        is_not="The early end does not mean that the loss diverged.",
         sources=("https://github.com/Lightning-AI/pytorch-lightning/issues/5044",),
         alarm=True,
     ),
     Cause(
         code="LRS313",
         name="few-steps-per-decade",
-        title="The rate rose too fast: there are too few points for a clear picture.",
-        means="The model had no time to react to a rate before the next one came, so all shows up too far right.",
+        title="The rate rose too fast: there are too few points for a clear curve.",
+        means="The model had no time to react to a rate before the next one, so the whole curve lies too far right.",
         start=0.6,
         when=(
             Clue(
@@ -78,8 +113,16 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
             ),
         ),
         clues=(
-            Clue(when=(Condition("points_per_decade", "<", 6.0),), weight=1.2, says=""),
-            Clue(when=(Condition("num_points", "<", 30),), weight=0.6, says=""),
+            Clue(
+                when=(Condition("points_per_decade", "<", 6.0),),
+                weight=1.2,
+                says="Fewer than 6 points for each factor of ten can miss a whole valley.",
+            ),
+            Clue(
+                when=(Condition("num_points", "<", 30),),
+                weight=0.6,
+                says="The whole curve has only {num_points} points.",
+            ),
             Clue(when=(NO_FALL,), weight=0.5, says=NEVER_FALLS.says),
         ),
         rules_out=(
@@ -88,9 +131,9 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
                 says="There are {points_per_decade} points for each factor of ten.",
             ),
         ),
-        to_check="Scan again with three times the steps and compare.",
+        to_check="Scan again with three times as many steps, and compare.",
         advice="Use at least 10 points for each factor of ten: more steps, or a narrower range.",
-        is_not="It says nothing bad about the model.",
+        is_not="It does not mean that the model is bad.",
         sources=(
             "https://github.com/davidtvs/pytorch-lr-finder/issues/103",
             "https://github.com/surmenok/keras_lr_finder/issues/30",
@@ -100,8 +143,8 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
     Cause(
         code="LRS314",
         name="range-too-high",
-        title="The test began too high: its first rate already trains the model, or already breaks it.",
-        means="The left part of the picture is cut off, and much of the fall is due to time, not to the rate.",
+        title="The test began too high: its first rate already trains or breaks the model.",
+        means="The left part of the curve is missing, and much of the fall is due to time, not to the rate.",
         start=-2.2,
         when=(),
         clues=(
@@ -113,62 +156,98 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
             Clue(
                 when=(NO_FALL, RISES, Condition("calm_share", "<", 0.15)),
                 weight=2.0,
-                says="The loss climbs after {calm_share} of the range.",
+                says="The loss starts to rise after {calm_share} of the range.",
             ),
             Clue(
-                when=(Condition("start_lr", ">=", 1e-4),),
+                when=(Condition("start_lr", ">=", 1e-4), Condition("start_lr", "<", 2e-3)),
                 weight=1.0,
-                says="The first rate was {start_lr}; 1e-07 is usual.",
+                says="The first rate was {start_lr}; 1e-7 is usual.",
             ),
-            Clue(when=(Condition("start_lr", ">=", 2e-3),), weight=1.5, says=""),
+            Clue(
+                when=(Condition("start_lr", ">=", 2e-3),),
+                weight=2.5,
+                says="The first rate was {start_lr}, at which many models already train.",
+            ),
             Clue(
                 when=(FALLS, Condition("flat_decades", "<", 0.4), Condition("start_lr", ">=", 1e-4)),
                 weight=1.2,
-                says="The fall begins within {flat_decades} powers of ten.",
+                says="The fall begins after only {flat_decades} powers of ten.",
             ),
-            Clue(when=(Condition("start_lr", "<=", 2e-6),), weight=-1.5, says=""),
-            Clue(when=(Condition("planned_decades", "<", 3.0),), weight=-1.5, says=""),
-            Clue(when=(Condition("first_jump", ">=", 0.15), Condition("optimizer", "in", ADAMS)), weight=-4.5, says=""),
+            Clue(
+                when=(Condition("start_lr", "<=", 2e-6),),
+                weight=-1.5,
+                says="Against it: the first rate, {start_lr}, is very small.",
+            ),
+            Clue(
+                when=(Condition("planned_decades", "<", 3.0),),
+                weight=-1.5,
+                says=SHORT_RANGE,
+            ),
+            Clue(
+                when=(Condition("first_jump", ">=", 0.15), Condition("optimizer", "in", ADAM_LIKE)),
+                weight=-4.5,
+                says="Against it: the very first updates raised the loss, as the first steps of {optimizer} can.",
+            ),
         ),
         rules_out=(
             Clue(
                 when=(Condition("flat_decades", ">=", 1.5), Condition("start_lr", "<=", 1e-4)),
-                says="Nothing happens for {flat_decades} decades at first, so the test began low enough.",
+                says="The loss stays flat for the first {flat_decades} powers of ten, so the test began low enough.",
             ),
         ),
         to_check="Scan again from a rate 100 times smaller: a flat left part should appear.",
-        advice="Start lower. Where it breaks on the right is still valid.",
-        is_not="The first rate is not bad because the loss is high there: it is high since nothing is learned yet.",
+        advice="Start lower. The point where the loss starts to rise is still valid.",
+        is_not="A high first loss does not mean that the first rate is bad: the model has not learned anything yet.",
         sources=("https://github.com/surmenok/keras_lr_finder/issues/3",),
         alarm=True,
     ),
     Cause(
         code="LRS331",
         name="slow-start",
-        title="This task takes more batches than the test had before anything shows.",
+        title="This task needs more batches than the test had before the loss falls.",
         means=(
-            "Some models need thousands of batches before the loss moves: hard tasks, many classes, plain SGD. The "
-            "test raises the rate too soon for them, and shows only where training breaks."
+            "Hard tasks, many classes or plain SGD can need thousands of batches before the loss moves. The test "
+            "raises the rate too soon for them, and shows only where training breaks."
         ),
         start=-0.1,
         when=(NEVER_FALLS, LOSS_RISES),
         clues=(
             Clue(when=(AT_CHANCE,), weight=0.4, says=STARTS_AT_CHANCE.says),
             Clue(
-                when=(Condition("labels_follow_inputs", "==", threshold=True),),
+                when=(is_true("labels_follow_inputs"),),
                 weight=1.2,
-                says="There is something to learn: even simple rules foretell the labels.",
+                says="There is something to learn: simple models predict the real labels better than shuffled ones.",
             ),
-            Clue(when=(Condition("labels_follow_inputs", "==", threshold=False),), weight=-1.0, says=""),
-            Clue(when=(Condition("optimizer", "in", ("SGD",)),), weight=0.4, says="The optimizer is {optimizer}."),
-            Clue(when=(Condition("calm_share", "<", 0.15),), weight=-2.5, says=""),
-            Clue(when=(Condition("finite_share", "<", 0.5),), weight=-1.5, says=""),
-            Clue(when=(Condition("still_share", ">=", 0.99),), weight=-2.5, says=""),
+            Clue(
+                when=(is_false("labels_follow_inputs"),),
+                weight=-1.0,
+                says="Against it: simple models predict the real labels no better than shuffled ones.",
+            ),
+            Clue(
+                when=(Condition("optimizer", "in", PLAIN),),
+                weight=0.4,
+                says="The optimizer is {optimizer}, which often starts slowly.",
+            ),
+            Clue(
+                when=(Condition("calm_share", "<", 0.15),),
+                weight=-2.5,
+                says="Against it: the loss rises after only {calm_share} of the range, so the test may begin too high.",
+            ),
+            Clue(
+                when=(Condition("finite_share", "<", 0.5),),
+                weight=-1.5,
+                says="Against it: the loss turned NaN or infinite after {finite_share} of the range.",
+            ),
+            Clue(
+                when=(Condition("still_share", ">=", 0.99),),
+                weight=-2.5,
+                says="Against it: {still_share} of the trainable weights never changed, which points to another cause.",
+            ),
         ),
         rules_out=(STARTS_BETTER,),
-        to_check="Scan again with five times the steps: a valley should begin to show.",
-        advice="Use more steps, `LRScan(num_steps=500)`; until then, stay a factor of ten left of the break.",
-        is_not="A loss that stays at the level of guessing for 100 batches does not mean that the model cannot learn.",
+        to_check="Scan again with five times as many steps: a valley should begin to appear.",
+        advice="Use more steps: `LRScan(num_steps=500)`. Until then, stay a factor of ten left of the rise.",
+        is_not="A loss that stays at the chance level for 100 batches does not mean that the model cannot learn.",
         sources=("https://github.com/davidtvs/pytorch-lr-finder/issues/103",),
         alarm=False,
     ),
@@ -176,7 +255,7 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
         code="LRS318",
         name="range-too-short",
         title="The test covers too small a range of rates.",
-        means="A useful rate can lie anywhere within six powers of ten. A short range shows one piece of the picture.",
+        means="A useful rate can lie anywhere within six powers of ten. A short range shows only a piece of the curve.",
         start=1.2,
         when=(
             Clue(
@@ -184,7 +263,13 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
                 says="The rates span {planned_decades} powers of ten.",
             ),
         ),
-        clues=(Clue(when=(Condition("planned_decades", "<", 2.0),), weight=0.8, says=""),),
+        clues=(
+            Clue(
+                when=(Condition("planned_decades", "<", 2.0),),
+                weight=0.8,
+                says="That is less than a factor of 100 from the first to the last rate.",
+            ),
+        ),
         rules_out=(
             Clue(
                 when=(Condition("planned_decades", ">=", 4.0),),
@@ -192,33 +277,49 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
             ),
         ),
         to_check="Scan from 1e-7 to 10.",
-        advice="Scan the wide range first, then narrow it to one power of ten on either side of where it breaks.",
-        is_not="A flat or steep line in a short range does not tell the shape of the whole curve.",
+        advice="Scan the wide range first. Then scan a factor of ten on either side of the rate that breaks training.",
+        is_not="A flat or steep line in a short range does not show the shape of the whole curve.",
         sources=("https://cs231n.github.io/neural-networks-3/",),
         alarm=True,
     ),
     Cause(
         code="LRS325",
         name="clipping",
-        title="Gradients are cut to a fixed size (clipping), which hides the point where training breaks.",
-        means="However wild a batch is, its step cannot exceed that size. The loss rises late, slowly or not at all.",
+        title="Gradients are clipped to a fixed size, which hides the rate that breaks training.",
+        means="However large a gradient is, it is cut to that size. So the loss rises late, slowly or not at all.",
         start=-1.6,
-        when=(Clue(when=(Condition("clip", ">", 0.0),), says="Gradients are cut to a size of {clip}."),),
+        when=(Clue(when=(Condition("clip", ">", 0.0),), says="Gradients are clipped to {clip}."),),
         clues=(
             Clue(when=(NO_RISE,), weight=2.2, says=NEVER_RISES.says),
             Clue(
                 when=(RISES, Condition("rise_over_fall", "<", 0.8)),
                 weight=0.9,
-                says="The loss rises by {rise_over_fall} of its fall only.",
+                says="The loss rises by only {rise_over_fall} of its fall.",
             ),
-            Clue(when=(Condition("clip", "<=", 1.0),), weight=0.8, says=""),
-            Clue(when=(Condition("clip", "<=", 0.1),), weight=0.8, says=""),
-            Clue(when=(Condition("optimizer", "in", ("SGD", "RMSprop")),), weight=0.6, says=""),
-            Clue(when=(Condition("optimizer", "in", ADAMS),), weight=-0.6, says=""),
+            Clue(
+                when=(Condition("clip", ">", 0.1), Condition("clip", "<=", 1.0)),
+                weight=0.8,
+                says="That limit is small enough to shorten many gradients.",
+            ),
+            Clue(
+                when=(Condition("clip", "<=", 0.1),),
+                weight=1.6,
+                says="That limit is so small that it is likely to shorten most gradients.",
+            ),
+            Clue(
+                when=(Condition("optimizer", "in", PLAIN),),
+                weight=0.6,
+                says="The steps of {optimizer} grow with the gradient, so clipping bounds them.",
+            ),
+            Clue(
+                when=(Condition("optimizer", "in", ADAM_LIKE),),
+                weight=-0.6,
+                says="Against it: {optimizer} divides by the size of its gradients, so clipping changes less.",
+            ),
         ),
-        to_check="Scan once without clipping: the loss should rise sooner and more steeply.",
-        advice="Keep clipping if you need it, but take a rate left of the bottom, not the last one that looks calm.",
-        is_not="That nothing breaks does not mean that any rate is fine.",
+        to_check="Scan again without clipping: the loss should rise sooner and more steeply.",
+        advice="Keep clipping if you need it, but choose a rate left of the bottom, not the last one that looks calm.",
+        is_not="A curve that does not rise does not mean that any rate is fine.",
         sources=("https://arxiv.org/abs/1211.5063", "https://github.com/google-research/tuning_playbook"),
         alarm=False,
     ),
@@ -226,16 +327,20 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
         code="LRS326",
         name="normalizing-optimizer",
         title="This optimizer fixes the length of its steps, so the loss hardly ever explodes.",
-        means="Its step does not grow with the gradient. Large rates make training useless, but quietly.",
+        means="Its steps do not grow with the gradient. Large rates make training useless without a visible explosion.",
         start=-1.0,
-        when=(Clue(when=(Condition("optimizer", "in", NORMALIZING),), says="The optimizer is {optimizer}."),),
+        when=(Clue(when=(Condition("optimizer", "in", FIXED_STEP),), says="The optimizer is {optimizer}."),),
         clues=(
             Clue(when=(NO_RISE,), weight=2.8, says=NEVER_RISES.says),
             Clue(when=(RISES, Condition("rise_over_fall", "<", 2.0)), weight=1.0, says="The rise is gentle."),
-            Clue(when=(Condition("optimizer", "in", ("Lamb", "LAMB", "LARS", "NovoGrad")),), weight=0.8, says=""),
+            Clue(
+                when=(Condition("optimizer", "in", PER_LAYER),),
+                weight=0.8,
+                says="{optimizer} fixes the step of each layer separately.",
+            ),
         ),
-        to_check="Scan the same model with SGD: there it breaks.",
-        advice="Take the steepest part of the fall, not the right end.",
+        to_check="Scan the same model with SGD: the loss should explode at large rates.",
+        advice="Choose a rate from the steepest part of the fall, not from the right end.",
         is_not="It does not mean that the rate does not matter.",
         sources=("https://arxiv.org/abs/1904.00962", "https://arxiv.org/abs/1708.03888"),
         alarm=False,
@@ -243,35 +348,43 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
     Cause(
         code="LRS327",
         name="catapult",
-        title="Training broke, settled somewhere else, and went on: a second valley.",
+        title="Training broke, settled elsewhere and went on: a second valley.",
         means=(
             "A large step can throw a model out of a narrow valley of the loss into a wider one (a catapult), where "
-            "larger rates work. Or the part that broke stays broken and only the rest learns again."
+            "larger rates work. Or one part of the model stays broken, and only the rest learns again."
         ),
         start=-2.4,
         when=(),
         clues=(
-            Clue(when=(Condition("shape", "==", "several-valleys"), RISES), weight=4.2, says=""),
+            Clue(
+                when=(Condition("shape", "==", "several-valleys"), RISES),
+                weight=4.2,
+                says="The loss rises and then falls again.",
+            ),
             Clue(
                 when=(Condition("shape", "==", "several-valleys"), Condition("num_valleys", ">=", 2)),
-                says="There are {num_valleys} valleys.",
+                says="The curve has {num_valleys} valleys.",
             ),
             Clue(
                 when=(Condition("shape", "==", "several-valleys"), Condition("num_valleys", "<", 2)),
                 weight=-0.8,
-                says="The second valley is shallow.",
+                says="Against it: the second valley is shallow.",
             ),
             Clue(
                 when=(Condition("num_recoveries", ">=", 1),),
                 weight=3.0,
-                says="Times that training broke and came back to its lowest level so far: {num_recoveries}.",
+                says="Training broke and came back to its lowest level so far (times: {num_recoveries}).",
             ),
-            Clue(when=(Condition("num_recoveries", ">=", 2),), weight=0.8, says=""),
-            Clue(when=(Condition("noise_over_fall", ">=", 0.3),), weight=-1.0, says=""),
+            Clue(when=(Condition("num_recoveries", ">=", 2),), weight=0.8, says="Training recovered more than once."),
+            Clue(
+                when=(Condition("noise_over_fall", ">=", 0.3),),
+                weight=-1.0,
+                says="Against it: the noise is {noise_over_fall} of the fall, so a valley may be chance.",
+            ),
         ),
-        to_check="Scan again with another seed and more steps: chance valleys move or vanish.",
-        advice="Who wants the larger rates of the second valley gets there by a warm-up, not by a jump.",
-        is_not="The second valley is not the better one, even where it is deeper.",
+        to_check="Scan again with another seed and more steps: valleys that are due to chance move or vanish.",
+        advice="To use the larger rates of the second valley, get there by a warm-up, not by a jump.",
+        is_not="The second valley is not the better one, even if it is deeper.",
         sources=("https://arxiv.org/abs/2003.02218", "https://arxiv.org/abs/2311.15051"),
         alarm=False,
     ),
@@ -281,12 +394,12 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
         title="The first steps of a fresh Adam are too large.",
         means=(
             "Adam divides each step by the size of recent gradients. At first it has seen only one batch, so every "
-            "weight moves by the full rate, in whatever direction that batch says."
+            "weight moves by the full rate, in the direction of that batch alone."
         ),
         start=-2.4,
         when=(
             Clue(
-                when=(Condition("optimizer", "in", ADAMS), Condition("optimizer_iterations", "==", 0)),
+                when=(Condition("optimizer", "in", ADAM_LIKE), Condition("optimizer_iterations", "==", 0)),
                 says="The optimizer is a fresh {optimizer}.",
             ),
         ),
@@ -294,12 +407,13 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
             Clue(
                 when=(Condition("first_jump", ">=", 0.15), Condition("start_lr", ">=", 1e-5)),
                 weight=4.8,
-                says="The very first updates raised the loss by {first_jump} of that of guessing.",
+                says="The very first updates raised the loss by {first_jump} of the chance level, or of the first loss "
+                "if that level is unknown.",
             ),
             Clue(
                 when=(Condition("startup_bump", ">=", 0.2),),
                 weight=2.2,
-                says="The loss first rises by {startup_bump} of its later fall.",
+                says="At the start, the loss rises by {startup_bump} of its later fall.",
             ),
             Clue(
                 when=(Condition("start_lr", ">=", 1e-4), Condition("startup_bump", ">=", 0.05)),
@@ -309,42 +423,50 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
             Clue(
                 when=(Condition("num_used_layers", ">", 0), Condition("startup_bump", ">=", 0.05)),
                 weight=0.8,
-                says="{num_used_layers} layers were trained before, and have something to lose.",
+                says="Some layers were trained before ({num_used_layers}), and large steps can spoil them.",
             ),
         ),
         rules_out=(
             Clue(
-                when=(Condition("optimizer", "in", ADAMS), Condition("optimizer_iterations", ">=", 100)),
+                when=(Condition("optimizer", "in", ADAM_LIKE), Condition("optimizer_iterations", ">=", 100)),
                 says="The optimizer had made {optimizer_iterations} updates before.",
             ),
         ),
-        to_check="Hold the rate at its first value for 50 steps: the bump appears without any rise of the rate.",
+        to_check="Keep the rate at its first value for 50 steps: the bump should appear without any rise of the rate.",
         advice="Warm up: let the rate rise over the first few hundred steps of training, or start the scan lower.",
-        is_not="The bump is not where training breaks.",
+        is_not="The bump is not the point where training breaks.",
         sources=("https://arxiv.org/abs/1908.03265", "https://arxiv.org/abs/1412.6980"),
         alarm=False,
     ),
     Cause(
         code="LRS329",
         name="momentum-overshoot",
-        title="Momentum carries the model past its goal: each step goes on for many batches.",
+        title="Momentum carries the model past its goal: each step counts for many batches.",
         means=(
-            "With momentum m, a step goes on to count for about 1 / (1 - m) batches. So the loss reacts late, and once "
-            "it breaks, it swings."
+            "With momentum m, each step counts for about 1 / (1 - m) batches. So the loss reacts late, and once "
+            "training breaks, it swings."
         ),
         start=-0.6,
         when=(Clue(when=(Condition("momentum", ">=", 0.95),), says="The momentum is {momentum}."),),
         clues=(
-            Clue(when=(Condition("momentum", ">=", 0.98),), weight=4.0, says=""),
+            Clue(
+                when=(Condition("momentum", ">=", 0.98),),
+                weight=4.0,
+                says="So each step counts for 50 batches or more.",
+            ),
             Clue(when=(RISES,), weight=0.6, says=LOSS_RISES.says),
-            Clue(when=(Condition("num_valleys", ">=", 2),), weight=0.6, says=""),
+            Clue(
+                when=(Condition("num_valleys", ">=", 2),),
+                weight=0.6,
+                says="The loss swings: the curve has {num_valleys} valleys.",
+            ),
         ),
-        not_for=(Clue(when=(Condition("momentum", "<", 0.95),), says="The momentum is {momentum} only."),),
-        to_check="Scan with momentum 0.9: the curve breaks at a larger rate, and more sharply.",
+        not_for=(Clue(when=(Condition("momentum", "<", 0.95),), says="The momentum is only {momentum}."),),
+        to_check="Scan with momentum 0.9: the loss should start to rise at a larger rate, and more sharply.",
         advice="Use momentum 0.9, or a rate smaller by a factor of 1 - momentum.",
-        is_not="The swings are not noise of the data.",
+        is_not="The swings are not batch-to-batch noise.",
         sources=("https://distill.pub/2017/momentum/",),
         alarm=False,
     ),
 )
-"""Causes that lie in the test and in the optimizer."""
+"""The causes that lie in the settings of the scan and in the optimizer."""

@@ -1,31 +1,30 @@
-"""Causes that lie in how the model starts out: what it knows already, and what stands on top of its loss."""
+"""Defines the causes that lie in the start of a model: earlier training, and penalties or averages in its loss."""
 
 from __future__ import annotations
 
 from keras_lrscan.causes.cause import Cause, Clue
-from keras_lrscan.reading.facts import FALLS, NO_FALL, RISES, Condition
-from keras_lrscan.reading.features import StartState
+from keras_lrscan.causes.clues import (
+    AT_CHANCE,
+    BETTER,
+    LOSS_FALLS,
+    MUCH_PENALTY,
+    NEVER_FALLS,
+    STARTS_AT_CHANCE,
+    STARTS_BETTER,
+    STARTS_WORSE,
+    TRAINED_BETTER,
+    WORSE,
+)
+from keras_lrscan.reading.facts import FALLS, NO_FALL, RISES, Condition, is_false, is_true
 
 __all__ = ["CAUSES_OF_START"]
-
-AT_CHANCE = Condition("start_state", "==", StartState.AT_CHANCE)
-BETTER = Condition("start_state", "==", StartState.BETTER_THAN_CHANCE)
-WORSE = Condition("start_state", "==", StartState.WORSE_THAN_CHANCE)
-UNKNOWN = Condition("start_state", "==", StartState.UNKNOWN)
-
-STARTS_AT_CHANCE = Clue(when=(AT_CHANCE,), says="The first loss is {start_ratio} times that of guessing.")
-STARTS_BETTER = Clue(when=(BETTER,), says="The first loss is only {start_ratio} times that of guessing.")
-STARTS_WORSE = Clue(when=(WORSE,), says="The first loss is {start_ratio} times that of guessing, so worse than it.")
-TRAINED_BETTER = Clue(when=(BETTER, Condition("is_untrained", "==", threshold=False)), says=STARTS_BETTER.says)
-LOSS_FALLS = Clue(when=(FALLS,), says="The loss falls by {fall_in_noise} times the scatter of single batches.")
-NEVER_FALLS = Clue(when=(NO_FALL,), says="The loss never falls by more than the noise.")
 
 CAUSES_OF_START: tuple[Cause, ...] = (
     Cause(
         code="LRS301",
         name="already-good",
-        title="The model is already good at this task, so the test had nothing to gain.",
-        means="A hundred batches cannot make a good model much better. They can only show where it would break.",
+        title="The model is already good at this task, so the test had little to gain.",
+        means="A hundred batches cannot make a good model much better. They can only show which rate breaks it.",
         start=-1.0,
         when=(NEVER_FALLS,),
         clues=(
@@ -33,7 +32,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
             Clue(
                 when=(Condition("start_accuracy", ">=", 0.9),),
                 weight=1.5,
-                says="{start_accuracy} of the answers in the first batch were right, before any training.",
+                says="Before any training, {start_accuracy} of the answers in the first batch were right.",
             ),
             Clue(
                 when=(Condition("optimizer_iterations", ">", 0),),
@@ -41,16 +40,16 @@ CAUSES_OF_START: tuple[Cause, ...] = (
                 says="The optimizer had made {optimizer_iterations} updates before.",
             ),
             Clue(
-                when=(Condition("num_used_layers", ">", 0), Condition("head_is_fresh", "==", threshold=False)),
+                when=(Condition("num_used_layers", ">", 0), is_false("head_is_fresh")),
                 weight=0.5,
                 says="{num_used_layers} of {num_layers} layers were trained before.",
             ),
-            Clue(when=(RISES,), weight=0.5, says="Large rates break it, so it does react to training."),
+            Clue(when=(RISES,), weight=0.5, says="Large rates break the model, so it does react to training."),
         ),
         rules_out=(STARTS_AT_CHANCE, STARTS_WORSE),
-        to_check="Evaluate the model before training: it is right far more often than guessing would be.",
+        to_check="Evaluate the model before training: it should be far better than a constant prediction.",
         advice="Train gently, well below the rate that breaks it, or keep the model as it is.",
-        is_not="It does not mean that training longer is useless, only that it will be slow.",
+        is_not="It does not mean that more training is useless, only that it will be slow.",
         sources=(
             "https://discuss.huggingface.co/t/abnormal-learn-rate-curve/3023",
             "https://github.com/davidtvs/pytorch-lr-finder/issues/44",
@@ -60,40 +59,56 @@ CAUSES_OF_START: tuple[Cause, ...] = (
     Cause(
         code="LRS302",
         name="fresh-start",
-        title="The model starts from nothing and learns: this is how a healthy start looks.",
-        means="A new model can only guess. As the steps grow, it learns fast, until they are too large.",
+        title="The model starts untrained and learns: this is a healthy start.",
+        means="A new model knows nothing yet. As the rate rises, it learns fast, until its steps are too large.",
         start=-0.2,
         when=(LOSS_FALLS,),
         clues=(
             Clue(when=(AT_CHANCE,), weight=1.2, says=STARTS_AT_CHANCE.says),
-            Clue(when=(WORSE,), weight=0.4, says=""),
-            Clue(when=(Condition("lowest_ratio", ">=", 0.93),), weight=-1.5, says=""),
+            Clue(when=(WORSE,), weight=0.4, says=STARTS_WORSE.says + " New models can do that."),
+            Clue(
+                when=(Condition("lowest_ratio", ">=", 0.93),),
+                weight=-1.5,
+                says="Against it: the loss falls only to {lowest_ratio} times the chance level.",
+            ),
             Clue(
                 when=(Condition("num_used_layers", "==", 0),),
                 weight=0.4,
                 says="No layer shows signs of earlier training.",
             ),
-            Clue(when=(Condition("is_trained", "==", threshold=True),), weight=-2.0, says=""),
-            Clue(when=(Condition("head_is_fresh", "==", threshold=True),), weight=-3.0, says=""),
-            Clue(when=(Condition("optimizer_iterations", ">", 0),), weight=-1.5, says=""),
+            Clue(
+                when=(is_true("is_trained"),),
+                weight=-2.0,
+                says="Against it: {num_used_layers} of {num_layers} layers show signs of earlier training.",
+            ),
+            Clue(
+                when=(is_true("head_is_fresh"),),
+                weight=-3.0,
+                says="Against it: only the last layer is new; layers below it were trained before.",
+            ),
+            Clue(
+                when=(Condition("optimizer_iterations", ">", 0),),
+                weight=-1.5,
+                says="Against it: the optimizer had made {optimizer_iterations} updates before.",
+            ),
         ),
         rules_out=(TRAINED_BETTER,),
-        to_check="The first loss is close to that of guessing.",
-        advice="Nothing to mend here.",
-        is_not="It does not tell how good the model will get.",
+        to_check="Compare the first loss with the chance level: the two should be close.",
+        advice="There is nothing to fix here.",
+        is_not="It does not predict how good the model will get.",
         sources=("https://arxiv.org/abs/1506.01186",),
         alarm=False,
     ),
     Cause(
         code="LRS315",
         name="new-head",
-        title="A new last layer stands on a trained body: it starts at guessing and learns fast.",
+        title="The last layer is new, on top of a trained model: the loss starts near the chance level and falls fast.",
         means=(
-            "The body knows a lot, but the new last layer (the head) knows nothing yet. So the loss starts at guessing "
-            "and the curve is an ordinary U, although the model is pretrained."
+            "The layers below know a lot, but the new last layer (the head) knows nothing yet. So the loss starts near "
+            "the chance level, and the curve is an ordinary U although the model is pretrained."
         ),
         start=1.4,
-        when=(Clue(when=(Condition("has_new_head", "==", threshold=True),), says="The last layer is new."),),
+        when=(Clue(when=(is_true("has_new_head"),), says="The last layer is new."),),
         clues=(
             Clue(
                 when=(Condition("num_used_layers", ">", 0),),
@@ -108,12 +123,12 @@ CAUSES_OF_START: tuple[Cause, ...] = (
             Clue(
                 when=(Condition("backbone", "!=", ""),),
                 weight=0.3,
-                says="The body is a known one: {backbone}.",
+                says="The model contains a known pretrained architecture: {backbone}.",
             ),
         ),
         rules_out=(STARTS_BETTER,),
-        to_check="Replace the last layer by a trained one: the first loss should be far below guessing.",
-        advice="Train the new layer first with the body frozen, then all of it at a rate 10 to 100 times smaller.",
+        to_check="Replace the last layer with a trained one: the first loss should drop far below the chance level.",
+        advice="First train the new layer with the others frozen, then all layers at a rate 10 to 100 times smaller.",
         is_not="A U does not mean that the pretrained weights were lost.",
         sources=(
             "https://keras.io/guides/transfer_learning/",
@@ -130,7 +145,11 @@ CAUSES_OF_START: tuple[Cause, ...] = (
         when=(),
         clues=(
             Clue(when=(FALLS,), weight=0.2, says=LOSS_FALLS.says),
-            Clue(when=(NO_FALL,), weight=-1.2, says="Against it: the loss never falls by more than the noise."),
+            Clue(
+                when=(NO_FALL,),
+                weight=-1.2,
+                says="Against it: the loss never falls by more than the batch-to-batch noise.",
+            ),
             Clue(when=(BETTER,), weight=3.6, says=STARTS_BETTER.says),
             Clue(
                 when=(Condition("optimizer_iterations", ">", 0),),
@@ -138,21 +157,21 @@ CAUSES_OF_START: tuple[Cause, ...] = (
                 says="The optimizer had made {optimizer_iterations} updates before.",
             ),
             Clue(
-                when=(Condition("num_used_layers", ">", 0), Condition("head_is_fresh", "==", threshold=False)),
+                when=(Condition("num_used_layers", ">", 0), is_false("head_is_fresh")),
                 weight=0.8,
                 says="{num_used_layers} of {num_layers} layers were trained before.",
             ),
             Clue(
                 when=(
                     AT_CHANCE,
-                    Condition("is_trained", "==", threshold=True),
+                    is_true("is_trained"),
                     Condition("optimizer_iterations", "==", 0),
                 ),
                 weight=1.6,
-                says="The last layer, too, has weights that training left.",
+                says="The last layer, too, shows signs of earlier training.",
             ),
             Clue(
-                when=(Condition("is_untrained", "==", threshold=True),),
+                when=(is_true("is_untrained"),),
                 weight=-2.5,
                 says="Against it: no layer shows signs of earlier training.",
             ),
@@ -160,11 +179,11 @@ CAUSES_OF_START: tuple[Cause, ...] = (
         rules_out=(
             Clue(
                 when=(AT_CHANCE, Condition("num_used_layers", "==", 0)),
-                says="The first loss is {start_ratio} times that of guessing, and no layer was trained before.",
+                says="The first loss is {start_ratio} times the chance level, and no layer was trained before.",
             ),
         ),
         to_check="Evaluate the model before training, and again after an epoch.",
-        advice="Train on, and stay left of the bottom of the curve.",
+        advice="Keep training, at a rate left of the bottom of the curve.",
         is_not="It is not a sign that earlier training failed.",
         sources=("https://forums.fast.ai/t/57401",),
         alarm=False,
@@ -172,55 +191,65 @@ CAUSES_OF_START: tuple[Cause, ...] = (
     Cause(
         code="LRS311",
         name="regularization",
-        title="A penalty on top of the error (regularization) lifts the whole curve.",
-        means="The loss on the plot is the error plus that penalty. The penalty hardly changes, so it is like a floor.",
+        title="A penalty that is added to the error (regularization) lifts the whole curve.",
+        means="The loss on the plot is the error plus that penalty. The penalty hardly changes, so it acts as a floor.",
         start=-3.0,
         when=(),
         clues=(
             Clue(
-                when=(Condition("regularization_share", ">=", 0.2),),
+                when=(
+                    Condition("regularization_share", ">=", 0.2),
+                    Condition("regularization_share", "<", MUCH_PENALTY),
+                ),
                 weight=4.0,
                 says="{regularization_share} of the first loss is this penalty.",
             ),
-            Clue(when=(Condition("regularization_share", ">=", 0.3),), weight=1.2, says=""),
             Clue(
-                when=(Condition("has_activity_penalty", "==", threshold=True),),
-                weight=3.0,
-                says="A layer adds a penalty on what it puts out.",
-            ),
-            Clue(
-                when=(Condition("has_activity_penalty", "==", threshold=True), WORSE),
-                weight=2.0,
-                says="The first loss is {start_ratio} times that of guessing, so much of it is no error.",
+                when=(
+                    Condition("regularization_share", ">=", MUCH_PENALTY),
+                    Condition("regularization_share", "<", 0.6),
+                ),
+                weight=5.2,
+                says="{regularization_share} of the first loss is this penalty, which is a large part.",
             ),
             Clue(
                 when=(Condition("regularization_share", ">=", 0.6),),
-                weight=1.0,
-                says="That is more than the error itself.",
+                weight=6.2,
+                says="{regularization_share} of the first loss is this penalty, which is more than the error itself.",
+            ),
+            Clue(
+                when=(is_true("has_activity_penalty"),),
+                weight=3.0,
+                says="A layer adds a penalty on its output.",
+            ),
+            Clue(
+                when=(is_true("has_activity_penalty"), WORSE),
+                weight=2.0,
+                says="The first loss is {start_ratio} times the chance level, and that penalty is part of it.",
             ),
         ),
         rules_out=(
             Clue(
                 when=(
                     Condition("regularization_share", "<", 0.05),
-                    Condition("has_activity_penalty", "==", threshold=False),
+                    is_false("has_activity_penalty"),
                 ),
                 says="Only {regularization_share} of the first loss is regularization.",
             ),
         ),
-        to_check="Print `sum(model.losses)` before training: it is that large.",
-        advice="Compare only the rest of the loss with guessing, as is done here. Is so strong a penalty meant?",
-        is_not="It does not mean that the model is worse than guessing.",
+        to_check="Print `sum(model.losses)` before training, and compare it with the first loss.",
+        advice="Check whether you intended such strong regularization. Subtract it to compare with the chance level.",
+        is_not="It does not mean that the model is worse than a constant prediction.",
         sources=("https://keras.io/api/layers/regularizers/",),
         alarm=False,
     ),
     Cause(
         code="LRS330",
         name="averaging",
-        title="The tool that made this record stored averages, not the loss of each batch.",
+        title="The recorded losses are running averages, not the loss of each batch.",
         means=(
-            "An average looks back. So the fall and the rise show up too late and too small: a deep valley can look "
-            "like a flat line with a spike, and its lowest point stands too far right."
+            "An average looks back. So the fall and the rise appear too late and too small. A deep valley can look "
+            "like a flat line with a spike, and its lowest point lies too far right."
         ),
         start=-4.0,
         when=(),
@@ -231,24 +260,24 @@ CAUSES_OF_START: tuple[Cause, ...] = (
                 says="The stored losses were averages ({drawn_average}).",
             ),
             Clue(
-                when=(Condition("is_foreign", "==", threshold=True),),
+                when=(is_true("is_foreign"),),
                 weight=3.6,
                 says="The record does not say which tool made it, and most tools store averages.",
             ),
             Clue(
-                when=(Condition("is_foreign", "==", threshold=True), Condition("neighbor_correlation", ">", -0.25)),
+                when=(is_true("is_foreign"), Condition("neighbor_correlation", ">", -0.25)),
                 weight=2.0,
-                says="Each loss resembles the one before it more than single batches do.",
+                says="Each loss resembles the one before it more closely than the losses of single batches do.",
             ),
             Clue(
-                when=(Condition("is_foreign", "==", threshold=True), Condition("neighbor_correlation", "<", -0.35)),
+                when=(is_true("is_foreign"), Condition("neighbor_correlation", "<", -0.35)),
                 weight=-2.5,
-                says="Against it: the losses jump from batch to batch as those of single batches do.",
+                says="Against it: the losses jump from one to the next, as those of single batches do.",
             ),
         ),
-        to_check="Scan once more with `LRScan`, which records every batch alone.",
-        advice="Read the batch losses, not the picture of that tool. Rates read off that picture are too large.",
-        is_not="The flat line of such a picture says nothing about your model.",
+        to_check="Scan again with `LRScan`, which records the loss of each batch.",
+        advice="Read the batch losses, not the plot of averages. Rates that are read off that plot are too large.",
+        is_not="A flat line in such a plot says nothing about your model.",
         sources=(
             "https://github.com/tensorflow/tensorflow/issues/58098",
             "https://github.com/keras-team/keras/issues/17167",
@@ -257,4 +286,4 @@ CAUSES_OF_START: tuple[Cause, ...] = (
         alarm=False,
     ),
 )
-"""Causes that lie in the start."""
+"""The causes that lie in the start of a model."""

@@ -9,15 +9,15 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from keras_lrscan._typing import Optimizer, Value, Variable
+from keras_lrscan.curves.optimizer_families import optimizer_family
 from keras_lrscan.errors import ScanError
 from keras_lrscan.hosts.snapshot import read_value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
 
 __all__ = [
@@ -171,38 +171,20 @@ def optimizer_variables(optimizer: Optimizer) -> Iterator[Variable]:
 
 
 def optimizer_notes(optimizer: Optimizer, last_update: int) -> tuple[str, ...]:
-    """Returns one note for each optimizer with a step size that depends on more than the learning rate.
+    """Returns one note for each optimizer whose step size depends on more than the learning rate.
 
     Args:
         optimizer: The optimizer.
         last_update: Number of updates made by the end of the scan.
     """
     leaves = {type(leaf).__name__: leaf for leaf in innermost(optimizer)}
-    notes = (note_on(leaves[name], last_update) for name, note_on in NOTES.items() if name in leaves)
-    return tuple(note for note in notes if note)
-
-
-def _note_on_averaging(_leaf: Optimizer, _last_update: int) -> str:
-    return (
-        "ScheduleFreeAdamW also moves the weights by averaging them, even at a rate of zero. The loss responds to the "
-        "learning rate with a delay, so read the right-hand end of the curve with care."
-    )
-
-
-def _note_on_cap(leaf: Optimizer, last_update: int) -> str:
-    if not getattr(leaf, "relative_step", False):
-        return ""
+    families = ((optimizer_family(name), leaf) for name, leaf in leaves.items())
     cap = 1 / math.sqrt(max(1, last_update))
-    return (
-        f"Adafactor with relative_step=True uses no rate above 1/sqrt(updates), {cap:.2g} at the end of this scan, so "
-        "the curve has no meaning above that rate. Pass relative_step=False to scan higher rates."
+    return tuple(
+        family.note.format(cap=cap)
+        for family, leaf in families
+        if family.note and (not family.note_if or getattr(leaf, family.note_if, False))
     )
-
-
-NOTES: Mapping[str, Callable[[Any, int], str]] = MappingProxyType(
-    {"Adafactor": _note_on_cap, "ScheduleFreeAdamW": _note_on_averaging}
-)
-"""Optimizers with a step size that depends on more than the learning rate → the function that writes the note."""
 
 
 def python_numbers(optimizer: Optimizer) -> Callable[[], None]:

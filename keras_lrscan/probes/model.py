@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_lrscan._typing import Value
+from keras_lrscan.causes.clues import MUCH_PENALTY
 from keras_lrscan.formatting import format_loss, format_lr
 from keras_lrscan.hosts.gradients import gradients
 from keras_lrscan.hosts.optimizers import update_phase
@@ -16,6 +17,7 @@ from keras_lrscan.inspection.targets import loss_setting
 from keras_lrscan.probes.investigation import Outcome
 from keras_lrscan.probes.workbench import FEW_SAMPLES, MAX_BATCHES, Answer, CannotAskError
 from keras_lrscan.reading.facts import FALLS, facts
+from keras_lrscan.reading.features import BETTER_THAN_CHANCE
 
 if TYPE_CHECKING:
     from keras_lrscan.hosts.gradients import Gradient
@@ -46,17 +48,11 @@ WARM_UP = 10
 DEAD, ALIVE = 0.9, 0.1
 """A model is dead from the first share of weights with zero gradients on, and alive below the second share."""
 
-BETTER_THAN_CHANCE = 0.8
-"""A loss below this share of the chance level is better than chance level, as in the reading of curves."""
-
 MAX_UPDATES = 3
 """Maximum number of updates until a weight changes: loss scaling for float16 skips the first ones."""
 
 NEARLY_NOTHING = 0.01
 """A model counts as frozen if an update changes less than this share of its parameters."""
-
-MUCH_PENALTY = 0.3
-"""Share of the loss from which penalties count as strong, as in the table of causes."""
 
 DOUBLED = 1.5
 """Ratio of the loss of a batch to the mean loss of its halves from which it is a sum: 1 for a mean, 2 for a sum."""

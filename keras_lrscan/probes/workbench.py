@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_lrscan._typing import Model
+from keras_lrscan.curves.optimizer_families import optimizer_family
 from keras_lrscan.hosts.fit_call import FitCall
 from keras_lrscan.hosts.snapshot import read_value
 from keras_lrscan.inspection.arrays import NoArrayError, joined, leaves, select, to_arrays
@@ -30,12 +31,6 @@ if TYPE_CHECKING:
     Batch = tuple[Any, Any, Any]
 
 __all__ = ["Answer", "CannotAskError", "StoppedError", "Workbench"]
-
-ADAPTIVE_RATE, PLAIN_RATE = 1e-3, 1e-2
-"""Learning rates that train most models, for adaptive optimizers and for plain gradient descent."""
-
-PLAIN = ("SGD", "Momentum", "Ftrl")
-"""Optimizers with steps that grow with the gradient."""
 
 FEW_SAMPLES = 20
 """Number of samples that a model has to overfit."""
@@ -107,7 +102,7 @@ class Workbench:
     def steady_rates(self) -> tuple[float, ...]:
         """Learning rates at which training should be stable, the most likely first."""
         context = self.analysis.curve.context
-        usual = PLAIN_RATE if any(name in (context.optimizer or "") for name in PLAIN) else ADAPTIVE_RATE
+        usual = optimizer_family(context.optimizer).usual_rate
         rates = (self.analysis.suggestion.lr, context.optimizer_lr, usual, 10 * usual)
         return tuple(dict.fromkeys(float(f"{rate:.2g}") for rate in rates if rate))[:3]
 

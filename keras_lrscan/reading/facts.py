@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from keras_lrscan.curves.context import ScanContext
 
-__all__ = ["FALLS", "IN_ORDER", "MEASURES", "NO_FALL", "NO_RISE", "RISES", "Condition", "facts"]
+__all__ = ["FALLS", "IN_ORDER", "MEASURES", "NO_FALL", "NO_RISE", "RISES", "Condition", "facts", "is_false", "is_true"]
 
 ACCURACIES = ("accuracy", "acc", "categorical_accuracy", "sparse_categorical_accuracy", "binary_accuracy")
 """Names of the metrics that measure accuracy."""
@@ -94,6 +94,26 @@ class Condition:
         """Returns the rule in words, without a value."""
         options = self.threshold if isinstance(self.threshold, tuple) else (self.threshold,)
         return f"{OPERATORS[self.op][1]} {', '.join(MEASURES[self.feature].show(option) for option in options)}"
+
+
+def is_true(feature: str) -> Condition:
+    """Returns the condition that a feature is known and true.
+
+    Example:
+    >>> is_true("learns").holds({"learns": True}), is_true("learns").holds({"learns": None})
+    (True, False)
+    """
+    return Condition(feature, "==", threshold=True)
+
+
+def is_false(feature: str) -> Condition:
+    """Returns the condition that a feature is known and false.
+
+    Example:
+    >>> is_false("learns").holds({"learns": False}), is_false("learns").holds({"learns": None})
+    (True, False)
+    """
+    return Condition(feature, "==", threshold=False)
 
 
 FALLS = Condition("fall", ">", 0)

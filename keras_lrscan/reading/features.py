@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from keras_lrscan.reading.smoothing import SmoothedCurve
 
 __all__ = [
+    "BETTER_THAN_CHANCE",
+    "WORSE_THAN_CHANCE",
     "CurveFeatures",
     "StartState",
     "breaks",

@@ -18,6 +18,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from keras_lrscan.curves.optimizer_families import optimizer_family
 from keras_lrscan.reading.features import StartState
 from keras_lrscan.reading.reading import Reading
 
@@ -63,11 +64,6 @@ decade in that time, so the loss of the scan diverges at a larger rate than that
 best margin for Adam is larger than for RMSprop by 0.5 decade on scans of 100 steps and by 0.1 decade on scans of 400
 steps, which is 5 to 6 steps on both.
 """
-
-MOMENTUM: Mapping[str, float] = MappingProxyType(
-    {"Adadelta": 0.0, "Adagrad": 0.0, "Adafactor": 0.0, "Ftrl": 0.0, "RMSprop": 0.0, "SGD": 0.5}
-)
-"""Optimizer → share of `MOMENTUM_STEPS`; 1 for all others. For SGD, one half if its momentum is unknown."""
 
 ELBOW_TENTH = 10.0
 """Howard's margin below the elbow, for models that are already good."""
@@ -136,7 +132,7 @@ def momentum_lag(reading: Reading) -> float:
     The shift is at most the width of the recorded curve.
     """
     context, density = reading.curve.context, reading.features.points_per_decade
-    share = MOMENTUM.get(context.optimizer or "", 1.0)
+    share = optimizer_family(context.optimizer).momentum_share
     if share < 1.0 and context.momentum is not None:
         share = float(context.momentum > 0)
     return 10.0 ** min(share * MOMENTUM_STEPS / density, reading.features.decades) if density else 1.0

@@ -1,0 +1,40 @@
+"""Defines the conditions and clues that several causes share."""
+
+from __future__ import annotations
+
+from keras_lrscan.causes.cause import Clue
+from keras_lrscan.reading.facts import FALLS, NO_FALL, NO_RISE, RISES, Condition, is_false
+from keras_lrscan.reading.features import StartState
+
+__all__ = [
+    "AT_CHANCE",
+    "BETTER",
+    "LOSS_FALLS",
+    "LOSS_RISES",
+    "MUCH_PENALTY",
+    "NEVER_FALLS",
+    "NEVER_RISES",
+    "STARTS_AT_CHANCE",
+    "STARTS_BETTER",
+    "STARTS_WORSE",
+    "TRAINED_BETTER",
+    "UNKNOWN",
+    "WORSE",
+]
+
+MUCH_PENALTY = 0.3
+"""Penalties that make up this share of the loss lift the whole curve."""
+
+AT_CHANCE = Condition("start_state", "==", StartState.AT_CHANCE)
+BETTER = Condition("start_state", "==", StartState.BETTER_THAN_CHANCE)
+WORSE = Condition("start_state", "==", StartState.WORSE_THAN_CHANCE)
+UNKNOWN = Condition("start_state", "==", StartState.UNKNOWN)
+
+STARTS_AT_CHANCE = Clue(when=(AT_CHANCE,), says="The first loss is {start_ratio} times the chance level.")
+STARTS_BETTER = Clue(when=(BETTER,), says="The first loss is only {start_ratio} times the chance level.")
+STARTS_WORSE = Clue(when=(WORSE,), says="The first loss is {start_ratio} times the chance level, so worse than chance.")
+TRAINED_BETTER = Clue(when=(BETTER, is_false("is_untrained")), says=STARTS_BETTER.says)
+LOSS_FALLS = Clue(when=(FALLS,), says="The loss falls by {fall_in_noise} times the batch-to-batch noise.")
+LOSS_RISES = Clue(when=(RISES,), says="The loss turns upward within the test.")
+NEVER_FALLS = Clue(when=(NO_FALL,), says="The loss never falls by more than the batch-to-batch noise.")
+NEVER_RISES = Clue(when=(NO_RISE,), says="The loss never turns upward.")

@@ -1,0 +1,135 @@
+"""Lists what a scan must know about each optimizer: a class name → `OptimizerFamily`.
+
+A curve depends on the optimizer as well as on the model. Momentum delays the curve, an optimizer that fixes the length
+of its steps hides the rate at which training breaks, and the first steps of Adam are its largest. Suggestions, causes,
+probes and notes all read these properties here. To support another optimizer, add a row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["ADAM_LIKE", "FIXED_STEP", "OPTIMIZER_FAMILIES", "PER_LAYER", "PLAIN", "OptimizerFamily", "optimizer_family"]
+
+ADAPTIVE_RATE, PLAIN_RATE = 1e-3, 1e-2
+"""Learning rates that train most models: for most optimizers, and for those that need a larger one."""
+
+JOINT = " + "
+"""Separates the names of several optimizers that train one model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerFamily:
+    """The properties of one optimizer. The defaults are those of an unknown optimizer.
+
+    Attributes:
+        name: Class name of the optimizer, such as `"Adam"`.
+        is_adaptive: Whether its steps do not grow with the gradient, because it divides by the gradient's size.
+        is_adam_like: Whether it averages the gradients and divides by their size, as Adam does. The first update then
+            moves every weight by the full learning rate.
+        fixes_step: Whether it sets the length of its steps itself, so that the loss hardly ever explodes.
+        is_per_layer: Whether it scales the step of each layer separately. Only set where `fixes_step` is.
+        momentum_share: By what share of the usual delay momentum moves a curve to the right, from 0 to 1.
+        usual_rate: A learning rate that trains most models.
+        note: A sentence for users, where something besides the learning rate decides how far it moves the weights.
+            `{cap}` stands for one over the square root of the number of updates.
+        note_if: Attribute of the optimizer that must be true for the note; empty for a note that always holds.
+    """
+
+    name: str
+    is_adaptive: bool = True
+    is_adam_like: bool = False
+    fixes_step: bool = False
+    is_per_layer: bool = False
+    momentum_share: float = 1.0
+    usual_rate: float = ADAPTIVE_RATE
+    note: str = ""
+    note_if: str = ""
+
+
+OPTIMIZER_FAMILIES: tuple[OptimizerFamily, ...] = (
+    # Keras
+    OptimizerFamily(name="Adadelta", momentum_share=0.0),
+    OptimizerFamily(
+        name="Adafactor",
+        fixes_step=True,
+        momentum_share=0.0,
+        note=(
+            "Adafactor with relative_step=True caps the learning rate at 1/sqrt(updates), {cap:.2g} at the end of this "
+            "scan. Above that, the curve says nothing. Pass relative_step=False to scan higher rates."
+        ),
+        note_if="relative_step",
+    ),
+    OptimizerFamily(name="Adagrad", momentum_share=0.0),
+    OptimizerFamily(name="Adam", is_adam_like=True),
+    OptimizerFamily(name="AdamW", is_adam_like=True),
+    OptimizerFamily(name="Adamax", is_adam_like=True),
+    OptimizerFamily(name="Ftrl", momentum_share=0.0, usual_rate=PLAIN_RATE),
+    OptimizerFamily(name="Lamb", is_adam_like=True, fixes_step=True, is_per_layer=True),
+    OptimizerFamily(name="Lion", fixes_step=True),
+    OptimizerFamily(name="Muon", fixes_step=True),
+    OptimizerFamily(name="Nadam", is_adam_like=True),
+    OptimizerFamily(name="RMSprop", momentum_share=0.0),
+    # half where the momentum is unknown: SGD is used with and without it
+    OptimizerFamily(name="SGD", is_adaptive=False, momentum_share=0.5, usual_rate=PLAIN_RATE),
+    OptimizerFamily(
+        name="ScheduleFreeAdamW",
+        note=(
+            "ScheduleFreeAdamW also moves the weights by averaging them, even at a learning rate of zero. The loss "
+            "reacts late to the learning rate, so read the curve's right-hand end with care."
+        ),
+    ),
+    # Transformers and TensorFlow Addons
+    OptimizerFamily(name="AdamWeightDecay", is_adam_like=True),
+    OptimizerFamily(name="LAMB", is_adam_like=True, fixes_step=True, is_per_layer=True),
+    OptimizerFamily(name="NovoGrad", fixes_step=True, is_per_layer=True),
+    OptimizerFamily(name="RectifiedAdam", is_adam_like=True),
+    OptimizerFamily(name="SGDW", is_adaptive=False, usual_rate=PLAIN_RATE),
+    # other libraries, for imported records
+    OptimizerFamily(name="Fromage", fixes_step=True),
+    OptimizerFamily(name="LARC", fixes_step=True, is_per_layer=True),
+    OptimizerFamily(name="LARS", fixes_step=True, is_per_layer=True),
+    OptimizerFamily(name="Momentum", is_adaptive=False, usual_rate=PLAIN_RATE),
+    OptimizerFamily(name="NGD", fixes_step=True),
+    OptimizerFamily(name="NormalizedSGD", fixes_step=True),
+    OptimizerFamily(name="Rprop", fixes_step=True),
+    OptimizerFamily(name="SignSGD", fixes_step=True),
+    OptimizerFamily(name="Signum", fixes_step=True),
+)
+"""Every optimizer that differs from an unknown one, and every optimizer of Keras."""
+
+BY_NAME = {family.name: family for family in OPTIMIZER_FAMILIES}
+
+PLAIN = tuple(family.name for family in OPTIMIZER_FAMILIES if not family.is_adaptive)
+"""Names of the optimizers whose steps grow with the gradient."""
+ADAM_LIKE = tuple(family.name for family in OPTIMIZER_FAMILIES if family.is_adam_like)
+"""Names of Adam and its relatives."""
+FIXED_STEP = tuple(family.name for family in OPTIMIZER_FAMILIES if family.fixes_step)
+"""Names of the optimizers that set the length of their steps themselves."""
+PER_LAYER = tuple(family.name for family in OPTIMIZER_FAMILIES if family.is_per_layer)
+"""Names of those that do so for each layer."""
+
+
+def optimizer_family(name: str | None) -> OptimizerFamily:
+    """Returns the row of an optimizer, by its exact class name.
+
+    Args:
+        name: Class name as `ScanContext.optimizer` stores it, without wrappers such as `LossScaleOptimizer`. The names
+            of several optimizers that train one model are joined by `" + "`.
+
+    Returns:
+        The row. An unknown optimizer gets the defaults. So do several optimizers, except that they get the largest of
+        their usual rates.
+
+    Example:
+    >>> optimizer_family("SGD").is_adaptive
+    False
+    >>> optimizer_family("SGD + Adam").usual_rate
+    0.01
+    """
+    if name is None:
+        return OptimizerFamily(name="")
+    if name in BY_NAME:
+        return BY_NAME[name]
+    rates = (BY_NAME[part].usual_rate for part in name.split(JOINT) if part in BY_NAME)
+    return OptimizerFamily(name=name, usual_rate=max(rates, default=ADAPTIVE_RATE))
