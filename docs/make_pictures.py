@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from keras_lrscan import LRCurve, LRScan, undo_averaging
+from keras_lrscan import LRCurve, LRScan
+from keras_lrscan.curves.averaging import undo_averaging
 from keras_lrscan.formatting import format_lr
 from keras_lrscan.plots.curve_plot import FIGURE_SIZE
 from keras_lrscan.reading.smoothing import smooth

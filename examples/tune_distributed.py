@@ -21,8 +21,9 @@ from typing import Any
 import keras
 import keras_tuner
 
-from keras_lrscan import hp_float, load, lr_scan
+from keras_lrscan import load, lr_scan
 from keras_lrscan.datasets.digits import digits, digits_model
+from keras_lrscan.integrations.tuners import hp_float
 
 TRAINING = 1400
 """Images to train on; the other 397 are for validation."""

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import keras
 import keras_tuner
 
-from keras_lrscan import hp_float, lr_scan
+from keras_lrscan import lr_scan
 from keras_lrscan.datasets.digits import digits, digits_model
+from keras_lrscan.integrations.tuners import hp_float
 
 if TYPE_CHECKING:
     from collections.abc import Callable

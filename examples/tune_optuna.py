@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import keras
 import optuna
 
-from keras_lrscan import lr_scan, suggest_float
+from keras_lrscan import lr_scan
 from keras_lrscan.datasets.digits import digits, digits_model
+from keras_lrscan.integrations.tuners import suggest_float
 
 if TYPE_CHECKING:
     from collections.abc import Callable

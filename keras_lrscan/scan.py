@@ -167,7 +167,7 @@ class LRScan(Hooks):
         Args:
             x: Input data, as for `fit`.
             y: Target data, as for `fit`.
-            probes: Names of `keras_lrscan.PROBES` to run; those that could settle a finding when left out.
+            probes: Names of `keras_lrscan.probes.table.PROBES` to run; those that could settle a finding when left out.
             verbose: 0 or 1. With 1, one line is printed for each probe.
             **options: Passed on to `keras_lrscan.investigate`, such as `batch_size`. `batch_size`, `shuffle`,
                 `class_weight`, `steps_per_epoch` and `validation_split` are those of the `fit` that was scanned when

@@ -22,7 +22,8 @@ from race_runs import BLOCK, PEAK, RACES, RUNS
 from regret import Regret
 from score import GOOD, RESULTS, ROLES, as_scanned, context_of
 
-from keras_lrscan import analyze, standings
+from keras_lrscan import analyze
+from keras_lrscan.experiments import race_rules as standings
 from keras_lrscan.suggestions.suggest import Role
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from exhibits import DOCS
-from keras_lrscan import ScanContext, analyze, describe_plot, from_csv
+from keras_lrscan import ScanContext, analyze, describe_plot
+from keras_lrscan.curves.importers import from_csv
 from keras_lrscan.explanation.glossary import TERMS
 from pages.markdown import capitalized, example, told
 from pages.pictures import reading

@@ -1,1 +1,1 @@
-"""The tables of causes, by the area they lie in, and their ranking on one curve."""
+"""Ranks the likely causes of a curve's shape, from tables of causes and their evidence."""

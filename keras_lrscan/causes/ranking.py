@@ -37,7 +37,7 @@ def find_causes(facts: Mapping[str, Any]) -> tuple[tuple[Finding, ...], tuple[Fi
     Likely causes that should be mended stand first, then all others; within both, the likeliest first.
 
     Args:
-        facts: Features and context of one curve, by name; see `keras_lrscan.facts`.
+        facts: Features and context of one curve, by name; see `keras_lrscan.reading.facts`.
     """
     judged = [finding for cause in CAUSES if (finding := judge(cause, facts)) is not None]
     found = [finding for finding in judged if finding.status not in EXCLUDED]

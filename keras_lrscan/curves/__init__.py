@@ -1,1 +1,1 @@
-"""The recorded curve and its context: `LRCurve`, `ScanContext`, other tools' averages, and importers."""
+"""Holds a recorded curve and its context, imports records of other tools, and undoes their averages."""

@@ -203,7 +203,7 @@ class LRCurve:
         loss_column: str = LOSS_COLUMN,
         context: ScanContext | None = None,
     ) -> LRCurve:
-        """Reads a CSV file with a header line; see `keras_lrscan.from_csv` for the tables that can be read.
+        """Reads a CSV file with a header line; see `keras_lrscan.importers.from_csv` for the tables that can be read.
 
         Args:
             path: The file.

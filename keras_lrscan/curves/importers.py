@@ -117,7 +117,7 @@ def from_ktrain(
 ) -> LRCurve:
     """Reads `learner.lr_finder` after ktrain's `learner.lr_find()`: a moving average of Keras's running mean.
 
-    A scan that `keras_lrscan.ktrain_adapter` put there is returned as it is.
+    A scan that `keras_lrscan.integrations.ktrain` put there is returned as it is.
 
     Args:
         lr_finder: The `LRFinder` with `lrs` and `losses`, or the learner that has it.

@@ -1,1 +1,5 @@
-"""Data with known answers: synthetic curves, and the digits of the demo."""
+"""Provides curves with known answers, and the handwritten digits of the demo."""
+
+from keras_lrscan.datasets import digits, synthetic
+
+__all__ = ["digits", "synthetic"]

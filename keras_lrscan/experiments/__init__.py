@@ -1,1 +1,1 @@
-"""Settles by several scans or short trainings what one curve cannot show."""
+"""Runs several scans or short trainings to settle questions that one curve cannot answer."""

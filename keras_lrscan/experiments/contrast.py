@@ -29,7 +29,7 @@ __all__ = ["Contrast", "Difference", "contrast_with_scratch"]
 RATE_DECADES = 0.5
 """Rates of the two scans differ from this many decades on, if the ranges that they keep to do not overlap.
 
-In three sets of six scans of the digits classifier of `keras_lrscan.demo`, elbows and suggestions of one set have a
+In three sets of six scans of the digits classifier of `datasets.digits`, elbows and suggestions of one set have a
 standard deviation of 0.09 to 0.19 decade, so differences of two one of up to 0.27.
 """
 

@@ -1,1 +1,1 @@
-"""Reads and writes files without trusting their content: encodings, JSON, CSV, safe outputs."""
+"""Reads untrusted files and writes files safely: encodings, JSON and CSV."""

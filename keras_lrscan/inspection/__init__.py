@@ -1,1 +1,1 @@
-"""Describes model, data and loss without training, to fill the `ScanContext` of a scan."""
+"""Inspects model, data and loss without training, to fill the `ScanContext` of a scan."""

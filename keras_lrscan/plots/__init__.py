@@ -1,1 +1,1 @@
-"""Draws an analysis, and describes the picture in words."""
+"""Draws an analysis as a Matplotlib plot, and describes the plot in words."""

@@ -1,1 +1,1 @@
-"""Asks the model and its data the questions that a curve leaves open: `investigate`."""
+"""Settles likely causes by tests on the model and its data: `investigate`."""

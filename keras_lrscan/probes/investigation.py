@@ -45,7 +45,7 @@ class ProbeResult:
     """What one probe found.
 
     Attributes:
-        name: Name of the probe, a key of `keras_lrscan.PROBES`.
+        name: Name of the probe, a key of `keras_lrscan.probes.table.PROBES`.
         question: What it asked.
         outcome: The answer.
         evidence: The answer in a sentence or two, with numbers.

@@ -1,1 +1,1 @@
-"""Reads a curve without a model: smooths it, finds its landmarks, measures its features and names its shape."""
+"""Reads a curve without a model: smooths it, finds landmarks, computes features and classifies the shape."""

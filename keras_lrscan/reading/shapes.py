@@ -1,7 +1,7 @@
 """Which shape a curve has: features → `ShapeVerdict`.
 
 A shape is a row of `SHAPE_RULES`: the conditions that make it, and the words that explain it. The rows are tried in
-order and the first that holds is the verdict. Slots in braces are filled by `keras_lrscan.explain`; a sentence whose
+order and the first that holds is the verdict. Slots in braces are filled by `explanation.explain`; a sentence whose
 slot is unknown is left out.
 """
 

@@ -1,1 +1,1 @@
-"""Methods that read a learning rate, or a range to search, off a curve."""
+"""Suggests a learning rate, or a range of rates to search, from a curve."""

@@ -1,7 +1,7 @@
 """ktrain's `learner.lr_find`, replaced: the same call, the loss of each batch alone, and a learner left as it was.
 
 ```python
-from keras_lrscan.integrations.ktrain.adapter import adopt, lr_find
+from keras_lrscan.integrations.ktrain import adopt, lr_find
 
 lr_find(learner)  # one scan
 adopt(learner)  # from now on, learner.lr_find(), learner.lr_plot() and learner.lr_estimate() are these
