@@ -39,7 +39,7 @@ with warnings.catch_warnings():
 
 from keras_lrscan.experiments.contrast import Contrast
 from keras_lrscan.formatting import format_lr
-from keras_lrscan.integrations.ktrain.adapter import explain_learner, lr_find
+from keras_lrscan.integrations.ktrain import explain_learner, lr_find
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
