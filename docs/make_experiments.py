@@ -1,6 +1,6 @@
 """Runs the experiments of `experiments.md`, draws their pictures, and writes their explanations into the page.
 
-`python docs/make_experiments.py` runs all of them in a minute or two, and `python docs/make_experiments.py contrast` one.
+`python docs/make_experiments.py` runs all of them in a minute or two, `python docs/make_experiments.py contrast` one.
 """
 
 from __future__ import annotations

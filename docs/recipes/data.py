@@ -1,4 +1,4 @@
-"""The data of the gallery: small real sets that come inside Python packages, so that nothing is downloaded.
+"""Loads the data of the gallery: small real sets that come inside Python packages, so that nothing is downloaded.
 
 The digits, the wines, the tumours and the patients are scikit-learn's. `requirements.txt` beside this file names the
 packages of the others; each is read as a file and not imported.
@@ -48,7 +48,7 @@ def wines() -> Data:
 
 
 def tumours() -> Data:
-    """Returns 30 measurements of 569 tumours, standardized, and whether each is benign."""
+    """Returns 30 measurements of 569 tumors, standardized, and whether each is benign."""
     x, y = load_breast_cancer(return_X_y=True)
     return standardized(x), y.astype("float32")
 
