@@ -102,7 +102,7 @@ def fill(model: keras.Model, weights: Mapping[str, Array]) -> None:
 
 
 def pair(weights: Mapping[str, Array], name: str) -> tuple[Array, Array]:
-    """Returns the kernel, in Keras's order, and the bias."""
+    """Returns the weight, in Keras's order, and the bias."""
     return weights[f"{name}.weight"].T, weights[f"{name}.bias"]
 
 

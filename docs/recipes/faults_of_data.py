@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from keras_lrscan import lr_scan
-from recipes.data import digits, handwriting, patients, tumours, wines
+from recipes.data import digits, handwriting, patients, tumors, wines
 from recipes.healthy import classifier
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def large_targets() -> LRCurve:
 
 def rare_class() -> LRCurve:
     """Malignant tumors are reduced to one in thirty."""
-    x, y = tumours()
+    x, y = tumors()
     kept = np.sort(np.concatenate([np.flatnonzero(y == 1), np.flatnonzero(y == 0)[:12]]))
     model = keras.Sequential(
         [keras.Input((30,)), layers.Dense(16, activation="relu"), layers.Dense(1, activation="sigmoid")]
