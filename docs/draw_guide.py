@@ -97,9 +97,9 @@ def pick(figure: Figure) -> None:
     )
     note(
         ax,
-        "not the lowest point:\nlearning and damage\nbalance here",
+        "not the lowest point:\nhere, damage balances\nlearning",
         (marks.minimum.lr, marks.minimum.loss),
-        (0.17, 0.75),
+        (0.22, 0.68),
     )
     note(ax, "it breaks\nfrom here on", (marks.elbow.lr, marks.elbow.loss), (0.35, 1.75), color=RED)
     note(ax, "steepest fall", (marks.steepest.lr, marks.steepest.loss), (0.0016, 3.0), color=BLUE)
