@@ -25,27 +25,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from fuzzing import attempt, run
 
-from keras_lrscan import (
-    Contrast,
-    Investigation,
-    LRCurve,
-    ProbeResult,
-    RaceResult,
-    Repeats,
-    analyze,
-    describe_plot,
-    from_csv,
-    from_json,
-    load,
-)
+from keras_lrscan import LRCurve, analyze, describe_plot, load
 from keras_lrscan.cli import main as lrscan
 from keras_lrscan.curves.averaging import AVERAGES
+from keras_lrscan.curves.importers import from_csv, from_json
 from keras_lrscan.datasets.synthetic import synthetic_curve
 from keras_lrscan.errors import LRScanError
+from keras_lrscan.experiments.contrast import Contrast
 from keras_lrscan.experiments.layer_groups import GroupReading, LayerGroups
-from keras_lrscan.experiments.race_result import Candidate, CandidateOutcome
+from keras_lrscan.experiments.race_result import Candidate, CandidateOutcome, RaceResult
+from keras_lrscan.experiments.repeats import Repeats
 from keras_lrscan.files.decoding import read_json_object
-from keras_lrscan.probes.investigation import Outcome
+from keras_lrscan.probes.investigation import Investigation, Outcome, ProbeResult
 from keras_lrscan.suggestions.suggest import Role
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
-"""Checks the site that was built: `pytest docs/check_site.py` after `sphinx-build docs docs/_build/html`.
+"""Checks the built site: `pytest docs/check_site.py` after `sphinx-build docs docs/_build/html`.
 
-Sphinx warns of what it cannot resolve in its own markup; this follows every link in the pages as a browser would, to
-the very anchor, and looks for pictures without words.
+Sphinx warns only of links that it cannot resolve in its own markup. This follows every link in the pages as a browser
+does, including anchors, and finds pictures without alternative text.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LINKS = {"a": "href", "img": "src", "link": "href", "script": "src"}
 
 
 class Page(HTMLParser):
-    """What a page links to, what can be linked to in it, and its pictures."""
+    """Collects the links, the anchors and the pictures of a page."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class Page(HTMLParser):
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Takes one tag."""
+        """Reads one tag."""
         values = {name: value or "" for name, value in attrs}
         self.anchors.add(values.get("id", ""))
         if tag in LINKS and LINKS[tag] in values:
@@ -40,12 +40,12 @@ class Page(HTMLParser):
 
 @cache
 def parsed(path: Path) -> Page:
-    """Returns a page, read once."""
+    """Returns the content of a page; each page is read once."""
     return Page(path)
 
 
 def is_dead(page: Path, link: str) -> bool:
-    """Returns whether a link within the site leads nowhere."""
+    """Returns whether a link within the site is dead."""
     parts = urlsplit(link)
     if parts.scheme or parts.netloc:
         return False
@@ -62,6 +62,6 @@ def test_there_is_a_site() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(SITE)))
 def test_every_link_within_the_site_leads_somewhere_and_every_picture_has_words(page: Path) -> None:
-    """Fails with the list of what is wrong."""
+    """Fails with the list of dead links and of pictures without alternative text."""
     dead = [link for link in parsed(page).links if is_dead(page, link)]
     assert (dead, parsed(page).without_words) == ([], [])

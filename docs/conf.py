@@ -1,4 +1,4 @@
-"""How the site is built: `sphinx-build docs docs/_build/html`."""
+"""Configures the build of the site: `sphinx-build docs docs/_build/html`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ exclude_patterns = ["_build", "README.md", "recipes"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 nitpicky = True
-nitpick_ignore_regex = [(r"py:.*", r"(?!keras_lrscan\.\w+$).*")]  # types inside modules need no entry of their own
+nitpick_ignore_regex = [(r"py:.*", r"(?!keras_lrscan\.\w+$).*")]  # types inside modules need no entry
 default_role = "code"
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
@@ -45,7 +45,7 @@ FENCE = re.compile(r"^(?P<space> *)```python\n(?P<code>.*?)^ *```$", re.MULTILIN
 
 
 def fences_to_directives(*event: Any) -> None:
-    """Lets a docstring hold code between Markdown's fences, as Keras's do."""
+    """Supports code between Markdown fences in docstrings, as in those of Keras."""
     lines: list[str] = event[-1]
 
     def directive(found: re.Match[str]) -> str:
@@ -57,7 +57,7 @@ def fences_to_directives(*event: Any) -> None:
 
 
 def setup(app: Sphinx) -> None:
-    """Writes the pages that come from the tables before Sphinx looks for any."""
+    """Writes the generated pages before Sphinx collects its sources."""
     app.connect("builder-inited", lambda _: pages.write(HERE))
     app.connect("source-read", lambda _app, _name, text: text.__setitem__(0, pages.with_inserts(text[0])))
     app.connect("autodoc-process-docstring", fences_to_directives, priority=100)

@@ -33,19 +33,19 @@ SIZE = 13
 
 
 def reading(name: str) -> Analysis:
-    """Returns what is read from a scan of the gallery."""
+    """Returns the analysis of a scan of the gallery."""
     return analyze(next(item for item in EXHIBITS if item.name == name).curve())
 
 
 def draw(ax: Axes, analysis: Analysis, *, color: str = BLUE, dots: bool = True) -> None:
-    """Draws a curve, and the losses it goes through."""
+    """Draws a smoothed curve and its batch losses."""
     if dots:
         ax.plot(analysis.curve.lr, analysis.curve.loss, ".", color=GRAY, ms=6)
     ax.plot(10**analysis.smoothed.log10_lr, analysis.smoothed.loss, color=color, lw=2.8)
 
 
 def dress(ax: Axes, analysis: Analysis, *, top: float, bottom: float = 0.0) -> None:
-    """Sets the axes, in letters that can be read on a phone, and draws the level of guessing."""
+    """Sets the axes, with text that is readable on a phone, and draws the chance level."""
     ax.set(xscale="log", ylim=(bottom, top))
     ax.set_xlabel("learning rate (each mark: ten times the one before)", fontsize=SIZE)
     ax.set_ylabel("loss of one batch", fontsize=SIZE)
@@ -55,14 +55,14 @@ def dress(ax: Axes, analysis: Analysis, *, top: float, bottom: float = 0.0) -> N
 
 
 def note(ax: Axes, text: str, at: tuple[float, float], place: tuple[float, float], *, color: str = BLACK) -> None:
-    """Writes a few words with an arrow to what they are about."""
+    """Writes a few words with an arrow to their target."""
     arrow = {"arrowstyle": "->", "color": color, "lw": 1.6}
     words = {"color": color, "fontsize": SIZE, "ha": "center", "va": "center", "linespacing": 1.25}
     ax.annotate(text, at, xytext=place, arrowprops=arrow, **words)
 
 
 def anatomy(figure: Figure) -> None:
-    """What is on the picture."""
+    """Draws the parts of the picture."""
     ax, analysis = figure.subplots(), reading("fresh-classifier")
     marks, curve = analysis.landmarks, analysis.curve
     draw(ax, analysis)
@@ -77,11 +77,11 @@ def anatomy(figure: Figure) -> None:
     middle = len(analysis.smoothed.loss) // 3
     place = (10 ** analysis.smoothed.log10_lr[middle], analysis.smoothed.loss[middle])
     note(ax, "the curve\nthrough the dots", place, (6e-5, 1.35), color=BLUE)
-    note(ax, "what guessing\namong ten costs", (3e-7, 2.303), (1e-6, 1.35))
+    note(ax, "chance level\nof ten classes", (3e-7, 2.303), (1e-6, 1.35))
 
 
 def pick(figure: Figure) -> None:
-    """Which rate to take."""
+    """Draws the rates to take."""
     ax, analysis = figure.subplots(), reading("fresh-classifier")
     marks, suggestion = analysis.landmarks, analysis.suggestion
     draw(ax, analysis, dots=False)
@@ -97,16 +97,16 @@ def pick(figure: Figure) -> None:
     )
     note(
         ax,
-        "not the lowest point:\nhere learning and\nbreaking balance",
+        "not the lowest point:\nhere, damage balances\nlearning",
         (marks.minimum.lr, marks.minimum.loss),
-        (0.17, 0.75),
+        (0.22, 0.68),
     )
-    note(ax, "from here on\nit breaks", (marks.elbow.lr, marks.elbow.loss), (0.35, 1.75), color=RED)
+    note(ax, "it breaks\nfrom here on", (marks.elbow.lr, marks.elbow.loss), (0.35, 1.75), color=RED)
     note(ax, "steepest fall", (marks.steepest.lr, marks.steepest.loss), (0.0016, 3.0), color=BLUE)
 
 
 def same_picture(figure: Figure) -> None:
-    """The same shape, and not the same thing."""
+    """Draws two scans with the same shape and opposite meanings."""
     pair = (("trained", "already good", BLUE, 0.55), ("labels-shuffled", "learns nothing", RED, 3.3))
     ax = figure.subplots()
     for name, words, color, height in pair:
@@ -114,11 +114,11 @@ def same_picture(figure: Figure) -> None:
         draw(ax, analysis, color=color)
         ax.text(2e-7, height, words, color=color, fontsize=SIZE, weight="bold")
     dress(ax, reading("trained"), top=4.0, bottom=-0.2)
-    ax.text(1.3e-7, 1.95, "guessing among ten", fontsize=SIZE)
+    ax.text(1.3e-7, 1.95, "chance level of ten classes", fontsize=SIZE)
 
 
 def sinking(figure: Figure) -> None:
-    """One model, before and after training."""
+    """Draws one model before and after training."""
     ax = figure.subplots()
     rows = (
         ("fresh-classifier", "fresh", BLUE, 2.5),
@@ -132,7 +132,7 @@ def sinking(figure: Figure) -> None:
 
 
 def optimizers(figure: Figure) -> None:
-    """One network under two optimizers."""
+    """Draws one network under two optimizers."""
     ax = figure.subplots()
     for name, words, color, place in (
         ("fresh-classifier", "Adam", BLUE, (0.0035, 1.5)),
@@ -147,7 +147,7 @@ def optimizers(figure: Figure) -> None:
 
 
 def noise(figure: Figure) -> None:
-    """Batches of 2 and of 32."""
+    """Draws batches of 2 and of 32."""
     for ax, name, words in zip(
         figure.subplots(1, 2, sharey=True),
         ("tiny-batches", "fresh-classifier"),

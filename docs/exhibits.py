@@ -1,6 +1,6 @@
-"""What hangs in the gallery: the rows of `exhibits.toml`, each with the curve that its recipe recorded.
+"""Loads the scans of the gallery: the rows of `exhibits.toml`, each with the curve that its recipe recorded.
 
-The recipes are in `recipes`, one function for each; this side needs no Keras.
+`recipes` has one function for each; this module needs no Keras.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DOCS = Path(__file__).parent
 
 
 class Room(StrEnum):
-    """Where in the gallery a scan hangs."""
+    """Names the rooms of the gallery."""
 
     HEALTHY = "healthy"
     PRETRAINED = "pretrained"
@@ -30,16 +30,16 @@ class Room(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Exhibit:
-    """One scan.
+    """Holds one scan of the gallery.
 
     Attributes:
         name: Name of the page, of the recipe and of the recorded file.
-        room: Where it hangs.
-        title: What it shows, in a few words.
-        made: What was scanned.
-        look: What to look at.
-        shape: The shape that the package must read.
-        cause: Code of what is really the matter.
+        room: Its room.
+        title: A few words on its content.
+        made: The scanned model and its data.
+        look: The points to look at.
+        shape: The shape that the package must find.
+        cause: Code of the true cause.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Exhibit:
 
     @property
     def path(self) -> Path:
-        """The recorded file."""
+        """Path of the recorded file."""
         return DOCS / "curves" / f"{self.name}.json"
 
     def curve(self) -> LRCurve:

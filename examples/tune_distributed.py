@@ -1,6 +1,6 @@
-"""Tune on several workers with KerasTuner's own distributed mode, over the range that one scan gave.
+"""Tune on several workers with KerasTuner's own distributed mode, over the range of one scan.
 
-The model is scanned once. Its reading travels as a file to the workers, and each builds its models from it. Here a
+The model is scanned once. The workers read the analysis from a file, and set the range of their search from it. Here a
 chief and two workers run on this machine; on a cluster, the same three environment variables name another host.
 
     pip install "keras_lrscan[cpu,demo,tune]"
@@ -21,15 +21,16 @@ from typing import Any
 import keras
 import keras_tuner
 
-from keras_lrscan import hp_float, load, lr_scan
+from keras_lrscan import load, lr_scan
 from keras_lrscan.datasets.digits import digits, digits_model
+from keras_lrscan.integrations.tuners import hp_float
 
 TRAINING = 1400
 """Images to train on; the other 397 are for validation."""
 
 
 def tuner_in(folder: Path, trials: int) -> Any:
-    """Returns the tuner; chief and workers make the same one."""
+    """Returns the tuner, which is the same for the chief and the workers."""
     analysis = load(folder / "scan.json")
 
     def build(hp: Any) -> Any:
@@ -49,28 +50,28 @@ def tuner_in(folder: Path, trials: int) -> Any:
 
 
 def take_part(folder: Path, trials: int) -> None:
-    """Searches, as the chief or as a worker, whichever the environment says."""
+    """Searches as the chief or as a worker, depending on the environment."""
     x, y = digits()
     tuner = tuner_in(folder, trials)
     tuner.search(x[:TRAINING], y[:TRAINING], validation_data=(x[TRAINING:], y[TRAINING:]), epochs=2, verbose=0)
 
 
 def free_port() -> int:
-    """Returns a port of this machine that nobody uses."""
+    """Returns an unused port of this machine."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def start(role: str, port: int, folder: Path, trials: int) -> subprocess.Popen[bytes]:
-    """Starts this file again as the chief or as a worker."""
+    """Starts this script again as the chief or as a worker."""
     where = {"KERASTUNER_ORACLE_IP": "127.0.0.1", "KERASTUNER_ORACLE_PORT": str(port), "KERASTUNER_TUNER_ID": role}
     command = [sys.executable, __file__, "--folder", str(folder), "--trials", str(trials)]
     return subprocess.Popen(command, env={**os.environ, **where})
 
 
 def search(folder: Path, trials: int) -> None:
-    """Runs a chief and two workers to their end."""
+    """Runs a chief and two workers until the search ends."""
     port = free_port()
     chief = start("chief", port, folder, trials)
     workers = [start(f"worker-{number}", port, folder, trials) for number in range(2)]
@@ -78,14 +79,14 @@ def search(folder: Path, trials: int) -> None:
         failed = [worker.args for worker in workers if worker.wait() != 0]
     finally:
         for process in (chief, *workers):
-            process.terminate()  # the chief would look only every 20 s whether it may go
+            process.terminate()  # otherwise the chief checks only every 20 s whether it may stop
             process.wait()
     if failed:
         sys.exit(f"A worker failed: {failed}")
 
 
 def main() -> None:
-    """Scans, searches, and prints what was found."""
+    """Scans, searches, and prints the trials."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true", help="three trials, to see that it runs")
     parser.add_argument("--trials", type=int, default=8, help="number of trials")

@@ -1,7 +1,7 @@
-"""Tune a learning rate with KerasTuner, and see how many trials the range of one scan saves.
+"""Tune a learning rate with KerasTuner, and count the trials that the range of one scan saves.
 
-Scans a small classifier of digits, and then searches for a rate that reaches a validation loss of 0.5 in two epochs:
-once over the range that the scan gives, once over the usual 1e-5 to 1e-1.
+Scans a small classifier of digits. Then searches for a rate that reaches a validation loss of 0.5 in two epochs, once
+over the range of the scan, and once over the usual 1e-5 to 1e-1.
 
     pip install "keras_lrscan[cpu,demo,tune]"
     python examples/tune_keras_tuner.py
@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import keras
 import keras_tuner
 
-from keras_lrscan import hp_float, lr_scan
+from keras_lrscan import lr_scan
 from keras_lrscan.datasets.digits import digits, digits_model
+from keras_lrscan.integrations.tuners import hp_float
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +31,7 @@ TRAINING = 1400
 
 
 def model_with(rate: float) -> Any:
-    """Returns the classifier, set to a rate."""
+    """Returns the classifier with a given learning rate."""
     model = digits_model()
     model.optimizer.learning_rate = rate
     return model

@@ -1,7 +1,7 @@
-"""Tune a learning rate with Optuna, and see how many trials the range of one scan saves.
+"""Tune a learning rate with Optuna, and count the trials that the range of one scan saves.
 
-Scans a small classifier of digits, and then searches for a rate that reaches a validation loss of 0.5 in two epochs:
-once over the range that the scan gives, once over the usual 1e-5 to 1e-1.
+Scans a small classifier of digits. Then searches for a rate that reaches a validation loss of 0.5 in two epochs, once
+over the range of the scan, and once over the usual 1e-5 to 1e-1.
 
     pip install "keras_lrscan[cpu,demo,tune]"
     python examples/tune_optuna.py
@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import keras
 import optuna
 
-from keras_lrscan import lr_scan, suggest_float
+from keras_lrscan import lr_scan
 from keras_lrscan.datasets.digits import digits, digits_model
+from keras_lrscan.integrations.tuners import suggest_float
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +30,7 @@ TRAINING = 1400
 
 
 class Trainer:
-    """Trains the same model from the same weights at any rate."""
+    """Trains the same model from the same weights at a given rate."""
 
     def __init__(self) -> None:
         self.x, self.y = digits()

@@ -167,7 +167,8 @@ class LRScan(Hooks):
         Args:
             x: Input data, as for `fit`.
             y: Target data, as for `fit`.
-            probes: Names of `keras_lrscan.PROBES` to run. Defaults to the probes that could settle a finding.
+            probes: Names of `keras_lrscan.probes.table.PROBES` to run. Defaults to the probes that could settle a
+                finding.
             verbose: 0 or 1. With 1, one line is printed for each probe.
             **options: Passed to `keras_lrscan.investigate`, such as `batch_size`. The arguments `batch_size`,
                 `shuffle`, `class_weight`, `steps_per_epoch` and `validation_split` default to those of the scanned

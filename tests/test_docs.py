@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 from pathlib import Path
 
@@ -13,11 +14,12 @@ from keras_lrscan.reading.shapes import Shape
 pytest.importorskip("matplotlib")
 
 DOCS = Path(__file__).parent.parent / "docs"
+PACKAGE = DOCS.parent / "keras_lrscan"
 sys.path.insert(0, str(DOCS))
 try:
     from exhibits import EXHIBITS, Exhibit
     from pages import all_pages
-    from pages.api import public_names
+    from pages.api import FOLDERS, public_names
     from pages.pictures import reading
     from pages.sources import recipe_names
 finally:
@@ -57,8 +59,17 @@ def test_every_code_has_a_page(pages: dict[str, str]) -> None:
 
 
 def test_the_reference_names_everything_public(pages: dict[str, str]) -> None:
-    missing = [name for name in public_names() if f":: keras_lrscan.{name}\n" not in pages["reference/api.md"]]
+    reference = "".join(text for path, text in pages.items() if path.startswith("reference/"))
+    missing = [name for name in public_names() if reference.count(f":: keras_lrscan.{name}\n") != 1]
     assert missing == []
+
+
+def test_the_reference_has_a_page_for_each_folder_that_opens_with_its_purpose(pages: dict[str, str]) -> None:
+    folders = {path.parent.name: path for path in PACKAGE.glob("*/__init__.py")}
+    assert set(FOLDERS) == set(folders)
+    for folder, path in folders.items():
+        purpose = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+        assert pages[f"reference/{folder}.md"].startswith(f"# {folder}\n\n{purpose}\n")
 
 
 def test_every_page_of_a_scan_ends_with_the_code_that_made_it(pages: dict[str, str]) -> None:

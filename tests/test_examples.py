@@ -1,16 +1,20 @@
-"""Runs every file in `examples/` with `--quick`."""
+"""Runs every file in `examples/` with `--quick`, and the lines of the README that readers paste."""
 
 from __future__ import annotations
 
 import re
 import runpy
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.support import optional
+from keras_lrscan import last_scan
+from keras_lrscan.datasets.digits import digits, digits_model
+from tests.support import hosts, optional
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
 
 SAYS_RANGE = r"The scan says: \d\.\de-0\d to \d\.\de-0\d\. From a tenth of the steepest fall"
 SAYS_TRIALS = r"range of the scan: \d trials .*\n1e-5 to 1e-1: \d trials"
@@ -48,3 +52,21 @@ def test_an_example_runs_and_says_what_it_should(
     printed = capfd.readouterr().out
     for pattern in says:
         assert re.search(pattern, printed), printed
+
+
+@pytest.mark.keras
+@pytest.mark.minors
+def test_the_lines_to_paste_from_the_readme_set_the_rate_and_train(keras: Any) -> None:
+    optional.module("sklearn")
+    keras.utils.set_random_seed(0)
+    x, y = digits()
+    model = digits_model()
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    names: dict[str, Any] = {"model": model, "x": x, "y": y}
+    exec(lines, names)  # noqa: S102 - this is how readers run them
+    assert names["lr"] is not None
+    scan = last_scan()
+    assert scan is not None
+    assert names["scan"] is scan
+    assert hosts.array_of(model.optimizer.learning_rate) == pytest.approx(names["lr"], rel=1e-6)
+    assert hosts.array_of(model.optimizer.iterations) > len(scan.curve)

@@ -31,7 +31,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import ktrain
 
-from keras_lrscan.integrations.ktrain.adapter import lr_find
+from keras_lrscan.integrations.ktrain import lr_find
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -1,6 +1,6 @@
-"""The pages of the site that are made from the tables of the package, so that they cannot say anything else.
+"""Generates the pages of the site that come from the tables of the package, so that they always agree with it.
 
-`conf.py` writes them when the site is built; nothing of them is kept in the repository.
+`conf.py` writes them when the site is built; the repository does not keep them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["FOLDERS", "all_pages", "with_inserts", "write"]
 
 FOLDERS = ("codes", "gallery", "methods", "pictures", "reference")
-"""Folders that hold nothing but what is made here."""
+"""Folders that hold only generated files."""
 
 
 def all_pages() -> dict[str, str]:
@@ -26,7 +26,7 @@ def all_pages() -> dict[str, str]:
 
 
 def write(docs: Path) -> None:
-    """Writes the pages and draws the pictures; a page that is up to date is left alone, one of old is removed."""
+    """Writes the pages and draws the pictures; unchanged pages are left alone, and outdated ones removed."""
     pages = all_pages()
     for name, text in pages.items():
         path = docs / name

@@ -1,4 +1,4 @@
-"""A page for each code: what `lrscan explain CODE` prints, with pictures and links."""
+"""Generates a page for each code: the text of `lrscan explain CODE`, with pictures and links."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def pages() -> dict[str, str]:
         ),
         "codes/traits.md": index(
             "Traits",
-            "A trait rides on a shape. A curve may have any number of them.",
+            "A trait is independent of the shape. A curve may have any number of them.",
             [(rule.code, rule.name, sections_of(rule.code)[1]["What you see"].strip()) for rule in TRAIT_RULES],
         ),
         "codes/causes.md": index(
             "Causes",
-            "Why a curve looks the way it does. A scan names the likely causes, the likeliest first, each with the "
-            "numbers that point to it, and those that are ruled out.",
+            "A cause explains why a curve looks the way it does. A scan names the likely causes, the likeliest first, "
+            "each with the numbers that point to it, and those that are ruled out.",
             [(cause.code, cause.name, cause.title) for cause in CAUSES],
         ),
     }
@@ -58,7 +58,7 @@ def pages() -> dict[str, str]:
 
 
 def index(title: str, lead: str, rows: Sequence[tuple[str, str, str]]) -> str:
-    """Returns the page that leads to those of one kind."""
+    """Returns the page that links to those of one kind."""
     links = [(f"[{code}]({code}.md)", f"`{name}`", words) for code, name, words in rows]
     tree = "\n".join(f"{name} <{code}>" for code, name, _ in rows)
     return f"""# {title}
@@ -91,7 +91,7 @@ def page(code: str) -> str:
 
 
 def sections_of(code: str) -> tuple[str, dict[str, str]]:
-    """Returns what stands above the first heading of a page, and what stands under each."""
+    """Returns the text above the first heading of a page, and the text under each heading."""
     title, *parts = handbook.page(code).split("\n## ")
     return title, dict(part.split("\n", 1) for part in parts)
 
@@ -103,17 +103,17 @@ FURTHER = (
 
 
 def shows(item: Exhibit, code: str) -> bool:
-    """Returns whether a scan is an example of what a code stands for."""
+    """Returns whether a scan is an example of a code."""
     if code in TRAITS:
         return TRAITS[code] in reading(item).verdict.traits
     return item.cause == code or (code in SHAPES and item.shape == SHAPES[code])
 
 
 def other_readings(code: str, shown: Sequence[Exhibit]) -> str:
-    """Returns what was the matter with scans of a shape, or which shapes a cause or a trait came with."""
+    """Returns the true causes of scans of a shape, or the shapes of scans with a cause or a trait."""
     if code in SHAPES:
         causes = sorted({item.cause for item in shown})
-        return "Scans of this shape in the gallery were made by:\n\n" + bullets(f"{it} `{NAMES[it]}`" for it in causes)
+        return "True causes of this shape in the gallery:\n\n" + bullets(f"{it} `{NAMES[it]}`" for it in causes)
     codes = {shape: code for code, shape in SHAPES.items()}
     seen = sorted({codes[item.shape] for item in shown})
-    return bullets(f"{it} `{SHAPES[it]}`, a shape it came with in the gallery" for it in seen)
+    return bullets(f"{it} `{SHAPES[it]}`, a shape of such scans in the gallery" for it in seen)

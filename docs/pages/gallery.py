@@ -1,4 +1,4 @@
-"""The gallery: a page for each recorded scan, with what the package says of it and how it was made."""
+"""Generates the gallery: a page for each recorded scan, with its explanation and its code."""
 
 from __future__ import annotations
 
@@ -18,16 +18,19 @@ if TYPE_CHECKING:
 __all__ = ["pages"]
 
 ROOMS: Mapping[Room, tuple[str, str]] = {
-    Room.HEALTHY: ("Healthy fits", "Nothing to mend. Learn these by heart, and the others will stand out."),
+    Room.HEALTHY: (
+        "Healthy fits",
+        "These scans need no repair. Once you know them, the others stand out.",
+    ),
     Room.PRETRAINED: (
         "Pretrained models",
-        "What others trained, with a new last layer, before and after it was fine-tuned.",
+        "Pretrained bodies with a new last layer, before and after fine-tuning.",
     ),
-    Room.DATA: ("It lies in the data", "Some are mistakes, some are only worth knowing."),
-    Room.MODEL: ("It lies in the model, the loss or the optimizer", "Again, not all of these are mistakes."),
-    Room.TEST: ("It lies in how the test was set up", "The model is fine, and another test would show it."),
+    Room.DATA: ("Causes in the data", "Some are mistakes, some are only worth knowing."),
+    Room.MODEL: ("Causes in the model, the loss or the optimizer", "Again, not all of these are mistakes."),
+    Room.TEST: ("Causes in the setup of the test", "The model is fine, and another test would show it."),
 }
-"""Room → its name and what to say on entering."""
+"""Room → its name and its first sentence."""
 
 NAMES = {cause.code: cause.name for cause in CAUSES}
 
@@ -38,7 +41,7 @@ def pages() -> dict[str, str]:
 
 
 def index() -> str:
-    """Returns the page that leads to all scans."""
+    """Returns the page that links to all scans."""
     rooms = [
         f"## {name}\n\n{lead}\n\n{cards(item for item in EXHIBITS if item.room == room)}"
         for room, (name, lead) in ROOMS.items()
@@ -51,9 +54,9 @@ def index() -> str:
     return f"""# Gallery
 
 {len(EXHIBITS)} real scans on real data: pictures, words, tables, small networks and large ones. All were run with
-`LRScan`, except [one by another callback](tutorial-callback.md). Each was made on purpose, so it is known what is
-really the matter with it. Each page has the plot, what to look at, the explanation exactly as the package gives it,
-and the code that made it.
+`LRScan`, except [one by another callback](tutorial-callback.md). Each was made on purpose, so its true cause
+is known. Each page has the plot, points to look at, the explanation exactly as the package gives it, and the code that
+made it.
 
 {chr(10).join(rooms)}
 
@@ -81,9 +84,9 @@ def page(item: Exhibit) -> str:
 
 {item.look}
 
-{table(("shape", "what is really the matter"), [facts])}
+{table(("shape", "true cause"), [facts])}
 
-## What the package says
+## The explanation
 
 {rank(item)}
 
@@ -98,17 +101,17 @@ def page(item: Exhibit) -> str:
 {recipe_source(item.name)}
 ```
 
-The record is {{download}}`{item.name}.json <../curves/{item.name}.json>`. `lrscan analyze {item.name}.json` says the
-above.
+The record is {{download}}`{item.name}.json <../curves/{item.name}.json>`. `lrscan analyze {item.name}.json` prints the
+explanation.
 """
 
 
 def rank(item: Exhibit) -> str:
-    """Returns how well the package found what is really the matter."""
+    """Returns how well the package found the true cause."""
     codes = [finding.code for finding in reading(item).findings]
     if item.cause not in codes:
-        return "The package did not find what is really the matter here."
+        return "The package did not find the true cause here."
     place = codes.index(item.cause)
     if not place:
-        return "Of all causes it puts first what is really the matter."
-    return f"What is really the matter is number {place + 1} of the causes that it considers."
+        return "The package ranks the true cause first."
+    return f"The package ranks the true cause as number {place + 1}."

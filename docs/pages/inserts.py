@@ -1,4 +1,4 @@
-"""What is put into pages by hand when the site is built, where they say `<!-- side by side -->` or `<!-- terms -->`."""
+"""Fills generated parts into handwritten pages, in the place of `<!-- side by side -->` and `<!-- terms -->`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from exhibits import DOCS
-from keras_lrscan import ScanContext, analyze, describe_plot, from_csv
+from keras_lrscan import ScanContext, analyze, describe_plot
+from keras_lrscan.curves.importers import from_csv
 from keras_lrscan.explanation.glossary import TERMS
 from pages.markdown import capitalized, example, told
 from pages.pictures import reading
@@ -26,7 +27,7 @@ OWN_SCAN = "headlines-new-head"
 
 @cache
 def ktrain_record() -> Analysis:
-    """Returns what `lrscan analyze` reads from what ktrain stored, told no more than the level of guessing."""
+    """Returns the analysis of the record that ktrain stored, given only its chance level."""
     return analyze(from_csv(KTRAIN_FILE, loss_column="ktrain_loss", context=ScanContext(chance_loss=0.693)))
 
 
@@ -44,13 +45,13 @@ def side_by_side() -> str:
 def terms() -> str:
     """Returns the terms that an explanation puts in brackets."""
     rows = "\n\n".join(f"{term}\n: {capitalized(meaning)}." for term, meaning in TERMS.items())
-    return f"## The field\n\nThese are explained in brackets wherever an explanation first uses them.\n\n{rows}"
+    return f"## The field\n\nAn explanation gives these meanings in brackets where it first uses the term.\n\n{rows}"
 
 
 INSERTS: Mapping[str, Callable[[], str]] = MappingProxyType(
     {"<!-- side by side -->": side_by_side, "<!-- terms -->": terms}
 )
-"""Mark → what takes its place."""
+"""Mark → the function that returns its replacement."""
 
 
 def with_inserts(text: str) -> str:

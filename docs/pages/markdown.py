@@ -1,4 +1,4 @@
-"""Pieces of Markdown."""
+"""Writes pieces of Markdown."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def bullets(sentences: Iterable[str]) -> str:
-    """Returns a list, one point a sentence."""
+    """Returns a list with one item per sentence."""
     return "\n".join(f"- {sentence}" for sentence in sentences)
 
 
@@ -60,7 +60,7 @@ def picture(exhibit: Exhibit, alt: str, caption: str = "") -> str:
 
 
 def cards(exhibits: Iterable[Exhibit]) -> str:
-    """Returns small pictures of scans, two or three in a row, each leading to its page."""
+    """Returns small pictures of scans, two or three in a row, each linked to its page."""
     inner = "\n\n".join(
         f"::::{{grid-item-card}} {item.title}\n:link: ../gallery/{item.name}\n:link-type: doc\n"
         f":img-top: ../pictures/{item.name}.small.svg\n:img-alt: {item.made}\n\n{item.made}\n::::"

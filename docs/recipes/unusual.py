@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from keras_lrscan import LRCurve, lr_scan
-from recipes.data import digits, tumours
+from recipes.data import digits, tumors
 from recipes.healthy import classifier
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def handmade_softmax() -> LRCurve:
 
 def bounded_steps() -> LRCurve:
     """Adafactor never takes a rate above one over the root of the number of steps, whatever it is told."""
-    x, y = tumours()
+    x, y = tumors()
     model = keras.Sequential(
         [keras.Input((30,)), layers.Dense(16, activation="relu"), layers.Dense(1, activation="sigmoid")]
     )

@@ -243,7 +243,8 @@ def undo_averaging(
 
     Example:
     >>> import numpy as np
-    >>> from keras_lrscan import LRCurve, undo_averaging
+    >>> from keras_lrscan import LRCurve
+    >>> from keras_lrscan.curves.averaging import undo_averaging
     >>> losses = np.array([2.3, 2.1, 2.2, 0.4, 0.3, 9.0])
     >>> mean = np.cumsum(losses) / np.arange(1, 7)
     >>> curve = LRCurve(lr=np.logspace(-5, 0, 6), loss=mean)

@@ -206,7 +206,7 @@ class LRCurve:
         loss_column: str = LOSS_COLUMN,
         context: ScanContext | None = None,
     ) -> LRCurve:
-        """Reads a curve from a CSV file with a header line; see `keras_lrscan.from_csv` for the supported tables.
+        """Reads a curve from a CSV file with a header line; see `keras_lrscan.importers.from_csv` for the tables.
 
         Args:
             path: The file.

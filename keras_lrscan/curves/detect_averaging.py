@@ -155,7 +155,9 @@ def detect_averaging(curve: LRCurve) -> DetectedAveraging:
 
     Example:
     >>> import numpy as np
-    >>> from keras_lrscan import AVERAGES, LRCurve, detect_averaging
+    >>> from keras_lrscan import LRCurve
+    >>> from keras_lrscan.curves.averaging import AVERAGES
+    >>> from keras_lrscan.curves.detect_averaging import detect_averaging
     >>> losses = 2.3 + 0.1 * np.random.default_rng(0).standard_normal(300)
     >>> curve = LRCurve(lr=np.logspace(-7, 0, 300), loss=AVERAGES["lightning"].apply(losses))
     >>> detect_averaging(curve).averaging

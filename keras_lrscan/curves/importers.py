@@ -122,7 +122,7 @@ def from_ktrain(
 ) -> LRCurve:
     """Reads `learner.lr_finder` after ktrain's `learner.lr_find()`, a moving average of Keras's running mean.
 
-    A curve that this package's adapter for ktrain recorded is returned as it is.
+    A scan that `keras_lrscan.integrations.ktrain` recorded is returned as it is.
 
     Args:
         lr_finder: The `LRFinder` with `lrs` and `losses`, or the learner that has it.

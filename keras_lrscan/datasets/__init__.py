@@ -1,1 +1,5 @@
-"""Generates synthetic curves of known shapes, and loads the data of the demo."""
+"""Provides curves with known answers, and the handwritten digits of the demo."""
+
+from keras_lrscan.datasets import digits, synthetic
+
+__all__ = ["digits", "synthetic"]

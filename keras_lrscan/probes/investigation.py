@@ -45,7 +45,7 @@ class ProbeResult:
     """The result of one probe.
 
     Attributes:
-        name: Name of the probe, a key of `keras_lrscan.PROBES`.
+        name: Name of the probe, a key of `keras_lrscan.probes.table.PROBES`.
         question: Question of the probe.
         outcome: The answer.
         evidence: One or two sentences with the numbers behind the answer.

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from keras_lrscan import AVERAGES, Average, InvalidCurveError, InvalidOptionError, LRCurve, ScanContext, undo_averaging
-from keras_lrscan.curves.averaging import seeded_moving_average, undo_losses
+from keras_lrscan import InvalidCurveError, InvalidOptionError, LRCurve, ScanContext
+from keras_lrscan.curves.averaging import AVERAGES, Average, seeded_moving_average, undo_averaging, undo_losses
 from tests.support.recorded import KTRAIN_RUNS, PEERS, ktrain_run, peer
 
 LOSSES = arrays(np.float64, st.integers(1, 200), elements=st.floats(0.01, 10))

@@ -3,7 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from keras_lrscan import AVERAGES, LRCurve, ScanContext, detect_averaging
+from keras_lrscan import LRCurve, ScanContext
+from keras_lrscan.curves.averaging import AVERAGES
+from keras_lrscan.curves.detect_averaging import detect_averaging
 from keras_lrscan.datasets.synthetic import SYNTHETIC_LOSSES, synthetic_curve
 from tests.support.recorded import KTRAIN_RUNS, PEERS, ktrain_run, peer
 

@@ -8,14 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from keras_lrscan import (
-    AVERAGES,
+from keras_lrscan import InvalidCurveError, LRCurve, ScanContext, analyze
+from keras_lrscan.curves.averaging import AVERAGES, Average, seeded_moving_average
+from keras_lrscan.curves.importers import (
     IMPORTERS,
-    Average,
-    InvalidCurveError,
-    LRCurve,
-    ScanContext,
-    analyze,
     from_csv,
     from_fastai,
     from_json,
@@ -24,7 +20,6 @@ from keras_lrscan import (
     from_lightning,
     from_torch_lr_finder,
 )
-from keras_lrscan.curves.averaging import seeded_moving_average
 from keras_lrscan.datasets.synthetic import synthetic_curve
 from keras_lrscan.integrations.ktrain.finder import ScanFinder
 from tests.support.recorded import DATA, KTRAIN_RUNS, ktrain_run, peer

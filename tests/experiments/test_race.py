@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_lrscan import InvalidOptionError, RaceResult, analyze, race
+from keras_lrscan import InvalidOptionError, analyze, race
 from keras_lrscan.datasets.synthetic import synthetic_curve
-from keras_lrscan.experiments.race_result import CandidateOutcome
+from keras_lrscan.experiments.race_result import CandidateOutcome, RaceResult
 from keras_lrscan.experiments.race_rules import STEPS, candidates_around, one_cycle, reach, rounds, standings
 from keras_lrscan.suggestions.suggest import Role
 from tests.support.hosts import IS_TF_KERAS, classifier, compiled, digits, same_bits, state

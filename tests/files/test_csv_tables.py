@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from keras_lrscan import InvalidCurveError, LRCurve, from_csv
+from keras_lrscan import InvalidCurveError, LRCurve
 from keras_lrscan.cli import main
+from keras_lrscan.curves.importers import from_csv
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,21 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from keras_lrscan import (
-    Analysis,
-    Contrast,
-    InvalidCurveError,
-    Investigation,
-    LRCurve,
-    RaceResult,
-    Repeats,
-    ScanContext,
-    analyze,
-    from_json,
-    load,
-)
+from keras_lrscan import Analysis, InvalidCurveError, LRCurve, ScanContext, analyze, load
+from keras_lrscan.curves.importers import from_json
 from keras_lrscan.datasets.synthetic import synthetic_curve
+from keras_lrscan.experiments.contrast import Contrast
+from keras_lrscan.experiments.race_result import RaceResult
+from keras_lrscan.experiments.repeats import Repeats
 from keras_lrscan.files.decoding import decode
+from keras_lrscan.probes.investigation import Investigation
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from keras_lrscan import InvalidCurveError, InvalidOptionError, LRCurve, analyze, from_json
+from keras_lrscan import InvalidCurveError, InvalidOptionError, LRCurve, analyze
+from keras_lrscan.curves.importers import from_json
 from keras_lrscan.datasets.synthetic import synthetic_curve
 from keras_lrscan.files.read_write import read_text, write_file
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from keras_lrscan import Analysis, InvalidCurveError, InvalidOptionError, analyze, hp_float, suggest_float
+from keras_lrscan import Analysis, InvalidCurveError, InvalidOptionError, analyze
 from keras_lrscan.datasets.synthetic import synthetic_curve
+from keras_lrscan.integrations.tuners import hp_float, suggest_float
 from tests.support import optional
 
 VALLEY = analyze(synthetic_curve("u-shaped"))

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from keras_lrscan import AVERAGES, LRCurve, ScanContext, analyze
+from keras_lrscan import LRCurve, ScanContext, analyze
+from keras_lrscan.curves.averaging import AVERAGES
 from keras_lrscan.curves.context import chance_loss
 from keras_lrscan.datasets.synthetic import synthetic_curve
 from keras_lrscan.reading.facts import MEASURES, facts

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_lrscan import InvalidOptionError, LRCurve, ScanContext, SearchRange, analyze
+from keras_lrscan import InvalidOptionError, LRCurve, ScanContext, analyze
 from keras_lrscan.datasets.synthetic import SYNTHETIC_LOSSES, synthetic_curve
-from keras_lrscan.suggestions.search_range import RangeKind
+from keras_lrscan.suggestions.search_range import RangeKind, SearchRange
 from keras_lrscan.suggestions.suggest import NEVER
 from tests.support.strategies import any_curves, valley_curves
 

@@ -1,7 +1,7 @@
 """Replaces ktrain's `learner.lr_find` with a scan that records batch losses and restores the learner.
 
 ```python
-from keras_lrscan.integrations.ktrain.adapter import adopt, lr_find
+from keras_lrscan.integrations.ktrain import adopt, lr_find
 
 lr_find(learner)  # a single scan
 adopt(learner)  # replaces learner.lr_find(), learner.lr_plot() and learner.lr_estimate()

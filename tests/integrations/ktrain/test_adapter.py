@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from keras_lrscan import Analysis, InvalidCurveError, InvalidOptionError, LRScanWarning, from_ktrain, last_scan
+from keras_lrscan import Analysis, InvalidCurveError, InvalidOptionError, LRScanWarning, last_scan
+from keras_lrscan.curves.importers import from_ktrain
 from keras_lrscan.integrations.ktrain.adapter import (
     REPLACEMENTS,
     adopt,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from keras_lrscan import AVERAGES, LRCurve, analyze
+from keras_lrscan import LRCurve, analyze
+from keras_lrscan.curves.averaging import AVERAGES
 from keras_lrscan.integrations.ktrain.finder import ScanFinder, ktrain_estimate
 from tests.support.hosts import batches_of, classifier, compiled, digits, replayed_losses, same_bits, state, weights
 from tests.support.learners import (
