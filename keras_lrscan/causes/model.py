@@ -335,19 +335,19 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
         when=(LOSS_FALLS, LOSS_RISES),
         clues=(
             Clue(
-                when=(Condition("guessing_share", "<", 0.25),),
+                when=(Condition("chance_share", "<", 0.25),),
                 weight=-0.8,
-                says="Against it: after the rise, only {guessing_share} of the batches are at the chance level.",
+                says="Against it: after the rise, only {chance_share} of the batches are at the chance level.",
             ),
             Clue(
-                when=(Condition("guessing_share", ">=", 0.25), Condition("guessing_share", "<", 0.35)),
+                when=(Condition("chance_share", ">=", 0.25), Condition("chance_share", "<", 0.35)),
                 weight=1.4,
-                says="After the rise, {guessing_share} of the batches are at the chance level.",
+                says="After the rise, {chance_share} of the batches are at the chance level.",
             ),
             Clue(
-                when=(Condition("guessing_share", ">=", 0.35),),
+                when=(Condition("chance_share", ">=", 0.35),),
                 weight=2.8,
-                says="After the rise, as many as {guessing_share} of the batches are at the chance level.",
+                says="After the rise, as many as {chance_share} of the batches are at the chance level.",
             ),
             Clue(
                 when=(Condition("end_ratio", ">=", 0.9), Condition("end_ratio", "<", 1.35)),

@@ -14,9 +14,9 @@ from keras_lrscan.curves.loss_names import CATEGORICAL_CROSSENTROPIES
 from keras_lrscan.hosts.fit_call import running_fit, running_fits
 from keras_lrscan.hosts.layer_tree import layers_in
 from keras_lrscan.hosts.topology import num_outputs, output_activation, squashed_twice
+from keras_lrscan.inspection.chance_level import chance_of
 from keras_lrscan.inspection.data import array_facts, given_to_fit, label_ties, shuffles_anew, source_facts
 from keras_lrscan.inspection.feeding import feeding_of
-from keras_lrscan.inspection.guessing_loss import chance_of
 from keras_lrscan.inspection.layers import layer_facts
 from keras_lrscan.inspection.settings import loss_name, loss_settings, optimizer_settings
 from keras_lrscan.inspection.targets import loss_weights

@@ -17,8 +17,8 @@ from keras_lrscan.hosts.fit_call import FitCall
 from keras_lrscan.hosts.next_batch import peek
 from keras_lrscan.inspection.array_statistics import even_rows, thinned
 from keras_lrscan.inspection.arrays import array_of, mapped, parts_of
+from keras_lrscan.inspection.chance_level import chance_of
 from keras_lrscan.inspection.data import Given, array_facts
-from keras_lrscan.inspection.guessing_loss import chance_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

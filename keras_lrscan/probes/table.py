@@ -63,7 +63,7 @@ PROBES: tuple[Probe, ...] = (
         ask=look_at_data,
     ),
     Probe(
-        name="start-against-guessing",
+        name="start-against-chance",
         question="Is the model better than chance level before training?",
         does="Evaluates the model on up to ten batches and compares its loss with the loss of a constant prediction.",
         settles=(

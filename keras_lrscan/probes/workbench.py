@@ -12,7 +12,7 @@ from keras_lrscan.curves.optimizer_families import optimizer_family
 from keras_lrscan.hosts.fit_call import FitCall
 from keras_lrscan.hosts.snapshot import read_value
 from keras_lrscan.inspection.arrays import NoArrayError, joined, leaves, select, to_arrays
-from keras_lrscan.inspection.guessing_loss import chance_of
+from keras_lrscan.inspection.chance_level import chance_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -112,7 +112,7 @@ class CurveFeatures:
     plateau_decades: float | None = measured("decades on a high plateau at the end", "{:.1f}")
     plateau_ratio: float | None = measured("ratio of the plateau to the chance level", RATIO)
     end_ratio: float | None = measured("ratio of the last losses to the chance level", RATIO)
-    guessing_share: float | None = measured(
+    chance_share: float | None = measured(
         "share of batches after the elbow with a loss near the chance level", "{:.0%}"
     )
     first_jump: float | None = measured("rise over the first updates, as a share of the reference loss", "{:.0%}")
@@ -305,7 +305,7 @@ def _after_the_break(curve: LRCurve, marks: Landmarks, noise: float) -> dict[str
     found: dict[str, Any] = {"num_recoveries": num_recoveries(loss, noise)}
     if chance and marks.valleys and marks.elbow is not None and loss.size > marks.elbow.index + FEW_BATCHES:
         after = loss[marks.elbow.index + 1 :] - (curve.context.regularization_loss or 0.0)
-        found["guessing_share"] = share_near(after, chance, noise)
+        found["chance_share"] = share_near(after, chance, noise)
     return found
 
 

@@ -11,9 +11,9 @@ from keras_lrscan._typing import FitData, Nest, Value
 from keras_lrscan.errors import InvalidOptionError
 from keras_lrscan.hosts.callbacks import Hooks, autologging_paused
 from keras_lrscan.hosts.fit_call import running_fit, running_fits
+from keras_lrscan.inspection.chance_level import chance_of
 from keras_lrscan.inspection.describe import data_notes
 from keras_lrscan.inspection.feeding import feeding_of
-from keras_lrscan.inspection.guessing_loss import chance_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -127,7 +127,7 @@ def fed(keras: Any, x: Any, y: Any, *, loss: str, units: int, order: Any = None)
     return recorder.curve.context
 
 
-def test_what_guessing_costs_is_told_by_the_first_batches(keras: Any) -> None:
+def test_the_first_batches_give_the_chance_level(keras: Any) -> None:
     context = fed(keras, X, AMOUNTS, loss="mse", units=1)
     assert context.data_seen == "first batches"
     assert context.chance_loss == pytest.approx(AMOUNTS[:256].var(), rel=0.01)
@@ -136,7 +136,7 @@ def test_what_guessing_costs_is_told_by_the_first_batches(keras: Any) -> None:
     assert codes.chance_loss == pytest.approx(-(prior * np.log(prior)).sum(), rel=0.01)
 
 
-def test_sorted_first_batches_are_seen_and_tell_nothing_of_guessing(keras: Any) -> None:
+def test_sorted_first_batches_are_detected_and_give_no_chance_level(keras: Any) -> None:
     order = np.argsort(AMOUNTS[:, 0])
     context = fed(keras, X, AMOUNTS, loss="mse", units=1, order=order)
     assert context.label_runs is not None

@@ -72,7 +72,7 @@ def _tensorflow() -> Any:
 
 
 @pytest.mark.keras
-def test_guessing_costs_as_much_as_a_batch_where_the_loss_is_its_sum(keras: Any) -> None:
+def test_the_chance_level_is_that_of_a_batch_where_the_loss_is_its_sum(keras: Any) -> None:
     model = stacked(keras, (8,), lambda k: [k.Dense(3)], loss=summed)
     scan = LRScan(start_lr=1e-7, end_lr=1e-5, num_steps=10, verbose=0)
     model.fit(X, Y, batch_size=20, verbose=0, callbacks=[scan])

@@ -77,7 +77,7 @@ def test_an_explosion_does_not_squash_the_view() -> None:
     assert "batches off the top" in texts(ax)
 
 
-def test_the_level_of_guessing_is_drawn_where_it_is_known() -> None:
+def test_the_chance_level_is_drawn_where_it_is_known() -> None:
     known = synthetic_curve("monotone-from-pretrained")
     assert "chance level: 2.3" in texts(plot_curve(analyze(known), ax=axes()))
     assert "chance level:" not in texts(plot_curve(analyze(LRCurve(lr=known.lr, loss=known.loss)), ax=axes()))
@@ -234,14 +234,14 @@ def test_a_rule_that_points_outside_the_scan_says_to_which_side() -> None:
     assert "\N{LEFTWARDS ARROW} " in named
 
 
-def test_guessing_includes_regularization_since_the_losses_do() -> None:
+def test_the_chance_level_includes_regularization_since_the_losses_do() -> None:
     curve = synthetic_curve("u-shaped")
     context = ScanContext.from_dict({**curve.context.to_dict(), "regularization_loss": 5.0})
     lifted = LRCurve(lr=curve.lr, loss=curve.loss + 5, stop=curve.stop, context=context)
     assert "chance level with regularization: 7.3" in texts(plot_curve(analyze(lifted), ax=axes()))
 
 
-def test_a_level_of_guessing_far_below_the_curve_is_told_and_not_drawn() -> None:
+def test_a_chance_level_far_below_the_curve_is_mentioned_and_not_drawn() -> None:
     curve = synthetic_curve("u-shaped")
     context = ScanContext.from_dict({**curve.context.to_dict(), "chance_loss": 0.5})
     high = LRCurve(lr=curve.lr, loss=curve.loss + 500, stop=curve.stop, context=context)
@@ -259,7 +259,7 @@ def test_the_caption_is_one_sentence_with_verdict_and_start(shape: str) -> None:
     assert words in texts(plot_curve(analysis, ax=axes())).replace("\n", " ")
 
 
-def test_a_description_names_stretches_guessing_and_what_is_cut_off() -> None:
+def test_a_description_names_regions_the_chance_level_and_points_off_the_plot() -> None:
     described = describe_plot(read("u-shaped"))
     assert "too small to matter from 1e-7 to " in described
     assert "A dotted line marks the chance level, 2.30." in described

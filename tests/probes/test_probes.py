@@ -136,7 +136,7 @@ def asked(name: str, model: Any, x: Any, y: Any, *, analysis: Analysis | None = 
 
 CASES: dict[str, tuple[tuple[Any, Any, str], str]] = {
     "look-at-data": ((fresh, with_a_nan, "nan-in-data"), "nan-in-data"),
-    "start-against-guessing": ((trained, plain, "already-good"), "already-good"),
+    "start-against-chance": ((trained, plain, "already-good"), "already-good"),
     "loss-fits-outputs": ((of_logits, plain, "wrong-from-logits"), "wrong-from-logits"),
     "half-a-batch": ((of_sums, plain, "sum-loss"), "sum-loss"),
     "gradients": ((dead, plain, "zero-gradients"), "zero-gradients"),
@@ -235,7 +235,7 @@ def test_an_investigation_leaves_no_trace(keras: Any, kind: str) -> None:
         before = state(model)
         functions = [getattr(model, name, None) for name in ("train_function", "test_function", "predict_function")]
         if with_probes:
-            some = ["start-against-guessing", "gradients", "overfit-one-batch"]
+            some = ["start-against-chance", "gradients", "overfit-one-batch"]
             names = some if kind == "used" else [probe.name for probe in PROBES]
             investigate(model, x, y, analysis=analysis, probes=names, verbose=0)
             assert same_bits(before, state(model))

@@ -93,14 +93,14 @@ def test_a_record_that_ends_in_a_non_finite_loss_straight_out_of_its_fall_counts
     assert analysis.landmarks.elbow.lr == curve.lr[keep - 1]
 
 
-def test_batches_after_the_break_that_cost_what_guessing_does_are_counted() -> None:
+def test_batches_after_the_break_at_the_chance_level_are_counted() -> None:
     curve = synthetic_curve("valley-then-plateau")
-    share = analyze(curve).features.guessing_share
+    share = analyze(curve).features.chance_share
     assert share is not None
     assert share > 0.7
     twice = dataclasses.replace(curve.context, chance_loss=2 * math.log(10))
-    assert analyze(dataclasses.replace(curve, context=twice)).features.guessing_share == 0
-    assert analyze(synthetic_curve("still-falling")).features.guessing_share is None
+    assert analyze(dataclasses.replace(curve, context=twice)).features.chance_share == 0
+    assert analyze(synthetic_curve("still-falling")).features.chance_share is None
 
 
 def recovering(num_breaks: int) -> LRCurve:

@@ -20,8 +20,8 @@ from keras_lrscan.hosts.callbacks import Hooks
 from keras_lrscan.hosts.fit_call import FitCall
 from keras_lrscan.hosts.host import Host
 from keras_lrscan.hosts.optimizers import RateControl
+from keras_lrscan.inspection.chance_level import chance_of
 from keras_lrscan.inspection.describe import data_notes, describe
-from keras_lrscan.inspection.guessing_loss import chance_of
 from keras_lrscan.integrations.ktrain.finder import ScanFinder
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import pytest
 
 from keras_lrscan.hosts.fit_call import FitCall
 from keras_lrscan.hosts.host import Host
+from keras_lrscan.inspection.chance_level import FREQUENCIES, TARGETS, Chance, chance_of
 from keras_lrscan.inspection.describe import _num_classes
-from keras_lrscan.inspection.guessing_loss import FREQUENCIES, TARGETS, Chance, chance_of
 from tests.support.hosts import IS_TF_KERAS, same_bits, state
 
 if TYPE_CHECKING:
