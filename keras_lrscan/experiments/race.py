@@ -184,7 +184,7 @@ class _Race:
     def run(self, rates: Sequence[float], before: Suggestion | None) -> RaceResult:
         """Races the learning rates and returns the result."""
         runners = [_Runner(lr=rate) for rate in rates]
-        start = self._evaluate() if self._data is not None and runners else math.nan
+        start = self._evaluate_start() if self._data is not None and runners else math.nan
         around = None if before is None or self._data is not None else before.lr
         at, behind = 0, np.full(len(runners), math.inf)
         for until, left in rounds(self._steps, self._role, len(runners)) if runners else ():
@@ -237,6 +237,11 @@ class _Race:
             return trained
         value = self._evaluate()
         return value if math.isfinite(value) else math.inf
+
+    def _evaluate_start(self) -> float:
+        """Returns the validation loss of the initial model; a scan for the candidates has left it in another state."""
+        self._trials.reset()
+        return self._evaluate()
 
     def _evaluate(self) -> float:
         """Returns the validation loss of the current model."""

@@ -115,6 +115,16 @@ def test_without_candidates_the_model_is_scanned_and_four_rates_race_around_its_
 
 
 @pytest.mark.keras
+def test_the_loss_before_any_training_is_that_of_the_initial_model_also_after_a_scan(keras: Any) -> None:
+    x, y = digits()
+    model = compiled(keras)
+    expected = model.evaluate(x, y, batch_size=16, verbose=0)
+    result = race(model, x, y, validation_data=(x, y), steps=16, verbose=0, batch_size=16)
+    expected = expected[0] if isinstance(expected, list) else expected
+    assert result.start_loss == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.keras
 def test_an_analysis_spares_the_scan_and_one_without_a_suggestion_leaves_the_optimizers_own_rate(keras: Any) -> None:
     _, around = raced(keras, candidates=None, analysis=(valley := analyze(synthetic_curve("u-shaped"))), steps=8)
     assert around.before == valley.suggestion
