@@ -89,8 +89,9 @@ def moving_average(keep: float) -> Callable[[Array, Array, Array], Array]:
 
 
 LINES: Mapping[str, Callable[[Array, Array, Array], Array]] = {
-    "keras_lrscan": ours("spline"),
-    "keras_lrscan, local (LOESS)": ours("local"),
+    "spline, the default": ours("spline"),
+    "local (LOESS)": ours("local"),
+    "adaptive": ours("adaptive"),
     "running median of 5": running_median,
     "SciPy's GCV spline": gcv_spline,
     "SciPy's GCV spline, cut": cut_gcv_spline,

@@ -27,6 +27,7 @@ from keras_lrscan.curves.noise import (
 )
 from keras_lrscan.errors import InvalidCurveError, unknown_option
 from keras_lrscan.files.decoding import Floats, Indices, Number
+from keras_lrscan.reading.adaptive_smoother import adaptive_hat
 from keras_lrscan.reading.linear_smoothers import Bottom, Hat, identity_hat, local_hat, spline_hat
 
 if TYPE_CHECKING:
@@ -339,7 +340,7 @@ def _unsmoothed(method: str, x: Array, y: Array) -> SmoothedCurve:
 
 
 LINEAR_SMOOTHERS: Mapping[str, Callable[[Array, Array, Array, Bottom | None], Hat]] = MappingProxyType(
-    {"spline": spline_hat, "local": local_hat}
+    {"spline": spline_hat, "local": local_hat, "adaptive": adaptive_hat}
 )
 """Name → smoother without lag: a function of (places, weights, values, bottom)."""
 

@@ -11,6 +11,7 @@ from keras_lrscan.reading.landmarks import find_landmarks
 from keras_lrscan.reading.linear_smoothers import Bottom
 from keras_lrscan.reading.shapes import Shape
 from keras_lrscan.reading.smoothing import LINEAR_SMOOTHERS, SMOOTHERS, Fit, smooth
+from tests.support.strategies import any_curves
 
 X = np.linspace(-7, 1, 100)
 
@@ -123,7 +124,7 @@ def broken_soon(seed: int) -> LRCurve:
     return LRCurve(lr=np.logspace(-7, 1, 100), loss=loss)
 
 
-@pytest.mark.parametrize("method", ["spline", "local"])
+@pytest.mark.parametrize("method", ["spline", "local", "adaptive"])
 @pytest.mark.parametrize("seed", range(5))
 def test_a_short_fall_that_ends_in_wild_losses_is_not_passed_over(method: str, seed: int) -> None:
     curve = broken_soon(seed)
@@ -131,6 +132,25 @@ def test_a_short_fall_that_ends_in_wild_losses_is_not_passed_over(method: str, s
     lowest = float(np.median(curve.loss[67:72]))
     assert line.loss[65:74].min() < lowest + 0.3
     assert find_landmarks(line, chance=2.3).valleys
+
+
+@given(any_curves())
+def test_the_adaptive_line_is_finite_for_any_curve(curve: LRCurve) -> None:
+    assert np.isfinite(smooth(curve, method="adaptive").loss).all()
+
+
+def test_the_adaptive_line_follows_a_narrow_valley_and_stays_calm_before_it() -> None:
+    x = np.linspace(-7, 1, 100)
+    truth = 2.3 - 1.6 * np.exp(-((x + 1.5) ** 2) / 0.08)
+    valley, calm = np.abs(x + 1.5) < 0.5, x < -3
+    errors: dict[str, list[tuple[float, float]]] = {"spline": [], "adaptive": []}
+    for seed in range(10):
+        noisy = LRCurve(lr=10.0**x, loss=truth + 0.1 * np.random.default_rng(seed).standard_normal(x.size))
+        for method, found in errors.items():
+            away = np.abs(smooth(noisy, method=method).loss - truth)
+            found.append((float(away[valley].mean()), float(away[calm].mean())))
+    spline, adaptive = (np.mean(errors[method], axis=0) for method in ("spline", "adaptive"))
+    assert (adaptive < 0.8 * spline).all()
 
 
 @pytest.mark.parametrize("seed", range(5))
