@@ -72,6 +72,12 @@ CAUSES_OF_START: tuple[Cause, ...] = (
                 says="Against it: the loss falls only to {lowest_ratio} times the chance level.",
             ),
             Clue(
+                when=(Condition("output_loss_ratio", ">=", 1e4),),
+                weight=-4.0,
+                says="Against it: the loss of one output is {output_loss_ratio} times that of another, which hardly "
+                "counts beside it.",
+            ),
+            Clue(
                 when=(Condition("num_used_layers", "==", 0),),
                 weight=0.4,
                 says="No layer shows signs of earlier training.",

@@ -91,8 +91,11 @@ class ScanContext:
         perfect_loss: Loss of correct and nearly certain predictions, given as probabilities; classification only.
         chance_loss: Chance level: the loss of the best constant prediction, in the unit of the loss.
         chance_source: Source of the chance level, such as `"label frequencies"`.
+        output_loss_ratio: Ratio of the largest to the smallest weighted loss of an output at the chance level; for
+            several outputs.
         regularization_loss: Regularization in the first loss, in the unit of the loss.
-        has_activity_penalty: Whether a layer adds a penalty on its outputs; `regularization_loss` does not include it.
+        has_activity_penalty: Whether a layer adds a penalty on its outputs to the recorded loss;
+            `regularization_loss` does not include it.
         metric_names: Names of the compiled metrics, without the loss.
         start_metrics: Metric → its value on the first batch.
         num_samples: Samples in the data passed to `fit`.
@@ -166,6 +169,9 @@ class ScanContext:
     perfect_loss: float | None = measured("loss of correct, nearly certain predictions", LOSS)
     chance_loss: float | None = measured("chance level", LOSS)
     chance_source: str | None = None
+    output_loss_ratio: float | None = measured(
+        "ratio of the largest to the smallest weighted loss of an output", "{:,.0f}"
+    )
     regularization_loss: float | None = measured("regularization in the first loss", LOSS)
     has_activity_penalty: bool | None = measured("penalty on the outputs of a layer", "{}")
     metric_names: tuple[str, ...] = ()
