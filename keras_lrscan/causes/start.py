@@ -15,6 +15,7 @@ from keras_lrscan.causes.clues import (
     TRAINED_BETTER,
     WORSE,
 )
+from keras_lrscan.curves.context import EPOCH
 from keras_lrscan.reading.facts import FALLS, NO_FALL, RISES, Condition, is_false, is_true
 
 __all__ = ["CAUSES_OF_START"]
@@ -279,6 +280,12 @@ CAUSES_OF_START: tuple[Cause, ...] = (
                 when=(is_true("is_foreign"), Condition("neighbor_correlation", "<", -0.35)),
                 weight=-2.5,
                 says="Against it: the losses jump from one to the next, as those of single batches do.",
+            ),
+        ),
+        not_for=(
+            Clue(
+                when=(Condition("averaged_over", "==", EPOCH),),
+                says="Each point is the mean loss of one epoch at one learning rate, which does not lag.",
             ),
         ),
         to_check="Scan again with `LRScan`, which records the loss of each batch.",

@@ -18,7 +18,7 @@ import numpy as np
 
 from keras_lrscan._typing import Array, ForeignRecord, Learner, Value
 from keras_lrscan.curves.averaging import AVERAGES, Average, get_average, undo_losses, undo_notes
-from keras_lrscan.curves.context import ScanContext
+from keras_lrscan.curves.context import ScanContext, with_epoch_means
 from keras_lrscan.curves.curve import LRCurve, numbers
 from keras_lrscan.curves.detect_averaging import detect_averaging
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError, shown
@@ -161,8 +161,7 @@ def from_keras_history(history: ForeignRecord, *, context: ScanContext | None = 
     [2.3, 1.2, 5.0]
     """
     rates, losses = _keys(getattr(history, "history", history), "history")
-    note = "Each loss is the mean over one epoch at one learning rate, and training continued from epoch to epoch."
-    return build_curve(rates, losses, undo=False, context=with_notes(context, note))
+    return build_curve(rates, losses, undo=False, context=with_epoch_means(context or ScanContext()))
 
 
 def from_csv(
