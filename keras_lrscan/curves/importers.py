@@ -178,8 +178,9 @@ def from_csv(
 
     Cells are separated by commas, semicolons or tabs, numbers have a decimal point or a decimal comma, and the text is
     in UTF-8 or UTF-16. Without a column `lr` or `loss`, the column of Keras's CSVLogger (`learning_rate`) or of
-    Lightning (`lr-SGD`, `train_loss`) is read, if exactly one matches. Rows without a rate or a loss are skipped, and a
-    note in the context reports this.
+    Lightning (`lr-SGD`, `train_loss`) is read, if exactly one matches. Rows without a rate or a loss are joined by
+    the column `step` or skipped, and a note in the context reports this. A file with one row per epoch holds the mean
+    losses of epochs, as those of Keras's CSVLogger do.
 
     Args:
         path: The file.
@@ -195,11 +196,14 @@ def from_csv(
         OSError: If the file cannot be read.
     """
     table = read_columns(path, lr_column=lr_column, loss_column=loss_column)
+    has_epoch_means = table.has_epoch_means and averaging is None
+    if has_epoch_means:
+        context = with_epoch_means(context or ScanContext())
     return build_curve(
         table.rates,
         table.losses,
         averaging=averaging,
-        detect=True,
+        detect=not has_epoch_means,
         steps_per_epoch=steps_per_epoch,
         undo=undo,
         context=with_notes(context, *table.notes),
