@@ -15,6 +15,7 @@ from keras_lrscan.causes.clues import (
     TRAINED_BETTER,
     WORSE,
 )
+from keras_lrscan.curves.context import EPOCH
 from keras_lrscan.reading.facts import FALLS, NO_FALL, RISES, Condition, is_false, is_true
 
 __all__ = ["CAUSES_OF_START"]
@@ -70,6 +71,12 @@ CAUSES_OF_START: tuple[Cause, ...] = (
                 when=(Condition("lowest_ratio", ">=", 0.93),),
                 weight=-1.5,
                 says="Against it: the loss falls only to {lowest_ratio} times the chance level.",
+            ),
+            Clue(
+                when=(Condition("output_loss_ratio", ">=", 1e4),),
+                weight=-4.0,
+                says="Against it: the loss of one output is {output_loss_ratio} times that of another, which hardly "
+                "counts beside it.",
             ),
             Clue(
                 when=(Condition("num_used_layers", "==", 0),),
@@ -273,6 +280,12 @@ CAUSES_OF_START: tuple[Cause, ...] = (
                 when=(is_true("is_foreign"), Condition("neighbor_correlation", "<", -0.35)),
                 weight=-2.5,
                 says="Against it: the losses jump from one to the next, as those of single batches do.",
+            ),
+        ),
+        not_for=(
+            Clue(
+                when=(Condition("averaged_over", "==", EPOCH),),
+                says="Each point is the mean loss of one epoch at one learning rate, which does not lag.",
             ),
         ),
         to_check="Scan again with `LRScan`, which records the loss of each batch.",

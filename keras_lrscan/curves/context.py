@@ -20,16 +20,21 @@ __all__ = [
     "ARRAYS_SEEN",
     "BATCHES_SEEN",
     "CONTEXT_MEASURES",
+    "EPOCH",
     "FLOAT16_POLICIES",
     "SIXTEEN_BIT_POLICIES",
     "ScanContext",
     "chance_loss",
     "is_classifier",
     "uniform_loss",
+    "with_epoch_means",
 ]
 
 ARRAYS_SEEN, BATCHES_SEEN = "arrays", "first batches"
 """Inspected parts of the data: all arrays, in the user's order, or the first batches, in the order of training."""
+
+EPOCH = "epoch"
+"""Value of `averaged_over` for records with one point per epoch."""
 
 FLOAT16_POLICIES = ("mixed_float16", "float16")
 """Dtype policies that overflow beyond 65504, the largest float16 number."""
@@ -91,8 +96,11 @@ class ScanContext:
         perfect_loss: Loss of correct and nearly certain predictions, given as probabilities; classification only.
         chance_loss: Chance level: the loss of the best constant prediction, in the unit of the loss.
         chance_source: Source of the chance level, such as `"label frequencies"`.
+        output_loss_ratio: Ratio of the largest to the smallest weighted loss of an output at the chance level; for
+            several outputs.
         regularization_loss: Regularization in the first loss, in the unit of the loss.
-        has_activity_penalty: Whether a layer adds a penalty on its outputs; `regularization_loss` does not include it.
+        has_activity_penalty: Whether a layer adds a penalty on its outputs to the recorded loss;
+            `regularization_loss` does not include it.
         metric_names: Names of the compiled metrics, without the loss.
         start_metrics: Metric → its value on the first batch.
         num_samples: Samples in the data passed to `fit`.
@@ -134,6 +142,8 @@ class ScanContext:
         weight_change: Norm of the change of all trainable weights over the scan, relative to the norm of the weights.
         still_share: Share of the trainable scalars that no update of the scan changed.
         layer_change_ratio: Ratio of the relative change of the least changed kernel to that of the most changed kernel.
+        averaged_over: `"epoch"` if each loss is the mean of one epoch at one learning rate, which has no lag; `None`
+            for single batches and for other averages.
         averaging: Average that another tool stored in place of the batch losses; `None` for losses of single batches.
         undone_averaging: Average that another tool stored and that was undone.
         notes: Sentences about the limits of this recording, for the readers of a report.
@@ -166,6 +176,9 @@ class ScanContext:
     perfect_loss: float | None = measured("loss of correct, nearly certain predictions", LOSS)
     chance_loss: float | None = measured("chance level", LOSS)
     chance_source: str | None = None
+    output_loss_ratio: float | None = measured(
+        "ratio of the largest to the smallest weighted loss of an output", "{:,.0f}"
+    )
     regularization_loss: float | None = measured("regularization in the first loss", LOSS)
     has_activity_penalty: bool | None = measured("penalty on the outputs of a layer", "{}")
     metric_names: tuple[str, ...] = ()
@@ -213,6 +226,7 @@ class ScanContext:
     layer_change_ratio: float | None = measured(
         "ratio of the smallest to the largest relative change of a layer", "{:.1g}"
     )
+    averaged_over: str | None = measured("batches averaged in each point", "{}")
     averaging: str | None = measured("average stored in place of the batch losses", "{}")
     undone_averaging: str | None = measured("undone average", "{}")
     notes: tuple[str, ...] = ()
@@ -278,6 +292,12 @@ def _checked_feeding(feeding: Mapping[str, Any]) -> dict[str, Any]:
 
 CONTEXT_MEASURES: Mapping[str, Measure] = MappingProxyType(measures_of(ScanContext))
 """Field of the context that a rule may test → its printed name and format."""
+
+
+def with_epoch_means(context: ScanContext) -> ScanContext:
+    """Returns the context for a record with the mean loss of one epoch at each learning rate."""
+    note = "Each loss is the mean over one epoch at one learning rate, and training continued from epoch to epoch."
+    return dataclasses.replace(context, averaged_over=EPOCH, notes=(*context.notes, note))
 
 
 def chance_loss(context: ScanContext) -> float | None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_lrscan._typing import Array
-from keras_lrscan.curves.context import ScanContext
+from keras_lrscan.curves.context import ScanContext, with_epoch_means
 from keras_lrscan.errors import CurveTooShortError, InvalidCurveError, shown
 from keras_lrscan.files.csv_tables import LOSS_COLUMN, RATE_COLUMN, read_columns
 from keras_lrscan.files.decoding import Floats, checked_object, decode, read_json_object
@@ -220,6 +220,7 @@ class LRCurve:
         """
         table = read_columns(path, lr_column=lr_column, loss_column=loss_column)
         known = context or ScanContext()
+        known = with_epoch_means(known) if table.has_epoch_means else known
         known = dataclasses.replace(known, notes=(*known.notes, *table.notes))
         return cls(lr=table.rates, loss=table.losses, context=known)
 

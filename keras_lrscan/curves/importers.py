@@ -18,7 +18,7 @@ import numpy as np
 
 from keras_lrscan._typing import Array, ForeignRecord, Learner, Value
 from keras_lrscan.curves.averaging import AVERAGES, Average, get_average, undo_losses, undo_notes
-from keras_lrscan.curves.context import ScanContext
+from keras_lrscan.curves.context import ScanContext, with_epoch_means
 from keras_lrscan.curves.curve import LRCurve, numbers
 from keras_lrscan.curves.detect_averaging import detect_averaging
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError, shown
@@ -161,8 +161,7 @@ def from_keras_history(history: ForeignRecord, *, context: ScanContext | None = 
     [2.3, 1.2, 5.0]
     """
     rates, losses = _keys(getattr(history, "history", history), "history")
-    note = "Each loss is the mean over one epoch at one learning rate, and training continued from epoch to epoch."
-    return build_curve(rates, losses, undo=False, context=with_notes(context, note))
+    return build_curve(rates, losses, undo=False, context=with_epoch_means(context or ScanContext()))
 
 
 def from_csv(
@@ -179,8 +178,9 @@ def from_csv(
 
     Cells are separated by commas, semicolons or tabs, numbers have a decimal point or a decimal comma, and the text is
     in UTF-8 or UTF-16. Without a column `lr` or `loss`, the column of Keras's CSVLogger (`learning_rate`) or of
-    Lightning (`lr-SGD`, `train_loss`) is read, if exactly one matches. Rows without a rate or a loss are skipped, and a
-    note in the context reports this.
+    Lightning (`lr-SGD`, `train_loss`) is read, if exactly one matches. Rows without a rate or a loss are joined by
+    the column `step` or skipped, and a note in the context reports this. A file with one row per epoch holds the mean
+    losses of epochs, as those of Keras's CSVLogger do.
 
     Args:
         path: The file.
@@ -196,11 +196,14 @@ def from_csv(
         OSError: If the file cannot be read.
     """
     table = read_columns(path, lr_column=lr_column, loss_column=loss_column)
+    has_epoch_means = table.has_epoch_means and averaging is None
+    if has_epoch_means:
+        context = with_epoch_means(context or ScanContext())
     return build_curve(
         table.rates,
         table.losses,
         averaging=averaging,
-        detect=True,
+        detect=not has_epoch_means,
         steps_per_epoch=steps_per_epoch,
         undo=undo,
         context=with_notes(context, *table.notes),

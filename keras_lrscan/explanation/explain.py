@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from keras_lrscan.causes.cause import CauseStatus
 from keras_lrscan.causes.scan_settings import CAUSES_OF_RANGE
-from keras_lrscan.curves.context import chance_loss, is_classifier
+from keras_lrscan.curves.context import EPOCH, chance_loss, is_classifier
 from keras_lrscan.errors import unknown_option
 from keras_lrscan.explanation.formulas import formulas
 from keras_lrscan.explanation.glossary import with_terms_explained
@@ -20,7 +20,7 @@ from keras_lrscan.explanation.layout import text
 from keras_lrscan.explanation.questions import QUESTIONS, answer
 from keras_lrscan.formatting import format_loss, format_lr, slots_of
 from keras_lrscan.reading.features import StartState
-from keras_lrscan.reading.shapes import SHAPE_RULES, TRAIT_RULES, Shape
+from keras_lrscan.reading.shapes import MIN_DECADES, MIN_POINTS, SHAPE_RULES, TRAIT_RULES, Shape
 from keras_lrscan.suggestions.suggest import format_suggestion
 
 if TYPE_CHECKING:
@@ -44,6 +44,11 @@ READING_GUIDE = (
     "This is a test of many learning rates, not your training. The learning rate sets how big a step the model takes "
     "after each batch, a handful of samples. The test raised it from {start_lr} to {last_lr} and recorded the loss of "
     "every batch. The loss measures how wrong the model is; lower is better."
+)
+EPOCHS_GUIDE = (
+    "This is a test of many learning rates, not your training. The learning rate sets how big a step the model takes "
+    "after each batch, a handful of samples. The test raised it from {start_lr} to {last_lr}, with one epoch at each "
+    "rate, and each point is the mean loss of one epoch. The loss measures how wrong the model is; lower is better."
 )
 RESTORED = " Then your model was restored to its state before the test."
 """Added for scans by this package; other tools may not restore the model."""
@@ -169,7 +174,8 @@ def _parts(analysis: PureAnalysis) -> Iterable[tuple[str, Iterable[str]]]:
     shown: set[str] = set()
     none_warranted = [analysis.suggestion.reason] if analysis.suggestion.lr is None else []
     context = analysis.curve.context
-    yield "", [READING_GUIDE + (RESTORED if context.framework or context.loss_name else "")]
+    guide = EPOCHS_GUIDE if context.averaged_over == EPOCH else READING_GUIDE
+    yield "", [guide + (RESTORED if context.framework or context.loss_name else "")]
     yield (
         "What you see",
         [*rule.sees, *(TRAITS[name].says for name in verdict.traits), *sure],
@@ -245,6 +251,10 @@ def _slots(analysis: PureAnalysis) -> dict[str, str]:
     for finding in reversed(analysis.findings):
         if finding.alarm and finding.status in SURE:
             slots["test_problem" if finding.code in CODES_OF_RANGE else "problem"] = finding.title
+    if analysis.features.decades < MIN_DECADES:
+        slots["narrow_range"] = ""
+    if analysis.features.num_points < MIN_POINTS:
+        slots["few_epochs" if analysis.curve.context.averaged_over == EPOCH else "few_points"] = ""
     rate = format_suggestion(suggestion)
     if rate is not None:
         slots |= {"suggestion": rate, "reason": suggestion.reason}

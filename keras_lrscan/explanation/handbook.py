@@ -37,6 +37,9 @@ SLOT_WORDS: Mapping[str, str] = MappingProxyType(
         "start_lr": "the first rate",
         "suggestion": "the suggested rate",
         "reason": "",
+        "narrow_range": "",
+        "few_points": "",
+        "few_epochs": "",
         "unknown_start": "",
     }
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from keras_lrscan.curves.context import EPOCH
 from keras_lrscan.formatting import slots_of
 from keras_lrscan.reading.facts import FALLS, NO_FALL, NO_RISE, RISES, Condition
 from keras_lrscan.reading.features import StartState
@@ -89,6 +90,10 @@ QUESTIONS: tuple[Question, ...] = (
     Question(
         asks="Why is it not a U?",
         answers=(
+            Answer(
+                when=(Condition("planned_decades", "<", 1.0),),
+                says="The rates span less than a factor of ten, which shows only a piece of the curve.",
+            ),
             Answer(when=(Condition("num_points", "<", 30),), says="The curve has too few points to show any shape."),
             Answer(
                 when=(NO_FALL, BETTER),
@@ -146,6 +151,10 @@ QUESTIONS: tuple[Question, ...] = (
         asks="Why is the line so bumpy?",
         answers=(
             Answer(
+                when=(Condition("noise_over_fall", ">=", 0.1), Condition("averaged_over", "==", EPOCH)),
+                says="Each point is the mean loss of one epoch, which still depends on the order of the batches.",
+            ),
+            Answer(
                 when=(Condition("noise_over_fall", ">=", 0.1),),
                 says="Each point is one batch, and some batches are harder than others. Bumps do not mean bad data.",
             ),
@@ -155,6 +164,10 @@ QUESTIONS: tuple[Question, ...] = (
     Question(
         asks="Does the plot show the learning rates of my training?",
         answers=(
+            Answer(
+                when=(Condition("averaged_over", "==", EPOCH),),
+                says="No. It is a test of many rates, one per epoch. For your training, you choose one of them.",
+            ),
             Answer(says="No. It is a test of many rates, one per batch. For your training, you choose one of them."),
         ),
         sources=("https://forums.fast.ai/t/7357",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from keras_lrscan.errors import InvalidCurveError
@@ -23,11 +24,21 @@ RATE_KEYS = ("lr", "lrs", "learning_rate", "learning_rates")
 LOSS_KEYS = ("loss", "losses", "train_loss", "train_loss_step", "batch_loss")
 """Names of columns and keys in other tools: Keras's CSVLogger, Lightning, torch-lr-finder, fastai and ktrain."""
 
+LOG10_RATE_KEYS = tuple(f"log10_{key}" for key in RATE_KEYS)
+LOG_RATE_KEYS = tuple(f"{log}_{key}" for log in ("log", "ln") for key in RATE_KEYS)
+"""Names of columns with logarithms of the rates, to any base for the second ones."""
+
+MAX_LOG10 = 100.0
+"""Largest size of a log10 of a rate."""
+
 RATE_PREFIX = "lr-"
 """Start of the column names of Lightning's monitor, which appends the name of the optimizer."""
 
 STEP_COLUMN = "step"
 """Column that joins the two rows in which Lightning writes the rate and the loss of a step."""
+
+EPOCH_COLUMN = "epoch"
+"""Column that numbers the rows of Keras's CSVLogger."""
 
 DELIMITERS = (",", ";", "\t")
 
@@ -38,12 +49,14 @@ class Columns(NamedTuple):
     Attributes:
         rates: The learning rates.
         losses: The losses, one per rate.
-        notes: Sentences about skipped and joined rows.
+        notes: Sentences about skipped and joined rows, and about converted rates.
+        has_epoch_means: Whether each row is one epoch, so that each loss is the mean of an epoch.
     """
 
     rates: list[float]
     losses: list[float]
     notes: tuple[str, ...]
+    has_epoch_means: bool
 
 
 class _Row(NamedTuple):
@@ -51,6 +64,7 @@ class _Row(NamedTuple):
     rate: str
     loss: str
     step: str
+    epoch: str
 
 
 def read_columns(path: str | PathLike[str], *, lr_column: str, loss_column: str) -> Columns:
@@ -58,7 +72,8 @@ def read_columns(path: str | PathLike[str], *, lr_column: str, loss_column: str)
 
     Cells are separated by commas, semicolons or tabs, as detected from the header. Numbers have a decimal point or a
     decimal comma. If a column with the default name is missing, the names that other tools use are tried. Rows in which
-    either cell is empty are skipped.
+    either cell is empty are skipped, or joined by the column `step` if it completes more rows. A column such as
+    `log10_lr` is converted to rates.
 
     Args:
         path: The file, in UTF-8 or UTF-16.
@@ -72,7 +87,7 @@ def read_columns(path: str | PathLike[str], *, lr_column: str, loss_column: str)
     header, lines = _read_cells(path)
     rate = _find_column(header, lr_column, loss_column, RATE_COLUMN, RATE_KEYS)
     loss = _find_column(header, loss_column, lr_column, LOSS_COLUMN, LOSS_KEYS)
-    step = header.index(STEP_COLUMN) if header.count(STEP_COLUMN) == 1 else None
+    step, epoch = (header.index(name) if header.count(name) == 1 else None for name in (STEP_COLUMN, EPOCH_COLUMN))
     rows = []
     for number, cells in lines:
         if any(cells[len(header) :]):
@@ -82,14 +97,44 @@ def read_columns(path: str | PathLike[str], *, lr_column: str, loss_column: str)
             )
             raise InvalidCurveError(msg)
         filled = [*cells, *[""] * len(header)]
-        rows.append(_Row(number, filled[rate], filled[loss], "" if step is None else filled[step]))
+        numbers = ("" if at is None else filled[at] for at in (step, epoch))
+        rows.append(_Row(number, filled[rate], filled[loss], *numbers))
     whole, notes = _complete_rows(rows)
     _check_decimal_marks([cell for row in whole for cell in (row.rate, row.loss)])
+    rates = [_number(row.rate, header[rate], row.line) for row in whole]
+    if _plain(header[rate]) in (*LOG10_RATE_KEYS, *LOG_RATE_KEYS):
+        rates = _powers(rates, header[rate])
+        notes = (*notes, f"The learning rates were computed as 10 ** {header[rate]}.")
     return Columns(
-        [_number(row.rate, header[rate], row.line) for row in whole],
+        rates,
         [_number(row.loss, header[loss], row.line) for row in whole],
         notes,
+        step is None and _are_consecutive([row.epoch for row in whole]),
     )
+
+
+def _powers(logs: list[float], column: str) -> list[float]:
+    """Returns ten to the power of each number, or refuses a column that may hold logarithms to another base."""
+    if _plain(column) in LOG_RATE_KEYS or not all(abs(log) <= MAX_LOG10 for log in logs):
+        msg = (
+            f"Expected a column of learning rates, or of their log10 with a name such as 'log10_lr'. Received: column "
+            f"{column!r}, which may hold logarithms to any base. Rename it to 'log10_lr' if the base is 10, or store "
+            "the rates themselves in a column 'lr'."
+        )
+        raise InvalidCurveError(msg)
+    return [10.0**log for log in logs]
+
+
+def _are_consecutive(epochs: list[str]) -> bool:
+    """Returns whether the cells number the rows one by one, as those of epochs do."""
+    if len(epochs) < 2 or not all(cell.isascii() and cell.isdigit() for cell in epochs):
+        return False
+    return [int(cell) for cell in epochs] == list(range(int(epochs[0]), int(epochs[0]) + len(epochs)))
+
+
+def _plain(name: str) -> str:
+    """Returns the name of a column in lower case, with underscores between words: `log10(LR)` is `log10_lr`."""
+    return "_".join(re.findall(r"[a-z0-9]+", name.lower()))
 
 
 def _read_cells(path: str | PathLike[str]) -> tuple[list[str], Iterable[tuple[int, list[str]]]]:
@@ -114,6 +159,8 @@ def _find_column(header: Sequence[str], wanted: str, other: str, usual: str, kno
         plain = [name.lower().replace(" ", "_") for name in header]
         prefix = RATE_PREFIX if usual == RATE_COLUMN else None
         found = [at for at, name in enumerate(plain) if name in known or (prefix and name.startswith(prefix))]
+        logs = (*LOG10_RATE_KEYS, *LOG_RATE_KEYS) if usual == RATE_COLUMN else ()
+        found = found or [at for at, name in enumerate(header) if _plain(name) in logs]
     if len(found) == 1:
         return found[0]
     how = "Name your columns with `lr_column` and `loss_column` (`--lr-column`, `--loss-column`)."
@@ -132,25 +179,30 @@ def _find_column(header: Sequence[str], wanted: str, other: str, usual: str, kno
 
 def _complete_rows(rows: list[_Row]) -> tuple[list[_Row], tuple[str, ...]]:
     """Returns the rows with both cells, joined by step if necessary, and notes about the others."""
-    whole = [row for row in rows if row.rate and row.loss]
+    whole, joined = [row for row in rows if row.rate and row.loss], _joined_rows(rows)
+    if len(joined) > len(whole):
+        return joined, ("Learning rates and losses were in separate rows and were joined by step.",)
     if rows and not whole:
-        joined: dict[str, _Row] = {}
-        for row in rows:
-            before = joined.get(row.step, row)
-            joined[row.step] = row._replace(rate=row.rate or before.rate, loss=row.loss or before.loss)
-        joined.pop("", None)
-        whole = [row for row in joined.values() if row.rate and row.loss]
-        if not whole:
-            msg = (
-                f"Expected rows with a learning rate and a loss. Received: {len(rows)} rows, each lacking one of them. "
-                "Write both into the same row, or add a column 'step' by which to join them."
-            )
-            raise InvalidCurveError(msg)
-        return whole, ("Learning rates and losses were in separate rows and were joined by step.",)
+        msg = (
+            f"Expected rows with a learning rate and a loss. Received: {len(rows)} rows, each lacking one of them. "
+            "Write both into the same row, add a column 'step' by which to join them, or name other columns with "
+            "`lr_column` and `loss_column` (`--lr-column`, `--loss-column`)."
+        )
+        raise InvalidCurveError(msg)
     skipped = len(rows) - len(whole)
     if not skipped:
         return whole, ()
     return whole, (f"{skipped} of {len(rows)} rows in the file had no learning rate or no loss and were skipped.",)
+
+
+def _joined_rows(rows: list[_Row]) -> list[_Row]:
+    """Returns one row for each step that has a rate and a loss, in rows of their own or in the same row."""
+    joined: dict[str, _Row] = {}
+    for row in rows:
+        before = joined.get(row.step, row)
+        joined[row.step] = row._replace(rate=row.rate or before.rate, loss=row.loss or before.loss)
+    joined.pop("", None)
+    return [row for row in joined.values() if row.rate and row.loss]
 
 
 def _check_decimal_marks(cells: list[str]) -> None:

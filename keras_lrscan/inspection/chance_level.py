@@ -17,10 +17,10 @@ import numpy as np
 from keras_lrscan.hosts.random_state import RandomStates
 from keras_lrscan.inspection.constant_predictions import are_codes, are_distributions, of_codes, of_targets
 from keras_lrscan.inspection.loss_sums import NOTHING, OUTPUTS, SAMPLES, adds_up
-from keras_lrscan.inspection.targets import UnknownTargetError, targets
+from keras_lrscan.inspection.targets import TOTAL_LOSS, UnknownTargetError, monitored_output, targets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -37,6 +37,9 @@ DEFAULT_BATCH_SIZE = 32
 
 DOUBTS = (1e-3, 0.03, 0.1)
 """Probability to spread over all classes. Under label smoothing, slightly uncertain predictions cost least."""
+
+MIN_IMBALANCE = 1e4
+"""Ratio of the losses of two outputs from which the total loss hardly contains the smaller one."""
 
 FREQUENCIES, TARGETS = "label frequencies", "best constant for the targets"
 """Values of the context's `chance_source`."""
@@ -55,6 +58,8 @@ class Chance:
             there are several outputs.
         note: Why the chance level could not be computed from the labels; `None` if it was, or if there are no labels in
             memory.
+        output_ratio: Ratio of the largest to the smallest weighted chance level of an output; several outputs only.
+        imbalance: Sentence that names the outputs that the total loss hardly contains, or `None`.
     """
 
     loss: float | None = None
@@ -62,6 +67,13 @@ class Chance:
     perfect: float | None = None
     adds_up: str | None = None
     note: str | None = None
+    output_ratio: float | None = None
+    imbalance: str | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The notes for the context."""
+        return tuple(note for note in (self.note, self.imbalance) if note is not None)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -71,10 +83,11 @@ class Chance:
             "perfect_loss": self.perfect,
             "chance_loss": self.loss,
             "chance_source": self.source,
+            "output_loss_ratio": self.output_ratio,
         }
 
 
-def chance_of(host: Host, call: FitCall) -> Chance:
+def chance_of(host: Host, call: FitCall, monitor: str = TOTAL_LOSS) -> Chance:
     """Returns the loss of the best constant prediction on the labels that `fit` was given as arrays in memory.
 
     Data sets, generators and loaders are not read, since that would consume their batches. For them, and for models
@@ -83,12 +96,17 @@ def chance_of(host: Host, call: FitCall) -> Chance:
     Args:
         host: The host and its model, built.
         call: The call of `fit`: its `y`, `sample_weight`, `class_weight` and `batch_size` are used.
+        monitor: Key of the loss in the logs. For the key of the loss of one output, the chance level is that of this
+            output, without its loss weight. For any other key than that of the total loss, it is unknown.
     """
+    output = None if monitor == TOTAL_LOSS else monitored_output(host, monitor)
+    if output is None and monitor != TOTAL_LOSS:
+        return Chance(note=f"The chance level of the monitored key `{monitor}` is unknown.")
     if call.y is None or getattr(host.model, "loss", None) is None:
         return Chance()
     random = RandomStates()
     try:
-        parts = list(targets(host, call))
+        parts = list(targets(host, call, output))
         found = [_best_constant(host, target) for target in parts]
     except _errors_of_losses() as error:
         message = (str(error).strip().splitlines() or [""])[-1].strip()  # user code may come before
@@ -98,14 +116,39 @@ def chance_of(host: Host, call: FitCall) -> Chance:
     finally:
         random.restore()
     size = call.batch_size or DEFAULT_BATCH_SIZE
-    losses = [target.factor * best.of_batch(size, best.loss) for target, best in zip(parts, found, strict=True)]
+    losses = [best.of_batch(size, best.loss) for best in found]
+    weighted = {target.name: target.factor * loss for target, loss in zip(parts, losses, strict=True)}
     only = found[0] if len(found) == 1 else None
     sources = {best.source for best in found}
+    whole = Chance() if output is None else chance_of(host, call)
+    levels = sorted(abs(loss) for loss in weighted.values() if loss)
     return Chance(
-        loss=math.fsum(losses),
+        loss=math.fsum(weighted.values() if output is None else losses),
         source=sources.pop() if len(sources) == 1 else TARGETS,
         perfect=None if only is None or only.perfect is None else only.of_batch(size, only.perfect),
         adds_up=None if only is None else only.adds_up,
+        output_ratio=levels[-1] / levels[0] if len(levels) > 1 else whole.output_ratio,
+        imbalance=_imbalance(weighted) or whole.imbalance,
+    )
+
+
+def _imbalance(weighted: Mapping[str, float]) -> str | None:
+    """Returns a sentence that names the outputs whose loss is tiny next to that of another output, or `None`.
+
+    Args:
+        weighted: Output → its chance level times its loss weight; an output with zero is not meant to train.
+    """
+    levels = {name: abs(loss) for name, loss in weighted.items() if loss}
+    largest = max(levels, key=lambda name: levels[name], default="")
+    drowned = {name: level for name, level in levels.items() if level * MIN_IMBALANCE <= levels[largest]}
+    if not drowned:
+        return None
+    names = " and ".join(f"`{name}`" for name in drowned)
+    ratio = float(f"{levels[largest] / max(drowned.values()):.1g}")
+    return (
+        f"At the chance level, the weighted loss of output `{largest}` is about {ratio:,.0f} times that of {names}, so "
+        f"the layers that they share hardly learn {names}. Scale the targets of `{largest}`, or set `loss_weights` in "
+        "`compile`."
     )
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_lrscan._typing import FitData, Model, Variable
+from keras_lrscan._typing import FitData, Model, Value, Variable
 from keras_lrscan.curves.context import ARRAYS_SEEN, SIXTEEN_BIT_POLICIES
 from keras_lrscan.curves.loss_names import CATEGORICAL_CROSSENTROPIES
 from keras_lrscan.hosts.fit_call import running_fit, running_fits
@@ -18,8 +18,8 @@ from keras_lrscan.inspection.chance_level import chance_of
 from keras_lrscan.inspection.data import array_facts, given_to_fit, label_ties, shuffles_anew, source_facts
 from keras_lrscan.inspection.feeding import feeding_of
 from keras_lrscan.inspection.layers import layer_facts
-from keras_lrscan.inspection.settings import loss_name, loss_settings, optimizer_settings
-from keras_lrscan.inspection.targets import loss_weights
+from keras_lrscan.inspection.settings import loss_name, loss_settings, optimizer_settings, regularization_in
+from keras_lrscan.inspection.targets import TOTAL_LOSS, loss_weights, monitored_output, output_shapes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,17 +40,18 @@ MEDIAN_OF = 7
 """Consecutive losses whose median is one level of the curve."""
 
 
-def describe(host: Host, control: RateControl, planned: ScanContext) -> ScanContext:
+def describe(host: Host, control: RateControl, planned: ScanContext, monitor: str = TOTAL_LOSS) -> ScanContext:
     """Returns `planned` with the facts about model, loss, data and optimizer that are known before the first batch.
 
     Args:
         host: The host and its model, built.
         control: Controls the optimizer's learning rate.
         planned: The facts that are known of the scan itself.
+        monitor: Key of the loss in the logs. All facts about the loss belong to the loss under this key.
     """
     model, call = host.model, running_fit(host.model)
-    name = loss_name(host)
-    chance = chance_of(host, call)
+    name = loss_name(host, monitor)
+    chance = chance_of(host, call, monitor)
     given = given_to_fit(call)
     return dataclasses.replace(
         planned,
@@ -62,21 +63,21 @@ def describe(host: Host, control: RateControl, planned: ScanContext) -> ScanCont
         optimizer_iterations=control.iterations,
         **optimizer_settings(host.optimizer),
         loss_name=name,
-        **loss_settings(host),
+        **loss_settings(host, monitor),
         output_activation=output_activation(model),
         squashed_twice=squashed_twice(model),
         num_outputs=num_outputs(host),
-        num_classes=_num_classes(model, name),
+        num_classes=_num_classes(model, name) if monitor == TOTAL_LOSS else _classes_of_output(host, name, monitor),
         **chance.facts,
         **source_facts(call),
         feeding=feeding_of(running_fits(model)),
         **({"data_seen": ARRAYS_SEEN, **array_facts(host, given)} if given is not None else {}),
-        regularization_loss=host.regularization_loss(),
-        **layer_facts(host, control.iterations),
+        regularization_loss=regularization_in(host, monitor),
+        **_own_penalty(host, layer_facts(host, control.iterations), monitor),
         num_trainable_params=_num_scalars(model.trainable_variables),
         num_frozen_params=_num_scalars(model.non_trainable_weights),
         precision=_precision(model),
-        notes=(*planned.notes, *([chance.note] if chance.note is not None else [])),
+        notes=tuple(dict.fromkeys((*planned.notes, *chance.notes))),
     )
 
 
@@ -124,9 +125,25 @@ def data_notes(data: FitData) -> tuple[str, ...]:
 def _num_classes(model: Model, loss_name: str | None) -> int | None:
     if loss_weights(model) is not None:  # the loss is scaled, so ln K is not its chance level
         return None
+    return _classes_in(getattr(model, "output_shape", None), loss_name)
+
+
+def _classes_of_output(host: Host, loss_name: str | None, monitor: str) -> int | None:
+    """Returns the classes of the output whose loss is monitored; Keras logs that loss without its weight."""
+    output = monitored_output(host, monitor)
+    return None if output is None else _classes_in(output_shapes(host)[output], loss_name)
+
+
+def _own_penalty(host: Host, facts: dict[str, Any], monitor: str) -> dict[str, Any]:
+    """Returns the facts about layers without a penalty that is not part of the monitored loss."""
+    if monitor == TOTAL_LOSS:
+        return facts
+    return {**facts, "has_activity_penalty": None if monitored_output(host, monitor) is None else False}
+
+
+def _classes_in(shape: Value, loss_name: str | None) -> int | None:
     if loss_name == "binary_crossentropy":
         return 2
-    shape = getattr(model, "output_shape", None)
     if loss_name not in CATEGORICAL_CROSSENTROPIES or not isinstance(shape, tuple) or not shape:
         return None
     return shape[-1] if isinstance(shape[-1], int) and shape[-1] > 1 else None

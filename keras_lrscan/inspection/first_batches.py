@@ -103,8 +103,9 @@ class FirstBatches:
         if size < MIN_LABELS * (context.num_classes or 1):
             return context
         call = FitCall(y=given.y, sample_weight=given.sample_weight, batch_size=context.batch_size)
-        chance = chance_of(self._host, call)
-        return dataclasses.replace(context, **chance.facts)
+        chance = chance_of(self._host, call, self._monitor)
+        more = () if chance.imbalance is None else (chance.imbalance,)
+        return dataclasses.replace(context, **chance.facts, notes=(*context.notes, *more))
 
     def metrics(self, context: ScanContext, logs: Mapping[str, Any]) -> ScanContext:
         """Adds the metrics of the first batch, from the logs after it."""

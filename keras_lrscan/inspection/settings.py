@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING, Any
 from keras_lrscan._typing import HostFunction, Loss, Optimizer, Value
 from keras_lrscan.hosts.optimizers import innermost, is_variable
 from keras_lrscan.hosts.snapshot import read_value
-from keras_lrscan.inspection.targets import loss_function_name, loss_setting
+from keras_lrscan.inspection.targets import (
+    TOTAL_LOSS,
+    loss_function_name,
+    loss_setting,
+    monitored_output,
+    output_losses,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from keras_lrscan.hosts.host import Host
 
-__all__ = ["compiled_losses", "loss_name", "loss_settings", "optimizer_settings"]
+__all__ = ["compiled_losses", "loss_name", "loss_settings", "optimizer_settings", "regularization_in"]
 
 OPTIMIZER_SETTINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -67,12 +73,25 @@ def compiled_losses(host: Host) -> list[Any]:
     if isinstance(given, dict):
         given = list(given.values())
     losses = list(given) if isinstance(given, (list, tuple)) else [given]
-    return [host.library.losses.get(loss) if isinstance(loss, str) else loss for loss in losses]
+    return [_resolved(host, loss) for loss in losses]
 
 
-def loss_name(host: Host) -> str | None:
-    """Returns Keras's name of the loss, such as `"mean_squared_error"`, or `None` for no loss or several losses."""
-    loss = _single_loss(host)
+def regularization_in(host: Host, monitor: str) -> float | None:
+    """Returns the sum of the penalties on the weights in the loss under the key `monitor`, or `None` if it is unknown.
+
+    The total loss includes them, the loss of a single output does not.
+    """
+    if monitor == TOTAL_LOSS:
+        return host.regularization_loss()
+    return None if monitored_output(host, monitor) is None else 0.0
+
+
+def loss_name(host: Host, monitor: str = TOTAL_LOSS) -> str | None:
+    """Returns Keras's name of the loss under the key `monitor`, such as `"mean_squared_error"`.
+
+    Returns `None` for an unknown key, and for a total of several losses.
+    """
+    loss = _single_loss(host, monitor)
     if loss is None:
         return None
     if isinstance(loss, functools.partial):
@@ -80,19 +99,26 @@ def loss_name(host: Host) -> str | None:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", loss_function_name(loss)).lower()
 
 
-def loss_settings(host: Host) -> dict[str, Any]:
-    """Returns `loss_reduction` and `from_logits` of a single loss, each `None` if unknown.
+def loss_settings(host: Host, monitor: str = TOTAL_LOSS) -> dict[str, Any]:
+    """Returns `loss_reduction` and `from_logits` of the loss under the key `monitor`, each `None` if unknown.
 
     A loss given by name, and a loss function of Keras, is averaged over the samples and takes probabilities. For custom
     functions both settings are unknown.
     """
-    loss = _single_loss(host)
+    loss = _single_loss(host, monitor)
     return {"loss_reduction": _reduction(loss), "from_logits": _from_logits(loss)}
 
 
-def _single_loss(host: Host) -> Loss | None:
-    losses = compiled_losses(host)
-    return losses[0] if len(losses) == 1 else None
+def _single_loss(host: Host, monitor: str) -> Loss | None:
+    if monitor == TOTAL_LOSS:
+        losses = compiled_losses(host)
+        return losses[0] if len(losses) == 1 else None
+    output = monitored_output(host, monitor)
+    return None if output is None else _resolved(host, output_losses(host)[output])
+
+
+def _resolved(host: Host, loss: Loss) -> Loss:
+    return host.library.losses.get(loss) if isinstance(loss, str) else loss
 
 
 def _reduction(loss: Loss) -> str | None:

@@ -1,4 +1,4 @@
-"""Pairs each output of a model with its loss, its labels and their weights."""
+"""Pairs each output of a model with its loss, its labels, their weights, and the key of its loss in the logs."""
 
 from __future__ import annotations
 
@@ -23,16 +23,26 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CLOSED_FORM",
+    "TOTAL_LOSS",
     "Target",
     "UnknownTargetError",
     "loss_function_name",
     "loss_setting",
     "loss_weights",
+    "monitored_output",
+    "output_losses",
+    "output_shapes",
     "targets",
 ]
 
+TOTAL_LOSS = "loss"
+"""Key of the total loss in the logs: the sum of the weighted losses of all outputs and of the penalties."""
+
 AVERAGES = frozenset({"auto", "sum_over_batch_size", "mean", "mean_with_sample_weight"})
 """Reductions that do not depend on the batch size."""
+
+METHODS_OF_LOSSES = ("train_step", "compute_loss", "compute_metrics", "get_metrics_result", "make_train_function")
+"""Methods that determine the losses in the logs."""
 
 CLOSED_FORM = frozenset(
     {
@@ -58,6 +68,7 @@ class Target:
     """One output of a model, with its loss and labels.
 
     Attributes:
+        name: Name of the output.
         loss: The host's loss object.
         factor: Weight of the loss in the total loss.
         labels: All labels. Array of shape `(n, ...)`.
@@ -66,6 +77,7 @@ class Target:
         logits: Whether the output is unbounded, such as logits.
     """
 
+    name: str
     loss: Any
     factor: float
     labels: Array
@@ -79,12 +91,13 @@ class Target:
         return loss_function_name(self.loss) in CLOSED_FORM
 
 
-def targets(host: Host, call: FitCall) -> Iterator[Target]:
+def targets(host: Host, call: FitCall, output: str | None = None) -> Iterator[Target]:
     """Yields the outputs that have a loss, each with its labels.
 
     Args:
         host: The host and its model, built.
         call: The call of `fit`; its `y`, `sample_weight` and `class_weight` are used.
+        output: Name of the only output to yield. Defaults to all outputs.
 
     Raises:
         UnknownTargetError: If the model computes its loss in its own way, or if the labels or the loss are unsuitable.
@@ -94,20 +107,19 @@ def targets(host: Host, call: FitCall) -> Iterator[Target]:
         if not getattr(type(model), name).__module__.startswith(_who_calls_the_loss(model)):
             msg = f"the model overrides `{name}`"
             raise UnknownTargetError(msg)
-    shapes = getattr(model, "output_shape", None)
-    names = list(shapes) if isinstance(shapes, dict) else list(getattr(model, "output_names", None) or ["output"])
-    losses = _by_name(model.loss, names, spread=True)
+    names = _output_names(model)
+    losses, shapes = output_losses(host), output_shapes(host)
     factors = _by_name(loss_weights(model), names, spread=True)
     labels = _by_name(call.y, names, spread=False)
     weights = _by_name(call.sample_weight, names, spread=True)
-    shapes = _by_name(shapes, names, spread=False, is_leaf=_is_shape)
-    for name in (name for name in names if losses[name] is not None):
+    for name in (name for name in names if losses[name] is not None and output in {None, name}):
         array = _array(labels[name])
         loss = _loss_object(host, losses[name])
         shape = shapes[name] or _inferred_shape(loss, array)
         _check_masks(host, shape)
         factor = factors[name]
         yield Target(
+            name=name,
             loss=loss,
             factor=1.0 if factor is None else float(factor),
             labels=array,
@@ -115,6 +127,47 @@ def targets(host: Host, call: FitCall) -> Iterator[Target]:
             shape=shape,
             logits=_takes_logits(model, loss),
         )
+
+
+def monitored_output(host: Host, monitor: str) -> str | None:
+    """Returns the name of the output whose loss Keras logs under the key `monitor`, or `None` for any other key.
+
+    Keras logs the loss of an output as `<output>_loss`, without its loss weight and without penalties, if the model has
+    several outputs with a loss. A model with its own `train_step` or `compute_loss` may log anything under such a key.
+
+    Args:
+        host: The host and its model, built.
+        monitor: Key of the loss in the logs.
+    """
+    model, base = host.model, host.library.Model
+    if any(getattr(type(model), name, None) is not getattr(base, name, None) for name in METHODS_OF_LOSSES):
+        return None
+    try:
+        names = [name for name, loss in output_losses(host).items() if loss is not None]
+    except ValueError:  # losses and outputs do not match
+        return None
+    return next((name for name in names if len(names) > 1 and monitor == f"{name}_loss"), None)
+
+
+def output_losses(host: Host) -> dict[str, Any]:
+    """Returns the loss of each output as it was passed to `compile`, or `None` for an output without a loss."""
+    return _by_name(getattr(host.model, "loss", None), _output_names(host.model), spread=True)
+
+
+def output_shapes(host: Host) -> dict[str, Any]:
+    """Returns the shape of each output, or `None` where it is unknown."""
+    shapes = getattr(host.model, "output_shape", None)
+    return _by_name(shapes, _output_names(host.model), spread=False, is_leaf=_is_shape)
+
+
+def _output_names(model: Model) -> list[str]:
+    """Returns the names under which `compile` and `fit` know the outputs."""
+    shapes, outputs = getattr(model, "output_shape", None), getattr(model, "_outputs_struct", None)
+    if isinstance(shapes, dict):
+        return list(shapes)
+    if isinstance(outputs, dict):  # Keras 3 lists their shapes by key
+        return sorted(outputs)
+    return list(getattr(model, "output_names", None) or ["output"])
 
 
 def _who_calls_the_loss(model: Model) -> tuple[str, ...]:

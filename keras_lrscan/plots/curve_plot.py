@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_lrscan.curves.context import EPOCH
 from keras_lrscan.formatting import format_lr
 from keras_lrscan.plots.alt_text import caption, title
 from keras_lrscan.plots.label_placement import Label, place, spread, wrapped
@@ -122,10 +123,14 @@ def plot_curve(
 def _draw_lines(ax: Axes, analysis: PureAnalysis, raw_kw: Mapping[str, Any], line_kw: Mapping[str, Any]) -> None:
     curve, smoothed = analysis.curve, analysis.smoothed
     finite = np.isfinite(curve.loss)
-    raw = {"color": BATCH_LOSS, "lw": 0.9, "alpha": 0.8, "label": "batch loss"}
+    raw = {"color": BATCH_LOSS, "lw": 0.9, "alpha": 0.8, "label": _loss_of_points(analysis)}
     ax.plot(curve.lr[finite], curve.loss[finite], **{**raw, **raw_kw})
     line = {"color": SMOOTHED, "lw": 2.2, "label": "smoothed loss"}
     ax.plot(10.0**smoothed.log10_lr, smoothed.loss, **{**line, **line_kw})
+
+
+def _loss_of_points(analysis: PureAnalysis) -> str:
+    return "mean loss of an epoch" if analysis.curve.context.averaged_over == EPOCH else "batch loss"
 
 
 def _label_axes(ax: Axes, analysis: PureAnalysis) -> None:
@@ -143,11 +148,11 @@ def _label_axes(ax: Axes, analysis: PureAnalysis) -> None:
     ax.xaxis.set_minor_formatter(rate if narrow else NullFormatter())
     ax.tick_params(which="both", labelsize=SMALLEST)
     width = 0.97 * ax.get_window_extent().width
-    x_label = "learning rate, increased after every batch (log scale)"
+    unit = analysis.curve.context.averaged_over or "batch"
+    x_label = f"learning rate, increased after every {unit} (log scale)"
     ax.set_xlabel(wrapped(ax, x_label, width=width, style={"fontsize": SMALL}), fontsize=SMALL)
-    y_label = wrapped(
-        ax, "batch loss (lower is better)", width=0.75 * ax.get_window_extent().height, style={"fontsize": SMALL}
-    )
+    words, height = f"{_loss_of_points(analysis)} (lower is better)", 0.75 * ax.get_window_extent().height
+    y_label = wrapped(ax, words, width=height, style={"fontsize": SMALL})
     ax.set_ylabel(y_label, fontsize=SMALL)
     ax.spines[["top", "right"]].set_visible(False)
     words = wrapped(ax, caption(analysis), width=width, style={"fontsize": SMALL})

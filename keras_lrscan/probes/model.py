@@ -13,7 +13,8 @@ from keras_lrscan.formatting import format_loss, format_lr
 from keras_lrscan.hosts.gradients import gradients
 from keras_lrscan.hosts.optimizers import update_phase
 from keras_lrscan.inspection.arrays import leaves, select, to_arrays
-from keras_lrscan.inspection.targets import loss_setting
+from keras_lrscan.inspection.settings import regularization_in
+from keras_lrscan.inspection.targets import TOTAL_LOSS, loss_setting
 from keras_lrscan.probes.investigation import Outcome
 from keras_lrscan.probes.workbench import FEW_SAMPLES, MAX_BATCHES, Answer, CannotAskError
 from keras_lrscan.reading.facts import FALLS, facts
@@ -63,7 +64,7 @@ def overfit_small_batch(workbench: Workbench) -> Answer:
     batch = workbench.small_batch()
     few = min(FEW_SAMPLES, workbench.batch_size)
     chance, penalty = workbench.chance_loss([batch]), workbench.regularization
-    start = workbench.evaluate([batch])[0]["loss"] - penalty
+    start = workbench.loss_in(workbench.evaluate([batch])[0]) - penalty
     reference = start if chance is None else chance
     if not math.isfinite(start) or reference <= 0:
         msg = f"the loss of these samples starts at {format_loss(start)}, so its distance from zero cannot be measured"
@@ -178,7 +179,7 @@ def evaluate_start(workbench: Workbench) -> Answer:
     mean = {name: float(np.average([log[name] for log in logs], weights=sizes)) for name in logs[0]}
     chance = workbench.chance_loss(batches)
     chance = workbench.analysis.curve.context.chance_loss if chance is None else chance
-    loss = mean["loss"] - workbench.regularization
+    loss = workbench.loss_in(mean) - workbench.regularization
     if chance is None or chance <= 0 or not math.isfinite(loss):
         msg = "the chance level is unknown for this loss and these labels"
         raise CannotAskError(msg)
@@ -201,7 +202,12 @@ def evaluate_start(workbench: Workbench) -> Answer:
 
 def weigh_penalty(workbench: Workbench) -> Answer:
     """Compares the penalties on the weights with the loss of a batch."""
-    penalty, loss = workbench.regularization, workbench.evaluate(workbench.batches[:1])[0]["loss"]
+    loss = workbench.loss_in(workbench.evaluate(workbench.batches[:1])[0])
+    penalty = regularization_in(workbench.host, workbench.monitor)
+    if penalty is None and workbench.monitor != TOTAL_LOSS:
+        msg = f"it is unknown whether the monitored key `{workbench.monitor}` includes the penalties"
+        raise CannotAskError(msg)
+    penalty = penalty or 0.0
     if not math.isfinite(loss) or loss <= 0:
         msg = f"the loss of a batch is {format_loss(loss)}, so a share of it is undefined"
         raise CannotAskError(msg)
@@ -247,7 +253,7 @@ def halve_batch(workbench: Workbench) -> Answer:
         raise CannotAskError(msg)
     rows = (np.arange(half), np.arange(half, 2 * half), np.arange(2 * half))
     parts = [tuple(select(part, these) for part in batch) for these in rows]
-    first, second, whole = (log["loss"] - workbench.regularization for log in workbench.evaluate(parts))
+    first, second, whole = (workbench.loss_in(log) - workbench.regularization for log in workbench.evaluate(parts))
     mean = (first + second) / 2
     if not math.isfinite(whole) or not mean:
         msg = f"the loss of the batch is {format_loss(whole)}"
@@ -270,7 +276,7 @@ def _is_solved(workbench: Workbench) -> bool:
     workbench.reset()
     batch = workbench.batches[0]
     chance = workbench.chance_loss([batch])
-    loss = workbench.evaluate([batch])[0]["loss"] - workbench.regularization
+    loss = workbench.loss_in(workbench.evaluate([batch])[0]) - workbench.regularization
     return chance is not None and loss < LEARNED * chance / 10
 
 

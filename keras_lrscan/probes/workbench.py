@@ -13,9 +13,10 @@ from keras_lrscan.hosts.fit_call import FitCall
 from keras_lrscan.hosts.snapshot import read_value
 from keras_lrscan.inspection.arrays import NoArrayError, joined, leaves, select, to_arrays
 from keras_lrscan.inspection.chance_level import chance_of
+from keras_lrscan.inspection.settings import regularization_in
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -95,8 +96,13 @@ class Workbench:
 
     @property
     def regularization(self) -> float:
-        """Sum of the penalties on the weights (the model's unit)."""
-        return self.host.regularization_loss() or 0.0
+        """Sum of the penalties on the weights in the monitored loss (the model's unit)."""
+        return regularization_in(self.host, self.monitor) or 0.0
+
+    @property
+    def monitor(self) -> str:
+        """Key of the loss in the logs."""
+        return self._trials.monitor
 
     @property
     def steady_rates(self) -> tuple[float, ...]:
@@ -189,6 +195,17 @@ class Workbench:
                 raise StoppedError
         return found
 
+    def loss_in(self, logs: Mapping[str, float]) -> float:
+        """Returns the monitored loss in a result of `evaluate`.
+
+        Raises:
+            CannotAskError: If the model logs it only in training.
+        """
+        if self.monitor not in logs:
+            msg = f"the model does not log the monitored key `{self.monitor}` outside of training"
+            raise CannotAskError(msg)
+        return logs[self.monitor]
+
     def predict(self, batch: Batch) -> Array:
         """Returns the first output of the current model for each sample of a batch. Shape `(n, ...)`."""
         predicted = self.host.own("predict_on_batch")(to_arrays(batch[0]))
@@ -200,7 +217,7 @@ class Workbench:
             labels, weights = joined([batch[1] for batch in batches]), joined([batch[2] for batch in batches])
         except NoArrayError:
             return None
-        return chance_of(self.host, FitCall(y=labels, sample_weight=weights)).loss
+        return chance_of(self.host, FitCall(y=labels, sample_weight=weights), self.monitor).loss
 
     def trainable_values(self) -> list[Array]:
         """Returns copies of the values of all trainable weights."""

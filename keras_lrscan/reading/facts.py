@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.curves.context import BATCHES_SEEN, CONTEXT_MEASURES
+from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.formatting import RATIO, Measure, measured, measures_of
 from keras_lrscan.reading.features import CurveFeatures
 
@@ -182,7 +183,7 @@ def _derive(features: CurveFeatures, context: ScanContext, shape: str | None) ->
         input_size=_largest(context.input_low, context.input_high),
         target_size=_largest(context.target_low, context.target_high),
         trainable_share=(context.num_trainable_params or 0) / params if params else None,
-        planned_decades=math.log10(context.end_lr / context.start_lr) if context.end_lr and context.start_lr else None,
+        planned_decades=_planned_decades(features, context),
         clip=min((size for size in clips if size is not None), default=None),
         perfect_ratio=_ratio(context.perfect_loss, context.chance_loss),
         is_untrained=bool(fresh) and not context.num_used_layers,
@@ -194,10 +195,20 @@ def _derive(features: CurveFeatures, context: ScanContext, shape: str | None) ->
         well_shuffled=_well_shuffled(context),
         num_different=samples,
         has_stuck_layer=_has_stuck_layer(context),
-        is_foreign=not any((context.framework, context.loss_name, context.averaging, context.undone_averaging)),
+        is_foreign=not any(
+            (context.framework, context.loss_name, context.averaged_over, context.averaging, context.undone_averaging)
+        ),
         shape=shape,
         drawn_average=context.averaging or context.undone_averaging,
     )
+
+
+def _planned_decades(features: CurveFeatures, context: ScanContext) -> float | None:
+    """Returns the decades of the planned range, or else of the recorded one if nothing has cut it short."""
+    if context.start_lr and context.end_lr:
+        return math.log10(context.end_lr / context.start_lr)
+    is_whole = features.stop == StopReason.UNKNOWN and features.rise == 0 and features.finite_share in {None, 1.0}
+    return features.decades if is_whole else None
 
 
 def _head_is_untrained(context: ScanContext) -> bool | None:

@@ -22,10 +22,27 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-__all__ = ["SHAPE_RULES", "TRAIT_RULES", "Shape", "ShapeRule", "ShapeVerdict", "TraitRule", "classify"]
+__all__ = [
+    "MIN_DECADES",
+    "MIN_POINTS",
+    "SHAPE_RULES",
+    "TRAIT_RULES",
+    "Shape",
+    "ShapeRule",
+    "ShapeVerdict",
+    "TraitRule",
+    "classify",
+]
 
 MAJORITY = 0.5
 """Share of the copies that must agree on a shape: the curve's own shape first, otherwise the most frequent one."""
+
+
+MIN_POINTS = 30
+"""A curve with fewer points is too short to read."""
+
+MIN_DECADES = 1.0
+"""A curve over fewer decades is too short to read, however many points it has."""
 
 
 class Shape(StrEnum):
@@ -200,11 +217,19 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         code="LRS111",
         shape=Shape.TOO_SHORT,
         title="too short to read",
-        when=((Condition("num_points", "<", 30),), (Condition("decades", "<", 1.0),)),
+        when=((Condition("num_points", "<", MIN_POINTS),), (Condition("decades", "<", MIN_DECADES),)),
         sees=("The curve has {num_points} points, from {start_lr} to {last_lr}.",),
-        means=("A curve this short cannot tell a trend from noise: each point is the loss of one batch.",),
+        means=(
+            "{narrow_range}The rates span less than a factor of ten, which shows only a piece of the whole curve.",
+            "{few_points}A curve this short cannot tell a trend from noise: each point is the loss of one batch.",
+            "{few_epochs}A curve with so few points can miss a whole valley: each point is the mean loss of one epoch.",
+        ),
         is_not=("It says nothing about your model, good or bad.",),
-        tries=("Give the scan at least 100 batches: more epochs in `fit`, smaller batches, or more data.",),
+        tries=(
+            "{narrow_range}Scan a wide range of rates, such as 1e-7 to 10: a useful rate can lie anywhere in it.",
+            "{few_points}Give the scan at least 100 batches: more epochs in `fit`, smaller batches, or more data.",
+            "{few_epochs}Scan again with `LRScan`, which tries a new rate with each batch and needs about 100 batches.",
+        ),
     ),
     ShapeRule(
         code="LRS110",

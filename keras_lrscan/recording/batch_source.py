@@ -14,6 +14,7 @@ from keras_lrscan.hosts.fit_call import running_fit, running_fits
 from keras_lrscan.inspection.chance_level import chance_of
 from keras_lrscan.inspection.describe import data_notes
 from keras_lrscan.inspection.feeding import feeding_of
+from keras_lrscan.inspection.targets import TOTAL_LOSS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,12 +42,15 @@ class BatchSource:
         x: Input data, as for `fit`.
         y: Target data, as for `fit`.
         fit_options: Arguments of `fit` among `DATA_OPTIONS`.
+        monitor: Key of the loss in the logs.
 
     Raises:
         InvalidOptionError: If an option is not in `DATA_OPTIONS`.
     """
 
-    def __init__(self, host: Host, x: FitData, y: FitData, fit_options: dict[str, Any]) -> None:
+    def __init__(
+        self, host: Host, x: FitData, y: FitData, fit_options: dict[str, Any], monitor: str = TOTAL_LOSS
+    ) -> None:
         unknown = sorted(set(fit_options) - set(DATA_OPTIONS))
         if unknown:
             msg = (
@@ -55,7 +59,7 @@ class BatchSource:
                 "callbacks and validation are not used here."
             )
             raise InvalidOptionError(msg)
-        self.host = host
+        self.host, self.monitor = host, monitor
         self.known: dict[str, Any] = {}
         """Facts about the run from the first `fit`, for the context of a curve."""
         self.notes: tuple[str, ...] = ()
@@ -147,13 +151,13 @@ class _Collector(Hooks):
         """Records the facts that are available only during the running `fit`."""
         source, model = self._source, self._host.model
         call = running_fit(model)
-        chance = chance_of(self._host, call)
+        chance = chance_of(self._host, call, source.monitor)
         source.known = {
             **chance.facts,
             "feeding": feeding_of(running_fits(model)),
             "steps_per_epoch": getattr(self, "params", {}).get("steps"),
         }
-        source.notes = (*data_notes(call.x), *([chance.note] if chance.note is not None else []))
+        source.notes = (*data_notes(call.x), *chance.notes)
 
     def set_params(self, params: dict[str, Any] | None) -> None:
         """Receives the parameters of `fit`, such as the number of steps in an epoch."""

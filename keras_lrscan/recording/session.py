@@ -293,7 +293,7 @@ class Session:
         self._undo += [state.close, state.restore]
         control = RateControl(host.optimizer, host.make_rate_variable)
         self._undo.append(control.restore)
-        described = describe(host, control, self.context)
+        described = describe(host, control, self.context, self._monitor)
         notes = optimizer_notes(host.optimizer, control.iterations + self._ramp.num_steps)
         self.context = dataclasses.replace(described, notes=(*described.notes, *notes, *state.notes))
         needs_new_step = control.replaces_schedule or host.needs_own_step(shared)

@@ -16,6 +16,7 @@ from keras_lrscan.hosts.fresh_weights import FreshWeights, renew_optimizer
 from keras_lrscan.hosts.host import Host, keep_next_fit_first
 from keras_lrscan.hosts.optimizers import update_phase
 from keras_lrscan.hosts.snapshot import checked_place
+from keras_lrscan.inspection.settings import regularization_in
 from keras_lrscan.recording.batch_source import BatchSource
 from keras_lrscan.recording.ramp import RateList, checked_ramp
 from keras_lrscan.recording.session import Session
@@ -97,7 +98,7 @@ class Trials:
         """Number of trials that were not interrupted."""
         self.batches: list[tuple[Any, ...]] = []
         """Inputs, targets and sample weights of each batch."""
-        self._place, self._monitor = checked_place(snapshot), monitor
+        self._place, self.monitor = checked_place(snapshot), monitor
         self._verbose, self._planned_steps = checked_verbose(verbose), planned_steps
         self.host = Host(model)
         if self.host.strategy is not None:
@@ -106,7 +107,7 @@ class Trials:
                 "Build and compile it outside of `strategy.scope()`, or use `lr_scan`."
             )
             raise ScanError(msg)
-        self._source = BatchSource(self.host, x, y, dict(fit_options or {}))
+        self._source = BatchSource(self.host, x, y, dict(fit_options or {}), monitor)
         self._stack = contextlib.ExitStack()
         self._session: Session | None = None
         self._bar: Any = None
@@ -140,7 +141,7 @@ class Trials:
                 ramp=self.ramp,
                 stop_on_divergence=True,
                 place=self._place,
-                monitor=self._monitor,
+                monitor=self.monitor,
                 on_end=lambda: None,
                 in_fit=False,
             )
@@ -237,7 +238,7 @@ class Trials:
             prepare()
             session.context = dataclasses.replace(
                 context,
-                regularization_loss=self.host.regularization_loss(),
+                regularization_loss=regularization_in(self.host, self.monitor),
                 optimizer_iterations=update_phase(self.host.optimizer)[0],
             )
         try:

@@ -152,6 +152,58 @@ def test_a_keras_history_has_a_point_an_epoch_and_shared_rates_become_one(rate: 
     assert curve.loss.tolist() == [2.3, 1.2, 5.0]
     assert curve.context.optimizer == "SGD"
     assert "mean over one epoch" in curve.context.notes[0]
+    assert (curve.context.averaged_over, curve.context.averaging) == ("epoch", None)
+
+
+def history_of(low: float, high: float, num_points: int) -> dict[str, list[float]]:
+    """Returns the history of a scheduler that raised the rate at every epoch, with a fall around 1e-3."""
+    x = np.linspace(low, high, num_points)
+    noise = 0.02 * np.random.default_rng(0).standard_normal(num_points)
+    return {"learning_rate": (10.0**x).tolist(), "loss": (1.4 - 0.9 * np.tanh((x + 3) / 0.6) + noise).tolist()}
+
+
+def test_means_of_epochs_are_not_called_averages_that_lag() -> None:
+    analysis = analyze(from_keras_history(history_of(-6, 0, 60)))
+    assert "averaging" not in [finding.name for finding in analysis.findings]
+    assert "averaging" in [finding.name for finding in analysis.excluded]
+    text = " ".join(analysis.explain().split())
+    assert "each point is the mean loss of one epoch" in text
+    assert "recorded the loss of every batch" not in text
+    assert "averages" not in text
+    assert "one per epoch" in text
+
+
+def test_the_plot_of_means_of_epochs_says_so() -> None:
+    ax = analyze(from_keras_history(history_of(-6, 0, 60))).plot()
+    assert " ".join(ax.get_ylabel().split()) == "mean loss of an epoch (lower is better)"
+    assert "after every epoch" in " ".join(ax.get_xlabel().split())
+
+
+def test_many_points_over_a_narrow_range_need_a_wider_range_not_more_points() -> None:
+    for low, high in ((-3.2, -2.0), (-3.0, -2.0)):
+        first = analyze(from_keras_history(history_of(low, high, 40))).findings[0]
+        assert (first.name, first.status) == ("range-too-short", "likely")
+    for context in (None, ScanContext(averaged_over=None)):
+        history = history_of(-2.9, -2.0, 40)
+        curve = LRCurve(lr=history["learning_rate"], loss=history["loss"], context=context or ScanContext())
+        text = " ".join(analyze(curve).explain().split())
+        assert "The rates span less than a factor of ten" in text
+        assert "Scan a wide range of rates" in text
+        assert "at least 100 batches" not in text
+        assert "too few points" not in text
+
+
+def test_a_record_that_was_cut_short_does_not_show_how_wide_its_range_was_to_be() -> None:
+    x = np.linspace(-5, -2.5, 60)
+    loss = 2.0 - 0.5 * np.tanh((x + 4) / 0.3) + 30 * np.maximum(x + 3, 0) ** 2
+    assert "range-too-short" not in [finding.name for finding in analyze(LRCurve(lr=10**x, loss=loss)).findings]
+
+
+def test_few_means_of_epochs_need_another_scan() -> None:
+    text = " ".join(analyze(from_keras_history(history_of(-6, 0, 12))).explain().split())
+    assert "Scan again with `LRScan`" in text
+    assert "more epochs in `fit`" not in text
+    assert "each point is the loss of one batch" not in text
 
 
 @pytest.mark.keras

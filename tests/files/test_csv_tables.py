@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from keras_lrscan import InvalidCurveError, LRCurve
@@ -11,6 +12,7 @@ from keras_lrscan.cli import main
 from keras_lrscan.curves.importers import from_csv
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 READ = {
@@ -38,7 +40,54 @@ def test_tables_of_other_programs_are_read(tmp_path: Path, text: str, encoding: 
     (tmp_path / "scan.csv").write_bytes(text.encode(encoding))
     curve = LRCurve.from_csv(tmp_path / "scan.csv")
     assert (curve.lr.tolist(), curve.loss.tolist()) == ([0.001, 0.01], [2.5, 1.5])
-    assert curve.context.notes == ()
+    assert not [note for note in curve.context.notes if "Each loss is the mean over one epoch" not in note]
+
+
+@pytest.mark.parametrize("read", [LRCurve.from_csv, from_csv])
+@pytest.mark.parametrize("name", READ)
+def test_one_row_per_epoch_holds_the_means_of_epochs(tmp_path: Path, read: Callable[..., LRCurve], name: str) -> None:
+    (tmp_path / "scan.csv").write_text(READ[name])
+    context = read(tmp_path / "scan.csv").context
+    assert context.averaged_over == ("epoch" if "CSVLogger" in name else None)
+    assert len(context.notes) == ("CSVLogger" in name)
+
+
+@pytest.mark.keras
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras 3 on JAX with numpy 2
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_a_file_of_the_csv_logger_is_read(keras: Any, tmp_path: Path, mark: str) -> None:
+    model = keras.Sequential([keras.layers.Dense(1)])
+    model.compile(optimizer="sgd", loss="mse", metrics=["mae"])
+    scheduler = keras.callbacks.LearningRateScheduler(lambda epoch: 1e-3 * 2.0**epoch)
+    logger = keras.callbacks.CSVLogger(str(tmp_path / "log.csv"), separator=mark)
+    data = np.ones((8, 2), "float32"), np.ones((8, 1), "float32")
+    history = model.fit(*data, epochs=4, verbose=0, callbacks=[scheduler, logger], validation_split=0.5).history
+    curve = from_csv(tmp_path / "log.csv")
+    np.testing.assert_allclose(curve.loss, history["loss"], rtol=1e-6)
+    np.testing.assert_allclose(curve.lr, 1e-3 * 2.0 ** np.arange(4), rtol=1e-6)
+    assert curve.context.averaged_over == "epoch"
+
+
+@pytest.mark.parametrize("name", ["log10_lr", "log10(lr)", "Log10 learning rate"])
+def test_log10_of_rates_under_that_name_is_read(tmp_path: Path, name: str) -> None:
+    (tmp_path / "scan.csv").write_text(f"{name},loss\n-3,2.5\n-2,1.5\n1,9\n")
+    for column in ("lr", name):
+        curve = from_csv(tmp_path / "scan.csv", lr_column=column)
+        np.testing.assert_allclose(curve.lr, [1e-3, 1e-2, 10.0])
+        assert curve.context.notes == (f"The learning rates were computed as 10 ** {name}.",)
+
+
+def test_a_column_of_rates_comes_before_one_of_logarithms(tmp_path: Path) -> None:
+    (tmp_path / "scan.csv").write_text("log_lr,lr,loss\n-3,0.002,2.5\n-2,0.02,1.5\n")
+    assert from_csv(tmp_path / "scan.csv").lr.tolist() == [0.002, 0.02]
+
+
+def test_rows_are_joined_by_step_even_if_some_are_complete(tmp_path: Path) -> None:
+    text = "lr-SGD,step,train_loss\n0.001,0,\n,0,2.5\n0.01,1,\n,1,1.5\n0.1,2,9\n"
+    (tmp_path / "metrics.csv").write_text(text)
+    curve = from_csv(tmp_path / "metrics.csv")
+    assert (curve.lr.tolist(), curve.loss.tolist()) == ([0.001, 0.01, 0.1], [2.5, 1.5, 9.0])
+    assert "joined by step" in curve.context.notes[0]
 
 
 def test_rows_without_a_rate_or_a_loss_are_left_out_and_the_notes_say_so(tmp_path: Path) -> None:
@@ -87,6 +136,14 @@ REFUSED = {
         "lr,loss\n1e-3,\n,2\n",
         r"rows with a learning rate and a loss. Received: 2 rows, each lacking one of them",
     ),
+    "no pair, which option": ("lr,loss\n1e-3,\n,2\n", r"or name other columns with `lr_column` and `loss_column`"),
+    "logs to any base": (
+        "log_lr,loss\n-7,2.5\n-3,2\n",
+        r"Received: column 'log_lr', which may hold logarithms to any base. Rename it to 'log10_lr' if the base is 10",
+    ),
+    "far too large logs": ("log10_lr,loss\n-7,2.5\n400,2\n", r"column 'log10_lr', which may hold"),
+    "logs below zero": ("learning_rate,loss\n-7,2.5\n-6,2\n-5,9\n", r"which look like log10 of learning rates"),
+    "falling logs": ("lr,loss\n-3,2.5\n-5,2\n", r"every learning rate to be finite and positive. Received: lr\[0\]=-3"),
     "a long cell": (
         f"lr,loss\n1e-3,{'1' * 200_000}\n",
         r"which cannot be parsed: field larger than field limit \(131072\)",

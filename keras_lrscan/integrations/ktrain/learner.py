@@ -252,7 +252,7 @@ def with_chance(context: ScanContext, host: Host, data: LearnerData, class_weigh
     if data.labels is None:
         return context
     chance = chance_of(host, FitCall(y=data.labels, class_weight=class_weight))
-    notes = (*context.notes, *([chance.note] if chance.note is not None else []))
+    notes = tuple(dict.fromkeys((*context.notes, *chance.notes)))
     return dataclasses.replace(context, **chance.facts, notes=notes)
 
 
