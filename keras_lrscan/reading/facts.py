@@ -14,14 +14,27 @@ from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.curves.context import BATCHES_SEEN, CONTEXT_MEASURES
 from keras_lrscan.formatting import RATIO, Measure, measured, measures_of
-from keras_lrscan.reading.features import CurveFeatures
+from keras_lrscan.reading.features import EXPLODED, CurveFeatures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from keras_lrscan.curves.context import ScanContext
 
-__all__ = ["FALLS", "IN_ORDER", "MEASURES", "NO_FALL", "NO_RISE", "RISES", "Condition", "facts", "is_false", "is_true"]
+__all__ = [
+    "CALM_START",
+    "EXPLODES",
+    "FALLS",
+    "IN_ORDER",
+    "MEASURES",
+    "NO_FALL",
+    "NO_RISE",
+    "RISES",
+    "Condition",
+    "facts",
+    "is_false",
+    "is_true",
+]
 
 ACCURACIES = ("accuracy", "acc", "categorical_accuracy", "sparse_categorical_accuracy", "binary_accuracy")
 """Names of the metrics that measure accuracy."""
@@ -116,10 +129,12 @@ def is_false(feature: str) -> Condition:
     return Condition(feature, "==", threshold=False)
 
 
+EXPLODES = Condition("early_explosion", ">=", EXPLODED)
 FALLS = Condition("fall", ">", 0)
 NO_FALL = Condition("fall", "==", 0)
 RISES = Condition("rise", ">", 0)
 NO_RISE = Condition("rise", "==", 0)
+CALM_START = Condition("early_explosion", "<", EXPLODED)
 
 
 def facts(features: CurveFeatures, context: ScanContext, *, shape: str | None = None) -> Mapping[str, Any]:
@@ -173,7 +188,8 @@ def _derive(features: CurveFeatures, context: ScanContext, shape: str | None) ->
     params, share = None, context.majority_share
     if context.num_trainable_params is not None and context.num_frozen_params is not None:
         params = context.num_trainable_params + context.num_frozen_params
-    lowest = None if features.start_ratio is None else features.start_ratio - features.fall
+    recovers = features.early_explosion >= EXPLODED  # the fall then begins far above the first loss
+    lowest = None if features.start_ratio is None or recovers else features.start_ratio - features.fall
     clips = (context.clipnorm, context.global_clipnorm, context.clipvalue)
     fresh = None if context.optimizer_iterations is None else _head_is_untrained(context)
     return Derived(
