@@ -51,6 +51,21 @@ def test_a_scan_from_a_rate_that_breaks_training_suggests_none(keras: Any, optim
 
 
 @pytest.mark.keras
+@pytest.mark.parametrize(("activation", "is_defined"), [(None, False), ("softplus", True)])
+def test_a_poisson_loss_of_negative_predictions_is_told_from_nan_in_the_data(
+    keras: Any, activation: str | None, *, is_defined: bool
+) -> None:
+    keras.utils.set_random_seed(0)
+    x, y = digits()
+    layers = [given_input(keras, (8,)), keras.layers.Dense(1, activation=activation)]
+    model = compiled(keras, model=keras.Sequential(layers), loss="poisson", metrics=None)
+    analysis = lr_scan(model, x, y.astype("float32"), num_steps=40, verbose=0)
+    assert bool(np.isfinite(analysis.curve.loss[0])) == is_defined
+    assert (analysis.findings[0].name == "loss-outside-domain") != is_defined
+    assert "nan-in-data" not in [finding.name for finding in analysis.findings]
+
+
+@pytest.mark.keras
 def test_the_same_model_scanned_from_a_low_rate_gets_a_suggestion(keras: Any) -> None:
     analysis = lr_scan(compiled(keras), *digits(), verbose=0)
     assert analysis.suggestion.lr is not None
