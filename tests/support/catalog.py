@@ -185,8 +185,8 @@ PAIRS: Mapping[str, tuple[LRCurve, LRCurve]] = MappingProxyType(
         ),
         "LRS329": (known("u-shaped", momentum=0.99), known("u-shaped", momentum=0.9)),
         "LRS332": (
-            with_tail(outside_domain("linear"), 0),
-            with_tail(outside_domain("softplus"), 0),
+            with_tail(cut(outside_domain("linear"), 1), 0),
+            with_tail(cut(outside_domain("softplus"), 1), 0),
         ),
         "LRS331": (known("flat-at-chance"), known("monotone-from-pretrained")),
         "LRS330": (known("u-shaped", averaging="ktrain"), known("u-shaped")),
