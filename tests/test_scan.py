@@ -15,7 +15,17 @@ from keras_lrscan.analysis import Analysis
 from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.errors import InvalidOptionError, LRScanWarning, ScanError
 from keras_lrscan.scan import LRScan, last_scan, lr_scan
-from tests.support.hosts import BACKEND, IS_TF_KERAS, classifier, compiled, digits, same_bits, state, weights
+from tests.support.hosts import (
+    BACKEND,
+    IS_TF_KERAS,
+    classifier,
+    compiled,
+    digits,
+    given_input,
+    same_bits,
+    state,
+    weights,
+)
 
 
 @pytest.mark.keras
@@ -26,6 +36,40 @@ def test_a_scan_from_end_to_end_has_as_many_points_as_steps(keras: Any) -> None:
     assert len(curve) == 35
     assert (curve.lr[0], curve.lr[-1]) == (1e-6, 1e-3)
     assert curve.stop is StopReason.END_LR
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize(("optimizer", "start"), [("Adam", 0.3), ("Adam", 1.0), ("Adam", 10.0), ("SGD", 10.0)])
+def test_a_scan_from_a_rate_that_breaks_training_suggests_none(keras: Any, optimizer: str, start: float) -> None:
+    keras.utils.set_random_seed(0)
+    hidden = [keras.layers.Dense(64, activation="relu") for _ in range(3)]
+    model = keras.Sequential([given_input(keras, (8,)), *hidden, keras.layers.Dense(10, activation="softmax")])
+    compiled(keras, getattr(keras.optimizers, optimizer)(), model=model)
+    analysis = lr_scan(model, *digits(), start_lr=start, end_lr=1e3 * start, verbose=0)
+    assert {suggestion.lr for suggestion in analysis.suggestions if suggestion.method == "default"} == {None}
+    assert analysis.findings[0].name == "range-too-high"
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize(("activation", "is_defined"), [(None, False), ("softplus", True)])
+def test_a_poisson_loss_of_negative_predictions_is_told_from_nan_in_the_data(
+    keras: Any, activation: str | None, *, is_defined: bool
+) -> None:
+    keras.utils.set_random_seed(0)
+    x, y = digits()
+    layers = [given_input(keras, (8,)), keras.layers.Dense(1, activation=activation)]
+    model = compiled(keras, model=keras.Sequential(layers), loss="poisson", metrics=None)
+    analysis = lr_scan(model, x, y.astype("float32"), num_steps=40, verbose=0)
+    assert bool(np.isfinite(analysis.curve.loss[0])) == is_defined
+    assert (analysis.findings[0].name == "loss-outside-domain") != is_defined
+    assert "nan-in-data" not in [finding.name for finding in analysis.findings]
+
+
+@pytest.mark.keras
+def test_the_same_model_scanned_from_a_low_rate_gets_a_suggestion(keras: Any) -> None:
+    analysis = lr_scan(compiled(keras), *digits(), verbose=0)
+    assert analysis.suggestion.lr is not None
+    assert analysis.features.early_explosion == 0
 
 
 @pytest.mark.keras

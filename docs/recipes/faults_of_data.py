@@ -64,6 +64,14 @@ def nan_in_data() -> LRCurve:
     return lr_scan(model, x, y, shuffle=False, verbose=0).curve
 
 
+def outside_domain() -> LRCurve:
+    """A Poisson loss, which takes the logarithm of predictions, on a last layer that predicts negative numbers."""
+    x, y = patients()
+    model = keras.Sequential([keras.Input((10,)), layers.Dense(32, activation="relu"), layers.Dense(1)])
+    model.compile("adam", "poisson")
+    return lr_scan(model, x, y / 100, verbose=0).curve
+
+
 def swallowed_nan() -> LRCurve:
     """Some pixels are NaN, and a unit that takes the larger of 0 and NaN hides it: the loss stays a number."""
     x, y = digits()
@@ -145,6 +153,7 @@ RECIPES = {
     "labels-shuffled": labels_shuffled,
     "empty-images": empty_images,
     "nan-in-data": nan_in_data,
+    "outside-domain": outside_domain,
     "swallowed-nan": swallowed_nan,
     "sorted-by-class": sorted_by_class,
     "few-samples-repeated": few_samples_repeated,

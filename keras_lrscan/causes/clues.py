@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from keras_lrscan.causes.cause import Clue
-from keras_lrscan.reading.facts import FALLS, NO_FALL, NO_RISE, RISES, Condition, is_false
+from keras_lrscan.reading.facts import CALM_START, FALLS, NO_FALL, NO_RISE, RISES, Condition, is_false
 from keras_lrscan.reading.features import StartState
 
 __all__ = [
@@ -34,7 +34,7 @@ STARTS_AT_CHANCE = Clue(when=(AT_CHANCE,), says="The first loss is {start_ratio}
 STARTS_BETTER = Clue(when=(BETTER,), says="The first loss is only {start_ratio} times the chance level.")
 STARTS_WORSE = Clue(when=(WORSE,), says="The first loss is {start_ratio} times the chance level, so worse than chance.")
 TRAINED_BETTER = Clue(when=(BETTER, is_false("is_untrained")), says=STARTS_BETTER.says)
-LOSS_FALLS = Clue(when=(FALLS,), says="The loss falls by {fall_in_noise} times the batch-to-batch noise.")
+LOSS_FALLS = Clue(when=(FALLS, CALM_START), says="The loss falls by {fall_in_noise} times the batch-to-batch noise.")
 LOSS_RISES = Clue(when=(RISES,), says="The loss turns upward within the test.")
 NEVER_FALLS = Clue(when=(NO_FALL,), says="The loss never falls by more than the batch-to-batch noise.")
 NEVER_RISES = Clue(when=(NO_RISE,), says="The loss never turns upward.")

@@ -5,7 +5,15 @@ from __future__ import annotations
 from keras_lrscan.causes.cause import Cause, Clue
 from keras_lrscan.causes.clues import AT_CHANCE, BETTER, STARTS_AT_CHANCE, STARTS_BETTER, STARTS_WORSE, UNKNOWN, WORSE
 from keras_lrscan.curves.context import FLOAT16_POLICIES
-from keras_lrscan.reading.facts import RISES, Condition, is_false, is_true
+from keras_lrscan.reading.facts import (
+    ALL_NUMBERS,
+    POSITIVE_NUMBERS,
+    RISES,
+    UNKNOWN_DOMAIN,
+    Condition,
+    is_false,
+    is_true,
+)
 
 __all__ = ["CAUSES_OF_DATA"]
 
@@ -13,6 +21,12 @@ IS_CLASSIFIER = Clue(
     when=(Condition("num_classes", ">=", 2),),
     says="The model chooses from {num_classes} classes and does not predict numbers.",
 )
+
+CAN_BE_NEGATIVE = ("linear", "tanh", "leaky_relu", "prelu", "elu", "selu", "gelu", "silu", "swish")
+"""Activations with negative outputs."""
+
+ALWAYS_POSITIVE = ("softmax", "sigmoid", "softplus", "exponential")
+"""Activations with only positive outputs."""
 
 DOES_WELL = (
     "Against it: the first loss is only {start_ratio} times the chance level, so the model copes with these data."
@@ -245,10 +259,81 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
                 says="Against it: the model computes in {precision}, which can make the loss NaN as well.",
             ),
         ),
+        rules_out=(
+            Clue(
+                when=(Condition("finite_share", "<=", 1.0), is_true("data_are_finite")),
+                says="All inputs and targets are finite, and no label is invalid.",
+            ),
+        ),
         to_check="Print `numpy.isfinite(x).all()`, and the smallest and the largest label.",
-        advice="Clean the data, or fix a loss that takes the logarithm of zero. Then scan again.",
+        advice="Clean the data. Then scan again.",
         is_not="The learning rate is not the cause, and no other rate helps.",
         sources=("https://github.com/keras-team/keras/issues/2134",),
+        alarm=True,
+    ),
+    Cause(
+        code="LRS332",
+        name="loss-outside-domain",
+        title="The loss is not defined for what the model predicts.",
+        means=(
+            "The logarithm of a negative number is NaN, and that of zero is infinite. A loss that takes one needs "
+            "predictions above zero, at any rate."
+        ),
+        start=-1.5,
+        when=(
+            Clue(
+                when=(Condition("finite_share", "<", 0.5), Condition("rise_before_nonfinite", "<", 1.0)),
+                says="The loss turned NaN or infinite after {finite_share} of the range, before it had risen much.",
+            ),
+            Clue(when=(is_true("data_are_finite"),), says="All inputs and targets are finite."),
+        ),
+        clues=(
+            Clue(
+                when=(Condition("finite_share", "==", 0.0),),
+                weight=1.0,
+                says="The very first loss, before any update, is already NaN or infinite.",
+            ),
+            Clue(
+                when=(
+                    Condition("loss_domain", "==", POSITIVE_NUMBERS),
+                    Condition("output_activation", "in", CAN_BE_NEGATIVE),
+                ),
+                weight=4.0,
+                says="The loss takes a logarithm ({loss_name}), but the last layer can predict negative numbers "
+                "({output_activation}).",
+            ),
+            Clue(
+                when=(
+                    Condition("loss_domain", "==", POSITIVE_NUMBERS),
+                    Condition("output_activation", "in", ALWAYS_POSITIVE),
+                ),
+                weight=-2.5,
+                says="Against it: the last layer predicts only positive numbers ({output_activation}).",
+            ),
+            Clue(
+                when=(Condition("loss_domain", "==", UNKNOWN_DOMAIN),),
+                weight=2.0,
+                says="The loss is not one of Keras's ({loss_name}), so it may divide by zero, or take the logarithm of "
+                "numbers that are not positive.",
+            ),
+            Clue(
+                when=(Condition("loss_domain", "==", ALL_NUMBERS),),
+                weight=-3.0,
+                says="Against it: the loss is defined for all numbers ({loss_name}).",
+            ),
+            Clue(
+                when=(Condition("precision", "in", FLOAT16_POLICIES),),
+                weight=-2.0,
+                says="Against it: the model computes in {precision}, which can make the loss NaN as well.",
+            ),
+        ),
+        to_check="Print the smallest prediction of the model on one batch, and the loss of that batch.",
+        advice=(
+            "Use an output activation that fits the loss: `softplus` or `exponential` for Poisson, softmax or sigmoid "
+            "for cross-entropies (or `from_logits=True`). In a loss of your own, keep logarithms away from zero."
+        ),
+        is_not="The data are not the cause, and no learning rate helps.",
+        sources=("https://keras.io/api/losses/probabilistic_losses/",),
         alarm=True,
     ),
     Cause(

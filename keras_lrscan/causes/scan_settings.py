@@ -13,7 +13,17 @@ from keras_lrscan.causes.clues import (
     STARTS_BETTER,
 )
 from keras_lrscan.curves.optimizer_families import ADAM_LIKE, FIXED_STEP, PER_LAYER, PLAIN
-from keras_lrscan.reading.facts import FALLS, NO_FALL, NO_RISE, RISES, Condition, is_false, is_true
+from keras_lrscan.reading.facts import (
+    CALM_START,
+    EXPLODES,
+    FALLS,
+    NO_FALL,
+    NO_RISE,
+    RISES,
+    Condition,
+    is_false,
+    is_true,
+)
 
 __all__ = ["CAUSES_OF_RANGE"]
 
@@ -73,7 +83,10 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
                 says="Against it: the model has no trainable parameters.",
             ),
         ),
-        rules_out=(LOSS_RISES,),
+        rules_out=(
+            LOSS_RISES,
+            Clue(when=(EXPLODES,), says="Already the first rates break the model."),
+        ),
         to_check="Scan again with an `end_lr` 10 to 100 times larger.",
         advice="Do not read anything into the right end: the best rate may lie beyond it.",
         is_not="It does not mean that no rate can break this model.",
@@ -149,7 +162,12 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
         when=(),
         clues=(
             Clue(
-                when=(FALLS, Condition("early_slope", ">=", 0.4), Condition("noise_over_fall", "<", 0.3)),
+                when=(EXPLODES,),
+                weight=8.0,
+                says="At the first rates, the loss rose to {early_explosion} times its value before any update.",
+            ),
+            Clue(
+                when=(FALLS, CALM_START, Condition("early_slope", ">=", 0.4), Condition("noise_over_fall", "<", 0.3)),
                 weight=2.0,
                 says="The loss falls from the very first step.",
             ),
@@ -169,7 +187,7 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
                 says="The first rate was {start_lr}, at which many models already train.",
             ),
             Clue(
-                when=(FALLS, Condition("flat_decades", "<", 0.4), Condition("start_lr", ">=", 1e-4)),
+                when=(FALLS, CALM_START, Condition("flat_decades", "<", 0.4), Condition("start_lr", ">=", 1e-4)),
                 weight=1.2,
                 says="The fall begins after only {flat_decades} powers of ten.",
             ),
@@ -184,19 +202,22 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
                 says=SHORT_RANGE,
             ),
             Clue(
-                when=(Condition("first_jump", ">=", 0.15), Condition("optimizer", "in", ADAM_LIKE)),
+                when=(CALM_START, Condition("first_jump", ">=", 0.15), Condition("optimizer", "in", ADAM_LIKE)),
                 weight=-4.5,
                 says="Against it: the very first updates raised the loss, as the first steps of {optimizer} can.",
             ),
         ),
         rules_out=(
             Clue(
-                when=(Condition("flat_decades", ">=", 1.5), Condition("start_lr", "<=", 1e-4)),
+                when=(CALM_START, Condition("flat_decades", ">=", 1.5), Condition("start_lr", "<=", 1e-4)),
                 says="The loss stays flat for the first {flat_decades} powers of ten, so the test began low enough.",
             ),
         ),
         to_check="Scan again from a rate 100 times smaller: a flat left part should appear.",
-        advice="Start lower. The point where the loss starts to rise is still valid.",
+        advice=(
+            "Begin lower: `LRScan(start_lr=1e-7)`. Unless the loss exploded at the first rates, the point where it "
+            "starts to rise is still valid."
+        ),
         is_not="A high first loss does not mean that the first rate is bad: the model has not learned anything yet.",
         sources=("https://github.com/surmenok/keras_lr_finder/issues/3",),
         alarm=True,
@@ -409,6 +430,12 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
                 weight=4.8,
                 says="The very first updates raised the loss by {first_jump} of the chance level, or of the first loss "
                 "if that level is unknown.",
+            ),
+            Clue(
+                when=(EXPLODES,),
+                weight=-6.0,
+                says="Against it: the loss rose to {early_explosion} times its value before any update, which points "
+                "to a first rate that is too large.",
             ),
             Clue(
                 when=(Condition("startup_bump", ">=", 0.2),),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CATEGORICAL_CROSSENTROPIES", "CROSSENTROPIES", "REGRESSION_LOSSES"]
+__all__ = ["CATEGORICAL_CROSSENTROPIES", "CROSSENTROPIES", "REGRESSION_LOSSES", "UNLIMITED_LOSSES", "WITH_LOGARITHM"]
 
 CROSSENTROPIES = (
     "binary_crossentropy",
@@ -26,3 +26,25 @@ REGRESSION_LOSSES = (
     "poisson",
 )
 """Losses of Keras that compare real-valued targets with predictions."""
+
+WITH_LOGARITHM = (
+    *CROSSENTROPIES,
+    "kl_divergence",
+    "kullback_leibler_divergence",
+    "mean_squared_logarithmic_error",
+    "poisson",
+)
+"""Losses of Keras with a logarithm of the predictions, unless they take logits. Some limit their predictions first."""
+
+UNLIMITED_LOSSES = (
+    "categorical_hinge",
+    "cosine_similarity",
+    "hinge",
+    "huber",
+    "log_cosh",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_error",
+    "squared_hinge",
+)
+"""Losses of Keras that are defined for all finite predictions."""

@@ -19,6 +19,7 @@ from keras_lrscan.explanation.glossary import with_terms_explained
 from keras_lrscan.explanation.layout import text
 from keras_lrscan.explanation.questions import QUESTIONS, answer
 from keras_lrscan.formatting import format_loss, format_lr, slots_of
+from keras_lrscan.reading.facts import EXPLODES, MEASURES
 from keras_lrscan.reading.features import StartState
 from keras_lrscan.reading.shapes import MIN_DECADES, MIN_POINTS, SHAPE_RULES, TRAIT_RULES, Shape
 from keras_lrscan.suggestions.suggest import format_suggestion
@@ -238,8 +239,12 @@ def _slots(analysis: PureAnalysis) -> dict[str, str]:
         mark = getattr(marks, name)
         if mark is not None:
             slots[f"{name}_lr"] = format_lr(mark.lr)
+    exploded = EXPLODES.holds(analysis.facts)
+    if exploded:
+        slots["explosion"] = MEASURES["early_explosion"].show(analysis.features.early_explosion)
+    start = None if marks.start is None else marks.start.loss
     losses = {
-        "start_loss": None if marks.start is None else marks.start.loss,
+        "start_loss": float(analysis.curve.loss[0]) if exploded else start,
         "lowest_loss": None if marks.minimum is None else marks.minimum.loss,
         "end_loss": float(analysis.smoothed.loss[-1]) if analysis.smoothed.loss.size else None,
         "chance_loss": chance_loss(analysis.curve.context),

@@ -29,6 +29,7 @@ SLOT_WORDS: Mapping[str, str] = MappingProxyType(
         "descent_start_lr": "the rate where the loss starts to fall",
         "elbow_lr": "the rate where the loss starts to rise",
         "end_loss": "the last loss",
+        "explosion": "many",
         "last_lr": "the last rate",
         "lowest_loss": "the lowest loss",
         "minimum_lr": "the rate of the lowest loss",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from keras_lrscan.curves.context import EPOCH
 from keras_lrscan.formatting import slots_of
-from keras_lrscan.reading.facts import FALLS, NO_FALL, NO_RISE, RISES, Condition
+from keras_lrscan.reading.facts import CALM_START, FALLS, NO_FALL, NO_RISE, RISES, Condition
 from keras_lrscan.reading.features import StartState
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ QUESTIONS: tuple[Question, ...] = (
         answers=(
             Answer(says="There may be a problem to fix. {problem} Look at that first; the fix is often simple."),
             Answer(when=(NO_FALL, BETTER), says="No. It already works well, and that is why the curve does not fall."),
-            Answer(when=(FALLS,), says="No. The loss falls, so the model learns."),
+            Answer(when=(FALLS, CALM_START), says="No. The loss falls, so the model learns."),
             Answer(says="This test cannot tell, because the test itself has a problem. {test_problem}"),
             Answer(says="This curve alone cannot tell. Start with the list of things to try."),
         ),

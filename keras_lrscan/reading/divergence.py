@@ -14,7 +14,7 @@ from keras_lrscan.curves.noise import difference_noise
 if TYPE_CHECKING:
     from keras_lrscan.curves.curve import LRCurve
 
-__all__ = ["num_recoveries", "plateau_start", "share_near", "trim"]
+__all__ = ["early_explosion", "num_recoveries", "plateau_start", "share_near", "trim"]
 
 BEYOND = 100.0
 """A record is cut off where losses exceed the start by more than this many times the fall; 20 times is still read."""
@@ -45,6 +45,22 @@ RECOVERY_SHARE = 0.15
 
 The last three were set on the fits of `catapult` in `benchmarks/causes`, whose breaks last two to six batches.
 """
+
+
+EARLY_DECADES = 0.5
+"""An explosion within this distance from the first rate is early: every good rate lies below the first one."""
+
+EARLY_POINTS = 9
+"""Smallest number of losses in that distance, the first included."""
+
+EXPLOSION_NOISE = 5.0
+"""Smallest rise of an explosion, in standard deviations of one batch after it.
+
+In `benchmarks/causes`, batches of one or two samples reach 3.4 standard deviations.
+"""
+
+BEYOND_NOISE = 20.0
+"""Multiple of the first level from which an explosion needs no comparison with the noise, which explodes with it."""
 
 
 def trim(curve: LRCurve, *, reference: float | None = None) -> LRCurve:
@@ -78,6 +94,40 @@ def trim(curve: LRCurve, *, reference: float | None = None) -> LRCurve:
         return curve
     keep = slice(int(beyond[0]) + LASTING)
     return dataclasses.replace(curve, lr=curve.lr[keep], loss=curve.loss[keep])
+
+
+def early_explosion(x: Array, loss: Array, level: float) -> float:
+    """Returns the height of an explosion at the first rates from which the loss comes back, and 0 without one.
+
+    The loss of the first batch precedes all updates, so it belongs to the untouched model. A loss that explodes with
+    the first updates and falls afterwards recovers, and does not learn.
+
+    Args:
+        x: log10 of the learning rates.
+        loss: Losses of single batches, all finite.
+        level: The loss of the untouched model or the chance level, the higher of both.
+
+    Returns:
+        The largest median of three consecutive losses within the first rates, as a multiple of `level`. It is 0 if the
+        loss does not come back to half of that height, or if the batch-to-batch noise after it could explain it.
+
+    Example:
+    >>> import numpy as np
+    >>> loss = np.concatenate([[2.3, 90.0, 70.0, 20.0, 4.0], np.full(25, 2.3)])
+    >>> round(early_explosion(np.linspace(0, 2, 30), loss, 2.3), 1)
+    30.4
+    """
+    end = max(EARLY_POINTS, int(np.searchsorted(x, x[0] + EARLY_DECADES)))
+    if level <= 0 or loss.size < end + 2 * LASTING:
+        return 0.0
+    medians = np.median(np.lib.stride_tricks.sliding_window_view(loss[1:], 3), axis=1)
+    at = int(medians[: end - 2].argmax())
+    peak, after = float(medians[at]), loss[at + 4 :]
+    comes_back = float(medians[at + 3 :].min()) < peak / 2
+    is_noise = peak < BEYOND_NOISE * level and peak - level < EXPLOSION_NOISE * difference_noise(after)
+    if not comes_back or is_noise:
+        return 0.0
+    return peak / level
 
 
 def plateau_start(loss: Array, minimum: int, tolerance: float, half: float) -> int | None:

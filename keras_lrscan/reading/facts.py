@@ -12,17 +12,34 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from keras_lrscan.curves.context import BATCHES_SEEN, CONTEXT_MEASURES
+from keras_lrscan.curves.context import ARRAYS_SEEN, BATCHES_SEEN, CONTEXT_MEASURES
 from keras_lrscan.curves.curve import StopReason
+from keras_lrscan.curves.loss_names import UNLIMITED_LOSSES, WITH_LOGARITHM
 from keras_lrscan.formatting import RATIO, Measure, measured, measures_of
-from keras_lrscan.reading.features import CurveFeatures
+from keras_lrscan.reading.features import EXPLODED, CurveFeatures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from keras_lrscan.curves.context import ScanContext
 
-__all__ = ["FALLS", "IN_ORDER", "MEASURES", "NO_FALL", "NO_RISE", "RISES", "Condition", "facts", "is_false", "is_true"]
+__all__ = [
+    "ALL_NUMBERS",
+    "CALM_START",
+    "EXPLODES",
+    "FALLS",
+    "IN_ORDER",
+    "MEASURES",
+    "NO_FALL",
+    "NO_RISE",
+    "POSITIVE_NUMBERS",
+    "RISES",
+    "UNKNOWN_DOMAIN",
+    "Condition",
+    "facts",
+    "is_false",
+    "is_true",
+]
 
 ACCURACIES = ("accuracy", "acc", "categorical_accuracy", "sparse_categorical_accuracy", "binary_accuracy")
 """Names of the metrics that measure accuracy."""
@@ -35,6 +52,9 @@ It is 0.79 or more in all data sets of `benchmarks/causes` without copies.
 
 IN_ORDER = 0.3
 """Value of `label_runs` from which a few hundred consecutive samples are not in random order."""
+
+ALL_NUMBERS, POSITIVE_NUMBERS, UNKNOWN_DOMAIN = "all numbers", "positive numbers", "unknown"
+"""Predictions for which a loss is defined; those of a loss that is not one of Keras's are unknown."""
 
 LEARNS = 0.85
 """Share of the chance level below which the loss must fall to show that the model learns."""
@@ -117,10 +137,12 @@ def is_false(feature: str) -> Condition:
     return Condition(feature, "==", threshold=False)
 
 
+EXPLODES = Condition("early_explosion", ">=", EXPLODED)
 FALLS = Condition("fall", ">", 0)
 NO_FALL = Condition("fall", "==", 0)
 RISES = Condition("rise", ">", 0)
 NO_RISE = Condition("rise", "==", 0)
+CALM_START = Condition("early_explosion", "<", EXPLODED)
 
 
 def facts(features: CurveFeatures, context: ScanContext, *, shape: str | None = None) -> Mapping[str, Any]:
@@ -156,6 +178,8 @@ class Derived:
     first_batches_alike: bool | None = measured("same label in all first batches", "{}")
     well_shuffled: bool | None = measured("well shuffled data", "{}")
     num_different: int | None = measured("number of distinct samples", "{:,d}")
+    data_are_finite: bool | None = measured("data known to be finite, without invalid labels", "{}")
+    loss_domain: str | None = measured("predictions for which the loss is defined", "{}")
     has_stuck_layer: bool | None = measured("layer with almost no change compared with the others", "{}")
     is_foreign: bool | None = measured("record without facts about its run", "{}")
     shape: str | None = measured("shape of the curve", "{}")
@@ -174,7 +198,8 @@ def _derive(features: CurveFeatures, context: ScanContext, shape: str | None) ->
     params, share = None, context.majority_share
     if context.num_trainable_params is not None and context.num_frozen_params is not None:
         params = context.num_trainable_params + context.num_frozen_params
-    lowest = None if features.start_ratio is None else features.start_ratio - features.fall
+    recovers = features.early_explosion >= EXPLODED  # the fall then begins far above the first loss
+    lowest = None if features.start_ratio is None or recovers else features.start_ratio - features.fall
     clips = (context.clipnorm, context.global_clipnorm, context.clipvalue)
     fresh = None if context.optimizer_iterations is None else _head_is_untrained(context)
     return Derived(
@@ -194,6 +219,8 @@ def _derive(features: CurveFeatures, context: ScanContext, shape: str | None) ->
         first_batches_alike=share == 1.0 if context.data_seen == BATCHES_SEEN and share is not None else None,
         well_shuffled=_well_shuffled(context),
         num_different=samples,
+        data_are_finite=_data_are_finite(features, context),
+        loss_domain=_loss_domain(context),
         has_stuck_layer=_has_stuck_layer(context),
         is_foreign=not any(
             (context.framework, context.loss_name, context.averaged_over, context.averaging, context.undone_averaging)
@@ -224,6 +251,25 @@ def _has_new_head(context: ScanContext) -> bool | None:
     if context.head_is_fresh or not (frozen and layers and frozen < layers):
         return context.head_is_fresh
     return bool(context.head_is_untrained) and not context.optimizer_iterations
+
+
+def _data_are_finite(features: CurveFeatures, context: ScanContext) -> bool | None:
+    """Returns whether the inspected data are valid; `None` if the batch with the first non-finite loss was not seen."""
+    shares = (context.nonfinite_inputs, context.nonfinite_targets, context.bad_labels)
+    if any(share is not None and share > 0 for share in shares):
+        return False
+    if context.nonfinite_inputs is None or context.nonfinite_targets is None:
+        return None
+    return True if context.data_seen == ARRAYS_SEEN or features.finite_share == 0 else None
+
+
+def _loss_domain(context: ScanContext) -> str | None:
+    """Returns the predictions for which the loss is defined, or `None` without a known loss."""
+    if context.loss_name is None:
+        return None
+    if context.loss_name in UNLIMITED_LOSSES or context.from_logits:
+        return ALL_NUMBERS
+    return POSITIVE_NUMBERS if context.loss_name in WITH_LOGARITHM else UNKNOWN_DOMAIN
 
 
 def _has_stuck_layer(context: ScanContext) -> bool | None:

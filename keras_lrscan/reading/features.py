@@ -17,7 +17,7 @@ from keras_lrscan.curves.context import chance_loss, uniform_loss
 from keras_lrscan.curves.detect_averaging import MIN_POINTS, correlations_of_differences
 from keras_lrscan.curves.noise import correlation, rank_correlation, trend_of
 from keras_lrscan.formatting import RATIO, measured
-from keras_lrscan.reading.divergence import num_recoveries, plateau_start, share_near
+from keras_lrscan.reading.divergence import early_explosion, num_recoveries, plateau_start, share_near
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BETTER_THAN_CHANCE",
+    "EXPLODED",
     "WORSE_THAN_CHANCE",
     "CurveFeatures",
     "StartState",
@@ -45,6 +46,13 @@ Recorded fine-tuned models start at 0.01 to 0.36 of the chance level, fresh mode
 
 WORSE_THAN_CHANCE = 1.4
 """Multiple of the chance level above which the first loss is worse than chance: confidently wrong."""
+
+EXPLODED = 5.0
+"""Multiple of the untouched model's loss, or of the chance level, from which the loss exploded at the first rates.
+
+Scans of digits whose first rate breaks training reach 10 to 1e9. In `benchmarks/causes`, fits in batches of one sample
+reach 3.3, and models that recover from the first steps of a fresh Adam 2.1.
+"""
 
 PLATEAU_SHARE = 0.1
 """Largest deviation of a plateau from its level, as a share of the fall."""
@@ -116,6 +124,11 @@ class CurveFeatures:
         "share of batches after the elbow with a loss near the chance level", "{:.0%}"
     )
     first_jump: float | None = measured("rise over the first updates, as a share of the reference loss", "{:.0%}")
+    early_explosion: float = measured(
+        "highest loss at the first rates, as a multiple of the untouched model's, if it comes back",
+        RATIO,
+        0.0,
+    )
     early_slope: float | None = measured("slope in the first 0.2 decade, as a share of the steepest slope", "{:.0%}")
     startup_bump: float | None = measured("rise before the fall, as a share of the fall", "{:.0%}")
     slope_mean: float | None = measured("mean slope from the steepest point to the elbow, in falls per decade")
@@ -183,6 +196,8 @@ def compute_features(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) 
     rise = max(next_top - low.loss, 0.0) if marks.elbow is not None else 0.0
     rise = max(rise, reference) if breaks(curve) else rise
     calm_to = marks.descent_start or marks.elbow
+    explosion = _early_explosion(curve)
+    start = float(curve.loss[0]) if explosion >= EXPLODED else marks.start.loss
     lone = smoothed.outliers[smoothed.outliers < (x.size if marks.elbow is None else marks.elbow.index)]
     return CurveFeatures(
         num_points=x.size,
@@ -200,13 +215,23 @@ def compute_features(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) 
         lone_batches=lone.size,
         spike=_spike(curve, smoothed, lone),
         peak=(float(loss.max()) - marks.start.loss) / max(fall, reference),
-        **_start(curve.context, marks.start.loss),
+        early_explosion=explosion,
+        **_start(curve.context, start),
         **_without_fall(curve, smoothed, marks, reference),
         **_with_fall(smoothed, marks, top, chance_loss(curve.context)),
         **_whole_record(curve, smoothed, marks),
         **_ends(curve, reference),
         **_after_the_break(curve, marks, noise),
     )
+
+
+def _early_explosion(curve: LRCurve) -> float:
+    """Returns the height of an explosion at the first rates; 0 for averages, whose first losses are not of batches."""
+    context, finite = curve.context, np.isfinite(curve.loss)
+    if context.averaging is not None or context.undone_averaging is not None or not finite[0]:
+        return 0.0
+    level = max(float(curve.loss[0]), chance_loss(context) or 0.0)
+    return early_explosion(np.log10(curve.lr[finite]), curve.loss[finite], level)
 
 
 def _top_before(marks: Landmarks, start: Landmark) -> float:

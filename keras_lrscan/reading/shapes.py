@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from keras_lrscan.errors import InvalidCurveError
 from keras_lrscan.files.decoding import Share
-from keras_lrscan.reading.facts import FALLS, NO_FALL, NO_RISE, RISES, Condition
+from keras_lrscan.reading.facts import CALM_START, EXPLODES, FALLS, NO_FALL, NO_RISE, RISES, Condition
 from keras_lrscan.reading.features import StartState
 
 if TYPE_CHECKING:
@@ -198,12 +198,17 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         shape=Shape.DIVERGES_AT_ONCE,
         title="rises almost at once",
         when=(
+            (EXPLODES,),
             (NO_FALL, RISES, Condition("calm_share", "<", 0.1), Condition("end_rise", ">=", 0.5)),
             (NO_FALL, Condition("stop", "==", "diverged"), Condition("calm_share", "<", 0.1)),
         ),
         sees=("The loss rises almost from the first batch: it starts at {start_loss} and leaves the top of the plot.",),
-        means=("Even the smallest rate of this test, {start_lr}, is too large, or the numbers in the data are.",),
+        means=(
+            "Even the smallest rate of this test, {start_lr}, is too large, or the numbers in the data are.",
+            "At the first rates, the loss rose to {explosion} times its value before any update.",
+        ),
         is_not=(
+            "After an explosion, a falling loss does not mean that the model learns: it only recovers.",
             "It does not mean that the model cannot learn: no rate in this test was small enough for that.",
             NOT_OVERFITTING,
         ),
@@ -412,7 +417,7 @@ TRAIT_RULES: tuple[TraitRule, ...] = (
     TraitRule(
         code="LRS202",
         name="starts-mid-fall",
-        when=(Condition("early_slope", ">=", 0.5), Condition("noise_over_fall", "<", 0.3)),
+        when=(Condition("early_slope", ">=", 0.5), Condition("noise_over_fall", "<", 0.3), CALM_START),
         says="The loss falls from the very first rate, so the left side of the valley is cut off. Start the next scan "
         "at a rate 10 to 100 times smaller.",
     ),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from keras_lrscan.errors import unknown_option
 from keras_lrscan.files.decoding import Rate
 from keras_lrscan.formatting import format_lr
+from keras_lrscan.reading.features import EXPLODED
 from keras_lrscan.reading.reading import Reading
 from keras_lrscan.reading.shapes import Shape
 from keras_lrscan.suggestions.methods import METHODS, Method, SuggestionMethod
@@ -83,7 +84,8 @@ def suggest(reading: Reading, *, method: str | SuggestionMethod = "default", rol
         role: One of `"constant"`, `"one-cycle"`.
 
     Returns:
-        A `Suggestion`; its `lr` is `None` if the curve warrants no rate.
+        A `Suggestion`; its `lr` is `None` if the curve warrants no rate. If the loss explodes at the first rates and
+        then recovers, no method of this package gives one: its landmarks are those of the recovery.
 
     Raises:
         InvalidOptionError: If `method` or `role` is unknown.
@@ -97,7 +99,8 @@ def suggest(reading: Reading, *, method: str | SuggestionMethod = "default", rol
     else:
         chosen = SUGGESTION_METHODS[method] if isinstance(method, str) else _custom_method(method)
     name = method if isinstance(method, str) else getattr(method, "__name__", type(method).__name__)
-    lr = chosen.rate(reading)
+    recovers = isinstance(method, str) and reading.features.early_explosion >= EXPLODED
+    lr = None if recovers else chosen.rate(reading)
     if lr is None:
         shape = reading.verdict.shape
         reason = f"No rate is suggested: {WHY_NONE[shape]}" if shape in WHY_NONE else NO_LANDMARK

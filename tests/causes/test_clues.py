@@ -1,12 +1,15 @@
-"""Every clue has a sentence, and the texts of all causes keep to one vocabulary."""
+"""Tests that every clue has a sentence, that texts keep to one vocabulary, and which causes explain a NaN."""
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
+from keras_lrscan import LRCurve, ScanContext, analyze
 from keras_lrscan.causes.ranking import CAUSES
 
 if TYPE_CHECKING:
@@ -41,3 +44,47 @@ def test_texts_speak_of_the_chance_level_and_in_plain_words(cause: Cause) -> Non
     says = [re.sub(r"{\w+}", "", clue.says) for clue in clues]
     texts = [cause.title, cause.means, cause.to_check, cause.advice, cause.is_not, *says]
     assert not [text for text in texts if BANNED.search(text)]
+
+
+FINITE = {"nonfinite_inputs": 0.0, "nonfinite_targets": 0.0, "data_seen": "arrays"}
+
+
+def names_of(**facts: object) -> dict[str, str]:
+    """Returns the causes of a curve whose first loss is NaN, and their status."""
+    context = ScanContext.from_dict({"start_lr": 1e-7, "end_lr": 10.0, **facts})
+    analysis = analyze(LRCurve(lr=[1e-7], loss=[math.nan], stop="non-finite", context=context))
+    return {item.name: str(item.status) for item in (*analysis.findings, *analysis.excluded)}
+
+
+@pytest.mark.parametrize(
+    ("facts", "status"),
+    [
+        ({"loss_name": "poisson", "output_activation": "linear"}, "likely"),
+        ({"loss_name": "kl_divergence", "output_activation": "tanh"}, "likely"),
+        ({"loss_name": "loss_by_hand"}, "likely"),
+        ({"loss_name": "poisson"}, "possible"),
+        ({"loss_name": "poisson", "output_activation": "softplus"}, None),
+        ({"loss_name": "mean_squared_error", "output_activation": "linear"}, None),
+        ({"loss_name": "categorical_crossentropy", "from_logits": True, "output_activation": "linear"}, None),
+    ],
+)
+def test_a_first_loss_of_nan_on_finite_data_lies_in_the_domain_of_the_loss(
+    facts: dict[str, object], status: str | None
+) -> None:
+    found = names_of(**FINITE, **facts)
+    assert found.get("loss-outside-domain") == status
+    assert found["nan-in-data"] == "ruled-out"
+
+
+@pytest.mark.parametrize("share", ["nonfinite_inputs", "nonfinite_targets", "bad_labels"])
+def test_invalid_data_explain_a_nan_under_any_loss(share: str) -> None:
+    found = names_of(**{**FINITE, share: 0.1}, loss_name="poisson", output_activation="linear")
+    assert found["nan-in-data"] == "likely"
+    assert "loss-outside-domain" not in found
+
+
+def test_data_of_unseen_batches_are_not_known_to_be_finite() -> None:
+    context = ScanContext.from_dict({**FINITE, "data_seen": "first batches", "loss_name": "poisson"})
+    loss = [*np.linspace(2.3, 2.2, 20), math.nan]
+    curve = LRCurve(lr=np.geomspace(1e-7, 1e-5, 21), loss=loss, stop="non-finite", context=context)
+    assert analyze(curve).facts["data_are_finite"] is None

@@ -4,17 +4,21 @@ import dataclasses
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_lrscan import InvalidOptionError, LRCurve, ScanContext, analyze
 from keras_lrscan.datasets.synthetic import SYNTHETIC_LOSSES, synthetic_curve
+from keras_lrscan.reading.features import EXPLODED
 from keras_lrscan.reading.shapes import Shape
 from keras_lrscan.suggestions.suggest import DEFAULT_METHODS, NEVER, SUGGESTION_METHODS, WHY_NONE, Role
 from tests.support.strategies import any_curves, valley_curves
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from keras_lrscan.reading.reading import Reading
 
 
@@ -180,3 +184,57 @@ def test_a_function_of_the_user_is_a_method_too() -> None:
 def test_an_unknown_method_or_role_is_refused_by_name(arguments: dict[str, str], message: str) -> None:
     with pytest.raises(InvalidOptionError, match=message):
         analyze(synthetic_curve("flat")).suggest(**arguments)
+
+
+X = np.linspace(0, 3, 100)
+NOISE = 0.02 * np.random.default_rng(0).standard_normal(100)
+EXPLOSION = np.concatenate([[0.0], 180.0 * np.exp(-np.arange(99) / 3)])
+CONTEXT = ScanContext(
+    loss_name="sparse_categorical_crossentropy", num_classes=10, chance_loss=2.3, optimizer="Adam", start_lr=1.0
+)
+
+
+def from_one(loss: NDArray[np.float64], *, averaging: str | None = None) -> LRCurve:
+    context = dataclasses.replace(CONTEXT, averaging=averaging)
+    return LRCurve(lr=10.0**X, loss=loss, stop="end-lr", context=context)
+
+
+def test_a_scan_that_begins_above_the_break_gets_no_rate_but_the_advice_to_begin_lower() -> None:
+    analysis = analyze(from_one(2.3 + EXPLOSION + NOISE))
+    assert {suggestion.lr for suggestion in analysis.suggestions} == {None}
+    assert analysis.search_range().low is None
+    assert analysis.verdict.shape == Shape.DIVERGES_AT_ONCE
+    assert analysis.verdict.start_state == "at-chance"
+    assert analysis.findings[0].name == "range-too-high"
+    assert "LRScan(start_lr=1e-7)" in analysis.findings[0].advice
+    text = analysis.explain()
+    assert "starts at 2.3" in text
+    assert "the model learns." not in text.replace("does not mean that the model learns", "")
+
+
+def test_a_function_of_the_user_still_gets_a_curve_that_begins_above_the_break() -> None:
+    analysis = analyze(from_one(2.3 + EXPLOSION + NOISE))
+    assert analysis.suggest(method=lambda _: 0.5).lr == 0.5
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        2.3 - 0.6 * X + EXPLOSION / 100 + NOISE,  # the first steps of a fresh Adam
+        0.1 + EXPLOSION / 100 + NOISE,  # the same on a trained model
+        np.where(np.arange(100) == 3, 400.0, 2.3 - 0.6 * X + NOISE),  # one unusual batch
+        (2.3 - 0.6 * X) * np.random.default_rng(0).lognormal(0, 1.5, 100),  # batches of one sample
+    ],
+)
+def test_a_loss_that_jumps_a_little_or_by_chance_at_the_start_is_no_explosion(loss: NDArray[np.float64]) -> None:
+    assert analyze(from_one(loss)).features.early_explosion < EXPLODED
+
+
+def test_the_average_of_another_tool_is_never_read_as_an_explosion() -> None:
+    curve = from_one(2.3 + EXPLOSION + NOISE, averaging="fastai")
+    assert analyze(curve).features.early_explosion == 0
+
+
+def test_an_explosion_without_a_way_back_is_no_recovery() -> None:
+    loss = np.where(np.arange(100) > 3, 50.0, 2.3) + NOISE
+    assert analyze(from_one(loss)).features.early_explosion == 0

@@ -67,6 +67,12 @@ def with_tail(curve: LRCurve, keep: int) -> LRCurve:
     return LRCurve(lr=curve.lr, loss=loss, stop="non-finite", context=curve.context)
 
 
+def outside_domain(output_activation: str) -> LRCurve:
+    """Returns a curve of a Poisson regression on finite data."""
+    facts = {"nonfinite_inputs": 0.0, "nonfinite_targets": 0.0, "data_seen": "arrays"}
+    return known("still-falling", loss_name="poisson", num_classes=None, output_activation=output_activation, **facts)
+
+
 def spiked(size: float) -> LRCurve:
     """Returns a u-shaped curve with one spike."""
     curve = known("u-shaped")
@@ -178,6 +184,10 @@ PAIRS: Mapping[str, tuple[LRCurve, LRCurve]] = MappingProxyType(
             drawn(fall(-2.5) + rise(-1.0), optimizer="Adam", optimizer_iterations=0),
         ),
         "LRS329": (known("u-shaped", momentum=0.99), known("u-shaped", momentum=0.9)),
+        "LRS332": (
+            with_tail(cut(outside_domain("linear"), 1), 0),
+            with_tail(cut(outside_domain("softplus"), 1), 0),
+        ),
         "LRS331": (known("flat-at-chance"), known("monotone-from-pretrained")),
         "LRS330": (known("u-shaped", averaging="ktrain"), known("u-shaped")),
     }

@@ -61,4 +61,13 @@ ROWS = (
         optimizer=("Nadam", {}),
         compile={"jit_compile": "auto"},
     ),
+    Condition(
+        name="loss-outside-domain/diabetes-poisson-deep-momentum",
+        description="A Poisson loss on an ordinary deep regression model.",
+        data="diabetes",
+        changes=("unscaled targets",),
+        model=("mlp", {"units": (64, 32), "activation": "elu"}),
+        loss="poisson",
+        optimizer=("SGD", {"momentum": 0.9}),
+    ),
 )

@@ -276,16 +276,6 @@ NAN_IN_DATA = (
         fit={"batch_size": 8},
     ),
     Condition(
-        name="nan-in-data/wine-log-of-zero-in-loss-nadam",
-        description="A custom loss takes the logarithm of zero.",
-        data="wine",
-        model=("mlp", {"units": (16,)}),
-        loss="divergence by hand",
-        optimizer=("Nadam", {}),
-        compile={"jit_compile": "auto"},
-        fit={"batch_size": 16},
-    ),
-    Condition(
         name="nan-in-data/vowels-labels-from-one-adam",
         description="Labels from 1 to 9 for nine outputs.",
         data="vowels",
@@ -313,4 +303,36 @@ NAN_IN_DATA = (
     ),
 )
 
-ROWS = (*UNSCALED_INPUTS, *UNSCALED_TARGETS, *IMBALANCE, *NAN_IN_DATA)
+OUTSIDE_DOMAIN = (
+    Condition(
+        name="loss-outside-domain/wine-log-of-zero-in-loss-nadam",
+        description="A custom loss takes the logarithm of zero.",
+        data="wine",
+        model=("mlp", {"units": (16,)}),
+        loss="divergence by hand",
+        optimizer=("Nadam", {}),
+        compile={"jit_compile": "auto"},
+        fit={"batch_size": 16},
+    ),
+    Condition(
+        name="loss-outside-domain/diabetes-poisson-adam",
+        description="A Poisson regression without an activation in the last layer.",
+        data="diabetes",
+        changes=("unscaled targets",),
+        model=("mlp", {"units": (16,)}),
+        loss="poisson",
+        optimizer=("Adam", {}),
+    ),
+    Condition(
+        name="loss-outside-domain/diabetes-poisson-linear-rmsprop",
+        description="A Poisson regression with a single linear layer, in small batches.",
+        data="diabetes",
+        changes=("unscaled targets",),
+        model=("linear", {}),
+        loss="poisson",
+        optimizer=("RMSprop", {}),
+        fit={"batch_size": 8},
+    ),
+)
+
+ROWS = (*UNSCALED_INPUTS, *UNSCALED_TARGETS, *IMBALANCE, *NAN_IN_DATA, *OUTSIDE_DOMAIN)
