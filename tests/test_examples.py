@@ -16,7 +16,7 @@ from tests.support import hosts, optional
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
 
-SAYS_RANGE = r"The scan says: \d\.\de-0\d to \d\.\de-0\d\. From a tenth of the steepest fall"
+SAYS_RANGE = r"The scan says: \d\.\de-0\d to \d\.\de-0\d\. From a tenth of the rate of the steepest fall"
 SAYS_TRIALS = r"range of the scan: \d trials .*\n1e-5 to 1e-1: \d trials"
 
 TABLE = {

@@ -17,7 +17,7 @@ from tests.support.hosts import BACKEND, IS_TF_KERAS
 
 pytestmark = pytest.mark.keras
 
-PROGRAM = Path(__file__).parents[1] / "support" / "distributed_program.py"
+ROOT = Path(__file__).parents[2]
 
 
 def run(*modes: str, environments: list[dict[str, str]] | None = None) -> list[dict[str, Any]]:
@@ -29,7 +29,7 @@ def run(*modes: str, environments: list[dict[str, str]] | None = None) -> list[d
                 subprocess.Popen(
                     [sys.executable, "-m", "tests.support.distributed_program", *modes],
                     env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
-                    cwd=PROGRAM.parent.parent,
+                    cwd=ROOT,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     text=True,

@@ -349,7 +349,7 @@ def test_a_model_with_a_step_of_its_own_is_asked_what_it_can_be_asked(keras: Any
     model(x[:1])
     found = investigate(model, x, y, analysis=analyze(scanned(model, x, y).curve), probes=["gradients"], verbose=0)
     assert found.results[0].outcome is Outcome.NOT_POSSIBLE
-    assert "`train_step` of its own" in found.results[0].evidence
+    assert "overrides" in found.results[0].evidence
 
 
 def test_gradients_are_those_of_one_plain_step(keras: Any) -> None:
