@@ -56,6 +56,7 @@ def test_an_example_runs_and_says_what_it_should(
 
 @pytest.mark.keras
 @pytest.mark.minors
+@pytest.mark.filterwarnings("default")  # Keras's own progress bar warns on torch
 def test_the_lines_to_paste_from_the_readme_set_the_rate_and_train(keras: Any) -> None:
     optional.module("sklearn")
     keras.utils.set_random_seed(0)
