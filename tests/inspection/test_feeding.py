@@ -125,9 +125,9 @@ def _taken(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     make = BatchSource.__init__
 
-    def noting(self: BatchSource, host: Any, x: Any, y: Any, fit_options: dict[str, Any], monitor: str) -> None:
-        found.append(dict(fit_options))
-        make(self, host, x, y, fit_options, monitor)
+    def noting(self: BatchSource, host: Any, *data: Any) -> None:
+        found.append(dict(data[2]))
+        make(self, host, *data)
 
     monkeypatch.setattr(BatchSource, "__init__", noting)
     return found
