@@ -171,7 +171,7 @@ def test_the_first_batches_of_a_generator_tell_the_chance_level_of_one_output(ke
 def test_probes_compare_the_monitored_loss_with_its_own_chance_level(keras: Any) -> None:
     scan = scanned(detector(keras), "cls_loss")
     found = scan.investigate(X, LABELS, probes=["start-against-chance", "penalties"], verbose=0)
-    assert f"the chance level of {ENTROPY:.2f}" in " ".join(found.explain().split())
+    assert "the chance level of 1.2" in " ".join(found.explain().split())
 
 
 @pytest.mark.parametrize("monitor", ["loss", "cls_loss"])
