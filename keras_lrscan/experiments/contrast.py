@@ -235,7 +235,7 @@ def _compare_start(given: Analysis, scratch: Analysis) -> Difference:
 
 
 def _compare_fall(given: Analysis, scratch: Analysis) -> Difference:
-    falls = [_fall(analysis) for analysis in (given, scratch)]
+    falls = [analysis.landmarks.fall for analysis in (given, scratch)]
     words = [f"falls by {format_loss(fall)}" if fall > 0 else "does not fall" for fall in falls]
     changed = (falls[0] > 0) != (falls[1] > 0) or _losses_differ(falls, given, scratch)
     also = "also " if (falls[0] > 0) == (falls[1] > 0) else ""
@@ -372,7 +372,7 @@ def _meanings(given: Analysis, scratch: Analysis, differences: tuple[Difference,
 def _facts(given: Analysis, scratch: Analysis, differences: Mapping[str, Difference]) -> frozenset[str]:
     """Returns the facts about the comparison that `MEANINGS` can require."""
     analyses = {"given": given, "scratch": scratch}
-    facts = {f"{name}-{'falls' if _fall(analysis) > 0 else 'flat'}" for name, analysis in analyses.items()}
+    facts = {f"{name}-{'falls' if analysis.landmarks.fall > 0 else 'flat'}" for name, analysis in analyses.items()}
     for name, (verb, less, more) in VERBS.items():
         item = differences[name]
         if item.given is None or item.scratch is None:
@@ -388,14 +388,6 @@ def _loss(analysis: Analysis, landmark: str) -> float | None:
 
 def _format_or_unknown(loss: float | None) -> str:
     return "unknown" if loss is None else format_loss(loss)
-
-
-def _fall(analysis: Analysis) -> float:
-    """Returns the fall to the first valley (the model's unit), or 0 without a valley."""
-    start, minimum = _loss(analysis, "start"), _loss(analysis, "minimum")
-    if not analysis.landmarks.valleys or start is None or minimum is None:
-        return 0.0
-    return max(0.0, start - minimum)
 
 
 def _losses_differ(losses: list[float | None] | list[float], given: Analysis, scratch: Analysis) -> bool:

@@ -98,7 +98,7 @@ class GroupReading:
     @property
     def fall(self) -> float:
         """Fall of the loss if only this group trains (the model's unit); 0 without a significant fall."""
-        return _fall(self.analysis)
+        return self.analysis.landmarks.fall
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -224,7 +224,7 @@ class LayerGroups(Result):
 
     def _advice(self, group: GroupReading) -> Advice:
         analyses = [self.together, *(item.analysis for item in self.groups)]
-        largest = max((_fall(item) for item in analyses if item.suggestion.lr is not None), default=0.0)
+        largest = max((item.landmarks.fall for item in analyses if item.suggestion.lr is not None), default=0.0)
         if largest > 0 and group.fall < SMALL_SHARE * largest:
             return Advice.FREEZE
         lr = group.analysis.suggestion.lr
@@ -234,7 +234,7 @@ class LayerGroups(Result):
 
     def _describe_scan(self, group: GroupReading | None) -> str:
         analysis = self.together if group is None else group.analysis
-        elbow, fall = analysis.landmarks.elbow, _fall(analysis)
+        elbow, fall = analysis.landmarks.elbow, analysis.landmarks.fall
         who = "All together" if group is None else f"{group.name} ({group.holds}, {group.num_params:,} parameters)"
         falls = f"the loss falls by {format_loss(fall)}" if fall > 0 else "the loss does not fall"
         rises = "does not rise within the scan" if elbow is None else f"starts to rise at about {format_lr(elbow.lr)}"
@@ -397,11 +397,3 @@ def _notes_on_groups(found: tuple[WeightGroup, ...], model: Model) -> list[str]:
         ),
         *([f"Frozen layers were not scanned: {', '.join(frozen)}."] if frozen else []),
     ]
-
-
-def _fall(analysis: Analysis) -> float:
-    """Returns the fall to the first valley (the model's unit), or 0 without a valley."""
-    start, minimum = analysis.landmarks.start, analysis.landmarks.minimum
-    if not analysis.landmarks.valleys or start is None or minimum is None:
-        return 0.0
-    return max(0.0, start.loss - minimum.loss)

@@ -17,7 +17,7 @@ from keras_lrscan.explanation.layout import text
 from keras_lrscan.files.decoding import Count, Floats, Rate
 from keras_lrscan.formatting import format_loss, format_lr
 from keras_lrscan.plots.palette import LOSING_COLORS, WINNER
-from keras_lrscan.suggestions.suggest import Role, Suggestion
+from keras_lrscan.suggestions.suggest import Role, Suggestion, format_range
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -234,10 +234,10 @@ def _describe_candidate(result: RaceResult, candidate: Candidate) -> str:
 def _interpret(result: RaceResult) -> list[str]:
     suggestion, before = result.suggestion, result.before
     sentences = [suggestion.reason]
-    if suggestion.lr is not None and suggestion.low is not None and suggestion.high is not None:
+    reach = format_range(suggestion)
+    if suggestion.lr is not None and reach is not None:
         use = "Train at" if result.role == Role.CONSTANT else "Let the schedule peak at"
-        ends = f"{format_lr(suggestion.low)} to {format_lr(suggestion.high)}"
-        sentences.append(f"{use} about {format_lr(suggestion.lr)}. The range from {ends} is about as good.")
+        sentences.append(f"{use} about {format_lr(suggestion.lr)}. The range from {reach} is about as good.")
     winner = next((one.score for one in result.candidates if one.outcome is CandidateOutcome.WON), None)
     if winner is not None and any(one.score is not None and one.score < winner for one in result.candidates):
         sentences.append(

