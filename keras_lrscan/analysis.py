@@ -113,7 +113,7 @@ def analyze(curve: LRCurve, *, smoother: str = "spline", num_copies: int = NUM_C
     Args:
         curve: The recorded curve.
         smoother: String. One of `"spline"`, `"local"` and `"adaptive"`, which do not lag, and `"ema"`, which does.
-            `"adaptive"` follows the losses best (`benchmarks/smoothing`), but the rules were set on `"spline"`.
+            `"adaptive"` follows losses more closely (`benchmarks/smoothing`), but the rules were set on `"spline"`.
         num_copies: Integer, at least 1. Number of noise-resampled copies that vote on the confidence; fewer are faster.
 
     Returns:

@@ -47,7 +47,7 @@ def test_a_scan_from_a_rate_that_breaks_training_suggests_none(keras: Any, optim
     compiled(keras, getattr(keras.optimizers, optimizer)(), model=model)
     analysis = lr_scan(model, *digits(), start_lr=start, end_lr=1e3 * start, verbose=0)
     assert {suggestion.lr for suggestion in analysis.suggestions if suggestion.method == "default"} == {None}
-    if BACKEND == "tensorflow":  # elsewhere Keras clips the loss of a wrong answer at 16, so it does not explode
+    if BACKEND == "tensorflow" or optimizer == "SGD":  # with Adam, other hosts clip the loss of a wrong answer at 16
         assert analysis.findings[0].name == "range-too-high"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -171,7 +172,8 @@ def test_the_first_batches_of_a_generator_tell_the_chance_level_of_one_output(ke
 def test_probes_compare_the_monitored_loss_with_its_own_chance_level(keras: Any) -> None:
     scan = scanned(detector(keras), "cls_loss")
     found = scan.investigate(X, LABELS, probes=["start-against-chance", "penalties"], verbose=0)
-    assert "the chance level of 1.2" in " ".join(found.explain().split())
+    (level,) = re.findall(r"the chance level of (\d\.\d\d)", " ".join(found.explain().split()))
+    assert float(level) == pytest.approx(ENTROPY, abs=0.01)  # the hosts give the probe other batches
 
 
 @pytest.mark.parametrize("monitor", ["loss", "cls_loss"])
