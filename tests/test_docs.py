@@ -11,7 +11,7 @@ import pytest
 from keras_lrscan.explanation.handbook import CODES
 from keras_lrscan.reading.shapes import Shape
 
-pytest.importorskip("matplotlib")
+Figure = pytest.importorskip("matplotlib.figure").Figure
 
 DOCS = Path(__file__).parent.parent / "docs"
 PACKAGE = DOCS.parent / "keras_lrscan"
@@ -20,7 +20,7 @@ try:
     from exhibits import EXHIBITS, Exhibit
     from pages import all_pages
     from pages.api import FOLDERS, public_names
-    from pages.pictures import reading
+    from pages.pictures import draw_small, reading, save
     from pages.sources import recipe_names
 finally:
     sys.path.remove(str(DOCS))
@@ -29,6 +29,14 @@ finally:
 @pytest.fixture(scope="module")
 def pages() -> dict[str, str]:
     return all_pages()
+
+
+def test_a_scan_without_a_finite_loss_has_a_picture_on_its_card(tmp_path: Path) -> None:
+    (item,) = (item for item in EXHIBITS if item.name == "outside-domain")
+    figure = Figure(figsize=(4, 2.4), layout="constrained")
+    draw_small(figure.subplots(), reading(item))
+    save(figure, tmp_path / "card.svg")
+    assert (tmp_path / "card.svg").stat().st_size
 
 
 @pytest.mark.parametrize("item", EXHIBITS, ids=lambda item: item.name)

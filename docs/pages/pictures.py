@@ -13,7 +13,7 @@ from exhibits import EXHIBITS
 from keras_lrscan import analyze, describe_plot, plot_curve
 from keras_lrscan.curves.context import chance_loss
 from keras_lrscan.plots.curve_plot import FIGURE_SIZE
-from keras_lrscan.plots.view import view
+from keras_lrscan.plots.view import view, view_of_rates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,7 +61,7 @@ def draw_small(ax: Axes, analysis: Analysis) -> None:
     level = chance_loss(curve.context)
     if level is not None:
         ax.axhline(level, color="0", lw=1.2, ls=":")
-    ax.set(xscale="log", ylim=view(analysis), yticks=[])
+    ax.set(xscale="log", xlim=view_of_rates(analysis), ylim=view(analysis), yticks=[])
     ax.tick_params(labelsize=9)
     ax.spines[["top", "right", "left"]].set_visible(False)
 

@@ -19,7 +19,7 @@ from keras_lrscan.plots.label_placement import Label, place, spread, wrapped
 from keras_lrscan.plots.palette import BATCH_LOSS, HARMFUL, NEUTRAL, SMOOTHED
 from keras_lrscan.plots.rate_panel import draw_band, draw_rates, panel_height, rates_to_show
 from keras_lrscan.plots.regions import RegionKind, regions
-from keras_lrscan.plots.view import chance_level, chance_name, count_off_top, view
+from keras_lrscan.plots.view import chance_level, chance_name, count_off_top, view, view_of_rates
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -138,12 +138,10 @@ def _label_axes(ax: Axes, analysis: PureAnalysis) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     ax.set_xscale("log")
-    low, high = float(analysis.curve.lr[0]), float(analysis.curve.lr[-1])
-    room = max((high / low) ** 0.015, 1.01)
-    ax.set_xlim(low / room, high * room)
+    ax.set_xlim(*view_of_rates(analysis))
     rate = FuncFormatter(lambda lr, _: format_lr(lr))
     ax.xaxis.set_major_formatter(rate)
-    narrow = high / low < 30
+    narrow = float(analysis.curve.lr[-1] / analysis.curve.lr[0]) < 30
     ax.xaxis.set_minor_locator(LogLocator(subs=(2, 5) if narrow else tuple(range(2, 10)), numticks=99))
     ax.xaxis.set_minor_formatter(rate if narrow else NullFormatter())
     ax.tick_params(which="both", labelsize=SMALLEST)

@@ -51,11 +51,12 @@ def draw_rate(ax: Axes, analysis: PureAnalysis, color: str) -> None:
 
 def view(analyses: Sequence[PureAnalysis]) -> tuple[float, float]:
     """Returns the range of losses that shows every start, every valley and the beginning of every rise."""
-    lows, highs = [], []
+    lows, highs, finite = [], [], []
     for analysis in analyses:
         marks, smooth = analysis.landmarks, analysis.smoothed.loss
         if marks.start is None:
             continue
+        finite.append(analysis.curve.loss[np.isfinite(analysis.curve.loss)])
         calm = smooth[: len(smooth) if marks.elbow is None else marks.elbow.index + 1]
         noise = 2 * float(np.median(analysis.smoothed.noise))
         lows.append(float(calm.min()) - noise)
@@ -65,7 +66,7 @@ def view(analyses: Sequence[PureAnalysis]) -> tuple[float, float]:
     low, high = min(lows), max(highs)
     height = max(high - low, 0.25 * abs(high), 1e-9)
     bottom = low - 0.1 * height
-    if all(np.nanmin(analysis.curve.loss) >= 0 for analysis in analyses):
+    if all(losses.min() >= 0 for losses in finite):
         bottom = max(bottom, -0.06 * height)
     return bottom, high + HEADROOM * height
 

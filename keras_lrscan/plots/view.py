@@ -11,7 +11,7 @@ from keras_lrscan.curves.context import chance_loss
 if TYPE_CHECKING:
     from keras_lrscan.pure_analysis import PureAnalysis
 
-__all__ = ["chance_level", "chance_name", "count_off_top", "view"]
+__all__ = ["chance_level", "chance_name", "count_off_top", "view", "view_of_rates"]
 
 HEADROOM = 0.6
 """The view ends above the larger of the first loss and the chance level by at most this share of its height."""
@@ -68,6 +68,13 @@ def view(analysis: PureAnalysis) -> tuple[float, float]:
     if finite.min() >= 0:
         bottom = max(bottom, -0.08 * height)
     return bottom, max(top, high + 0.2 * height)
+
+
+def view_of_rates(analysis: PureAnalysis) -> tuple[float, float]:
+    """Returns the range of learning rates to show, a little wider than the recorded one, also for a single point."""
+    low, high = float(analysis.curve.lr[0]), float(analysis.curve.lr[-1])
+    room = max((high / low) ** 0.015, 1.01)
+    return low / room, high * room
 
 
 def count_off_top(analysis: PureAnalysis, top: float) -> int:

@@ -106,6 +106,14 @@ def test_the_picture_has_both_curves() -> None:
     assert "from scratch" not in contrast(FRESH, None).plot().get_legend_handles_labels()[1]
 
 
+def test_a_scan_without_a_finite_loss_is_drawn_beside_another() -> None:
+    pytest.importorskip("matplotlib")
+    broken = analyze(LRCurve(lr=RATES, loss=np.full(RATES.size, np.nan)))
+    ax = Contrast(given=broken, scratch=reading(**FRESH), notes=()).plot()
+    alone = Contrast(given=reading(**FRESH), scratch=None, notes=()).plot()
+    assert ax.get_ylim() == alone.get_ylim()
+
+
 def nested(keras: Any) -> Any:
     """Builds a model with a nested model, a shared layer, batch normalization, and a frozen layer."""
     layers = keras.layers
