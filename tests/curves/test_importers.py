@@ -174,6 +174,7 @@ def test_means_of_epochs_are_not_called_averages_that_lag() -> None:
 
 
 def test_the_plot_of_means_of_epochs_says_so() -> None:
+    pytest.importorskip("matplotlib", exc_type=ImportError)
     ax = analyze(from_keras_history(history_of(-6, 0, 60))).plot()
     assert " ".join(ax.get_ylabel().split()) == "mean loss of an epoch (lower is better)"
     assert "after every epoch" in " ".join(ax.get_xlabel().split())

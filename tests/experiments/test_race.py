@@ -118,9 +118,9 @@ def test_without_candidates_the_model_is_scanned_and_four_rates_race_around_its_
 def test_the_loss_before_any_training_is_that_of_the_initial_model_also_after_a_scan(keras: Any) -> None:
     x, y = digits()
     model = compiled(keras)
-    expected = model.evaluate(x, y, batch_size=16, verbose=0)
+    evaluated = model.evaluate(x, y, batch_size=16, verbose=0)
+    expected = float(evaluated[0] if isinstance(evaluated, list) else evaluated)
     result = race(model, x, y, validation_data=(x, y), steps=16, verbose=0, batch_size=16)
-    expected = expected[0] if isinstance(expected, list) else expected
     assert result.start_loss == pytest.approx(expected, rel=1e-5)
 
 
