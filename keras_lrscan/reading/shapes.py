@@ -385,7 +385,7 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         title="still falling at the end",
         when=((FALLS, NO_RISE),),
         sees=(
-            "The loss falls from about {start_loss} to about {lowest_loss}. By the end, at {last_lr}, it has not risen.",
+            "The loss falls from about {start_loss} to about {lowest_loss}. It has not risen by the end, {last_lr}.",
         ),
         means=("The test stopped before a rate at which training breaks, so it shows only half of the picture.",),
         is_not=("It does not mean that the highest rate is the best one.",),
