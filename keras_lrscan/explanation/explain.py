@@ -319,7 +319,7 @@ def _slots_of_start(analysis: PureAnalysis) -> dict[str, str]:
         return {}
     whole, first = format_loss(start.loss), float(curve.loss[np.isfinite(curve.loss)][0])
     without = format_loss(start.loss - (curve.context.regularization_loss or 0.0))
-    slots = {"start_level": whole if without == whole else f"{without} without regularization ({whole} with it)"}
+    slots = {"start_level": whole if without == whole else f"{without} ({whole} with regularization)"}
     size = abs(start.loss) if has_natural_zero(curve) else float(np.ptp(analysis.smoothed.loss))
     if abs(first - start.loss) > FAR_FROM_START * size:
         slots["first_loss"] = format_loss(first)

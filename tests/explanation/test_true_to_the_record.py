@@ -47,7 +47,7 @@ def test_a_start_compared_without_regularization_is_printed_without_it() -> None
     curve = synthetic_curve("u-shaped")
     context = dataclasses.replace(curve.context, regularization_loss=4.0)
     text = text_of(analyze(dataclasses.replace(curve, loss=curve.loss + 4.0, context=context)))
-    assert re.search(r"The loss starts near 2\.\d+ without regularization \(6\.\d+ with it\), close to 2\.30", text)
+    assert re.search(r"The loss starts near 2\.\d+ \(6\.\d+ with regularization\), close to 2\.30", text)
 
 
 def test_a_start_near_the_uniform_loss_of_rare_classes_is_not_called_close_to_the_chance_level() -> None:
