@@ -84,7 +84,10 @@ START_WORDS: Mapping[tuple[StartState, bool], str] = MappingProxyType(
 
 UNKNOWN_START = "The chance level is unknown for this model, so the start of the loss cannot be judged."
 NO_ZERO = "This loss can be below zero, so its start cannot be judged as a share of the chance level."
-OTHER_FIRST = "The first recorded loss is {first_loss}. The start given here is the median of the first batches."
+OTHER_FIRST = (
+    "The first recorded loss is {first_loss}. The start given here is the median of the smoothed loss over the first "
+    "batches."
+)
 """Added where the first recorded loss is far from the start of the smoothed curve."""
 FAR_FROM_START = 0.1
 """Difference of the two, as a share of the start, or of the range of a loss that can be below zero."""
