@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from keras_lrscan.causes.ranking import find_causes
-from keras_lrscan.curves.context import chance_loss
 from keras_lrscan.curves.detect_averaging import detect_averaging
 from keras_lrscan.errors import InvalidOptionError
 from keras_lrscan.explanation.explain import explain, summarize
@@ -16,7 +15,14 @@ from keras_lrscan.plots.curve_plot import plot_curve
 from keras_lrscan.pure_analysis import PureAnalysis
 from keras_lrscan.reading.divergence import trim
 from keras_lrscan.reading.facts import facts
-from keras_lrscan.reading.features import CurveFeatures, breaks, compute_features, reference_loss, start_reference
+from keras_lrscan.reading.features import (
+    CurveFeatures,
+    breaks,
+    chance_reference,
+    compute_features,
+    reference_loss,
+    start_reference,
+)
 from keras_lrscan.reading.landmarks import Landmarks, find_landmarks, with_ranges
 from keras_lrscan.reading.reading import Reading
 from keras_lrscan.reading.shapes import classify
@@ -132,7 +138,7 @@ def analyze(curve: LRCurve, *, smoother: str = "spline", num_copies: int = NUM_C
     smoothed = smooth(readable, method=smoother) if fit is None else fit.smoothed()
     landmarks, features = _measure(readable, smoothed)
     known = facts(features, curve.context)
-    copies = [_measure(thinned, copy) for thinned, copy in _resample(readable, smoothed, fit, num_copies)]
+    copies = [_measure(thinned, copy) for thinned, copy in _resample(readable, fit, num_copies)]
     verdict = classify(known, copies=[facts(copy, curve.context) for _, copy in copies])
     landmarks = with_ranges(landmarks, [marks for marks, _ in copies])
     reading = Reading(curve=curve, smoothed=smoothed, landmarks=landmarks, features=features, verdict=verdict)
@@ -160,7 +166,7 @@ def load(path: str | PathLike[str]) -> Analysis:
 def _measure(curve: LRCurve, smoothed: SmoothedCurve) -> tuple[Landmarks, CurveFeatures]:
     """Returns the landmarks and features of a smoothed curve."""
     landmarks = find_landmarks(
-        smoothed, reference=start_reference(curve), chance=chance_loss(curve.context), breaks=breaks(curve)
+        smoothed, reference=start_reference(curve), chance=chance_reference(curve), breaks=breaks(curve)
     )
     return landmarks, compute_features(curve, smoothed, landmarks)
 
@@ -174,16 +180,16 @@ def _detect_averaging(curve: LRCurve) -> str | None:
     return (detected.averaging or "of an unknown kind") if detected.averaged else None
 
 
-def _resample(
-    curve: LRCurve, smoothed: SmoothedCurve, fit: Fit | None, num_copies: int
-) -> Iterator[tuple[LRCurve, SmoothedCurve]]:
-    """Yields noise-resampled copies of the smoothed curve, each with the recorded points that it corresponds to."""
+def _resample(curve: LRCurve, fit: Fit | None, num_copies: int) -> Iterator[tuple[LRCurve, SmoothedCurve]]:
+    """Yields noise-resampled copies of the smoothed curve, each with the recorded points that it corresponds to.
+
+    A curve of fewer than four points has no copies, because its noise cannot be estimated.
+    """
     every = slice(None, None, 1 + len(curve) // MAX_COPY_POINTS)
     thinned = dataclasses.replace(curve, lr=curve.lr[every], loss=curve.loss[every])
     if fit is None or len(thinned) < len(curve):
         fit = Fit.of(thinned)
     if fit is None:
-        yield curve, smoothed
         return
     for copy in fit.copies(num_copies):
         yield thinned, copy

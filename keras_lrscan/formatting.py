@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 __all__ = [
+    "COUNT",
     "LARGEST",
     "LOSS",
     "RATE",
@@ -29,8 +30,8 @@ __all__ = [
 LARGEST = 1e100
 """Largest accepted magnitude of losses, rates and numbers of the context; the product of three is still a float."""
 
-RATE, LOSS, RATIO = "rate", "loss", "ratio"
-"""Formats for learning rates, losses, and ratios of two losses."""
+RATE, LOSS, RATIO, COUNT = "rate", "loss", "ratio", "count"
+"""Formats for learning rates, losses, ratios of two losses, and mean counts."""
 
 LARGEST_PLAIN = 1e9
 """Numbers below this magnitude are printed without an exponent."""
@@ -42,7 +43,7 @@ class Measure:
 
     Attributes:
         words: Description of the number, such as `"decades from the first to the last rate"`.
-        form: A format string, or one of `RATE`, `LOSS`, `RATIO`.
+        form: A format string, or one of `RATE`, `LOSS`, `RATIO`, `COUNT`.
     """
 
     words: str
@@ -112,7 +113,11 @@ def _format_ratio(ratio: float) -> str:
     return f"{ratio:.2g}" if abs(ratio) < 0.1 else f"{ratio:.1f}" if abs(ratio) < 10 else f"{ratio:,.0f}"  # noqa: PLR2004
 
 
+def _format_count(count: float) -> str:
+    return f"{count:.2g}" if count < 1 else f"{count:.1f}".removesuffix(".0") if count < 10 else f"{count:,.0f}"
+
+
 FORMATS: Mapping[str, Callable[[float], str]] = MappingProxyType(
-    {RATE: format_lr, LOSS: format_loss, RATIO: _format_ratio}
+    {RATE: format_lr, LOSS: format_loss, RATIO: _format_ratio, COUNT: _format_count}
 )
 """Format → its function, for formats that a format string cannot express."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from keras_lrscan.causes.cause import Cause, Clue
 from keras_lrscan.causes.clues import NEVER_FALLS
 from keras_lrscan.curves.context import BATCHES_SEEN
-from keras_lrscan.reading.facts import FALLS, IN_ORDER, NO_FALL, Condition, is_false, is_true
+from keras_lrscan.reading.facts import FALLS, HAS_REFERENCE, IN_ORDER, NO_FALL, Condition, is_false, is_true
 
 __all__ = ["CAUSES_OF_FEEDING"]
 
@@ -114,17 +114,17 @@ CAUSES_OF_FEEDING: tuple[Cause, ...] = (
         when=(
             Clue(
                 when=(Condition("batch_size", "<", 16),),
-                says="One batch has {batch_size} samples.",
+                says="Samples in one batch: {batch_size}.",
             ),
         ),
         clues=(
             Clue(
-                when=(Condition("noise", ">=", 0.06), Condition("noise", "<", 0.1)),
+                when=(Condition("noise", ">=", 0.06), Condition("noise", "<", 0.1), HAS_REFERENCE),
                 says=NOISE,
             ),
-            Clue(when=(Condition("noise", ">=", 0.1),), weight=0.8, says=NOISE),
+            Clue(when=(Condition("noise", ">=", 0.1), HAS_REFERENCE), weight=0.8, says=NOISE),
             Clue(
-                when=(Condition("noise", "<", 0.06),),
+                when=(Condition("noise", "<", 0.06), HAS_REFERENCE),
                 weight=-1.5,
                 says="Against it: the batch-to-batch noise is small ({noise} of the chance level or first loss).",
             ),
@@ -145,7 +145,7 @@ CAUSES_OF_FEEDING: tuple[Cause, ...] = (
                 says="The mean of fewer than 8 samples is very noisy.",
             ),
         ),
-        rules_out=(Clue(when=(Condition("batch_size", ">=", 64),), says="One batch has {batch_size} samples."),),
+        rules_out=(Clue(when=(Condition("batch_size", ">=", 64),), says="Samples in one batch: {batch_size}."),),
         to_check="Scan again with four times the batch size: the noise should halve.",
         advice="Use larger batches or more steps for the scan, or run it three times.",
         is_not="A noisy curve does not mean that the data are bad or that training fails.",

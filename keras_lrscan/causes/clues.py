@@ -30,9 +30,11 @@ BETTER = Condition("start_state", "==", StartState.BETTER_THAN_CHANCE)
 WORSE = Condition("start_state", "==", StartState.WORSE_THAN_CHANCE)
 UNKNOWN = Condition("start_state", "==", StartState.UNKNOWN)
 
-STARTS_AT_CHANCE = Clue(when=(AT_CHANCE,), says="The first loss is {start_ratio} times the chance level.")
-STARTS_BETTER = Clue(when=(BETTER,), says="The first loss is only {start_ratio} times the chance level.")
-STARTS_WORSE = Clue(when=(WORSE,), says="The first loss is {start_ratio} times the chance level, so worse than chance.")
+STARTS_AT_CHANCE = Clue(when=(AT_CHANCE,), says="The loss starts at {start_ratio} times the chance level.")
+STARTS_BETTER = Clue(when=(BETTER,), says="The loss starts at only {start_ratio} times the chance level.")
+STARTS_WORSE = Clue(
+    when=(WORSE,), says="The loss starts at {start_ratio} times the chance level, so worse than chance."
+)
 TRAINED_BETTER = Clue(when=(BETTER, is_false("is_untrained")), says=STARTS_BETTER.says)
 LOSS_FALLS = Clue(when=(FALLS, CALM_START), says="The loss falls by {fall_in_noise} times the batch-to-batch noise.")
 LOSS_RISES = Clue(when=(RISES,), says="The loss turns upward within the test.")

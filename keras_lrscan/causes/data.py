@@ -29,7 +29,7 @@ ALWAYS_POSITIVE = ("softmax", "sigmoid", "softplus", "exponential")
 """Activations with only positive outputs."""
 
 DOES_WELL = (
-    "Against it: the first loss is only {start_ratio} times the chance level, so the model copes with these data."
+    "Against it: the loss starts at only {start_ratio} times the chance level, so the model copes with these data."
 )
 
 CAUSES_OF_DATA: tuple[Cause, ...] = (
@@ -172,7 +172,7 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
             Clue(
                 when=(UNKNOWN,),
                 weight=-0.8,
-                says="Less certain, because the first loss could not be compared with the chance level.",
+                says="Less certain, because the start could not be compared with the chance level.",
             ),
             Clue(
                 when=(Condition("still_share", ">=", 0.99),),
@@ -202,7 +202,7 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
             Clue(
                 when=(Condition("points_per_decade", "<", 8.0),),
                 weight=-1.0,
-                says="Against it: there are only {points_per_decade} steps for each factor of ten to learn in.",
+                says="Against it: each factor of ten in the rate leaves few steps to learn in ({points_per_decade}).",
             ),
         ),
         rules_out=(
@@ -213,7 +213,7 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
             ),
             Clue(
                 when=(Condition("fall", ">=", 0.3), UNKNOWN),
-                says="The loss falls by {fall}, so there is something to learn, and the model learns it.",
+                says="The loss falls by {fall_in_words}, so there is something to learn, and the model learns it.",
             ),
         ),
         to_check="Look at five inputs beside their labels. Train on 20 samples: their loss should go to zero.",

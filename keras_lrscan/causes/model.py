@@ -91,7 +91,7 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
         rules_out=(
             Clue(
                 when=(Condition("fall", ">=", 0.15),),
-                says="The loss falls by {fall}, so updates do reach the weights.",
+                says="The loss falls by {fall_in_words}, so updates do reach the weights.",
             ),
             Clue(
                 when=(Condition("num_frozen_layers", "==", 0), Condition("still_share", "<", 0.5)),
@@ -166,7 +166,7 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
         rules_out=(
             Clue(
                 when=(Condition("fall", ">=", 0.15),),
-                says="The loss falls by {fall}, so gradients do arrive.",
+                says="The loss falls by {fall_in_words}, so gradients do arrive.",
             ),
             Clue(when=(Condition("num_trainable_params", "==", 0),), says="The model has no trainable parameters."),
             Clue(

@@ -28,21 +28,34 @@ CAUSES: tuple[Cause, ...] = tuple(
 )
 """Every cause, in the order of the codes."""
 
+MIN_POINTS = 3
+"""Smallest number of recorded losses from which a cause can be judged."""
+
+EXPLAIN_THE_END = frozenset({"nan-in-data", "loss-outside-domain", "float16-overflow"})
+"""Names of the causes that are judged on fewer losses too if one of them is not finite: they end a scan at once."""
+
 EXCLUDED = frozenset({CauseStatus.RULED_OUT, CauseStatus.NOT_APPLICABLE})
 
 
 def find_causes(facts: Mapping[str, Any]) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
     """Returns the causes that the facts support, ranked, and those that they exclude.
 
-    Likely causes that the user should fix come first, then all others. Within both groups, the likeliest come first.
+    Likely causes that the user should fix come first, then all others. Within both groups, the likeliest come first. A
+    record of one or two losses supports no cause, except those that explain why a loss is not finite.
 
     Args:
         facts: Features and context of one curve, by name; see `keras_lrscan.reading.facts`.
     """
-    judged = [finding for cause in CAUSES if (finding := judge(cause, facts)) is not None]
+    judged = [finding for cause in _candidates(facts) if (finding := judge(cause, facts)) is not None]
     found = [finding for finding in judged if finding.status not in EXCLUDED]
     excluded = tuple(finding for finding in judged if finding.status in EXCLUDED)
     return tuple(sorted(found, key=_rank)), excluded
+
+
+def _candidates(facts: Mapping[str, Any]) -> tuple[Cause, ...]:
+    if facts["num_points"] >= MIN_POINTS:
+        return CAUSES
+    return () if facts["finite_share"] is None else tuple(cause for cause in CAUSES if cause.name in EXPLAIN_THE_END)
 
 
 def _rank(finding: Finding) -> tuple[bool, float]:

@@ -103,7 +103,7 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
             NEVER_RISES,
             Clue(
                 when=(Condition("stop", "==", "out-of-batches"),),
-                says="`fit` ended after {num_points} batches; the last planned rate was {end_lr}.",
+                says="`fit` ended before the last planned rate, {end_lr} (batches: {num_points}).",
             ),
         ),
         rules_out=(LOSS_RISES,),
@@ -122,7 +122,7 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
         when=(
             Clue(
                 when=(Condition("points_per_decade", "<", 9.0),),
-                says="There are {points_per_decade} points for each factor of ten in the rate.",
+                says="Points for each factor of ten in the rate: {points_per_decade}.",
             ),
         ),
         clues=(
@@ -134,14 +134,14 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
             Clue(
                 when=(Condition("num_points", "<", 30),),
                 weight=0.6,
-                says="The whole curve has only {num_points} points.",
+                says="The whole curve has few points ({num_points}).",
             ),
             Clue(when=(NO_FALL,), weight=0.5, says=NEVER_FALLS.says),
         ),
         rules_out=(
             Clue(
                 when=(Condition("points_per_decade", ">=", 12.0),),
-                says="There are {points_per_decade} points for each factor of ten.",
+                says="Points for each factor of ten in the rate: {points_per_decade}.",
             ),
         ),
         to_check="Scan again with three times as many steps, and compare.",
@@ -456,7 +456,7 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
         rules_out=(
             Clue(
                 when=(Condition("optimizer", "in", ADAM_LIKE), Condition("optimizer_iterations", ">=", 100)),
-                says="The optimizer had made {optimizer_iterations} updates before.",
+                says="Updates that the optimizer had made before the scan: {optimizer_iterations}.",
             ),
         ),
         to_check="Keep the rate at its first value for 50 steps: the bump should appear without any rise of the rate.",

@@ -38,12 +38,12 @@ CAUSES_OF_START: tuple[Cause, ...] = (
             Clue(
                 when=(Condition("optimizer_iterations", ">", 0),),
                 weight=1.0,
-                says="The optimizer had made {optimizer_iterations} updates before.",
+                says="Updates that the optimizer had made before the scan: {optimizer_iterations}.",
             ),
             Clue(
                 when=(Condition("num_used_layers", ">", 0), is_false("head_is_fresh")),
                 weight=0.5,
-                says="{num_used_layers} of {num_layers} layers were trained before.",
+                says="Earlier training shows in {num_used_layers} of {num_layers} layers.",
             ),
             Clue(when=(RISES,), weight=0.5, says="Large rates break the model, so it does react to training."),
         ),
@@ -86,7 +86,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
             Clue(
                 when=(is_true("is_trained"),),
                 weight=-2.0,
-                says="Against it: {num_used_layers} of {num_layers} layers show signs of earlier training.",
+                says="Against it: earlier training shows in {num_used_layers} of {num_layers} layers.",
             ),
             Clue(
                 when=(is_true("head_is_fresh"),),
@@ -96,7 +96,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
             Clue(
                 when=(Condition("optimizer_iterations", ">", 0),),
                 weight=-1.5,
-                says="Against it: the optimizer had made {optimizer_iterations} updates before.",
+                says="Against it: the optimizer was used before (updates: {optimizer_iterations}).",
             ),
         ),
         rules_out=(TRAINED_BETTER,),
@@ -119,11 +119,11 @@ CAUSES_OF_START: tuple[Cause, ...] = (
         clues=(
             Clue(
                 when=(Condition("num_used_layers", ">", 0),),
-                says="{num_used_layers} of {num_layers} layers were trained before.",
+                says="Earlier training shows in {num_used_layers} of {num_layers} layers.",
             ),
             Clue(
                 when=(Condition("num_frozen_layers", ">", 0),),
-                says="{num_frozen_layers} of {num_layers} layers are frozen, as pretrained ones often are.",
+                says="Training is off in {num_frozen_layers} of {num_layers} layers, as often for pretrained layers.",
             ),
             Clue(when=(FALLS,), weight=1.5, says=LOSS_FALLS.says),
             Clue(when=(AT_CHANCE,), weight=0.5, says=STARTS_AT_CHANCE.says),
@@ -161,12 +161,12 @@ CAUSES_OF_START: tuple[Cause, ...] = (
             Clue(
                 when=(Condition("optimizer_iterations", ">", 0),),
                 weight=2.4,
-                says="The optimizer had made {optimizer_iterations} updates before.",
+                says="Updates that the optimizer had made before the scan: {optimizer_iterations}.",
             ),
             Clue(
                 when=(Condition("num_used_layers", ">", 0), is_false("head_is_fresh")),
                 weight=0.8,
-                says="{num_used_layers} of {num_layers} layers were trained before.",
+                says="Earlier training shows in {num_used_layers} of {num_layers} layers.",
             ),
             Clue(
                 when=(
@@ -186,7 +186,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
         rules_out=(
             Clue(
                 when=(AT_CHANCE, Condition("num_used_layers", "==", 0)),
-                says="The first loss is {start_ratio} times the chance level, and no layer was trained before.",
+                says="The loss starts at {start_ratio} times the chance level, and no layer was trained before.",
             ),
         ),
         to_check="Evaluate the model before training, and again after an epoch.",
@@ -209,7 +209,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
                     Condition("regularization_share", "<", MUCH_PENALTY),
                 ),
                 weight=4.0,
-                says="{regularization_share} of the first loss is this penalty.",
+                says="At the start, {regularization_share} of the loss is this penalty.",
             ),
             Clue(
                 when=(
@@ -217,12 +217,12 @@ CAUSES_OF_START: tuple[Cause, ...] = (
                     Condition("regularization_share", "<", 0.6),
                 ),
                 weight=5.2,
-                says="{regularization_share} of the first loss is this penalty, which is a large part.",
+                says="At the start, {regularization_share} of the loss is this penalty, a large part.",
             ),
             Clue(
                 when=(Condition("regularization_share", ">=", 0.6),),
                 weight=6.2,
-                says="{regularization_share} of the first loss is this penalty, which is more than the error itself.",
+                says="At the start, {regularization_share} of the loss is this penalty, more than the error itself.",
             ),
             Clue(
                 when=(is_true("has_activity_penalty"),),
@@ -232,7 +232,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
             Clue(
                 when=(is_true("has_activity_penalty"), WORSE),
                 weight=2.0,
-                says="The first loss is {start_ratio} times the chance level, and that penalty is part of it.",
+                says="The loss starts at {start_ratio} times the chance level, and that penalty is part of it.",
             ),
         ),
         rules_out=(
@@ -241,7 +241,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
                     Condition("regularization_share", "<", 0.05),
                     is_false("has_activity_penalty"),
                 ),
-                says="Only {regularization_share} of the first loss is regularization.",
+                says="Only {regularization_share} of the loss at the start is regularization.",
             ),
         ),
         to_check="Print `sum(model.losses)` before training, and compare it with the first loss.",

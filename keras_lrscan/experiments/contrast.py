@@ -18,6 +18,7 @@ from keras_lrscan.hosts.fresh_weights import renew_optimizer
 from keras_lrscan.hosts.layer_tree import frozen_layers
 from keras_lrscan.plots.overlay import axes, draw_curve, draw_rate, finish
 from keras_lrscan.plots.palette import CONTRAST_COLORS
+from keras_lrscan.reading.features import has_natural_zero
 from keras_lrscan.recording.trials import Trials
 
 if TYPE_CHECKING:
@@ -35,7 +36,10 @@ standard deviation of 0.09 to 0.19 decades, so the difference of two has one of 
 """
 
 LOSS_SHARE = 0.1
-"""Minimum difference between losses of the two scans, as a share of the larger start, if it exceeds their noise."""
+"""Minimum difference between losses of the two scans, if it exceeds their noise.
+
+It is a share of the larger start, or of the larger fall for a loss that can fall below zero.
+"""
 
 
 GUIDE = (
@@ -82,7 +86,7 @@ class Contrast(Result):
 
     @property
     def differences(self) -> tuple[Difference, ...]:
-        """Comparisons from the first loss to the suggested learning rate; empty without a scan from scratch."""
+        """Comparisons from the start to the suggested learning rate; empty without a scan from scratch."""
         if self.scratch is None:
             return ()
         return tuple(compare(self.given, self.scratch) for compare in COMPARISONS)
@@ -228,9 +232,9 @@ def _compare_start(given: Analysis, scratch: Analysis) -> Difference:
     chance = chance_loss(given.curve.context)
     level = f" (the chance level is {format_loss(chance)})" if chance is not None else ""
     if changed:
-        sentence = f"First loss: {first}, and {second} from scratch{level}."
+        sentence = f"Start: the loss is about {first}, and about {second} from scratch{level}."
     else:
-        sentence = f"First loss: {first}, and about the same from scratch, {second}{level}."
+        sentence = f"Start: the loss is about {first}, and about the same from scratch, {second}{level}."
     return Difference("start", losses[0], losses[1], changed, sentence)
 
 
@@ -394,9 +398,13 @@ def _losses_differ(losses: list[float | None] | list[float], given: Analysis, sc
     first, second = losses
     if first is None or second is None:
         return first is not second
-    starts = [abs(loss) for analysis in (given, scratch) if (loss := _loss(analysis, "start")) is not None]
+    both = (given, scratch)
+    sizes = [
+        abs(_loss(analysis, "start") or 0.0) if has_natural_zero(analysis.curve) else analysis.landmarks.fall
+        for analysis in both
+    ]
     errors = [float(np.median(analysis.smoothed.standard_error)) for analysis in (given, scratch)]
-    return abs(first - second) > max(LOSS_SHARE * max(starts), 3 * math.hypot(*errors))
+    return abs(first - second) > max(LOSS_SHARE * max(sizes), 3 * math.hypot(*errors))
 
 
 def _decades_apart(rates: list[float | None]) -> float | None:

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from keras_lrscan.causes.cause import CauseStatus
 from keras_lrscan.causes.scan_settings import CAUSES_OF_RANGE
 from keras_lrscan.curves.context import EPOCH, chance_loss, is_classifier
+from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.errors import unknown_option
 from keras_lrscan.explanation.formulas import formulas
 from keras_lrscan.explanation.glossary import with_terms_explained
@@ -20,8 +23,9 @@ from keras_lrscan.explanation.layout import text
 from keras_lrscan.explanation.questions import QUESTIONS, answer
 from keras_lrscan.formatting import format_loss, format_lr, slots_of
 from keras_lrscan.reading.facts import EXPLODES, MEASURES
-from keras_lrscan.reading.features import StartState
-from keras_lrscan.reading.shapes import MIN_DECADES, MIN_POINTS, SHAPE_RULES, TRAIT_RULES, Shape
+from keras_lrscan.reading.features import MIN_FOR_START, StartState, has_natural_zero
+from keras_lrscan.reading.features import WORSE_THAN_CHANCE as MAX_CLOSE
+from keras_lrscan.reading.shapes import MIN_DECADES, MIN_POINTS, NO_CONFIDENCE, SHAPE_RULES, TRAIT_RULES
 from keras_lrscan.suggestions.suggest import format_suggestion
 
 if TYPE_CHECKING:
@@ -30,7 +34,7 @@ if TYPE_CHECKING:
     from keras_lrscan.causes.cause import Finding
     from keras_lrscan.pure_analysis import PureAnalysis
 
-__all__ = ["LEVELS", "Section", "explain", "sections", "summarize", "title"]
+__all__ = ["LEVELS", "STOPS", "Section", "explain", "sections", "summarize", "title"]
 
 LEVELS = ("beginner", "expert")
 """Readers that a text can be written for."""
@@ -43,8 +47,7 @@ MAX_OTHERS = 4
 
 READING_GUIDE = (
     "This is a test of many learning rates, not your training. The learning rate sets how big a step the model takes "
-    "after each batch, a handful of samples. The test raised it from {start_lr} to {last_lr} and recorded the loss of "
-    "every batch. The loss measures how wrong the model is; lower is better."
+    "after each batch, a handful of samples. {recorded} The loss measures how wrong the model is; lower is better."
 )
 EPOCHS_GUIDE = (
     "This is a test of many learning rates, not your training. The learning rate sets how big a step the model takes "
@@ -59,13 +62,18 @@ EXPLAINED = ("learning rate", "loss")
 """Terms that the reading guide explains."""
 
 AT_CHANCE = (
-    "The first loss, {start_loss}, is close to {chance_loss}, the chance level. So the model has not learned this task "
-    "yet."
+    "The loss starts near {start_level}, close to {chance_loss}, the chance level. So the model has not learned this "
+    "task yet."
+)
+AT_UNIFORM = (
+    "The loss starts near {start_level}. That is above {chance_loss}, the chance level, but usual for a new model when "
+    "some classes are rare. So the model has not learned this task yet."
 )
 BETTER_THAN_CHANCE = (
-    "The first loss, {start_loss}, is well below {chance_loss}, the chance level. So the model already knows this task."
+    "The loss starts near {start_level}, well below {chance_loss}, the chance level. So the model already knows this "
+    "task."
 )
-WORSE_THAN_CHANCE = "The first loss, {start_loss}, is above {chance_loss}, the chance level. "
+WORSE_THAN_CHANCE = "The loss starts near {start_level}, above {chance_loss}, the chance level. "
 START_WORDS: Mapping[tuple[StartState, bool], str] = MappingProxyType(
     {
         (StartState.AT_CHANCE, True): AT_CHANCE,
@@ -78,11 +86,31 @@ START_WORDS: Mapping[tuple[StartState, bool], str] = MappingProxyType(
         ),
     }
 )
-"""Start state, and whether the model is a classifier → sentences about the first loss."""
+"""Start state, and whether the model is a classifier → sentences about the start."""
 
-UNKNOWN_START = "The chance level is unknown for this model, so the first loss cannot be judged."
+UNKNOWN_START = "The chance level is unknown for this model, so the start of the loss cannot be judged."
+NO_ZERO = "This loss can be below zero, so its start cannot be judged as a share of the chance level."
+OTHER_FIRST = (
+    "The first recorded loss is {first_loss}. The start given here is the median of the smoothed loss over the first "
+    "batches."
+)
+"""Added where the first recorded loss is far from the start of the smoothed curve."""
+FAR_FROM_START = 0.1
+"""Difference of the two, as a share of the start, or of the range of a loss that can be below zero."""
 
 SCAN_AGAIN = "Then scan again: the points below apply to the model as it is now."
+
+STOPS: Mapping[StopReason, str] = MappingProxyType(
+    {
+        StopReason.DIVERGED: "the loss had risen for good",
+        StopReason.NON_FINITE: "the loss of a batch was NaN or infinite",
+        StopReason.NON_FINITE_WEIGHTS: "a weight became NaN or infinite",
+        StopReason.END_LR: "it reached the last planned learning rate",
+        StopReason.OUT_OF_BATCHES: "training ran out of batches",
+        StopReason.INTERRUPTED: "it was interrupted",
+    }
+)
+"""Reason for the end of a scan → its words."""
 
 RULES = MappingProxyType({rule.code: rule for rule in SHAPE_RULES})
 TRAITS = MappingProxyType({rule.name: rule for rule in TRAIT_RULES})
@@ -124,7 +152,8 @@ def sections(analysis: PureAnalysis, *, level: str = "beginner") -> tuple[Sectio
         raise unknown_option("level", level, LEVELS)
     slots = _slots(analysis)
     parts = [(heading, tuple(_fill(sentences, slots))) for heading, sentences in _parts(analysis)]
-    parts.insert(-2, ("Questions people ask", tuple(_answers(analysis, slots))))
+    if analysis.features.num_points >= MIN_FOR_START:
+        parts.insert(-2, ("Questions people ask", tuple(_answers(analysis, slots))))
     if level == "expert":
         parts.insert(-2, ("Numbers and formulas", formulas(analysis)))
         return tuple(Section(heading=heading, sentences=said) for heading, said in parts if said)
@@ -153,7 +182,8 @@ def summarize(analysis: PureAnalysis) -> str:
     """Returns the verdict, the suggestion and the next calls to make, in three lines."""
     verdict, suggestion = analysis.verdict, analysis.suggestion
     shape, state = RULES[verdict.code].title, str(verdict.start_state).replace("-", " ")
-    first = f"LRScan: {shape} ({verdict.shape}, {verdict.code}), confidence {verdict.confidence:.0%}, start: {state}."
+    confidence = "" if verdict.shape in NO_CONFIDENCE else f" confidence {verdict.confidence:.0%},"
+    first = f"LRScan: {shape} ({verdict.shape}, {verdict.code}),{confidence} start: {state}."
     rate = format_suggestion(suggestion)
     second = suggestion.reason if rate is None else f"Suggested learning rate: {rate}. {suggestion.reason}"
     third = "Explanation: print(keras_lrscan.last_scan().analysis.explain()). Plot: keras_lrscan.last_scan().plot()."
@@ -166,12 +196,6 @@ def _parts(analysis: PureAnalysis) -> Iterable[tuple[str, Iterable[str]]]:
     likely = [finding for finding in analysis.findings if finding.status in SURE][:MAX_LIKELY]
     others = [finding for finding in analysis.findings if finding not in likely][:MAX_OTHERS]
     problems = [finding for finding in likely if finding.alarm]
-    start = START_WORDS.get((verdict.start_state, is_classifier(analysis.curve.context)), UNKNOWN_START)
-    confidence = (
-        f"Confidence in this shape: {verdict.confidence:.0%}. That is the share of copies of this curve, each with "
-        "new random noise, that get the same shape."
-    )
-    sure = [] if verdict.shape == Shape.UNCLEAR else [confidence]
     shown: set[str] = set()
     none_warranted = [analysis.suggestion.reason] if analysis.suggestion.lr is None else []
     context = analysis.curve.context
@@ -179,9 +203,9 @@ def _parts(analysis: PureAnalysis) -> Iterable[tuple[str, Iterable[str]]]:
     yield "", [guide + (RESTORED if context.framework or context.loss_name else "")]
     yield (
         "What you see",
-        [*rule.sees, *(TRAITS[name].says for name in verdict.traits), *sure],
+        [*rule.sees, OTHER_FIRST, *(TRAITS[name].says for name in verdict.traits), *_confidence(analysis)],
     )
-    yield "What it means", [start, *rule.means]
+    yield "What it means", [*_start(analysis), *rule.means]
     yield "Why (evidence)", [_escape_braces(_evidence(finding, shown)) for finding in likely]
     yield "What it does not mean", [*rule.is_not, *(finding.is_not for finding in likely[:1])]
     first = [
@@ -197,6 +221,28 @@ def _parts(analysis: PureAnalysis) -> Iterable[tuple[str, Iterable[str]]]:
     yield "Could also be", [*open_ones, *investigate, *_ruled_out(analysis)]
     yield "About this record", [_escape_braces(note) for note in analysis.curve.context.notes]
     yield "Learn more", _further(analysis, likely)
+
+
+def _confidence(analysis: PureAnalysis) -> list[str]:
+    verdict = analysis.verdict
+    if verdict.shape in NO_CONFIDENCE:
+        return []
+    says = f"Confidence in this shape: {verdict.confidence:.0%}."
+    if analysis.features.num_points < MIN_POINTS:
+        return [f"{says} It is low because the curve has fewer than {MIN_POINTS} points."]
+    return [f"{says} That is the share of copies of this curve, each with new random noise, that get the same shape."]
+
+
+def _start(analysis: PureAnalysis) -> list[str]:
+    """Returns the sentence about the start, or none for a record of one or two losses."""
+    state, ratio, context = analysis.verdict.start_state, analysis.features.start_ratio, analysis.curve.context
+    if analysis.features.num_points < MIN_FOR_START:
+        return []
+    if state == StartState.UNKNOWN:
+        return [UNKNOWN_START if has_natural_zero(analysis.curve) else NO_ZERO]
+    if state == StartState.AT_CHANCE and ratio is not None and ratio > MAX_CLOSE:
+        return [AT_UNIFORM]
+    return [START_WORDS[state, is_classifier(context)]]
 
 
 def _evidence(finding: Finding, shown: set[str]) -> str:
@@ -234,7 +280,7 @@ def _answers(analysis: PureAnalysis, slots: Mapping[str, str]) -> Iterable[str]:
 def _slots(analysis: PureAnalysis) -> dict[str, str]:
     """Returns the slots whose values are known."""
     marks, suggestion = analysis.landmarks, analysis.suggestion
-    slots = {"start_lr": format_lr(analysis.curve.lr[0]), "last_lr": format_lr(analysis.curve.lr[-1])}
+    slots = {"start_lr": format_lr(analysis.curve.lr[0]), **_slots_of_record(analysis)}
     for name in ("descent_start", "steepest", "minimum", "elbow"):
         mark = getattr(marks, name)
         if mark is not None:
@@ -247,10 +293,12 @@ def _slots(analysis: PureAnalysis) -> dict[str, str]:
         "start_loss": float(analysis.curve.loss[0]) if exploded else start,
         "lowest_loss": None if marks.minimum is None else marks.minimum.loss,
         "end_loss": float(analysis.smoothed.loss[-1]) if analysis.smoothed.loss.size else None,
-        "chance_loss": chance_loss(analysis.curve.context),
+        "chance_loss": None
+        if analysis.verdict.start_state == StartState.UNKNOWN
+        else chance_loss(analysis.curve.context),
     }
     slots |= {name: format_loss(loss) for name, loss in losses.items() if loss is not None}
-    slots["num_points"] = str(len(analysis.curve))
+    slots |= _slots_of_start(analysis)
     if analysis.verdict.start_state == StartState.UNKNOWN:
         slots["unknown_start"] = ""
     for finding in reversed(analysis.findings):
@@ -263,6 +311,37 @@ def _slots(analysis: PureAnalysis) -> dict[str, str]:
     rate = format_suggestion(suggestion)
     if rate is not None:
         slots |= {"suggestion": rate, "reason": suggestion.reason}
+    return slots
+
+
+def _slots_of_record(analysis: PureAnalysis) -> dict[str, str]:
+    """Returns the slots about the recorded rates, of which a sentence about another number of rates has none."""
+    curve, slots = analysis.curve, {}
+    first, last, num = format_lr(curve.lr[0]), format_lr(curve.lr[-1]), len(curve)
+    if curve.stop in STOPS:
+        slots["stop_reason"] = STOPS[curve.stop]
+    if num == 1:
+        recorded = f"The test recorded the loss of a single batch, at a rate of {first}."
+        return slots | {"only_lr": first, "recorded": recorded}
+    if first == last:
+        recorded = f"The test recorded the loss of {num} batches, all at rates close to {first}."
+        return slots | {"num_points_at_one_rate": str(num), "recorded": recorded}
+    recorded = f"The test raised it from {first} to {last} and recorded the loss of every batch."
+    return slots | {"last_lr": last, "num_points": str(num), "recorded": recorded}
+
+
+def _slots_of_start(analysis: PureAnalysis) -> dict[str, str]:
+    """Returns the start with and without regularization, and the first loss if it is far from the start."""
+    curve, start = analysis.curve, analysis.landmarks.start
+    if start is None or analysis.features.num_points < MIN_FOR_START:
+        return {}
+    first = float(curve.loss[np.isfinite(curve.loss)][0])
+    level = first if EXPLODES.holds(analysis.facts) else start.loss
+    whole, without = format_loss(level), format_loss(level - (curve.context.regularization_loss or 0.0))
+    slots = {"start_level": whole if without == whole else f"{without} ({whole} with regularization)"}
+    size = abs(start.loss) if has_natural_zero(curve) else float(np.ptp(analysis.smoothed.loss))
+    if abs(first - level) > FAR_FROM_START * size:
+        slots["first_loss"] = format_loss(first)
     return slots
 
 

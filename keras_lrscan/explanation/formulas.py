@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from keras_lrscan.causes.cause import LIKELY, MIN_LIKELIHOOD
 from keras_lrscan.curves.context import chance_loss
 from keras_lrscan.formatting import format_loss
-from keras_lrscan.reading.features import BETTER_THAN_CHANCE, WORSE_THAN_CHANCE
+from keras_lrscan.reading.features import BETTER_THAN_CHANCE, MIN_FOR_START, has_natural_zero, largest_at_chance
+from keras_lrscan.reading.shapes import MIN_POINTS, NO_CONFIDENCE
 from keras_lrscan.suggestions.suggest import SUGGESTION_METHODS, Role, format_range
 
 if TYPE_CHECKING:
@@ -34,22 +35,34 @@ def formulas(analysis: PureAnalysis) -> tuple[str, ...]:
 def _verdict(analysis: PureAnalysis) -> Iterable[str]:
     verdict, smoothed = analysis.verdict, analysis.smoothed
     yield f"Shape {verdict.shape}: {'; '.join(verdict.evidence)}."
-    yield f"Confidence {verdict.confidence:.2f}: share of noise-resampled copies with that shape."
-    chance, start = chance_loss(analysis.curve.context), analysis.landmarks.start
-    if chance is not None and start is not None:
-        penalty = analysis.curve.context.regularization_loss or 0.0
-        source = analysis.curve.context.chance_source or "ln of the number of classes, or as given"
-        first, level, size = format_loss(start.loss), format_loss(chance), format_loss(abs(chance))
-        yield (
-            f"Start {verdict.start_state}: 1 + (first loss - regularization - chance level) / |chance level| = "
-            f"1 + ({first} - {format_loss(penalty)} - {level}) / {size}; "
-            f"better below {BETTER_THAN_CHANCE}, worse above {WORSE_THAN_CHANCE}. Chance level: {source}."
-        )
+    if verdict.shape not in NO_CONFIDENCE:
+        limit = "" if analysis.features.num_points >= MIN_POINTS else f", at most the number of points / {MIN_POINTS}"
+        yield f"Confidence {verdict.confidence:.2f}: share of noise-resampled copies with that shape{limit}."
+    yield from _start(analysis)
     yield f"Smoothed curve: {smoothed.method}, window {smoothed.window:.3g} steps; slope is d loss / d log10(rate)."
 
 
+def _start(analysis: PureAnalysis) -> Iterable[str]:
+    context, start, ratio = analysis.curve.context, analysis.landmarks.start, analysis.features.start_ratio
+    chance, source = chance_loss(context), context.chance_source or "ln of the number of classes, or as given"
+    if chance is None or start is None:
+        return
+    if ratio is not None:
+        first, penalty = format_loss(start.loss), format_loss(context.regularization_loss or 0.0)
+        yield (
+            f"Start {analysis.verdict.start_state}: (loss at the start - regularization) / chance level = "
+            f"({first} - {penalty}) / {format_loss(chance)} = {ratio:.3g}; better below {BETTER_THAN_CHANCE}, worse "
+            f"above {largest_at_chance(context, chance):.3g}. Chance level: {source}."
+        )
+    elif not has_natural_zero(analysis.curve):
+        yield (
+            f"Start unknown: this loss can be below zero, so it has no ratio to the chance level, "
+            f"{format_loss(chance)}. Chance level: {source}."
+        )
+
+
 def _landmarks(analysis: PureAnalysis) -> Iterable[str]:
-    for name in LANDMARKS:
+    for name in LANDMARKS if analysis.features.num_points >= MIN_FOR_START else ():
         mark = getattr(analysis.landmarks, name)
         if mark is not None:
             spread = "" if mark.low is None or mark.high is None else f", range {mark.low:.2e} to {mark.high:.2e}"

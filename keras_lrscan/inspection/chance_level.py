@@ -208,6 +208,10 @@ def _best_constant(host: Host, target: Target) -> _BestConstant:
     if not target.has_closed_form:
         best = constants[losses.index(lowest)]
         sums = _sums_of(loss_of, labels, best)
+        has_places = math.prod(target.labels.shape[1:]) > 1 and are_codes(target.labels, target.shape)
+        if sums is None and has_places:
+            msg = "the loss of several labels per sample is neither the sum nor the mean of their losses"
+            raise UnknownTargetError(msg)
         lines = _lines(best, constants, beyond=0.5 if target.logits or best.size == 1 else 0.0)
         lowest = min([lowest, *(_lowest_along(loss_at, *line) for line in lines)])
     if sums == OUTPUTS and are_codes(target.labels, target.shape):  # the sample has one place

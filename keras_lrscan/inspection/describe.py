@@ -11,6 +11,7 @@ import numpy as np
 from keras_lrscan._typing import FitData, Model, Value, Variable
 from keras_lrscan.curves.context import ARRAYS_SEEN, SIXTEEN_BIT_POLICIES
 from keras_lrscan.curves.loss_names import CATEGORICAL_CROSSENTROPIES
+from keras_lrscan.curves.noise import difference_noise
 from keras_lrscan.hosts.fit_call import running_fit, running_fits
 from keras_lrscan.hosts.layer_tree import layers_in
 from keras_lrscan.hosts.topology import num_outputs, output_activation, squashed_twice
@@ -35,6 +36,9 @@ __all__ = ["data_notes", "describe", "describe_labels"]
 
 NO_FALL_RATIO = 0.85
 """Share of the start or of the chance level, the lower of both, above which a loss counts as not falling."""
+
+NO_FALL_NOISE = 3.0
+"""Largest fall of a loss that does not fall, in standard deviations of one batch, where that level is not positive."""
 
 MEDIAN_OF = 7
 """Consecutive losses whose median is one level of the curve."""
@@ -98,7 +102,9 @@ def describe_labels(
     if given is None or finite.size < MEDIAN_OF:
         return context
     levels = [float(np.median(finite[:MEDIAN_OF])), *([] if context.chance_loss is None else [context.chance_loss])]
-    if _lowest(finite) - (context.regularization_loss or 0.0) < NO_FALL_RATIO * min(levels):
+    level = min(levels)
+    least = NO_FALL_RATIO * level if level > 0 else level - NO_FALL_NOISE * difference_noise(finite)
+    if _lowest(finite) - (context.regularization_loss or 0.0) < least:
         return context
     return dataclasses.replace(context, labels_follow_inputs=label_ties(host, given))
 

@@ -28,6 +28,9 @@ MAX_ROWS = 64
 SUM_GROWTH = 1.9
 """Growth at which a loss counts as a sum. Weights and clipping inside a loss can keep the growth below 2."""
 
+MAX_SUM_GROWTH = 2.1
+"""Growth up to which a loss counts as a sum. CTC, which aligns the outputs with a sequence of labels, grows by more."""
+
 MEAN_GROWTH = 1.1
 """Growth up to which a loss counts as a mean."""
 
@@ -59,7 +62,7 @@ def adds_up(loss: Callable[[Array, Array], Array], labels: Array, predicted: Arr
     if not whole.ndim:
         parts = float(loss(truth[:half], predictions[:half])), float(loss(truth[half:], predictions[half:]))
         growth = _growth(sum(parts) / 2, float(whole))
-    if growth >= SUM_GROWTH:
+    if SUM_GROWTH <= growth <= MAX_SUM_GROWTH:
         return SAMPLES
     if growth > MEAN_GROWTH or not np.isfinite(growth):
         return None
@@ -67,7 +70,9 @@ def adds_up(loss: Callable[[Array, Array], Array], labels: Array, predicted: Arr
     if axis is not None:
         doubled = [np.concatenate([array, array], axis=axis) for array in (truth, predictions)]
         growth = _growth(float(whole.mean()), float(loss(*doubled).mean()))
-    return OUTPUTS if growth >= SUM_GROWTH else (NOTHING if growth <= MEAN_GROWTH else None)
+    if SUM_GROWTH <= growth <= MAX_SUM_GROWTH:
+        return OUTPUTS
+    return NOTHING if growth <= MEAN_GROWTH else None
 
 
 def _output_axis(truth: Array, predictions: Array) -> int | None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from keras_lrscan.formatting import format_loss, format_lr
 from keras_lrscan.plots.regions import regions
 from keras_lrscan.plots.view import chance_level, chance_name, count_off_top, view
-from keras_lrscan.reading.features import StartState
-from keras_lrscan.reading.shapes import SHAPE_RULES, Shape
+from keras_lrscan.reading.features import MIN_FOR_START, StartState
+from keras_lrscan.reading.shapes import NO_CONFIDENCE, SHAPE_RULES
 from keras_lrscan.suggestions.suggest import format_range
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ STARTS: Mapping[str, str] = MappingProxyType(
         StartState.AT_CHANCE: "the model starts at chance level",
         StartState.BETTER_THAN_CHANCE: "the model starts better than chance level",
         StartState.WORSE_THAN_CHANCE: "the model starts worse than chance level",
-        StartState.UNKNOWN: "the chance level is unknown, so the start cannot be judged",
+        StartState.UNKNOWN: "the start cannot be compared with a chance level",
     }
 )
 """Start state → its clause in the caption."""
@@ -66,7 +66,7 @@ def caption(analysis: PureAnalysis) -> str:
     reach = format_range(suggestion)
     if suggestion.lr is not None and reach is not None:
         advice = f"the suggested learning rate is about {format_lr(suggestion.lr)}, in a range from {reach}"
-    confidence = "" if verdict.shape == Shape.UNCLEAR else f" (confidence {100 * verdict.confidence:.0f} %)"
+    confidence = "" if verdict.shape in NO_CONFIDENCE else f" (confidence {100 * verdict.confidence:.0f} %)"
     return f"Verdict {verdict.shape}{confidence}: {STARTS[verdict.start_state]}; {advice}."
 
 
@@ -92,10 +92,13 @@ def describe_plot(analysis: PureAnalysis) -> str:
 def _sentences(analysis: PureAnalysis) -> Iterator[str]:
     curve, smooth = analysis.curve, analysis.smoothed.loss
     low, high = format_lr(curve.lr[0]), format_lr(curve.lr[-1])
-    yield (
-        f"Line plot of the loss of {len(curve)} batches over the learning rate, on a logarithmic axis from {low} to "
-        f"{high}."
-    )
+    if len(curve) == 1:
+        yield f"Plot of the loss of a single batch, at a learning rate of {low}."
+    else:
+        yield (
+            f"Line plot of the loss of {len(curve)} batches over the learning rate, on a logarithmic axis from {low} "
+            f"to {high}."
+        )
     if smooth.size:
         yield (
             f"The smoothed loss starts at {format_loss(smooth[0])}, has a minimum of {format_loss(smooth.min())} and a "
@@ -103,7 +106,8 @@ def _sentences(analysis: PureAnalysis) -> Iterator[str]:
         )
     else:
         yield "None of the losses is finite."
-    yield from _describe_landmarks(analysis)
+    if analysis.features.num_points >= MIN_FOR_START:
+        yield from _describe_landmarks(analysis)
     yield from _describe_chance_level(analysis)
     parts = [f"{region.kind} from {format_lr(region.low)} to {format_lr(region.high)}" for region in regions(analysis)]
     if parts:

@@ -19,7 +19,7 @@ from keras_lrscan.inspection.arrays import joined, leaves, standardized, to_arra
 from keras_lrscan.probes.investigation import Outcome
 from keras_lrscan.probes.workbench import Answer, CannotAskError, Workbench
 from keras_lrscan.reading.facts import RISES
-from keras_lrscan.reading.features import reference_loss
+from keras_lrscan.reading.features import Reference, reference_loss
 from keras_lrscan.reading.shapes import Shape
 
 if TYPE_CHECKING:
@@ -122,11 +122,10 @@ def scan_longer(workbench: Workbench) -> Answer:
         msg = f"a scan of {ramp.num_steps * LONGER} steps needs {need / 1e9:.0f} GB of memory for its batches"
         raise CannotAskError(msg)
     second = _scan(workbench, renew=True, ramp=dataclasses.replace(ramp, num_steps=ramp.num_steps * LONGER))
-    fall = second.features.fall
+    fall, (later, earlier) = second.features.fall, _falls_in_words(second, first)
     says = (
         f"A scan of {len(second.curve)} steps instead of {len(first.curve)} has the shape {second.verdict.shape}; the "
-        f"first had {first.verdict.shape}. Its loss falls by {fall:.0%} of the chance level; in the first scan it "
-        f"fell by {first.features.fall:.0%}."
+        f"first had {first.verdict.shape}. Its loss falls by {later}; in the first scan it fell by {earlier}."
     )
     same = second.verdict.shape == first.verdict.shape
     gone = ("few-steps-per-decade",) if same else ()
@@ -161,7 +160,7 @@ def scale_inputs(workbench: Workbench) -> Answer:
         f"falls to {format_loss(lows[1])}; in the first scan it started at {format_loss(starts[0])} and fell to "
         f"{format_loss(lows[0])}."
     )
-    reference = reference_loss(first.curve) or abs(starts[0])
+    reference = _unit(first)
     if lows[1] < lows[0] - MIN_GAIN * reference or starts[1] < starts[0] - reference:
         return Answer(outcome=Outcome.YES, says=says, confirms=("unscaled-inputs",))
     return Answer(outcome=Outcome.NO, says=says, rules_out=("unscaled-inputs",))
@@ -184,7 +183,7 @@ def hold_rate(workbench: Workbench) -> Answer:
         raise CannotAskError(msg)
     passes = losses.reshape(2, number)
     change, error = _mean_and_error(passes[1] - passes[0])
-    reference = reference_loss(workbench.analysis.curve) or abs(float(passes[0].mean()))
+    reference = _unit(workbench.analysis)
     moves = abs(change) > CLEAR_ERRORS * error and abs(change) > CLEAR_CHANGE * reference
     correlation, chance_limit = _neighbor_correlation(passes[0], workbench.seed)
     spread = float(passes[0].std())
@@ -308,6 +307,26 @@ def _with_settings(curve: LRCurve, original: LRCurve) -> Value:
     return dataclasses.replace(
         original.context, start_lr=new.start_lr, end_lr=new.end_lr, num_steps=new.num_steps, notes=()
     )
+
+
+def _falls_in_words(*analyses: Analysis) -> tuple[str, ...]:
+    """Returns each fall as a share of the reference loss, or in the unit of the loss if one scan has none."""
+    references = {analysis.features.reference for analysis in analyses}
+    if len(references) == 1 and Reference.NONE not in references:
+        of = f" of the {references.pop()}"
+        return tuple(f"{analysis.features.fall:.0%}{of}" for analysis in analyses)
+    starts = [analysis.landmarks.start.loss if analysis.landmarks.start else 0.0 for analysis in analyses]
+    lows = [_lowest(analysis) for analysis in analyses]
+    return tuple(
+        format_loss(max(0.0, start - low.loss) if low else 0.0) for start, low in zip(starts, lows, strict=True)
+    )
+
+
+def _unit(analysis: Analysis) -> float:
+    """Returns the reference loss, or the range of the losses before the rise for a loss without a natural zero."""
+    elbow, loss = analysis.landmarks.elbow, analysis.smoothed.loss
+    calm = loss if elbow is None else loss[: elbow.index + 1]
+    return reference_loss(analysis.curve) or float(np.ptp(calm))
 
 
 def _lowest(analysis: Analysis) -> Value:

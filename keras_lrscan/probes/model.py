@@ -18,7 +18,7 @@ from keras_lrscan.inspection.targets import TOTAL_LOSS, loss_setting
 from keras_lrscan.probes.investigation import Outcome
 from keras_lrscan.probes.workbench import FEW_SAMPLES, MAX_BATCHES, Answer, CannotAskError
 from keras_lrscan.reading.facts import FALLS, facts
-from keras_lrscan.reading.features import BETTER_THAN_CHANCE
+from keras_lrscan.reading.features import BETTER_THAN_CHANCE, PENALTY_CHANGE, has_natural_zero
 
 if TYPE_CHECKING:
     from keras_lrscan.hosts.gradients import Gradient
@@ -180,9 +180,17 @@ def evaluate_start(workbench: Workbench) -> Answer:
     chance = workbench.chance_loss(batches)
     chance = workbench.analysis.curve.context.chance_loss if chance is None else chance
     loss = workbench.loss_in(mean) - workbench.regularization
-    if chance is None or chance <= 0 or not math.isfinite(loss):
+    if chance is None or not math.isfinite(loss):
         msg = "the chance level is unknown for this loss and these labels"
         raise CannotAskError(msg)
+    if (
+        chance <= 0
+        or loss < -PENALTY_CHANGE * workbench.regularization
+        or not has_natural_zero(workbench.analysis.curve)
+    ):
+        msg = "this loss can fall below zero, so its ratio to the chance level means nothing"
+        raise CannotAskError(msg)
+    loss = max(loss, 0.0)
     metrics = "".join(f" ({name} {value:.3g})" for name, value in mean.items() if "acc" in name)
     ratio = loss / chance
     says = (
@@ -208,7 +216,7 @@ def weigh_penalty(workbench: Workbench) -> Answer:
         msg = f"it is unknown whether the monitored key `{workbench.monitor}` includes the penalties"
         raise CannotAskError(msg)
     penalty = penalty or 0.0
-    if not math.isfinite(loss) or loss <= 0:
+    if not math.isfinite(loss) or loss <= 0 or penalty > loss * (1 + PENALTY_CHANGE):
         msg = f"the loss of a batch is {format_loss(loss)}, so a share of it is undefined"
         raise CannotAskError(msg)
     share = penalty / loss
@@ -277,7 +285,7 @@ def _is_solved(workbench: Workbench) -> bool:
     batch = workbench.batches[0]
     chance = workbench.chance_loss([batch])
     loss = workbench.loss_in(workbench.evaluate([batch])[0]) - workbench.regularization
-    return chance is not None and loss < LEARNED * chance / 10
+    return chance is not None and loss < LEARNED * max(chance, 0.0) / 10 and has_natural_zero(workbench.analysis.curve)
 
 
 def _dead_share(found: tuple[Gradient, ...]) -> float:

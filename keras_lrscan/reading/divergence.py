@@ -35,7 +35,7 @@ NEAR_SHARE = 0.1
 """A loss is near a level if it differs from it by less than this share of the level, or by less than the noise."""
 
 FALL_SHARE = 0.25
-"""Training can break and recover once the loss has fallen by this share of its start."""
+"""Training can break and recover once the loss has fallen by this share of its start, if that is positive."""
 
 BREAK_SHARE = 0.4
 """Training has broken where the loss exceeds its lowest level by more than this share of its fall."""
@@ -182,7 +182,7 @@ def num_recoveries(loss: Array, noise: float) -> int:
     level = np.minimum.accumulate(median_filter(loss, size=7, mode="nearest"))
     now, start = median_filter(loss, size=3, mode="nearest"), float(level[0])
     fall = start - level
-    fell = fall > max(FALL_SHARE * abs(start), 3 * noise)
+    fell = fall > max(FALL_SHARE * start, 3 * noise)
     is_off = fell & (now - level > np.maximum(BREAK_SHARE * fall, 6 * noise))
     is_back = fell & (now - level < np.maximum(RECOVERY_SHARE * fall, 2 * noise))
     turns = np.where(is_off, 1, np.where(is_back, -1, 0))

@@ -16,7 +16,7 @@ from keras_lrscan.curves.context import ARRAYS_SEEN, BATCHES_SEEN, CONTEXT_MEASU
 from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.curves.loss_names import UNLIMITED_LOSSES, WITH_LOGARITHM
 from keras_lrscan.formatting import RATIO, Measure, measured, measures_of
-from keras_lrscan.reading.features import EXPLODED, CurveFeatures
+from keras_lrscan.reading.features import EXPLODED, CurveFeatures, Reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,6 +28,7 @@ __all__ = [
     "CALM_START",
     "EXPLODES",
     "FALLS",
+    "HAS_REFERENCE",
     "IN_ORDER",
     "MEASURES",
     "NO_FALL",
@@ -64,6 +65,10 @@ STUCK = 3e-5
 
 It is 3e-6 in the stack of ten sigmoids of `benchmarks/causes`, and 2e-3 or more in fits in which all layers learn.
 """
+
+OF_REFERENCE = "as a share of the reference loss"
+OF_RANGE = "in units of the fall, or of the range of the losses without a fall"
+"""Words that replace these for a loss without a reference."""
 
 OPERATORS: Mapping[str, tuple[Callable[[Any, Any], bool], str]] = MappingProxyType(
     {
@@ -107,14 +112,19 @@ class Condition:
 
     def evidence(self, facts: Mapping[str, Any]) -> str:
         """Returns the feature, its value and the rule in words."""
-        value = facts[self.feature]
-        seen = "unknown" if value is None else MEASURES[self.feature].show(value)
-        return f"{MEASURES[self.feature].words}: {seen} (rule: {self})"
+        value, measure = facts[self.feature], MEASURES[self.feature]
+        if facts.get("reference") == Reference.NONE and OF_REFERENCE in measure.words:
+            measure = Measure(words=measure.words.replace(OF_REFERENCE, OF_RANGE), form=RATIO)
+        seen = "unknown" if value is None else measure.show(value)
+        return f"{measure.words}: {seen} (rule: {self._rule(measure)})"
 
     def __str__(self) -> str:
         """Returns the rule in words, without a value."""
+        return self._rule(MEASURES[self.feature])
+
+    def _rule(self, measure: Measure) -> str:
         options = self.threshold if isinstance(self.threshold, tuple) else (self.threshold,)
-        return f"{OPERATORS[self.op][1]} {', '.join(MEASURES[self.feature].show(option) for option in options)}"
+        return f"{OPERATORS[self.op][1]} {', '.join(measure.show(option) for option in options)}"
 
 
 def is_true(feature: str) -> Condition:
@@ -143,6 +153,7 @@ NO_FALL = Condition("fall", "==", 0)
 RISES = Condition("rise", ">", 0)
 NO_RISE = Condition("rise", "==", 0)
 CALM_START = Condition("early_explosion", "<", EXPLODED)
+HAS_REFERENCE = Condition("reference", "!=", Reference.NONE)
 
 
 def facts(features: CurveFeatures, context: ScanContext, *, shape: str | None = None) -> Mapping[str, Any]:
@@ -169,12 +180,12 @@ class Derived:
     trainable_share: float | None = measured("share of trainable parameters", "{:.2%}")
     planned_decades: float | None = measured("decades from the first to the last planned learning rate", "{:.1f}")
     clip: float | None = measured("smallest size to which gradients are clipped", "{:.3g}")
+    fall_in_words: str | None = measured("fall to the first minimum", "{}")
     perfect_ratio: float | None = measured("ratio of the loss of correct predictions to the chance level", "{:.0%}")
     is_untrained: bool | None = measured("model known to be untrained", "{}")
     is_trained: bool | None = measured("signs of earlier training in all layers", "{}")
     has_new_head: bool | None = measured("untrained last layer on trained or frozen layers", "{}")
     learns: bool | None = measured("fall of the loss to well below the chance level", "{}")
-    lowest_ratio: float | None = measured("ratio of the lowest loss to the chance level", RATIO)
     first_batches_alike: bool | None = measured("same label in all first batches", "{}")
     well_shuffled: bool | None = measured("well shuffled data", "{}")
     num_different: int | None = measured("number of distinct samples", "{:,d}")
@@ -199,7 +210,7 @@ def _derive(features: CurveFeatures, context: ScanContext, shape: str | None) ->
     if context.num_trainable_params is not None and context.num_frozen_params is not None:
         params = context.num_trainable_params + context.num_frozen_params
     recovers = features.early_explosion >= EXPLODED  # the fall then begins far above the first loss
-    lowest = None if features.start_ratio is None or recovers else features.start_ratio - features.fall
+    lowest = None if recovers else features.lowest_ratio
     clips = (context.clipnorm, context.global_clipnorm, context.clipvalue)
     fresh = None if context.optimizer_iterations is None else _head_is_untrained(context)
     return Derived(
@@ -210,12 +221,12 @@ def _derive(features: CurveFeatures, context: ScanContext, shape: str | None) ->
         trainable_share=(context.num_trainable_params or 0) / params if params else None,
         planned_decades=_planned_decades(features, context),
         clip=min((size for size in clips if size is not None), default=None),
+        fall_in_words=_fall_in_words(features),
         perfect_ratio=_ratio(context.perfect_loss, context.chance_loss),
         is_untrained=bool(fresh) and not context.num_used_layers,
         is_trained=None if fresh is None else not fresh and bool(context.num_used_layers),
         has_new_head=_has_new_head(context),
         learns=None if lowest is None else lowest < LEARNS and context.labels_follow_inputs is not False,
-        lowest_ratio=lowest,
         first_batches_alike=share == 1.0 if context.data_seen == BATCHES_SEEN and share is not None else None,
         well_shuffled=_well_shuffled(context),
         num_different=samples,
@@ -236,6 +247,16 @@ def _planned_decades(features: CurveFeatures, context: ScanContext) -> float | N
         return math.log10(context.end_lr / context.start_lr)
     is_whole = features.stop == StopReason.UNKNOWN and features.rise == 0 and features.finite_share in {None, 1.0}
     return features.decades if is_whole else None
+
+
+def _fall_in_words(features: CurveFeatures) -> str | None:
+    """Returns the fall as a share of the reference loss, or else as a multiple of the noise."""
+    if features.fall <= 0:
+        return None
+    if features.reference != Reference.NONE:
+        return MEASURES["fall"].show(features.fall)
+    noise = features.fall_in_noise
+    return "far more than the noise" if noise is None else f"{MEASURES['fall_in_noise'].show(noise)} times the noise"
 
 
 def _head_is_untrained(context: ScanContext) -> bool | None:
@@ -278,8 +299,9 @@ def _has_stuck_layer(context: ScanContext) -> bool | None:
     return None if change is None else ratio is not None and ratio < STUCK and ratio * change < STUCK
 
 
-def _ratio(part: float | None, whole: float | None) -> float | None:
-    return part / whole if part is not None and whole else None
+def _ratio(loss: float | None, chance: float | None) -> float | None:
+    """Returns the ratio of a loss to the chance level, or `None` if it is unknown or means nothing: not above zero."""
+    return None if loss is None or chance is None or loss < 0 or chance <= 0 else loss / chance
 
 
 def _well_shuffled(context: ScanContext) -> bool | None:

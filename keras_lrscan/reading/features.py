@@ -16,7 +16,7 @@ import numpy as np
 from keras_lrscan.curves.context import chance_loss, uniform_loss
 from keras_lrscan.curves.detect_averaging import MIN_POINTS, correlations_of_differences
 from keras_lrscan.curves.noise import correlation, rank_correlation, trend_of
-from keras_lrscan.formatting import RATIO, measured
+from keras_lrscan.formatting import COUNT, RATIO, measured
 from keras_lrscan.reading.divergence import early_explosion, num_recoveries, plateau_start, share_near
 
 if TYPE_CHECKING:
@@ -30,11 +30,18 @@ if TYPE_CHECKING:
 __all__ = [
     "BETTER_THAN_CHANCE",
     "EXPLODED",
+    "MIN_FOR_START",
+    "PENALTY_CHANGE",
     "WORSE_THAN_CHANCE",
     "CurveFeatures",
+    "Reference",
     "StartState",
     "breaks",
+    "chance_reference",
     "compute_features",
+    "has_natural_zero",
+    "largest_at_chance",
+    "reference_loss",
     "start_reference",
 ]
 
@@ -69,12 +76,21 @@ FEW_BATCHES = 5
 SMALLEST_REFERENCE = 1e-200
 """Smallest first loss that serves as a reference, since shares of a smaller one would leave the range of a float."""
 
+MAX_NEGATIVE_SHARE = 0.05
+"""Share of negative losses up to which a loss has a natural zero: losses recovered from averages can dip below it."""
+
+PENALTY_CHANGE = 0.05
+"""Share of the regularization by which it changes over the first batches, so that a loss of zero can look negative."""
+
+MIN_FOR_START = 3
+"""Smallest number of points for comparing the start with the chance level: a single batch can be far from it."""
+
 NORMAL_90 = 3.29
 """Width of the central 90 % of a normal distribution, in standard deviations."""
 
 
 class StartState(StrEnum):
-    """Compares the first loss with the chance level."""
+    """Compares the loss at the start with the chance level."""
 
     AT_CHANCE = "at-chance"
     BETTER_THAN_CHANCE = "better-than-chance"
@@ -82,22 +98,37 @@ class StartState(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Reference(StrEnum):
+    """Names the loss that is the unit of falls, rises and noise."""
+
+    CHANCE = "chance level"
+    START = "first losses"
+    NONE = "none"
+    """The loss has no natural zero. The unit is the fall, or the range of the losses without a fall."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class CurveFeatures:
     """Holds the features of a curve, each with its printed name.
 
     Distances between learning rates are in decades. Losses are shares of the fall or of the reference loss, which is
-    the chance level if known, and the first loss otherwise. A feature is `None` if the curve does not show it or if it
-    needs an unknown field of the context; rules never hold for such a feature.
+    the chance level if known, and the first loss otherwise. A loss that can fall below zero has no reference loss:
+    falls and rises are then in units of the fall, or of the range of the losses without a fall, and ratios to the
+    chance level are unknown. A feature is `None` if the curve does not show it or if it needs an unknown field of the
+    context; rules never hold for such a feature.
     """
 
     num_points: int = measured("recorded batches with a finite loss", "{:d}", 0)
-    points_per_decade: float | None = measured("points per decade", "{:.0f}")
+    points_per_decade: float | None = measured("points per decade", COUNT)
     decades: float = measured("decades from the first to the last learning rate", "{:.1f}", 0.0)
     stop: str = measured("reason why the scan ended", "{}", "unknown")
-    start_state: str = measured("first loss compared with the chance level", "{}", "unknown")
-    start_ratio: float | None = measured("ratio of the first loss, less regularization, to the chance level", RATIO)
-    regularization_share: float | None = measured("share of regularization in the first loss", "{:.0%}")
+    reference: str = measured("reference loss", "{}", str(Reference.NONE))
+    start_state: str = measured("loss at the start compared with the chance level", "{}", "unknown")
+    start_ratio: float | None = measured(
+        "ratio of the loss at the start, less regularization, to the chance level", RATIO
+    )
+    lowest_ratio: float | None = measured("ratio of the lowest loss to the chance level", RATIO)
+    regularization_share: float | None = measured("share of regularization in the loss at the start", "{:.0%}")
     fall: float = measured("fall to the first minimum, as a share of the reference loss", "{:.0%}", 0.0)
     fall_in_noise: float | None = measured("ratio of the fall to the batch-to-batch noise", RATIO)
     fall_decades: float | None = measured("decades from the start of the fall to the minimum", "{:.1f}")
@@ -153,23 +184,51 @@ class CurveFeatures:
     )
 
 
+def has_natural_zero(curve: LRCurve) -> bool:
+    """Returns whether zero is the lowest possible loss, without which ratios of losses mean nothing.
+
+    A chance level at or below zero, or negative losses, show that it is not: minus Dice, a cosine similarity and the
+    negative logarithm of a density fall below zero.
+    """
+    chance, finite = chance_loss(curve.context), curve.loss[np.isfinite(curve.loss)]
+    if chance is not None and chance <= 0:
+        return False
+    return not finite.size or float((finite < 0).mean()) <= MAX_NEGATIVE_SHARE
+
+
+def chance_reference(curve: LRCurve) -> float | None:
+    """Returns the chance level if other losses can be compared with it as ratios, or `None`."""
+    return chance_loss(curve.context) if has_natural_zero(curve) else None
+
+
 def start_reference(curve: LRCurve) -> float | None:
-    """Returns the median of the first losses less regularization, or `None` if it is not positive.
+    """Returns the median of the first losses less regularization, or `None` if ratios to it mean nothing.
 
     It is the reference for falls and rises if the chance level is unknown.
     """
+    if not has_natural_zero(curve):
+        return None
     finite = curve.loss[np.isfinite(curve.loss)][:5]
     start = float(np.median(finite)) - (curve.context.regularization_loss or 0.0) if finite.size else 0.0
     return start if start > SMALLEST_REFERENCE else None
 
 
 def reference_loss(curve: LRCurve) -> float | None:
-    """Returns the reference for falls and rises: the chance level, or else the first losses; `None` if not positive.
+    """Returns the reference for falls and rises: the chance level, or else the first losses; `None` if there is none.
 
     A loss that can fall below zero has no natural zero, so it has no reference.
     """
-    chance = chance_loss(curve.context)
-    return chance if chance is not None and chance > 0 else start_reference(curve)
+    chance = chance_reference(curve)
+    return start_reference(curve) if chance is None else chance
+
+
+def largest_at_chance(context: ScanContext, chance: float) -> float:
+    """Returns the largest ratio of the loss at the start to the chance level that counts as at chance.
+
+    Fresh classifiers start near the loss of the uniform prediction, which is above the chance level if some classes
+    are rarer than others.
+    """
+    return WORSE_THAN_CHANCE * max(1.0, (uniform_loss(context) or 0.0) / chance)
 
 
 def breaks(curve: LRCurve) -> bool:
@@ -190,7 +249,8 @@ def compute_features(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) 
         return CurveFeatures(stop=str(curve.stop), finite_share=0.0, rise_before_nonfinite=0.0)
     low, top = marks.minimum, _top_before(marks, marks.start)
     fall = max(top - low.loss, 0.0) if marks.valleys else 0.0
-    reference = reference_loss(curve) or max(fall, float(np.ptp(loss)), 1e-12)
+    known = reference_loss(curve)
+    reference = known or max(fall or float(np.ptp(loss)), 1e-12)
     noise = _batch_noise(curve, smoothed, marks)
     next_top = max((peak.loss for peak in marks.peaks if peak.index > low.index), default=low.loss)
     rise = max(next_top - low.loss, 0.0) if marks.elbow is not None else 0.0
@@ -204,6 +264,7 @@ def compute_features(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) 
         points_per_decade=(x.size - 1) / float(x[-1] - x[0]) if x.size > 1 else None,
         decades=float(x[-1] - x[0]),
         stop=str(curve.stop),
+        reference=_reference_name(curve),
         fall=fall / reference,
         fall_in_noise=fall / noise if fall > 0 and noise > 0 else None,
         rise=rise / reference,
@@ -216,11 +277,11 @@ def compute_features(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) 
         spike=_spike(curve, smoothed, lone),
         peak=(float(loss.max()) - marks.start.loss) / max(fall, reference),
         early_explosion=explosion,
-        **_start(curve.context, start),
+        **_start(curve, start, low.loss),
         **_without_fall(curve, smoothed, marks, reference),
-        **_with_fall(smoothed, marks, top, chance_loss(curve.context)),
-        **_whole_record(curve, smoothed, marks),
-        **_ends(curve, reference),
+        **_with_fall(smoothed, marks, top, chance_reference(curve)),
+        **_whole_record(curve, smoothed, marks, noise),
+        **_ends(curve, known),
         **_after_the_break(curve, marks, noise),
     )
 
@@ -228,10 +289,17 @@ def compute_features(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) 
 def _early_explosion(curve: LRCurve) -> float:
     """Returns the height of an explosion at the first rates; 0 for averages, whose first losses are not of batches."""
     context, finite = curve.context, np.isfinite(curve.loss)
-    if context.averaging is not None or context.undone_averaging is not None or not finite[0]:
+    averaged = context.averaging is not None or context.undone_averaging is not None
+    if averaged or not finite[0] or not has_natural_zero(curve):
         return 0.0
     level = max(float(curve.loss[0]), chance_loss(context) or 0.0)
     return early_explosion(np.log10(curve.lr[finite]), curve.loss[finite], level)
+
+
+def _reference_name(curve: LRCurve) -> str:
+    if chance_reference(curve) is not None:
+        return str(Reference.CHANCE)
+    return str(Reference.NONE if start_reference(curve) is None else Reference.START)
 
 
 def _top_before(marks: Landmarks, start: Landmark) -> float:
@@ -255,17 +323,37 @@ def _spike(curve: LRCurve, smoothed: SmoothedCurve, lone: NDArray[np.intp]) -> f
     return float((np.abs(finite - smoothed.loss)[lone] / noise).max())
 
 
-def _start(context: ScanContext, start: float) -> dict[str, Any]:
-    chance, regularization = chance_loss(context), context.regularization_loss
-    share = None if regularization is None or start <= 0 else regularization / start
-    if not chance:
-        return {"regularization_share": share}
-    level = start - (regularization or 0.0)
-    ratio = 1 + (level - chance) / abs(chance)  # above 1 for a worse start, even below zero
-    fresh = max(WORSE_THAN_CHANCE, WORSE_THAN_CHANCE * (uniform_loss(context) or 0.0) / abs(chance))
-    at_least = StartState.WORSE_THAN_CHANCE if ratio > fresh else StartState.AT_CHANCE
+def _start(curve: LRCurve, start: float, lowest: float) -> dict[str, Any]:
+    if np.isfinite(curve.loss).sum() < MIN_FOR_START or not has_natural_zero(curve):
+        return {}
+    chance, regularization = chance_reference(curve), curve.context.regularization_loss or 0.0
+    level = start - regularization
+    if level < -PENALTY_CHANGE * regularization:
+        return {}
+    level = max(level, 0.0)
+    is_given = curve.context.regularization_loss is not None and start > 0
+    found: dict[str, Any] = {"regularization_share": 1 - level / start if is_given else None}
+    if chance is None:
+        return found
+    ratio = level / chance
+    above = ratio > largest_at_chance(curve.context, chance)
+    at_least = StartState.WORSE_THAN_CHANCE if above else StartState.AT_CHANCE
     state = StartState.BETTER_THAN_CHANCE if ratio < BETTER_THAN_CHANCE else at_least
-    return {"start_ratio": ratio, "start_state": state, "regularization_share": share}
+    without = lowest - regularization
+    found["lowest_ratio"] = _ratio(without if without >= 0 else lowest, chance)  # the penalty shrank if negative
+    return found | {"start_ratio": ratio, "start_state": state}
+
+
+def _ratio(loss: float | None, chance: float | None) -> float | None:
+    """Returns the ratio of a loss to the chance level, or `None` if one of them is unknown or the loss is negative."""
+    return None if loss is None or chance is None or loss < 0 else loss / chance
+
+
+def _relative_rise(first: float, last: float, noise: float, *, natural: bool) -> float | None:
+    """Returns the rise from one loss to another as a share of the first; without a natural zero, 0 or `None`."""
+    if natural and first > 0:
+        return last / first - 1
+    return 0.0 if last - first <= noise else None
 
 
 def _without_fall(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks, reference: float) -> dict[str, Any]:
@@ -305,7 +393,7 @@ def _with_fall(smoothed: SmoothedCurve, marks: Landmarks, top: float, chance: fl
         "slope_mean": float(between.mean()),
         "slope_sd": float(between.std()),
         "plateau_decades": 0.0 if plateau is None else float(x[-1] - x[plateau]),
-        "plateau_ratio": level / chance if level is not None and chance else None,
+        "plateau_ratio": _ratio(level, chance),
     }
 
 
@@ -316,17 +404,17 @@ def _planned_decades(curve: LRCurve) -> float:
     return max(recorded, math.log10(curve.context.end_lr / curve.context.start_lr), 1e-9)
 
 
-def _ends(curve: LRCurve, reference: float) -> dict[str, Any]:
+def _ends(curve: LRCurve, reference: float | None) -> dict[str, Any]:
     """Computes the features of the first updates and the last batches, without smoothing."""
-    loss, chance = curve.loss[np.isfinite(curve.loss)], chance_loss(curve.context)
+    loss, chance = curve.loss[np.isfinite(curve.loss)], chance_reference(curve)
     if loss.size <= 2 * FEW_BATCHES:
         return {}
-    jump = float(np.median(loss[1 : 1 + FEW_BATCHES]) - loss[0]) / reference
-    return {"first_jump": jump, "end_ratio": float(np.median(loss[-FEW_BATCHES:])) / chance if chance else None}
+    jump = None if reference is None else float(np.median(loss[1 : 1 + FEW_BATCHES]) - loss[0]) / reference
+    return {"first_jump": jump, "end_ratio": _ratio(float(np.median(loss[-FEW_BATCHES:])), chance)}
 
 
 def _after_the_break(curve: LRCurve, marks: Landmarks, noise: float) -> dict[str, Any]:
-    loss, chance = curve.loss[np.isfinite(curve.loss)], chance_loss(curve.context)
+    loss, chance = curve.loss[np.isfinite(curve.loss)], chance_reference(curve)
     found: dict[str, Any] = {"num_recoveries": num_recoveries(loss, noise)}
     if chance and marks.valleys and marks.elbow is not None and loss.size > marks.elbow.index + FEW_BATCHES:
         after = loss[marks.elbow.index + 1 :] - (curve.context.regularization_loss or 0.0)
@@ -334,14 +422,15 @@ def _after_the_break(curve: LRCurve, marks: Landmarks, noise: float) -> dict[str
     return found
 
 
-def _whole_record(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) -> dict[str, Any]:
+def _whole_record(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks, noise: float) -> dict[str, Any]:
     found: dict[str, Any] = {}
     finite = np.isfinite(curve.loss)
     if not finite.all():
         first = int(np.argmin(finite))
         found["finite_share"] = math.log10(curve.lr[first] / curve.lr[0]) / _planned_decades(curve)
-        start = curve.loss[0] if first else np.nan
-        found["rise_before_nonfinite"] = float(curve.loss[first - 1] / start - 1) if first and start > 0 else 0.0
+        ends = (float(curve.loss[0]), float(curve.loss[first - 1])) if first else (0.0, 0.0)
+        rise = _relative_rise(*ends, noise, natural=has_natural_zero(curve))
+        found["rise_before_nonfinite"] = rise
     period = curve.context.steps_per_epoch
     end = smoothed.loss.size if marks.elbow is None else marks.elbow.index
     if period is not None and 2 <= period <= end // 2:

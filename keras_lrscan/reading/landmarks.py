@@ -301,7 +301,7 @@ def _flat(loss: Array, peaks: list[int], margin: float, reversal: float) -> tupl
     before = loss[: end + 1]
     level = float(np.median(before))
     calm = np.flatnonzero(before <= level + margin)
-    rises = bool(peaks) and before[end] - level >= reversal and bool(calm.size)
+    rises = bool(peaks) and before[end] - level >= reversal and before[end] > level and bool(calm.size)
     elbow = int(calm[-1]) if rises else None
     return int(np.argmin(before[: elbow + 1] if elbow is not None else before)), elbow
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MIN_DECADES",
     "MIN_POINTS",
+    "NO_CONFIDENCE",
     "SHAPE_RULES",
     "TRAIT_RULES",
     "Shape",
@@ -34,12 +35,14 @@ __all__ = [
     "classify",
 ]
 
+MIN_POINTS = 30
+"""Smallest number of points of a curve whose shape can be read. Fewer points also limit the confidence in a shape."""
+
+MIN_FOR_TRAITS = 3
+"""Smallest number of points that show a trait; a loss that is NaN or infinite from the start needs no points."""
+
 MAJORITY = 0.5
 """Share of the copies that must agree on a shape: the curve's own shape first, otherwise the most frequent one."""
-
-
-MIN_POINTS = 30
-"""A curve with fewer points is too short to read."""
 
 MIN_DECADES = 1.0
 """A curve over fewer decades is too short to read, however many points it has."""
@@ -60,6 +63,10 @@ class Shape(StrEnum):
     UPWARD_DRIFT = "upward-drift"
     TOO_SHORT = "too-short"
     UNCLEAR = "unclear"
+
+
+NO_CONFIDENCE = frozenset({Shape.TOO_SHORT, Shape.UNCLEAR})
+"""Shapes whose confidence is not printed: they say that the curve cannot be read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,8 +118,9 @@ class ShapeVerdict:
     Attributes:
         code: Code of the rule that held.
         shape: The main shape.
-        confidence: Share of the noise-resampled copies of the curve that get the same shape, from 0 to 1.
-        start_state: The first loss compared with the chance level.
+        confidence: Share of the noise-resampled copies of the curve that get the same shape, from 0 to 1. A curve of
+            fewer than 30 points has at most the confidence n / 30, one of fewer than four points has none.
+        start_state: The loss at the start compared with the chance level.
         traits: Names of the traits, in the order of `TRAIT_RULES`.
         evidence: The conditions that held, each with the observed value.
     """
@@ -141,7 +149,7 @@ def classify(facts: Mapping[str, Any], *, copies: Sequence[Mapping[str, Any]] = 
     Args:
         facts: Features and context of the curve.
         copies: Features and context of noise-resampled copies of the curve, which vote on the confidence. Without
-            copies the confidence is 0.
+            copies the confidence is 0, and few points limit it.
     """
     rule, conditions = _first_match(facts)
     evidence = tuple(condition.evidence(facts) for condition in conditions)
@@ -153,11 +161,17 @@ def classify(facts: Mapping[str, Any], *, copies: Sequence[Mapping[str, Any]] = 
     return ShapeVerdict(
         code=rule.code,
         shape=rule.shape,
-        confidence=votes[rule] / len(copies) if copies else 0.0,
+        confidence=min(votes[rule] / len(copies), facts["num_points"] / MIN_POINTS) if copies else 0.0,
         start_state=StartState(facts["start_state"]),
-        traits=tuple(trait.name for trait in TRAIT_RULES if all(part.holds(facts) for part in trait.when)),
+        traits=tuple(trait.name for trait in _possible_traits(facts) if all(part.holds(facts) for part in trait.when)),
         evidence=evidence,
     )
+
+
+def _possible_traits(facts: Mapping[str, Any]) -> tuple[TraitRule, ...]:
+    """Returns the traits that a curve with this many points can show."""
+    many = facts["num_points"] >= MIN_FOR_TRAITS
+    return tuple(trait for trait in TRAIT_RULES if many or trait.name == "early-nonfinite")
 
 
 def _first_match(facts: Mapping[str, Any]) -> tuple[ShapeRule, tuple[Condition, ...]]:
@@ -200,9 +214,16 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         when=(
             (EXPLODES,),
             (NO_FALL, RISES, Condition("calm_share", "<", 0.1), Condition("end_rise", ">=", 0.5)),
-            (NO_FALL, Condition("stop", "==", "diverged"), Condition("calm_share", "<", 0.1)),
+            (
+                NO_FALL,
+                Condition("stop", "==", "diverged"),
+                Condition("calm_share", "<", 0.1),
+                Condition("num_points", ">=", 3),
+            ),
         ),
-        sees=("The loss rises almost from the first batch: it starts at {start_loss} and leaves the top of the plot.",),
+        sees=(
+            "The loss rises almost from the first batch: it starts near {start_loss} and leaves the top of the plot.",
+        ),
         means=(
             "Even the smallest rate of this test, {start_lr}, is too large, or the numbers in the data are.",
             "At the first rates, the loss rose to {explosion} times its value before any update.",
@@ -223,7 +244,12 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         shape=Shape.TOO_SHORT,
         title="too short to read",
         when=((Condition("num_points", "<", MIN_POINTS),), (Condition("decades", "<", MIN_DECADES),)),
-        sees=("The curve has {num_points} points, from {start_lr} to {last_lr}.",),
+        sees=(
+            "The curve has {num_points} points, from {start_lr} to {last_lr}.",
+            "The curve has {num_points_at_one_rate} points, all at rates close to {start_lr}.",
+            "The curve has a single point, at a rate of {only_lr}.",
+            "The test ended because {stop_reason}.",
+        ),
         means=(
             "{narrow_range}The rates span less than a factor of ten, which shows only a piece of the whole curve.",
             "{few_points}A curve this short cannot tell a trend from noise: each point is the loss of one batch.",
@@ -246,7 +272,9 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
             # curves it never fires.
             (NO_FALL, NO_RISE, Condition("trend", ">=", 0.02), Condition("trend_in_errors", ">=", 5.0)),
         ),
-        sees=("The loss creeps up almost all the way, from {start_loss} to {end_loss}, but never shoots up.",),
+        sees=(
+            "The loss creeps up almost all the way, from about {start_loss} to about {end_loss}, but never shoots up.",
+        ),
         means=(
             "No rate in this test improved the model within so few batches, and larger rates made it slightly worse.",
             "This is common when a model is pretrained and the steps push it gently away from what it knows.",
@@ -345,7 +373,9 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         shape=Shape.VALLEY_THEN_PLATEAU,
         title="a valley, then a high plateau",
         when=((FALLS, RISES, Condition("plateau_decades", ">=", 0.3)),),
-        sees=("The loss falls to {lowest_loss} near {minimum_lr}, rises after about {elbow_lr}, then stays high.",),
+        sees=(
+            "The loss falls to about {lowest_loss} near {minimum_lr}, rises after about {elbow_lr}, then stays high.",
+        ),
         means=(
             "Up to about {elbow_lr} the model learns. Beyond that, the steps are so large that it stops learning.",
             "On the plateau it usually gives the same answer for every input, and it does not recover.",
@@ -358,7 +388,7 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         shape=Shape.SEVERAL_VALLEYS,
         title="several valleys",
         when=((Condition("num_valleys", ">=", 2), RISES),),
-        sees=("The loss falls to {lowest_loss} near {minimum_lr}, rises, and falls again at larger rates.",),
+        sees=("The loss falls to about {lowest_loss} near {minimum_lr}, rises, and falls again at larger rates.",),
         means=("Trust the first valley. Before the second, large steps had already thrown the model off course.",),
         is_not=("Two valleys do not mean two equally good rates.",),
         tries=(
@@ -372,7 +402,7 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         title="still falling at the end",
         when=((FALLS, NO_RISE),),
         sees=(
-            "The loss falls from {start_loss} to {lowest_loss}, and does not rise before the test ends at {last_lr}.",
+            "The loss falls from about {start_loss} to about {lowest_loss}. It has not risen by the end, {last_lr}.",
         ),
         means=("The test stopped before a rate at which training breaks, so it shows only half of the picture.",),
         is_not=("It does not mean that the highest rate is the best one.",),
@@ -386,7 +416,7 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         shape=Shape.U_SHAPED,
         title="a textbook U",
         when=((FALLS, RISES),),
-        sees=("The loss starts near {start_loss}, falls to {lowest_loss} near {minimum_lr}, then rises again.",),
+        sees=("The loss starts near {start_loss}, falls to about {lowest_loss} near {minimum_lr}, then rises again.",),
         means=(
             "Below about {descent_start_lr}, the steps are too small to notice. As the curve falls, the model learns.",
             "Above about {elbow_lr}, each step is so large that it overshoots and makes the model worse.",

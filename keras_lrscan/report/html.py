@@ -12,13 +12,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.curves.context import CONTEXT_MEASURES
-from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.errors import MissingDependencyError
-from keras_lrscan.explanation.explain import sections, title
+from keras_lrscan.explanation.explain import STOPS, sections, title
 from keras_lrscan.explanation.formulas import formulas
 from keras_lrscan.files.read_write import check_output, write_file
 from keras_lrscan.formatting import format_lr
 from keras_lrscan.plots.palette import DARK_PAGE, LIGHT_PAGE
+from keras_lrscan.reading.shapes import NO_CONFIDENCE
 from keras_lrscan.reading.smoothing import SMOOTHERS
 from keras_lrscan.report.svg import NARROW, WIDE, svg
 from keras_lrscan.suggestions.suggest import SUGGESTION_METHODS, Role, format_range
@@ -41,18 +41,6 @@ CLOSING = ("About this record", "Learn more")
 
 MAX_POINTS = 20_000
 """Maximum number of batches of a recording that the report contains."""
-
-STOPS: Mapping[StopReason, str] = MappingProxyType(
-    {
-        StopReason.DIVERGED: "the loss had risen for good",
-        StopReason.NON_FINITE: "the loss of a batch was NaN or infinite",
-        StopReason.NON_FINITE_WEIGHTS: "a weight became NaN or infinite",
-        StopReason.END_LR: "it reached the last planned learning rate",
-        StopReason.OUT_OF_BATCHES: "training ran out of batches",
-        StopReason.INTERRUPTED: "it was interrupted",
-    }
-)
-"""Reason for the end of a scan → its words."""
 
 UNMEASURED: Mapping[str, str] = MappingProxyType(
     {
@@ -146,6 +134,7 @@ def _render(template: str, analysis: PureAnalysis, sizes: Mapping[str, tuple[flo
         sections=[section for section in every_section if section.heading not in CLOSING],
         closing=[section for section in every_section if section.heading in CLOSING],
         suggestions=list(_suggestions(analysis)),
+        has_confidence=analysis.verdict.shape not in NO_CONFIDENCE,
         record=list(_record(analysis)),
         context=list(_context(analysis)),
         snippets=list(_snippets(analysis)),
@@ -213,7 +202,10 @@ def _rate(item: Suggestion) -> dict[str, str]:
 def _record(analysis: PureAnalysis) -> Iterator[tuple[str, str]]:
     curve = analysis.curve
     yield "recorded batches", f"{len(curve):,d}"
-    yield "first and last learning rate", f"{format_lr(curve.lr[0])} to {format_lr(curve.lr[-1])}"
+    if len(curve) > 1:
+        yield "first and last learning rate", f"{format_lr(curve.lr[0])} to {format_lr(curve.lr[-1])}"
+    else:
+        yield "learning rate", format_lr(curve.lr[0])
     if curve.stop in STOPS:
         yield "reason for the end", STOPS[curve.stop]
     yield "analyzed by", f"keras_lrscan {analysis.version}"

@@ -132,7 +132,7 @@ def test_without_a_chance_level_both_readings_are_given() -> None:
     unknown = LRCurve(lr=curve.lr, loss=curve.loss, stop=curve.stop, context=ScanContext())
     text = " ".join(analyze(unknown).explain().split())
     assert "There are two explanations." in text
-    assert "so the first loss cannot be judged." in text
+    assert "so the start of the loss cannot be judged." in text
 
 
 def test_the_summary_is_three_lines_with_rate_and_range() -> None:

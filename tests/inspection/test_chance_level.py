@@ -343,3 +343,14 @@ def test_what_right_answers_cost(keras: Any, name: str) -> None:
 
 def test_right_answers_to_amounts_are_not_asked_for(keras: Any) -> None:
     assert chance(model_for(keras, "mse", 1), AMOUNTS).perfect is None
+
+
+@pytest.mark.skipif(IS_TF_KERAS, reason="tf_keras has no CTC loss")
+def test_ctc_is_neither_a_sum_nor_has_it_a_chance_level(keras: Any) -> None:
+    model = keras.Sequential([keras.layers.Input((6, 5)), keras.layers.Dense(4, activation="softmax")])
+    model.compile(optimizer="sgd", loss=keras.losses.CTC())
+    labels = RANDOM.integers(1, 4, size=(64, 3))
+    chance = chance_of(Host(model), FitCall(y=labels))
+    assert (chance.loss, chance.adds_up) == (None, None)
+    assert chance.note is not None
+    assert "neither the sum nor the mean" in chance.note

@@ -88,3 +88,11 @@ def test_losses_of_keras_are_means(keras: Any, loss: str) -> None:
     scan = LRScan(start_lr=1e-7, end_lr=1e-5, num_steps=10, verbose=0)
     model.fit(X, Y, verbose=0, callbacks=[scan])
     assert scan.curve.context.loss_adds_up == NOTHING
+
+
+@pytest.mark.parametrize("growth", [3.0, float("inf"), 1.5])
+def test_a_loss_that_grows_by_another_factor_than_two_is_no_sum(growth: float) -> None:
+    def aligned(truth: Any, predictions: Any) -> Any:
+        return np.full(len(truth), 1.0 if truth.shape[1] == 1 else growth)
+
+    assert adds_up(aligned, np.ones((8, 1)), np.zeros((8, 1, 4))) is None
