@@ -304,14 +304,23 @@ def _slots(analysis: PureAnalysis) -> dict[str, str]:
     for finding in reversed(analysis.findings):
         if finding.alarm and finding.status in SURE:
             slots["test_problem" if finding.code in CODES_OF_RANGE else "problem"] = finding.title
-    if analysis.features.decades < MIN_DECADES:
-        slots["narrow_range"] = ""
-    if analysis.features.num_points < MIN_POINTS:
-        slots["few_epochs" if analysis.curve.context.averaged_over == EPOCH else "few_points"] = ""
+    slots |= dict.fromkeys(_short_of(analysis), "")
     rate = format_suggestion(suggestion)
     if rate is not None:
         slots |= {"suggestion": rate, "reason": suggestion.reason}
     return slots
+
+
+def _short_of(analysis: PureAnalysis) -> Iterable[str]:
+    """Yields the empty slots of the sentences on a curve with few points or a narrow range of rates."""
+    has_ended = analysis.curve.stop == StopReason.NON_FINITE  # no other range or number of batches changes that
+    if analysis.features.decades < MIN_DECADES and not has_ended:
+        yield "narrow_range"
+    if analysis.features.num_points < MIN_POINTS:
+        in_epochs = analysis.curve.context.averaged_over == EPOCH
+        yield "few_epochs" if in_epochs else "few_points"
+        if not in_epochs and not has_ended:
+            yield "few_batches"
 
 
 def _slots_of_record(analysis: PureAnalysis) -> dict[str, str]:

@@ -43,6 +43,7 @@ SLOT_WORDS: Mapping[str, str] = MappingProxyType(
         "reason": "",
         "narrow_range": "",
         "few_points": "",
+        "few_batches": "",
         "few_epochs": "",
         "unknown_start": "",
     }

@@ -258,7 +258,7 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         is_not=("It says nothing about your model, good or bad.",),
         tries=(
             "{narrow_range}Scan a wide range of rates, such as 1e-7 to 10: a useful rate can lie anywhere in it.",
-            "{few_points}Give the scan at least 100 batches: more epochs in `fit`, smaller batches, or more data.",
+            "{few_batches}Give the scan at least 100 batches: more epochs in `fit`, smaller batches, or more data.",
             "{few_epochs}Scan again with `LRScan`, which tries a new rate with each batch and needs about 100 batches.",
         ),
     ),

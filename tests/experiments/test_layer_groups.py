@@ -154,6 +154,7 @@ def test_a_body_is_looked_into_until_no_part_holds_most_of_its_weights(keras: An
     ]
 
 
+@pytest.mark.one_host
 @pytest.mark.keras
 def test_groups_are_taken_by_layer_name_or_expression(keras: Any) -> None:
     model = pretrained(keras)
@@ -164,6 +165,7 @@ def test_groups_are_taken_by_layer_name_or_expression(keras: Any) -> None:
     assert [group.name for group in find_groups(model, [first, "logits"])] == ["block0_a", "logits"]
 
 
+@pytest.mark.one_host
 @pytest.mark.keras
 @pytest.mark.parametrize(
     ("groups", "message"),
@@ -180,6 +182,7 @@ def test_groups_that_cannot_be_are_refused(keras: Any, groups: Any, message: str
         find_groups(pretrained(keras, size=2), groups)
 
 
+@pytest.mark.one_host
 @pytest.mark.keras
 def test_a_model_of_one_part_needs_names(keras: Any) -> None:
     model = compiled(keras, model=keras.Sequential([keras.Input((8,)), keras.layers.Dense(10, "softmax")]))
@@ -268,6 +271,7 @@ def test_an_optimizer_is_made_with_the_rates_of_the_groups(keras: Any) -> None:
     assert scanned.optimizer == "SGD"
 
 
+@pytest.mark.one_host
 @pytest.mark.keras
 def test_ctrl_c_keeps_the_groups_that_were_finished(keras: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model = pretrained(keras)
@@ -285,6 +289,7 @@ def test_ctrl_c_keeps_the_groups_that_were_finished(keras: Any, monkeypatch: pyt
     assert same_bits(before, state(model))
 
 
+@pytest.mark.one_host
 @pytest.mark.keras
 def test_frozen_layers_are_named_and_not_scanned(keras: Any) -> None:
     model = pretrained(keras)

@@ -54,6 +54,7 @@ def test_the_rate_that_learns_wins_and_the_model_is_as_it_was(keras: Any, role: 
     assert same_bits(before, state(model))
 
 
+@pytest.mark.one_host
 @pytest.mark.keras
 def test_all_race_on_the_same_batches_from_the_same_weights(keras: Any) -> None:
     _, result = raced(keras, candidates=(1e-9, 2e-9, 3e-9))
@@ -62,6 +63,7 @@ def test_all_race_on_the_same_batches_from_the_same_weights(keras: Any) -> None:
         np.testing.assert_allclose(losses, first, rtol=1e-4)
 
 
+@pytest.mark.one_host
 @pytest.mark.keras
 def test_a_race_goes_on_where_its_first_round_ended(keras: Any) -> None:
     _, two_rounds = raced(keras, candidates=(1e-3, 1e-2))
@@ -72,6 +74,7 @@ def test_a_race_goes_on_where_its_first_round_ended(keras: Any) -> None:
         assert longer.losses[12:].mean() < longer.losses[:12].mean()
 
 
+@pytest.mark.one_host
 @pytest.mark.keras
 def test_the_last_drops_out_half_way(keras: Any) -> None:
     _, result = raced(keras, candidates=(1e-6, 3e-3, 1e-2, 3e-2))
@@ -80,6 +83,7 @@ def test_the_last_drops_out_half_way(keras: Any) -> None:
     assert result.num_steps == 84
 
 
+@pytest.mark.one_host
 @pytest.mark.keras
 def test_validation_data_decide_where_they_are_given(keras: Any) -> None:
     x, y = digits()
@@ -104,6 +108,7 @@ def test_a_candidate_whose_loss_is_no_longer_finite_breaks_and_cannot_win(keras:
     assert "training diverged at every candidate" in none.explain()
 
 
+@pytest.mark.one_host
 @pytest.mark.keras
 def test_without_candidates_the_model_is_scanned_and_four_rates_race_around_its_suggestion(keras: Any) -> None:
     model = compiled(keras)
@@ -124,6 +129,7 @@ def test_the_loss_before_any_training_is_that_of_the_initial_model_also_after_a_
     assert result.start_loss == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.one_host
 @pytest.mark.keras
 def test_an_analysis_spares_the_scan_and_one_without_a_suggestion_leaves_the_optimizers_own_rate(keras: Any) -> None:
     _, around = raced(keras, candidates=None, analysis=(valley := analyze(synthetic_curve("u-shaped"))), steps=8)
@@ -152,6 +158,7 @@ def test_ctrl_c_ends_the_race_and_leaves_the_model_as_it_was(keras: Any, monkeyp
     assert same_bits(before, state(model))
 
 
+@pytest.mark.one_host
 @pytest.mark.keras
 def test_a_race_is_told_and_drawn_and_kept(keras: Any, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
@@ -170,6 +177,7 @@ def test_a_race_is_told_and_drawn_and_kept(keras: Any, tmp_path: Path) -> None:
     assert RaceResult.load(tmp_path / "race.json").explain() == result.explain()
 
 
+@pytest.mark.one_host
 @pytest.mark.keras
 @pytest.mark.parametrize(
     ("options", "message"),

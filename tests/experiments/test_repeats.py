@@ -123,6 +123,7 @@ def test_each_scan_sees_other_batches_and_the_model_is_as_it_was(keras: Any, fre
     assert iterations == ({0} if fresh_weights else {1})
 
 
+@pytest.mark.one_host
 @pytest.mark.keras
 def test_a_generator_that_runs_out_ends_the_repeats(keras: Any) -> None:
     def generated() -> Iterator[Any]:
@@ -134,6 +135,7 @@ def test_a_generator_that_runs_out_ends_the_repeats(keras: Any) -> None:
     assert (len(found.analyses), found.num_planned) == (2, 4)
 
 
+@pytest.mark.one_host
 @pytest.mark.keras
 def test_ctrl_c_keeps_the_scans_that_were_finished(keras: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model = compiled(keras)

@@ -168,6 +168,7 @@ def test_a_probe_rules_a_cause_out_where_it_is_not_so(healthy: tuple[Any, Analys
     assert cause in result.rules_out, result.evidence
 
 
+@pytest.mark.one_host
 def test_data_in_order_show_at_the_first_rate_and_shuffled_ones_do_not(keras: Any) -> None:
     model = fresh(keras)
     in_order = asked("hold-first-rate", model, *sorted_by_class(), shuffle=False, batch_size=16)
@@ -176,11 +177,13 @@ def test_data_in_order_show_at_the_first_rate_and_shuffled_ones_do_not(keras: An
     assert shuffled.rules_out == ("range-too-high", "ordered-data")
 
 
+@pytest.mark.one_host
 def test_a_first_rate_that_trains_shows_in_the_second_pass(keras: Any) -> None:
     result = asked("hold-first-rate", fresh(keras), *plain(), start_lr=3e-3, end_lr=1.0)
     assert "range-too-high" in result.confirms
 
 
+@pytest.mark.one_host
 def test_a_collapsed_model_says_the_same_to_everything(keras: Any) -> None:
     x, y = plain()
     network = classifier(keras)
@@ -194,12 +197,14 @@ def test_a_collapsed_model_says_the_same_to_everything(keras: Any) -> None:
     assert alive.rules_out == ("collapse",)
 
 
+@pytest.mark.one_host
 def test_another_scan_of_a_healthy_model_has_the_same_shape(healthy: tuple[Any, Analysis]) -> None:
     result = asked("scan-again", healthy[0], *plain(), start_lr=1e-5)
     assert result.outcome is Outcome.YES, result.evidence
     assert "small-batches" in result.rules_out
 
 
+@pytest.mark.one_host
 def test_another_scan_of_batches_of_two_shows_how_much_was_luck(keras: Any) -> None:
     x, y = plain()
     result = asked("scan-again", fresh(keras), x, y, start_lr=1e-4, end_lr=1e-1, batch_size=2)
@@ -207,6 +212,7 @@ def test_another_scan_of_batches_of_two_shows_how_much_was_luck(keras: Any) -> N
     assert ("small-batches" in result.confirms) is (result.outcome is Outcome.NO)
 
 
+@pytest.mark.one_host
 def test_a_wider_scan_tells_a_range_that_ends_too_early(keras: Any) -> None:
     model = fresh(keras)
     cut = asked("scan-wider", model, *plain(), start_lr=1e-7, end_lr=1e-4)
@@ -215,6 +221,7 @@ def test_a_wider_scan_tells_a_range_that_ends_too_early(keras: Any) -> None:
     assert "range-too-low" in whole.rules_out
 
 
+@pytest.mark.one_host
 def test_a_longer_scan_tells_a_slow_start_from_nothing_to_learn(keras: Any) -> None:
     slow = asked("scan-longer", fresh(keras, optimizer=keras.optimizers.SGD(0.01)), *plain(), end_lr=0.1)
     assert "slow-start" in slow.confirms, slow.evidence
@@ -246,6 +253,7 @@ def test_an_investigation_leaves_no_trace(keras: Any, kind: str) -> None:
     assert same_bits(*ends)
 
 
+@pytest.mark.one_host
 def test_only_probes_that_could_settle_something_run(keras: Any) -> None:
     x, y = plain()
     model = trained(keras)
@@ -273,6 +281,7 @@ def test_a_scan_asks_its_own_model(keras: Any) -> None:
         scan.investigate(x, y)
 
 
+@pytest.mark.one_host
 def test_a_model_trained_since_the_scan_is_noticed(keras: Any) -> None:
     x, y = plain()
     model = fresh(keras)
@@ -282,6 +291,7 @@ def test_a_model_trained_since_the_scan_is_noticed(keras: Any) -> None:
         investigate(model, x, y, analysis=analysis, probes=["one-step"], verbose=0)
 
 
+@pytest.mark.one_host
 def test_no_more_is_taken_from_a_generator_than_is_needed(keras: Any) -> None:
     taken: list[int] = []
 
