@@ -24,11 +24,11 @@ from keras_lrscan.reading.features import (
     start_reference,
 )
 from keras_lrscan.reading.landmarks import Landmarks, find_landmarks, with_ranges
-from keras_lrscan.reading.reading import Reading
+from keras_lrscan.reading.reading import Reading, facts_of
 from keras_lrscan.reading.shapes import classify
 from keras_lrscan.reading.smoothing import Fit, SmoothedCurve, smooth
 from keras_lrscan.report.html import notebook_html, write_report
-from keras_lrscan.suggestions.suggest import SUGGESTION_METHODS, Role, suggest
+from keras_lrscan.suggestions.suggest import all_suggestions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -142,15 +142,15 @@ def analyze(curve: LRCurve, *, smoother: str = "spline", num_copies: int = NUM_C
     verdict = classify(known, copies=[facts(copy, curve.context) for _, copy in copies])
     landmarks = with_ranges(landmarks, [marks for marks, _ in copies])
     reading = Reading(curve=curve, smoothed=smoothed, landmarks=landmarks, features=features, verdict=verdict)
-    analysis = Analysis(
+    detected = _detect_averaging(cleaned)
+    findings, excluded = find_causes(facts_of(reading, detected))
+    return Analysis(
         **vars(reading),
-        findings=(),
-        excluded=(),
-        detected_averaging=_detect_averaging(cleaned),
-        suggestions=tuple(suggest(reading, method=method, role=role) for role in Role for method in SUGGESTION_METHODS),
+        findings=findings,
+        excluded=excluded,
+        detected_averaging=detected,
+        suggestions=all_suggestions(reading, findings),
     )
-    findings, excluded = find_causes(analysis.facts)
-    return dataclasses.replace(analysis, findings=findings, excluded=excluded)
 
 
 def load(path: str | PathLike[str]) -> Analysis:

@@ -18,8 +18,7 @@ from keras_lrscan.causes.cause import Finding
 from keras_lrscan.errors import InvalidCurveError, shown
 from keras_lrscan.files.decoding import checked_object, decode
 from keras_lrscan.files.read_write import write_file
-from keras_lrscan.reading.facts import facts
-from keras_lrscan.reading.reading import Reading
+from keras_lrscan.reading.reading import Reading, facts_of
 from keras_lrscan.suggestions.search_range import RangeKind, SearchRange, search_range
 from keras_lrscan.suggestions.suggest import Role, Suggestion, SuggestionMethod, suggest
 
@@ -78,12 +77,14 @@ class PureAnalysis(Reading):
         return self.suggestions[0]
 
     @property
+    def first_problem(self) -> Finding | None:
+        """The confirmed or likely cause that the user should fix first, or `None`."""
+        return next((finding for finding in self.findings if finding.alarm and finding.is_sure), None)
+
+    @property
     def facts(self) -> Mapping[str, Any]:
         """Facts that the rules may test, by name: features, context, and values derived from both."""
-        context = self.curve.context
-        if self.detected_averaging is not None:
-            context = dataclasses.replace(context, averaging=self.detected_averaging)
-        return facts(self.features, context, shape=self.verdict.shape)
+        return facts_of(self, self.detected_averaging)
 
     def suggest(self, *, method: str | SuggestionMethod = "default", role: str = Role.CONSTANT) -> Suggestion:
         """Suggests a learning rate by any method.
@@ -96,7 +97,7 @@ class PureAnalysis(Reading):
         Raises:
             InvalidOptionError: If `method` or `role` is unknown.
         """
-        return suggest(self, method=method, role=role)
+        return suggest(self, method=method, role=role, findings=self.findings)
 
     def search_range(self, *, kind: str = RangeKind.TO_ELBOW) -> SearchRange:
         """Returns the range of learning rates that a hyper-parameter search should cover, on a log axis.
@@ -108,7 +109,7 @@ class PureAnalysis(Reading):
         Raises:
             InvalidOptionError: If `kind` is unknown.
         """
-        return search_range(self, kind=kind)
+        return search_range(self, kind=kind, findings=self.findings)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the analysis as plain Python values that JSON can represent."""

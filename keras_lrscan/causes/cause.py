@@ -91,6 +91,7 @@ class Cause:
         is_not: A wrong conclusion, and why not to draw it.
         sources: Addresses of pages that describe the cause.
         alarm: Whether the user should fix something.
+        stops_learning: Whether nothing can be learned before it is fixed, so that no rate is suggested.
     """
 
     code: str
@@ -107,6 +108,7 @@ class Cause:
     is_not: str
     sources: tuple[str, ...] = ()
     alarm: bool
+    stops_learning: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +130,7 @@ class Finding:
         is_not: A wrong conclusion, and why not to draw it.
         sources: Addresses of pages that describe the cause.
         alarm: Whether the user should fix something.
+        stops_learning: Whether nothing can be learned before it is fixed, so that no rate is suggested.
     """
 
     code: str
@@ -143,6 +146,12 @@ class Finding:
     is_not: str
     sources: tuple[str, ...]
     alarm: bool
+    stops_learning: bool = False
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the cause is confirmed or likely."""
+        return self.status in {CauseStatus.CONFIRMED, CauseStatus.LIKELY}
 
     @property
     def percent(self) -> int:
@@ -196,4 +205,5 @@ def _finding(cause: Cause, status: CauseStatus, log_odds: tuple[float, ...], evi
         is_not=cause.is_not,
         sources=cause.sources,
         alarm=cause.alarm,
+        stops_learning=cause.stops_learning,
     )

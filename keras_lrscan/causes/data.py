@@ -224,6 +224,7 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
             "https://github.com/davidtvs/pytorch-lr-finder/issues/10",
         ),
         alarm=True,
+        stops_learning=True,
     ),
     Cause(
         code="LRS312",
@@ -270,6 +271,7 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
         is_not="The learning rate is not the cause, and no other rate helps.",
         sources=("https://github.com/keras-team/keras/issues/2134",),
         alarm=True,
+        stops_learning=True,
     ),
     Cause(
         code="LRS332",
@@ -335,6 +337,7 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
         is_not="The data are not the cause, and no learning rate helps.",
         sources=("https://keras.io/api/losses/probabilistic_losses/",),
         alarm=True,
+        stops_learning=True,
     ),
     Cause(
         code="LRS323",

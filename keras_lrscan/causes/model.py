@@ -106,6 +106,7 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
             "https://keras.io/getting_started/faq/",
         ),
         alarm=True,
+        stops_learning=True,
     ),
     Cause(
         code="LRS317",
@@ -186,6 +187,7 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
             "https://karpathy.medium.com/yes-you-should-understand-backprop-e2f06eab496b",
         ),
         alarm=True,
+        stops_learning=True,
     ),
     Cause(
         code="LRS316",
@@ -325,6 +327,7 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
         is_not="It does not mean that training breaks at that rate in float32.",
         sources=("https://arxiv.org/abs/1710.03740", "https://www.tensorflow.org/guide/mixed_precision"),
         alarm=True,
+        stops_learning=True,
     ),
     Cause(
         code="LRS310",

@@ -115,7 +115,6 @@ STOPS: Mapping[StopReason, str] = MappingProxyType(
 RULES = MappingProxyType({rule.code: rule for rule in SHAPE_RULES})
 TRAITS = MappingProxyType({rule.name: rule for rule in TRAIT_RULES})
 CODES_OF_RANGE = frozenset(cause.code for cause in CAUSES_OF_RANGE)
-SURE = frozenset({CauseStatus.CONFIRMED, CauseStatus.LIKELY})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,21 +178,24 @@ def explain(analysis: PureAnalysis, *, level: str = "beginner") -> str:
 
 
 def summarize(analysis: PureAnalysis) -> str:
-    """Returns the verdict, the suggestion and the next calls to make, in three lines."""
-    verdict, suggestion = analysis.verdict, analysis.suggestion
+    """Returns what to fix first, the verdict, the suggestion and the next calls to make, in three lines."""
+    verdict, suggestion, problem = analysis.verdict, analysis.suggestion, analysis.first_problem
     shape, state = RULES[verdict.code].title, str(verdict.start_state).replace("-", " ")
     confidence = "" if verdict.shape in NO_CONFIDENCE else f" confidence {verdict.confidence:.0%},"
-    first = f"LRScan: {shape} ({verdict.shape}, {verdict.code}),{confidence} start: {state}."
+    curve = f"{shape} ({verdict.shape}, {verdict.code}),{confidence} start: {state}."
     rate = format_suggestion(suggestion)
-    second = suggestion.reason if rate is None else f"Suggested learning rate: {rate}. {suggestion.reason}"
     third = "Explanation: print(keras_lrscan.last_scan().analysis.explain()). Plot: keras_lrscan.last_scan().plot()."
-    return f"{first}\n{second}\n{third}"
+    if problem is None:
+        second = suggestion.reason if rate is None else f"Suggested learning rate: {rate}. {suggestion.reason}"
+        return f"LRScan: {curve}\n{second}\n{third}"
+    until_then = f"Suggested until then: {rate}." if rate else "No rate is suggested until then."
+    return f"LRScan: fix this first: {problem.title} ({problem.code})\nCurve: {curve} {until_then}\n{third}"
 
 
 def _parts(analysis: PureAnalysis) -> Iterable[tuple[str, Iterable[str]]]:
     """Yields headings and sentences, with unfilled slots."""
     rule, verdict = RULES[analysis.verdict.code], analysis.verdict
-    likely = [finding for finding in analysis.findings if finding.status in SURE][:MAX_LIKELY]
+    likely = [finding for finding in analysis.findings if finding.is_sure][:MAX_LIKELY]
     others = [finding for finding in analysis.findings if finding not in likely][:MAX_OTHERS]
     problems = [finding for finding in likely if finding.alarm]
     shown: set[str] = set()
@@ -302,7 +304,7 @@ def _slots(analysis: PureAnalysis) -> dict[str, str]:
     if analysis.verdict.start_state == StartState.UNKNOWN:
         slots["unknown_start"] = ""
     for finding in reversed(analysis.findings):
-        if finding.alarm and finding.status in SURE:
+        if finding.alarm and finding.is_sure:
             slots["test_problem" if finding.code in CODES_OF_RANGE else "problem"] = finding.title
     slots |= dict.fromkeys(_short_of(analysis), "")
     rate = format_suggestion(suggestion)

@@ -53,7 +53,7 @@ def title(analysis: PureAnalysis) -> str:
 
 
 def caption(analysis: PureAnalysis) -> str:
-    """Returns the verdict, the start state and the suggestion in one sentence.
+    """Returns the verdict, the start state and the suggestion in one sentence, and in another what to fix first.
 
     Example:
     >>> from keras_lrscan import analyze
@@ -67,7 +67,8 @@ def caption(analysis: PureAnalysis) -> str:
     if suggestion.lr is not None and reach is not None:
         advice = f"the suggested learning rate is about {format_lr(suggestion.lr)}, in a range from {reach}"
     confidence = "" if verdict.shape in NO_CONFIDENCE else f" (confidence {100 * verdict.confidence:.0f} %)"
-    return f"Verdict {verdict.shape}{confidence}: {STARTS[verdict.start_state]}; {advice}."
+    problem = "" if analysis.first_problem is None else f" Fix this first: {analysis.first_problem.title}"
+    return f"Verdict {verdict.shape}{confidence}: {STARTS[verdict.start_state]}; {advice}.{problem}"
 
 
 def describe_plot(analysis: PureAnalysis) -> str:

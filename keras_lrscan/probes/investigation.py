@@ -13,6 +13,7 @@ from keras_lrscan.causes.cause import CauseStatus, Finding
 from keras_lrscan.causes.ranking import CAUSES
 from keras_lrscan.errors import InvalidCurveError, shown
 from keras_lrscan.files.decoding import checked_object, decode
+from keras_lrscan.suggestions.suggest import all_suggestions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -139,6 +140,7 @@ def settle(analysis: Analysis, results: Sequence[ProbeResult]) -> Analysis:
     A confirmed cause gets likelihood 1 and comes first, even if the curve alone did not suggest it. A cause that is
     ruled out moves to `excluded`, with the probes' evidence as the reason. If results contradict each other, the cause
     keeps its status and likelihood. The evidence of the probes is added to that of confirmed and contradicted causes.
+    There is no suggestion while a cause that stops all learning is confirmed or likely.
 
     Args:
         analysis: The analysis of the curve.
@@ -151,10 +153,12 @@ def settle(analysis: Analysis, results: Sequence[ProbeResult]) -> Analysis:
     found = [finding for finding in judged if finding.status not in {CauseStatus.RULED_OUT, CauseStatus.NOT_APPLICABLE}]
     order = {name: at for at, name in enumerate(finding.name for finding in judged)}
     excluded = [finding for finding in judged if finding not in found]
+    ranked = tuple(sorted(found, key=lambda finding: (-finding.likelihood, order[finding.name])))
     return dataclasses.replace(
         analysis,
-        findings=tuple(sorted(found, key=lambda finding: (-finding.likelihood, order[finding.name]))),
+        findings=ranked,
         excluded=tuple(sorted(excluded, key=lambda finding: finding.code)),
+        suggestions=all_suggestions(analysis, ranked),
     )
 
 

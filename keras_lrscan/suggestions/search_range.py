@@ -9,11 +9,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from keras_lrscan.errors import unknown_option
-from keras_lrscan.suggestions.suggest import NEVER, WHY_NONE
+from keras_lrscan.suggestions.suggest import NEVER, WHY_NONE, what_stops_learning, why_nothing_is_learned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from keras_lrscan.causes.cause import Finding
     from keras_lrscan.reading.reading import Reading
 
 __all__ = ["RangeKind", "SearchRange", "search_range"]
@@ -64,12 +65,13 @@ Ends = tuple[float, float, str] | str
 """Lowest rate, highest rate and their origin, or the reason for no range."""
 
 
-def search_range(reading: Reading, *, kind: str = RangeKind.TO_ELBOW) -> SearchRange:
+def search_range(reading: Reading, *, kind: str = RangeKind.TO_ELBOW, findings: Sequence[Finding] = ()) -> SearchRange:
     """Returns the range of learning rates that a hyper-parameter search should cover.
 
     Args:
         reading: The reading of the curve.
         kind: One of `"to-elbow"`, `"around-steepest"`.
+        findings: Causes that the curve points to. There is no range if one of those that stop all learning is likely.
 
     Raises:
         InvalidOptionError: If `kind` is unknown.
@@ -80,8 +82,10 @@ def search_range(reading: Reading, *, kind: str = RangeKind.TO_ELBOW) -> SearchR
     """
     if kind not in list(RangeKind):
         raise unknown_option("kind", kind, RangeKind)
-    shape = reading.verdict.shape
+    shape, stops = reading.verdict.shape, what_stops_learning(findings)
     ends: Ends = NO_RANGE + WHY_NONE[shape] if shape in NEVER else ENDS[RangeKind(kind)](reading)
+    if stops is not None and not isinstance(ends, str):
+        ends = NO_RANGE + why_nothing_is_learned(stops)
     if isinstance(ends, str):
         return SearchRange(low=None, high=None, kind=RangeKind(kind), reason=ends)
     low, high, reason = ends

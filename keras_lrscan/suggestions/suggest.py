@@ -12,6 +12,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from keras_lrscan.causes.cause import CauseStatus
 from keras_lrscan.errors import unknown_option
 from keras_lrscan.files.decoding import Rate
 from keras_lrscan.formatting import format_lr
@@ -21,7 +22,9 @@ from keras_lrscan.reading.shapes import Shape
 from keras_lrscan.suggestions.methods import METHODS, Method, SuggestionMethod
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from keras_lrscan.causes.cause import Finding
 
 __all__ = [
     "DEFAULT_METHODS",
@@ -33,9 +36,12 @@ __all__ = [
     "Role",
     "Suggestion",
     "SuggestionMethod",
+    "all_suggestions",
     "format_range",
     "format_suggestion",
     "suggest",
+    "what_stops_learning",
+    "why_nothing_is_learned",
 ]
 
 PEAK_FACTOR = 2.5
@@ -75,13 +81,21 @@ class Suggestion:
     reason: str
 
 
-def suggest(reading: Reading, *, method: str | SuggestionMethod = "default", role: str = Role.CONSTANT) -> Suggestion:
+def suggest(
+    reading: Reading,
+    *,
+    method: str | SuggestionMethod = "default",
+    role: str = Role.CONSTANT,
+    findings: Sequence[Finding] = (),
+) -> Suggestion:
     """Suggests a learning rate.
 
     Args:
         reading: The reading of the curve.
         method: A key of `SUGGESTION_METHODS`, or a function that takes a `Reading` and returns a rate or `None`.
         role: One of `"constant"`, `"one-cycle"`.
+        findings: Causes that the curve points to. The default method gives no rate if one of those that stop all
+            learning is likely.
 
     Returns:
         A `Suggestion`; its `lr` is `None` if the curve warrants no rate. If the loss explodes at the first rates and
@@ -101,9 +115,12 @@ def suggest(reading: Reading, *, method: str | SuggestionMethod = "default", rol
     name = method if isinstance(method, str) else getattr(method, "__name__", type(method).__name__)
     recovers = isinstance(method, str) and reading.features.early_explosion >= EXPLODED
     lr = None if recovers else chosen.rate(reading)
-    if lr is None:
+    stops = what_stops_learning(findings) if method == "default" else None
+    if lr is None or stops is not None:
         shape = reading.verdict.shape
         reason = f"No rate is suggested: {WHY_NONE[shape]}" if shape in WHY_NONE else NO_LANDMARK
+        if lr is not None and stops is not None:
+            reason = f"No rate is suggested, because {why_nothing_is_learned(stops)}"
         return Suggestion(method=name, role=Role(role), lr=None, low=None, high=None, reason=reason)
     lr *= PEAK_FACTOR if role == Role.ONE_CYCLE else 1.0
     high = lr * chosen.spread
@@ -111,6 +128,24 @@ def suggest(reading: Reading, *, method: str | SuggestionMethod = "default", rol
     if role == Role.CONSTANT and elbow is not None and elbow.lr > lr:
         high = min(high, elbow.lr)
     return Suggestion(method=name, role=Role(role), lr=lr, low=lr / chosen.spread, high=high, reason=chosen.says)
+
+
+def all_suggestions(reading: Reading, findings: Sequence[Finding]) -> tuple[Suggestion, ...]:
+    """Returns the suggestion of each method for each role, the default first."""
+    return tuple(
+        suggest(reading, method=method, role=role, findings=findings) for role in Role for method in SUGGESTION_METHODS
+    )
+
+
+def what_stops_learning(findings: Sequence[Finding]) -> Finding | None:
+    """Returns the first cause that is confirmed or likely and stops all learning, or `None`."""
+    return next((item for item in findings if item.stops_learning and item.is_sure), None)
+
+
+def why_nothing_is_learned(cause: Finding) -> str:
+    """Returns the reason for no rate that lies in a cause, as the end of a sentence."""
+    sure = "" if cause.status == CauseStatus.CONFIRMED else "most likely "
+    return f"{sure}nothing can be learned before this is fixed: {cause.title}"
 
 
 def format_suggestion(suggestion: Suggestion) -> str | None:

@@ -96,7 +96,7 @@ def test_any_curve_can_be_drawn_and_described(curve: LRCurve) -> None:
     assert np.isfinite([bottom, top]).all()
     assert bottom < top
     described = describe_plot(analysis)
-    assert f"{len(curve)} batch" in described
+    assert ("a single batch" if len(curve) == 1 else f"{len(curve)} batches") in described
     for name in ("steepest", "elbow"):
         mark = getattr(analysis.landmarks, name)
         assert mark is None or f"at a learning rate of {format_lr(mark.lr)}" in described
@@ -249,13 +249,16 @@ def test_a_chance_level_far_below_the_curve_is_mentioned_and_not_drawn() -> None
 
 
 @pytest.mark.parametrize("shape", SYNTHETIC_LOSSES)
-def test_the_caption_is_one_sentence_with_verdict_and_start(shape: str) -> None:
+def test_the_caption_is_one_sentence_with_verdict_and_start_and_one_with_what_to_fix(shape: str) -> None:
     analysis = read(shape)
     words = caption(analysis)
     assert words.startswith(f"Verdict {shape} ")
     assert STARTS[analysis.verdict.start_state] in words
-    assert words.endswith(".")
-    assert ". " not in words
+    problem = analysis.first_problem
+    said, _, fix = words.partition(" Fix this first: ")
+    assert said.endswith(".")
+    assert ". " not in said
+    assert fix == ("" if problem is None else problem.title)
     assert words in texts(plot_curve(analysis, ax=axes())).replace("\n", " ")
 
 

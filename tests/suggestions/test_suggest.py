@@ -208,7 +208,7 @@ def test_a_scan_that_begins_above_the_break_gets_no_rate_but_the_advice_to_begin
     assert analysis.findings[0].name == "range-too-high"
     assert "LRScan(start_lr=1e-7)" in analysis.findings[0].advice
     text = analysis.explain()
-    assert "starts at 2.3" in text
+    assert "starts near 2.3" in text
     assert "the model learns." not in text.replace("does not mean that the model learns", "")
 
 
