@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib
+import json
 import sys
 from collections import Counter
 from pathlib import Path
@@ -10,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from keras_lrscan import LRCurve, analyze
 from keras_lrscan.causes.ranking import CAUSES
+from keras_lrscan.suggestions.suggest import Role, what_stops_learning
 from tests.support import hosts
 
 if TYPE_CHECKING:
@@ -54,6 +58,38 @@ def test_a_cause_has_at_least_four_conditions_that_differ_in_data_model_and_opti
         rows = [condition for condition in conditions.CONDITIONS if condition.cause == cause.name]
         assert len(rows) >= 4, cause.name
         assert len({(row.data, str(row.model), str(row.optimizer)) for row in rows}) == len(rows), cause.name
+
+
+@pytest.fixture(scope="module", name="scans")
+def _scans() -> dict[str, list[LRCurve]]:
+    """Returns the recorded scans of the conditions to tune on and those set aside, by cause."""
+    with gzip.open(FOLDER / "scans.json.gz") as file:
+        rows = json.load(file)
+    scans: dict[str, list[LRCurve]] = {}
+    for row in rows:
+        scans.setdefault(cause_of(row["name"]), []).append(LRCurve.from_dict(row["scans"][0]))
+    return scans
+
+
+@pytest.mark.parametrize("cause", [cause.name for cause in CAUSES if cause.stops_learning])
+def test_where_nothing_can_be_learned_no_rate_is_suggested(scans: dict[str, list[LRCurve]], cause: str) -> None:
+    found = [analyze(curve, num_copies=3) for curve in scans[cause]]
+    assert len(found) >= 4
+    rates = [{analysis.suggest(role=role).lr for role in Role} != {None} for analysis in found]
+    assert sum(rates) <= 0.2 * len(rates)
+    blocked = [analysis for analysis in found if what_stops_learning(analysis.findings)]
+    assert len(blocked) > len(found) / 2
+    for analysis in blocked:
+        assert analysis.search_range().low is None
+        assert analysis.summary().startswith("LRScan: fix this first: ")
+        assert "No rate is suggested until then." in analysis.summary()
+
+
+def test_healthy_fits_get_a_rate(scans: dict[str, list[LRCurve]]) -> None:
+    causes = ("fresh-start", "new-head", "partly-trained", "already-good")
+    rates = [analyze(curve, num_copies=3).suggestion.lr for cause in causes for curve in scans[cause][:8]]
+    assert len(rates) >= 20
+    assert rates.count(None) <= 1
 
 
 def test_a_condition_or_more_of_each_cause_is_set_aside_and_more_are_not(conditions: Any) -> None:

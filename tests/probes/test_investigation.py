@@ -21,6 +21,7 @@ from keras_lrscan.inspection.label_dependence import measure_dependence
 from keras_lrscan.probes.investigate import investigate
 from keras_lrscan.probes.investigation import Investigation, Outcome, ProbeResult, settle
 from keras_lrscan.probes.table import PROBES
+from keras_lrscan.suggestions.suggest import Role
 
 X = np.linspace(-6, 0, 120)
 CLASSES = ScanContext(loss_name="sparse_categorical_crossentropy", num_classes=10, chance_loss=2.3)
@@ -51,6 +52,19 @@ def test_a_confirmed_cause_comes_first_and_is_certain() -> None:
     assert settled.findings[0].likelihood == 1.0
     assert settled.findings[0].evidence[-1] == "It is 3."
     assert len(settled.findings) == len(analysis.findings)
+
+
+def test_a_confirmed_cause_that_stops_all_learning_withdraws_the_rate_until_it_is_ruled_out() -> None:
+    analysis = healthy()
+    assert analysis.suggestion.lr is not None
+    settled = settle(analysis, [result(confirms=("zero-gradients",))])
+    assert {settled.suggest(role=role).lr for role in Role} == {None}
+    assert settled.suggestion.reason.startswith("No rate is suggested, because nothing can be learned before this is")
+    assert settled.suggestion == settled.suggest()
+    assert settled.suggest(method="valley-floor").lr == analysis.suggest(method="valley-floor").lr
+    assert settled.search_range().reason.startswith("There is no range to search: nothing can be learned before")
+    again = settle(settled, [result(rules_out=("zero-gradients",))])
+    assert again.suggestions == analysis.suggestions
 
 
 def test_a_cause_that_a_probe_rules_out_moves_with_the_reason() -> None:
