@@ -58,8 +58,9 @@ def caption(analysis: PureAnalysis) -> str:
     Example:
     >>> from keras_lrscan import analyze
     >>> from keras_lrscan.datasets.synthetic import synthetic_curve
-    >>> caption(analyze(synthetic_curve("flat")))
-    'Verdict flat (confidence 100 %): the model starts at chance level; no learning rate is suggested.'
+    >>> words = caption(analyze(synthetic_curve("u-shaped")))
+    >>> words[: words.index(";")]
+    'Verdict u-shaped (confidence 100 %): the model starts at chance level'
     """
     verdict, suggestion = analysis.verdict, analysis.suggestion
     advice = "no learning rate is suggested"
