@@ -137,7 +137,13 @@ def test_few_points_limit_the_confidence(num_points: int) -> None:
     analysis = analyze(short)
     assert analysis.verdict.confidence <= (num_points / 30 if num_points >= 4 else 0)
     assert "onfidence" not in analysis.explain() + analysis.summary() + describe_plot(analysis)
-    assert "<dt>Confidence</dt>" not in report_html(analysis)
+
+
+def test_a_report_of_few_points_has_no_confidence() -> None:
+    pytest.importorskip("matplotlib", reason="a report needs matplotlib", exc_type=ImportError)
+    curve = synthetic_curve("u-shaped")
+    found = [analyze(LRCurve(lr=curve.lr[:num], loss=curve.loss[:num], context=curve.context)) for num in (8, 60)]
+    assert ["<dt>Confidence</dt>" in report_html(analysis) for analysis in found] == [False, True]
 
 
 def test_a_readable_shape_of_few_points_says_why_its_confidence_is_low() -> None:
