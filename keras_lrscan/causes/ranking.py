@@ -13,6 +13,7 @@ from keras_lrscan.causes.data import CAUSES_OF_DATA
 from keras_lrscan.causes.model import CAUSES_OF_MODEL
 from keras_lrscan.causes.scan_settings import CAUSES_OF_RANGE
 from keras_lrscan.causes.start import CAUSES_OF_START
+from keras_lrscan.reading.features import MIN_FOR_START
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,9 +28,6 @@ CAUSES: tuple[Cause, ...] = tuple(
     )
 )
 """Every cause, in the order of the codes."""
-
-MIN_POINTS = 3
-"""Smallest number of recorded losses from which a cause can be judged."""
 
 EXPLAIN_THE_END = frozenset({"nan-in-data", "loss-outside-domain", "float16-overflow"})
 """Names of the causes that are judged on fewer losses too if one of them is not finite: they end a scan at once."""
@@ -53,10 +51,10 @@ def find_causes(facts: Mapping[str, Any]) -> tuple[tuple[Finding, ...], tuple[Fi
 
 
 def _candidates(facts: Mapping[str, Any]) -> tuple[Cause, ...]:
-    if facts["num_points"] >= MIN_POINTS:
+    if facts["num_points"] >= MIN_FOR_START:
         return CAUSES
     return () if facts["finite_share"] is None else tuple(cause for cause in CAUSES if cause.name in EXPLAIN_THE_END)
 
 
 def _rank(finding: Finding) -> tuple[bool, float]:
-    return not (finding.alarm and finding.status == CauseStatus.LIKELY), -finding.likelihood
+    return not (finding.alarm and finding.is_sure), -finding.likelihood

@@ -49,11 +49,6 @@ READING_GUIDE = (
     "This is a test of many learning rates, not your training. The learning rate sets how big a step the model takes "
     "after each batch, a handful of samples. {recorded} The loss measures how wrong the model is; lower is better."
 )
-EPOCHS_GUIDE = (
-    "This is a test of many learning rates, not your training. The learning rate sets how big a step the model takes "
-    "after each batch, a handful of samples. The test raised it from {start_lr} to {last_lr}, with one epoch at each "
-    "rate, and each point is the mean loss of one epoch. The loss measures how wrong the model is; lower is better."
-)
 RESTORED = " Then your model was restored to its state before the test."
 """Added for scans by this package; other tools may not restore the model."""
 INVESTIGATE = "`scan.investigate(x, y)` runs many of these checks on the model itself and then restores it."
@@ -201,8 +196,7 @@ def _parts(analysis: PureAnalysis) -> Iterable[tuple[str, Iterable[str]]]:
     shown: set[str] = set()
     none_warranted = [analysis.suggestion.reason] if analysis.suggestion.lr is None else []
     context = analysis.curve.context
-    guide = EPOCHS_GUIDE if context.averaged_over == EPOCH else READING_GUIDE
-    yield "", [guide + (RESTORED if context.framework or context.loss_name else "")]
+    yield "", [READING_GUIDE + (RESTORED if context.framework or context.loss_name else "")]
     yield (
         "What you see",
         [*rule.sees, OTHER_FIRST, *(TRAITS[name].says for name in verdict.traits), *_confidence(analysis)],
@@ -329,15 +323,22 @@ def _slots_of_record(analysis: PureAnalysis) -> dict[str, str]:
     """Returns the slots about the recorded rates, of which a sentence about another number of rates has none."""
     curve, slots = analysis.curve, {}
     first, last, num = format_lr(curve.lr[0]), format_lr(curve.lr[-1]), len(curve)
+    in_epochs = curve.context.averaged_over == EPOCH
+    loss, unit, units = ("mean loss", "epoch", "epochs") if in_epochs else ("loss", "batch", "batches")
     if curve.stop in STOPS:
         slots["stop_reason"] = STOPS[curve.stop]
     if num == 1:
-        recorded = f"The test recorded the loss of a single batch, at a rate of {first}."
+        recorded = f"The test recorded the {loss} of a single {unit}, at a rate of {first}."
         return slots | {"only_lr": first, "recorded": recorded}
     if first == last:
-        recorded = f"The test recorded the loss of {num} batches, all at rates close to {first}."
+        recorded = f"The test recorded the {loss} of {num} {units}, all at rates close to {first}."
         return slots | {"num_points_at_one_rate": str(num), "recorded": recorded}
     recorded = f"The test raised it from {first} to {last} and recorded the loss of every batch."
+    if in_epochs:
+        recorded = (
+            f"The test raised it from {first} to {last}, with one epoch at each rate, and each point is the mean loss "
+            "of one epoch."
+        )
     return slots | {"last_lr": last, "num_points": str(num), "recorded": recorded}
 
 

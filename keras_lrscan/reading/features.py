@@ -83,7 +83,7 @@ PENALTY_CHANGE = 0.05
 """Share of the regularization by which it changes over the first batches, so that a loss of zero can look negative."""
 
 MIN_FOR_START = 3
-"""Smallest number of points for comparing the start with the chance level: a single batch can be far from it."""
+"""Smallest number of points from which start, traits and causes are read: one or two batches can be far from them."""
 
 NORMAL_90 = 3.29
 """Width of the central 90 % of a normal distribution, in standard deviations."""

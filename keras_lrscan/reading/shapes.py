@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from keras_lrscan.errors import InvalidCurveError
 from keras_lrscan.files.decoding import Share
 from keras_lrscan.reading.facts import CALM_START, EXPLODES, FALLS, NO_FALL, NO_RISE, RISES, Condition
-from keras_lrscan.reading.features import StartState
+from keras_lrscan.reading.features import MIN_FOR_START, StartState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,9 +37,6 @@ __all__ = [
 
 MIN_POINTS = 30
 """Smallest number of points of a curve whose shape can be read. Fewer points also limit the confidence in a shape."""
-
-MIN_FOR_TRAITS = 3
-"""Smallest number of points that show a trait; a loss that is NaN or infinite from the start needs no points."""
 
 MAJORITY = 0.5
 """Share of the copies that must agree on a shape: the curve's own shape first, otherwise the most frequent one."""
@@ -169,8 +166,8 @@ def classify(facts: Mapping[str, Any], *, copies: Sequence[Mapping[str, Any]] = 
 
 
 def _possible_traits(facts: Mapping[str, Any]) -> tuple[TraitRule, ...]:
-    """Returns the traits that a curve with this many points can show."""
-    many = facts["num_points"] >= MIN_FOR_TRAITS
+    """Returns the traits that a curve with this many points can show; a loss that is not finite needs no points."""
+    many = facts["num_points"] >= MIN_FOR_START
     return tuple(trait for trait in TRAIT_RULES if many or trait.name == "early-nonfinite")
 
 
@@ -218,7 +215,7 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
                 NO_FALL,
                 Condition("stop", "==", "diverged"),
                 Condition("calm_share", "<", 0.1),
-                Condition("num_points", ">=", 3),
+                Condition("num_points", ">=", MIN_FOR_START),
             ),
         ),
         sees=(

@@ -118,9 +118,10 @@ def suggest(
     stops = what_stops_learning(findings) if method == "default" else None
     if lr is None or stops is not None:
         shape = reading.verdict.shape
-        reason = f"No rate is suggested: {WHY_NONE[shape]}" if shape in WHY_NONE else NO_LANDMARK
         if lr is not None and stops is not None:
             reason = f"No rate is suggested, because {why_nothing_is_learned(stops)}"
+        else:
+            reason = f"No rate is suggested: {WHY_NONE[shape]}" if shape in WHY_NONE else NO_LANDMARK
         return Suggestion(method=name, role=Role(role), lr=None, low=None, high=None, reason=reason)
     lr *= PEAK_FACTOR if role == Role.ONE_CYCLE else 1.0
     high = lr * chosen.spread

@@ -180,6 +180,27 @@ def test_the_plot_of_means_of_epochs_says_so() -> None:
     assert "after every epoch" in " ".join(ax.get_xlabel().split())
 
 
+@pytest.mark.parametrize(
+    ("high", "num", "said"),
+    [
+        (
+            -6.0,
+            1,
+            "recorded the mean loss of a single epoch (one pass through all the training data), at a rate of 1e-6.",
+        ),
+        (
+            -6.0 + 1e-6,
+            2,
+            "recorded the mean loss of 2 epochs (one pass through all the training data), all at rates close to 1e-6.",
+        ),
+    ],
+)
+def test_epochs_at_one_rate_are_not_called_batches(high: float, num: int, said: str) -> None:
+    text = " ".join(analyze(from_keras_history(history_of(-6, high, num))).explain().split())
+    assert said in text
+    assert "loss of every batch" not in text
+
+
 def test_many_points_over_a_narrow_range_need_a_wider_range_not_more_points() -> None:
     for low, high in ((-3.2, -2.0), (-3.0, -2.0)):
         first = analyze(from_keras_history(history_of(low, high, 40))).findings[0]
