@@ -77,7 +77,8 @@ class Analysis(PureAnalysis):
         """Returns the explanation as text.
 
         Args:
-            level: One of `"beginner"`, in plain words, and `"expert"`, which adds rules and formulas.
+            level: One of `"beginner"`, at most 40 lines in plain words that begin with the answer; `"full"`, which
+                adds other causes and common questions; and `"expert"`, which also adds rules and formulas.
 
         Raises:
             InvalidOptionError: If `level` is unknown.
@@ -85,7 +86,7 @@ class Analysis(PureAnalysis):
         return explain(self, level=level)
 
     def summary(self) -> str:
-        """Returns the verdict, the suggestion and the next calls to make, in three lines."""
+        """Returns the answer in three lines: shape and problem, rate and next step, and why the test stopped."""
         return summarize(self)
 
     def plot(self, *, ax: Axes | None = None, compare: bool | Sequence[str] = False) -> Axes:

@@ -20,8 +20,10 @@ from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.curves.importers import from_csv, read_curve
 from keras_lrscan.datasets.digits import digits, digits_model
 from keras_lrscan.errors import LRScanError, MissingDependencyError, unknown_option
-from keras_lrscan.explanation.explain import LEVELS, sections, title
+from keras_lrscan.explanation.answer import title
+from keras_lrscan.explanation.explain import sections
 from keras_lrscan.explanation.handbook import page
+from keras_lrscan.explanation.levels import LEVELS
 from keras_lrscan.files.csv_tables import LOSS_COLUMN, RATE_COLUMN
 from keras_lrscan.files.decoding import read_json_object
 from keras_lrscan.files.read_write import check_output, write_file
@@ -70,7 +72,12 @@ def _parser() -> argparse.ArgumentParser:
         text = "save a plot of the curve to this file" + (f" (default: {default})" if default else "")
         command.add_argument("--plot", type=Path, metavar="OUT.png", default=default, help=text)
     words = commands.add_parser("explain", help="explain a recorded scan, or a code such as LRS101")
-    words.add_argument("--level", choices=LEVELS, default=LEVELS[0], help="reader to write for (default: %(default)s)")
+    words.add_argument(
+        "--level",
+        choices=LEVELS,
+        default=LEVELS[0],
+        help="how much to print: one screen, everything in words, or also rules and weights (default: %(default)s)",
+    )
     words.add_argument("--json", action="store_true", help="print headings and sentences as JSON instead of text")
     words.set_defaults(run=_explain)
     report = commands.add_parser("report", help="write the plot and explanation of a recorded scan to one HTML file")
@@ -111,7 +118,8 @@ def _analyze(arguments: argparse.Namespace) -> str:
 def _explain(arguments: argparse.Namespace) -> str:
     if CODE.fullmatch(str(arguments.file)):
         code = str(arguments.file).upper()
-        return _json({"code": code, "page": page(code)}) if arguments.json else page(code)
+        text = page(code, level=arguments.level)
+        return _json({"code": code, "page": text}) if arguments.json else text
     analysis = _read(arguments)
     if not arguments.json:
         return analysis.explain(level=arguments.level)

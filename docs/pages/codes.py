@@ -92,7 +92,7 @@ def page(code: str) -> str:
 
 def sections_of(code: str) -> tuple[str, dict[str, str]]:
     """Returns the text above the first heading of a page, and the text under each heading."""
-    title, *parts = handbook.page(code).split("\n## ")
+    title, *parts = handbook.page(code, level="expert").split("\n## ")
     return title, dict(part.split("\n", 1) for part in parts)
 
 

@@ -36,7 +36,7 @@ def side_by_side() -> str:
     pair = (("ktrain's record", KTRAIN_PICTURE, ktrain_record()), ("Our scan", OWN_SCAN, reading(example(OWN_SCAN))))
     columns = "\n\n".join(
         f"::::{{grid-item-card}} {name}\n:img-top: pictures/{picture}.svg\n:img-alt: {describe_plot(analysis)}\n\n"
-        f"{told(analysis, root='')}\n::::"
+        f"{told(analysis, root='', level='beginner')}\n::::"
         for name, picture, analysis in pair
     )
     return f":::::{{grid}} 1 1 2 2\n:gutter: 3\n\n{columns}\n:::::"

@@ -6,7 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from exhibits import EXHIBITS
-from keras_lrscan.explanation.explain import sections, title
+from keras_lrscan.explanation.answer import title
+from keras_lrscan.explanation.explain import sections
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,12 +26,12 @@ def capitalized(text: str) -> str:
     return text[0].upper() + text[1:]
 
 
-def told(analysis: Analysis, root: str = "../") -> str:
-    """Returns the explanation of a scan, sentence by sentence as the package prints it."""
+def told(analysis: Analysis, root: str = "../", *, level: str = "full") -> str:
+    """Returns the explanation of a scan, sentence by sentence as the package prints it at a level."""
     blocks = [f"**{title(analysis)}**"]
-    for part in sections(analysis):
+    for part in sections(analysis, level=level):
         sentences = [linked(sentence, root) for sentence in part.sentences]
-        blocks.append(f"**{part.heading}**\n\n{bullets(sentences)}" if part.heading else " ".join(sentences))
+        blocks.append(f"**{part.heading}**\n\n{bullets(sentences)}" if part.heading else "\\\n".join(sentences))
     return "\n\n".join(blocks)
 
 

@@ -15,7 +15,7 @@ CAUSES_OF_FEEDING: tuple[Cause, ...] = (
     Cause(
         code="LRS320",
         name="ordered-data",
-        title="The data are not shuffled: they come in order, by class or by time.",
+        title="The data are in order, by class or by time, and not shuffled.",
         means="Neighboring batches are alike, so the loss goes up and down with the data, not with the rate.",
         start=-2.0,
         when=(),

@@ -88,6 +88,7 @@ class Cause:
         rules_out: Clues that each rule the cause out.
         to_check: A check that confirms the cause or rules it out.
         advice: Advice for when the cause is true.
+        advice_here: Advice that depends on the run: the first whose conditions hold replaces `advice`.
         is_not: A wrong conclusion, and why not to draw it.
         sources: Addresses of pages that describe the cause.
         alarm: Whether the user should fix something.
@@ -105,6 +106,7 @@ class Cause:
     rules_out: tuple[Clue, ...] = ()
     to_check: str
     advice: str
+    advice_here: tuple[Clue, ...] = ()
     is_not: str
     sources: tuple[str, ...] = ()
     alarm: bool
@@ -172,7 +174,7 @@ def judge(cause: Cause, facts: Mapping[str, Any]) -> Finding | None:
     for status, clues in ((CauseStatus.NOT_APPLICABLE, cause.not_for), (CauseStatus.RULED_OUT, cause.rules_out)):
         against = [clue.sentence(facts) for clue in clues if clue.holds(facts)]
         if against:
-            return _finding(cause, status, (), against)
+            return _finding(cause, facts, status, (), against)
     if not all(clue.holds(facts) for clue in cause.when):
         return None
     seen = [clue for clue in cause.clues if clue.holds(facts)]
@@ -183,14 +185,17 @@ def judge(cause: Cause, facts: Mapping[str, Any]) -> Finding | None:
         return None
     called = CauseStatus.LIKELY if likelihood >= LIKELY else CauseStatus.POSSIBLE
     sentences = [clue.sentence(facts) for clue in (*cause.when, *seen)]
-    return _finding(cause, called, log_odds, sentences)
+    return _finding(cause, facts, called, log_odds, sentences)
 
 
 def _share(log_odds: tuple[float, ...]) -> float:
     return 1 / (1 + math.exp(-sum(log_odds))) if log_odds else 0.0
 
 
-def _finding(cause: Cause, status: CauseStatus, log_odds: tuple[float, ...], evidence: list[str]) -> Finding:
+def _finding(
+    cause: Cause, facts: Mapping[str, Any], status: CauseStatus, log_odds: tuple[float, ...], evidence: list[str]
+) -> Finding:
+    here = (clue.sentence(facts) for clue in cause.advice_here if clue.holds(facts))
     return Finding(
         code=cause.code,
         name=cause.name,
@@ -201,7 +206,7 @@ def _finding(cause: Cause, status: CauseStatus, log_odds: tuple[float, ...], evi
         log_odds=log_odds,
         evidence=tuple(evidence),
         to_check=cause.to_check,
-        advice=cause.advice,
+        advice=next(here, cause.advice),
         is_not=cause.is_not,
         sources=cause.sources,
         alarm=cause.alarm,

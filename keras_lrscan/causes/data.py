@@ -217,7 +217,10 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
             ),
         ),
         to_check="Look at five inputs beside their labels. Train on 20 samples: their loss should go to zero.",
-        advice="Check that shuffling, sorting and joining kept inputs and labels together, and how labels are encoded.",
+        advice=(
+            "Check that inputs and labels belong together, and how labels are encoded. Shuffling, sorting or joining "
+            "may have mixed them up."
+        ),
         is_not="The learning rate is not the cause, and the model is not already good.",
         sources=(
             "https://karpathy.github.io/2019/04/25/recipe/",

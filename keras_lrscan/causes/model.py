@@ -43,7 +43,7 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
         code="LRS306",
         name="frozen-model",
         title="The weights that matter do not train: their layers are frozen, or updates do not reach them.",
-        means="Frozen weights give the same loss at every rate, even at one that would break any other model.",
+        means="Frozen weights do not learn. If all of them are frozen, the loss is the same at every rate.",
         start=-2.0,
         when=(),
         clues=(
@@ -99,8 +99,8 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
             ),
         ),
         to_check="Print `len(model.trainable_weights)`, and one weight before and after a step at rate 1.",
-        advice="Set `trainable = True` where you want to learn, and call `compile` again after that.",
-        is_not="It does not mean that the task is too hard: the model has not trained yet.",
+        advice="Set `trainable = True` where you want to learn, then call `compile` again.",
+        is_not="It does not mean that the task is too hard: these weights did not train in this test.",
         sources=(
             "https://keras.io/guides/transfer_learning/",
             "https://keras.io/getting_started/faq/",
@@ -323,7 +323,7 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
             ),
         ),
         to_check="Scan again with the policy `mixed_bfloat16` or `float32`: the NaN should come later or never.",
-        advice="Use `mixed_bfloat16`, scale the inputs, and keep the last layer and the loss in float32.",
+        advice="Use `mixed_bfloat16`, or keep the last layer and the loss in float32. Scale the inputs.",
         is_not="It does not mean that training breaks at that rate in float32.",
         sources=("https://arxiv.org/abs/1710.03740", "https://www.tensorflow.org/guide/mixed_precision"),
         alarm=True,

@@ -33,7 +33,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
             Clue(
                 when=(Condition("start_accuracy", ">=", 0.9),),
                 weight=1.5,
-                says="Before any training, {start_accuracy} of the answers in the first batch were right.",
+                says="Before the test, {start_accuracy} of the answers in the first batch were right.",
             ),
             Clue(
                 when=(Condition("optimizer_iterations", ">", 0),),
@@ -43,7 +43,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
             Clue(
                 when=(Condition("num_used_layers", ">", 0), is_false("head_is_fresh")),
                 weight=0.5,
-                says="Earlier training shows in {num_used_layers} of {num_layers} layers.",
+                says="Layers that show earlier training: {num_used_layers} of {num_layers}.",
             ),
             Clue(when=(RISES,), weight=0.5, says="Large rates break the model, so it does react to training."),
         ),
@@ -86,12 +86,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
             Clue(
                 when=(is_true("is_trained"),),
                 weight=-2.0,
-                says="Against it: earlier training shows in {num_used_layers} of {num_layers} layers.",
-            ),
-            Clue(
-                when=(is_true("head_is_fresh"),),
-                weight=-3.0,
-                says="Against it: only the last layer is new; layers below it were trained before.",
+                says="Against it: layers that show earlier training: {num_used_layers} of {num_layers}.",
             ),
             Clue(
                 when=(Condition("optimizer_iterations", ">", 0),),
@@ -99,7 +94,13 @@ CAUSES_OF_START: tuple[Cause, ...] = (
                 says="Against it: the optimizer was used before (updates: {optimizer_iterations}).",
             ),
         ),
-        rules_out=(TRAINED_BETTER,),
+        rules_out=(
+            TRAINED_BETTER,
+            Clue(
+                when=(is_true("has_new_head"),),
+                says="Only the last layer is new, on layers that are trained or frozen.",
+            ),
+        ),
         to_check="Compare the first loss with the chance level: the two should be close.",
         advice="There is nothing to fix here.",
         is_not="It does not predict how good the model will get.",
@@ -109,21 +110,21 @@ CAUSES_OF_START: tuple[Cause, ...] = (
     Cause(
         code="LRS315",
         name="new-head",
-        title="The last layer is new, on top of a trained model: the loss starts near the chance level and falls fast.",
+        title="The last layer is new, on top of a trained model.",
         means=(
-            "The layers below know a lot, but the new last layer (the head) knows nothing yet. So the loss starts near "
-            "the chance level, and the curve is an ordinary U although the model is pretrained."
+            "The layers below know a lot, but the new last layer (the head) knows nothing yet. So at the start the "
+            "model can only guess, although most of it is pretrained."
         ),
         start=1.4,
         when=(Clue(when=(is_true("has_new_head"),), says="The last layer is new."),),
         clues=(
             Clue(
                 when=(Condition("num_used_layers", ">", 0),),
-                says="Earlier training shows in {num_used_layers} of {num_layers} layers.",
+                says="Layers that show earlier training: {num_used_layers} of {num_layers}.",
             ),
             Clue(
                 when=(Condition("num_frozen_layers", ">", 0),),
-                says="Training is off in {num_frozen_layers} of {num_layers} layers, as often for pretrained layers.",
+                says="Frozen layers, as is common for pretrained ones: {num_frozen_layers} of {num_layers}.",
             ),
             Clue(when=(FALLS,), weight=1.5, says=LOSS_FALLS.says),
             Clue(when=(AT_CHANCE,), weight=0.5, says=STARTS_AT_CHANCE.says),
@@ -135,7 +136,17 @@ CAUSES_OF_START: tuple[Cause, ...] = (
         ),
         rules_out=(STARTS_BETTER,),
         to_check="Replace the last layer with a trained one: the first loss should drop far below the chance level.",
-        advice="First train the new layer with the others frozen, then all layers at a rate 10 to 100 times smaller.",
+        advice=(
+            "Train all layers together, or first only the new one with the others frozen. Scan again for each: a new "
+            "layer alone takes larger rates."
+        ),
+        advice_here=(
+            Clue(
+                when=(Condition("num_frozen_layers", ">", 0),),
+                says="Train like this until the loss stops falling. Then unfreeze layers, compile, and scan again: "
+                "they need smaller rates.",
+            ),
+        ),
         is_not="A U does not mean that the pretrained weights were lost.",
         sources=(
             "https://keras.io/guides/transfer_learning/",
@@ -157,6 +168,11 @@ CAUSES_OF_START: tuple[Cause, ...] = (
                 weight=-1.2,
                 says="Against it: the loss never falls by more than the batch-to-batch noise.",
             ),
+            Clue(
+                when=(NO_FALL, BETTER),
+                weight=-3.3,
+                says="So there is no sign that it can still improve.",
+            ),
             Clue(when=(BETTER,), weight=3.6, says=STARTS_BETTER.says),
             Clue(
                 when=(Condition("optimizer_iterations", ">", 0),),
@@ -166,7 +182,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
             Clue(
                 when=(Condition("num_used_layers", ">", 0), is_false("head_is_fresh")),
                 weight=0.8,
-                says="Earlier training shows in {num_used_layers} of {num_layers} layers.",
+                says="Layers that show earlier training: {num_used_layers} of {num_layers}.",
             ),
             Clue(
                 when=(

@@ -22,6 +22,7 @@ __all__ = [
     "CONTEXT_MEASURES",
     "EPOCH",
     "FLOAT16_POLICIES",
+    "KTRAIN",
     "SIXTEEN_BIT_POLICIES",
     "ScanContext",
     "chance_loss",
@@ -32,6 +33,9 @@ __all__ = [
 
 ARRAYS_SEEN, BATCHES_SEEN = "arrays", "first batches"
 """Inspected parts of the data: all arrays, in the user's order, or the first batches, in the order of training."""
+
+KTRAIN = "ktrain"
+"""Name of ktrain in `framework`, for models that are trained by a learner of ktrain."""
 
 EPOCH = "epoch"
 """Value of `averaged_over` for records with one point per epoch."""
@@ -74,7 +78,8 @@ class ScanContext:
         num_steps: Planned number of optimizer updates.
         batch_size: Samples per batch.
         steps_per_epoch: Batches per epoch of the scanned `fit`.
-        framework: Name and version of Keras, such as `"keras 3.15.1"` or `"tf_keras 2.21.0"`.
+        framework: Name and version of Keras, such as `"keras 3.15.1"` or `"tf_keras 2.21.0"`; for a learner of ktrain,
+            `"tf_keras 2.21.0, ktrain"`.
         backend: `"tensorflow"`, `"jax"` or `"torch"`.
         optimizer: Class name of the optimizer, such as `"Adam"`.
         momentum: Momentum of the optimizer, if it has such a setting.

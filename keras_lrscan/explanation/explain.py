@@ -1,7 +1,7 @@
 """Explains an analysis in text, for a reader who has never seen such a curve.
 
 This module selects sentences, fills their slots and puts them in order. Most of the sentences stand beside the rules:
-in `reading.shapes`, the tables of `causes`, `questions` and `glossary`.
+in `reading.shapes`, the tables of `causes`, `questions` and `glossary`. `answer` has the first lines.
 """
 
 from __future__ import annotations
@@ -10,23 +10,20 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from keras_lrscan.causes.cause import CauseStatus
-from keras_lrscan.causes.scan_settings import CAUSES_OF_RANGE
-from keras_lrscan.curves.context import EPOCH, chance_loss, is_classifier
-from keras_lrscan.curves.curve import StopReason
+from keras_lrscan.curves.context import is_classifier
 from keras_lrscan.errors import unknown_option
+from keras_lrscan.explanation.answer import RULES, answer_lines, title
 from keras_lrscan.explanation.formulas import formulas
 from keras_lrscan.explanation.glossary import with_terms_explained
 from keras_lrscan.explanation.layout import text
+from keras_lrscan.explanation.levels import BEGINNER, EXPERT, LEVELS
 from keras_lrscan.explanation.questions import QUESTIONS, answer
-from keras_lrscan.formatting import format_loss, format_lr, slots_of
-from keras_lrscan.reading.facts import EXPLODES, MEASURES
+from keras_lrscan.explanation.slots import CODES_OF_RANGE, escape_braces, fill, slots_for
+from keras_lrscan.formatting import slots_of
 from keras_lrscan.reading.features import MIN_FOR_START, StartState, has_natural_zero
-from keras_lrscan.reading.features import WORSE_THAN_CHANCE as MAX_CLOSE
-from keras_lrscan.reading.shapes import MIN_DECADES, MIN_POINTS, NO_CONFIDENCE, SHAPE_RULES, TRAIT_RULES
-from keras_lrscan.suggestions.suggest import format_suggestion
+from keras_lrscan.reading.features import WORSE_THAN_CHANCE as WORSE_THAN_CHANCE_RATIO
+from keras_lrscan.reading.shapes import MIN_POINTS, NO_CONFIDENCE, TRAIT_RULES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -34,16 +31,19 @@ if TYPE_CHECKING:
     from keras_lrscan.causes.cause import Finding
     from keras_lrscan.pure_analysis import PureAnalysis
 
-__all__ = ["LEVELS", "STOPS", "Section", "explain", "sections", "summarize", "title"]
+__all__ = ["Section", "explain", "sections", "summarize"]
 
-LEVELS = ("beginner", "expert")
-"""Readers that a text can be written for."""
+MAX_LINES = 40
+"""Largest number of printed lines of the shortest text, which fits on one screen."""
 
 MAX_LIKELY = 3
 """Maximum number of causes listed with their evidence."""
 
 MAX_OTHERS = 4
 """Maximum number of further causes listed with a check that would settle them."""
+
+MAX_EVIDENCE = 3
+"""Maximum number of sentences of evidence for each cause in the shortest text: those with the largest weights."""
 
 READING_GUIDE = (
     "This is a test of many learning rates, not your training. The learning rate sets how big a step the model takes "
@@ -56,17 +56,19 @@ INVESTIGATE = "`scan.investigate(x, y)` runs many of these checks on the model i
 EXPLAINED = ("learning rate", "loss")
 """Terms that the reading guide explains."""
 
-AT_CHANCE = (
-    "The loss starts near {start_level}, close to {chance_loss}, the chance level. So the model has not learned this "
-    "task yet."
+NO_BETTER = "So, at the start, the model does no better than guessing."
+AT_CHANCE = "The loss starts near {start_level}, close to {chance_loss}, the chance level. " + NO_BETTER
+ABOVE_CHANCE = (
+    "The loss starts near {start_level}, somewhat above {chance_loss}, the chance level, as that of new models often "
+    "does. " + NO_BETTER
 )
 AT_UNIFORM = (
     "The loss starts near {start_level}. That is above {chance_loss}, the chance level, but usual for a new model when "
-    "some classes are rare. So the model has not learned this task yet."
+    "some classes are rare. " + NO_BETTER
 )
 BETTER_THAN_CHANCE = (
-    "The loss starts near {start_level}, well below {chance_loss}, the chance level. So the model already knows this "
-    "task."
+    "The loss starts near {start_level}, well below {chance_loss}, the chance level. So the model already knows "
+    "something about this task."
 )
 WORSE_THAN_CHANCE = "The loss starts near {start_level}, above {chance_loss}, the chance level. "
 START_WORDS: Mapping[tuple[StartState, bool], str] = MappingProxyType(
@@ -75,13 +77,16 @@ START_WORDS: Mapping[tuple[StartState, bool], str] = MappingProxyType(
         (StartState.AT_CHANCE, False): AT_CHANCE,
         (StartState.BETTER_THAN_CHANCE, True): BETTER_THAN_CHANCE,
         (StartState.BETTER_THAN_CHANCE, False): BETTER_THAN_CHANCE,
-        (StartState.WORSE_THAN_CHANCE, True): WORSE_THAN_CHANCE + "So the model starts out confident and wrong.",
+        (StartState.WORSE_THAN_CHANCE, True): WORSE_THAN_CHANCE + "So its first answers are worse than guessing.",
         (StartState.WORSE_THAN_CHANCE, False): (
             WORSE_THAN_CHANCE + "That is common for a new model when the numbers to predict are far from zero."
         ),
     }
 )
 """Start state, and whether the model is a classifier → sentences about the start."""
+
+CLOSE = 1.15
+"""Largest ratio of a start to the chance level that is called close to it."""
 
 UNKNOWN_START = "The chance level is unknown for this model, so the start of the loss cannot be judged."
 NO_ZERO = "This loss can be below zero, so its start cannot be judged as a share of the chance level."
@@ -90,26 +95,23 @@ OTHER_FIRST = (
     "batches."
 )
 """Added where the first recorded loss is far from the start of the smoothed curve."""
-FAR_FROM_START = 0.1
-"""Difference of the two, as a share of the start, or of the range of a loss that can be below zero."""
 
 SCAN_AGAIN = "Then scan again: the points below apply to the model as it is now."
+MORE = '`explain(level="full")` adds other causes to check, those ruled out, and answers to common questions.'
 
-STOPS: Mapping[StopReason, str] = MappingProxyType(
-    {
-        StopReason.DIVERGED: "the loss had risen for good",
-        StopReason.NON_FINITE: "the loss of a batch was NaN or infinite",
-        StopReason.NON_FINITE_WEIGHTS: "a weight became NaN or infinite",
-        StopReason.END_LR: "it reached the last planned learning rate",
-        StopReason.OUT_OF_BATCHES: "training ran out of batches",
-        StopReason.INTERRUPTED: "it was interrupted",
-    }
+SUMMARY_MORE = "Explanation: print(keras_lrscan.last_scan().analysis.explain()). Plot: keras_lrscan.last_scan().plot()."
+
+SEES, WHY, IS_NOT, TRY, RECORD = (
+    "What you see",
+    "Why (evidence)",
+    "What it does not mean",
+    "What to try, in order",
+    "About this record",
 )
-"""Reason for the end of a scan → its words."""
+SHORTENED = (SEES, IS_NOT, TRY, WHY, RECORD)
+"""Sections of the shortest text, in the order in which sentences after the first are left out until it fits."""
 
-RULES = MappingProxyType({rule.code: rule for rule in SHAPE_RULES})
 TRAITS = MappingProxyType({rule.name: rule for rule in TRAIT_RULES})
-CODES_OF_RANGE = frozenset(cause.code for cause in CAUSES_OF_RANGE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,66 +127,97 @@ class Section:
     sentences: tuple[str, ...]
 
 
-def title(analysis: PureAnalysis) -> str:
-    """Returns the headline: the shape in words, with its name and code."""
-    rule = RULES[analysis.verdict.code]
-    return f"{rule.title[0].upper()}{rule.title[1:]} ({analysis.verdict.shape}, {rule.code})"
-
-
-def sections(analysis: PureAnalysis, *, level: str = "beginner") -> tuple[Section, ...]:
-    """Returns the explanation as sections, in reading order.
+def sections(analysis: PureAnalysis, *, level: str = BEGINNER) -> tuple[Section, ...]:
+    """Returns the explanation as sections, in reading order; the first is the answer and has no heading.
 
     Args:
         analysis: The analysis of a curve.
-        level: One of `"beginner"`, which explains each term where it first appears, and `"expert"`, which adds every
-            rule, weight and formula.
+        level: One of `"beginner"`, at most 40 lines; `"full"`, everything in words; and `"expert"`, which adds every
+            rule, weight and formula. The first two explain each term where it first appears.
 
     Raises:
         InvalidOptionError: If `level` is unknown.
     """
     if level not in LEVELS:
         raise unknown_option("level", level, LEVELS)
-    slots = _slots(analysis)
-    parts = [(heading, tuple(_fill(sentences, slots))) for heading, sentences in _parts(analysis)]
+    slots = slots_for(analysis)
+    first = Section(heading="", sentences=answer_lines(analysis, slots))
+    if level == BEGINNER:
+        return _shortened(first, _filled(_short_parts(analysis), slots), title(analysis))
+    parts = _filled(_parts(analysis), slots)
     if analysis.features.num_points >= MIN_FOR_START:
         parts.insert(-2, ("Questions people ask", tuple(_answers(analysis, slots))))
-    if level == "expert":
+    if level == EXPERT:
         parts.insert(-2, ("Numbers and formulas", formulas(analysis)))
-        return tuple(Section(heading=heading, sentences=said) for heading, said in parts if said)
+        return (first, *(Section(heading=heading, sentences=said) for heading, said in parts if said))
+    return (first, *_explained(parts))
+
+
+def explain(analysis: PureAnalysis, *, level: str = BEGINNER) -> str:
+    """Returns the explanation as text: the answer first, then the rest under fixed headings.
+
+    Args:
+        analysis: The analysis of a curve.
+        level: One of `"beginner"`, at most 40 lines; `"full"`, everything in words; and `"expert"`, which adds every
+            rule, weight and formula. The first two explain each term where it first appears.
+
+    Raises:
+        InvalidOptionError: If `level` is unknown.
+    """
+    return _laid_out(title(analysis), sections(analysis, level=level))
+
+
+def summarize(analysis: PureAnalysis, *, more: str = SUMMARY_MORE) -> str:
+    """Returns the answer in three lines: shape and problem, rate and next step, and why the test stopped.
+
+    Args:
+        analysis: The analysis of a curve.
+        more: Where to find the explanation and the plot, at the end of the third line.
+    """
+    problem, rate, step, stop = answer_lines(analysis, slots_for(analysis))
+    return f"LRScan: {title(analysis)}. {problem}\n{rate} {step}\n{stop} {more}"
+
+
+def _laid_out(headline: str, parts: Iterable[Section]) -> str:
+    return text(headline, ((section.heading, section.sentences) for section in parts))
+
+
+def _filled(parts: Iterable[tuple[str, Iterable[str]]], slots: Mapping[str, str]) -> list[tuple[str, tuple[str, ...]]]:
+    return [(heading, tuple(fill(sentences, slots))) for heading, sentences in parts]
+
+
+def _explained(parts: Iterable[tuple[str, tuple[str, ...]]]) -> tuple[Section, ...]:
+    """Returns the sections with sentences, with each term explained where it first appears."""
     explained = set(EXPLAINED)
     return tuple(
         Section(heading=heading, sentences=with_terms_explained(said, explained)) for heading, said in parts if said
     )
 
 
-def explain(analysis: PureAnalysis, *, level: str = "beginner") -> str:
-    """Returns the explanation as text under fixed headings.
-
-    Args:
-        analysis: The analysis of a curve.
-        level: One of `"beginner"`, which explains each term where it first appears, and `"expert"`, which adds every
-            rule, weight and formula.
-
-    Raises:
-        InvalidOptionError: If `level` is unknown.
-    """
-    parts = sections(analysis, level=level)
-    return text(title(analysis), ((section.heading, section.sentences) for section in parts))
+def _shortened(first: Section, parts: list[tuple[str, tuple[str, ...]]], headline: str) -> tuple[Section, ...]:
+    """Leaves out the last sentences of sections until the text fits on one screen."""
+    while True:
+        found = (first, *_explained(parts))
+        longest = next((name for name in SHORTENED for heading, said in parts if heading == name and said[1:]), None)
+        if longest is None or _laid_out(headline, found).count("\n") <= MAX_LINES:
+            return found
+        parts = [(heading, said[:-1] if heading == longest else said) for heading, said in parts]
 
 
-def summarize(analysis: PureAnalysis) -> str:
-    """Returns what to fix first, the verdict, the suggestion and the next calls to make, in three lines."""
-    verdict, suggestion, problem = analysis.verdict, analysis.suggestion, analysis.first_problem
-    shape, state = RULES[verdict.code].title, str(verdict.start_state).replace("-", " ")
-    confidence = "" if verdict.shape in NO_CONFIDENCE else f" confidence {verdict.confidence:.0%},"
-    curve = f"{shape} ({verdict.shape}, {verdict.code}),{confidence} start: {state}."
-    rate = format_suggestion(suggestion)
-    third = "Explanation: print(keras_lrscan.last_scan().analysis.explain()). Plot: keras_lrscan.last_scan().plot()."
-    if problem is None:
-        second = suggestion.reason if rate is None else f"Suggested learning rate: {rate}. {suggestion.reason}"
-        return f"LRScan: {curve}\n{second}\n{third}"
-    until_then = f"Suggested until then: {rate}." if rate else "No rate is suggested until then."
-    return f"LRScan: fix this first: {problem.title} ({problem.code})\nCurve: {curve} {until_then}\n{third}"
+def _short_parts(analysis: PureAnalysis) -> Iterable[tuple[str, Iterable[str]]]:
+    """Yields headings and sentences of the shortest text, with unfilled slots."""
+    rule, verdict = RULES[analysis.verdict.code], analysis.verdict
+    likely = [finding for finding in analysis.findings if finding.is_sure]
+    shown: set[str] = set()
+    yield "How to read it", [_guide(analysis)]
+    yield SEES, [*rule.sees, *(TRAITS[name].says for name in verdict.traits), *_confidence(analysis)]
+    reasons = [escape_braces(_evidence(finding, shown, MAX_EVIDENCE)) for finding in likely[: MAX_LIKELY - 1]]
+    yield WHY, [*_start(analysis), *reasons]
+    yield IS_NOT, [*rule.is_not[:2], *_wrong_conclusions(likely)]
+    tries = [said for said in rule.tries if "suggestion" not in slots_of(said)]
+    yield TRY, [*_fixes(likely[:MAX_LIKELY]), *_kind(likely), *tries]
+    yield RECORD, [escape_braces(note) for note in analysis.curve.context.notes]
+    yield "Learn more", [MORE, _handbook(analysis, likely[:1])]
 
 
 def _parts(analysis: PureAnalysis) -> Iterable[tuple[str, Iterable[str]]]:
@@ -192,31 +225,42 @@ def _parts(analysis: PureAnalysis) -> Iterable[tuple[str, Iterable[str]]]:
     rule, verdict = RULES[analysis.verdict.code], analysis.verdict
     likely = [finding for finding in analysis.findings if finding.is_sure][:MAX_LIKELY]
     others = [finding for finding in analysis.findings if finding not in likely][:MAX_OTHERS]
-    problems = [finding for finding in likely if finding.alarm]
     shown: set[str] = set()
     none_warranted = [analysis.suggestion.reason] if analysis.suggestion.lr is None else []
-    context = analysis.curve.context
-    yield "", [READING_GUIDE + (RESTORED if context.framework or context.loss_name else "")]
-    yield (
-        "What you see",
-        [*rule.sees, OTHER_FIRST, *(TRAITS[name].says for name in verdict.traits), *_confidence(analysis)],
-    )
+    yield "How to read it", [_guide(analysis)]
+    yield SEES, [*rule.sees, OTHER_FIRST, *(TRAITS[name].says for name in verdict.traits), *_confidence(analysis)]
     yield "What it means", [*_start(analysis), *rule.means]
-    yield "Why (evidence)", [_escape_braces(_evidence(finding, shown)) for finding in likely]
-    yield "What it does not mean", [*rule.is_not, *(finding.is_not for finding in likely[:1])]
-    first = [
-        _escape_braces(f"{word}: {finding.advice}")
-        for word, finding in zip(("First", "Also", "Also"), problems, strict=False)
-    ]
-    then = [SCAN_AGAIN] if any(finding.code not in CODES_OF_RANGE for finding in problems) else []
-    kind = [finding.advice for finding in likely[:1] if not problems]
-    yield "What to try, in order", [*none_warranted, *first, *then, *rule.tries, *kind]
-    open_ones = [_escape_braces(f"{finding.title} To check: {finding.to_check}") for finding in others]
+    yield WHY, [escape_braces(_evidence(finding, shown)) for finding in likely]
+    yield IS_NOT, [*rule.is_not, *_wrong_conclusions(likely)]
+    yield TRY, [*none_warranted, *_fixes(likely), *rule.tries, *_kind(likely)]
+    open_ones = [escape_braces(f"{finding.title} To check: {finding.to_check}") for finding in others]
     investigated = any(finding.status == CauseStatus.CONFIRMED for finding in analysis.findings)
-    investigate = [INVESTIGATE] if open_ones and context.framework and not investigated else []
+    investigate = [INVESTIGATE] if open_ones and analysis.curve.context.framework and not investigated else []
     yield "Could also be", [*open_ones, *investigate, *_ruled_out(analysis)]
-    yield "About this record", [_escape_braces(note) for note in analysis.curve.context.notes]
-    yield "Learn more", _further(analysis, likely)
+    yield RECORD, [escape_braces(note) for note in analysis.curve.context.notes]
+    yield "Learn more", [*_further(analysis, likely)]
+
+
+def _guide(analysis: PureAnalysis) -> str:
+    context = analysis.curve.context
+    return READING_GUIDE + (RESTORED if context.framework or context.loss_name else "")
+
+
+def _wrong_conclusions(likely: list[Finding]) -> list[str]:
+    return [escape_braces(finding.is_not) for finding in likely[:1]]
+
+
+def _fixes(likely: list[Finding]) -> list[str]:
+    """Returns the advice on the causes that need a fix, the first to fix first."""
+    problems = [finding for finding in likely if finding.alarm]
+    words = ("First", *("Also",) * len(problems))
+    fixes = [escape_braces(f"{word}: {finding.advice}") for word, finding in zip(words, problems, strict=False)]
+    return [*fixes, SCAN_AGAIN] if any(finding.code not in CODES_OF_RANGE for finding in problems) else fixes
+
+
+def _kind(likely: list[Finding]) -> list[str]:
+    """Returns the advice on the likeliest cause if nothing needs a fix."""
+    return [] if any(finding.alarm for finding in likely) else [escape_braces(item.advice) for item in likely[:1]]
 
 
 def _confidence(analysis: PureAnalysis) -> list[str]:
@@ -226,7 +270,7 @@ def _confidence(analysis: PureAnalysis) -> list[str]:
     says = f"Confidence in this shape: {verdict.confidence:.0%}."
     if analysis.features.num_points < MIN_POINTS:
         return [f"{says} It is low because the curve has fewer than {MIN_POINTS} points."]
-    return [f"{says} That is the share of copies of this curve, each with new random noise, that get the same shape."]
+    return [f"{says} With other random noise, {verdict.confidence:.0%} of such curves get the same shape."]
 
 
 def _start(analysis: PureAnalysis) -> list[str]:
@@ -236,17 +280,31 @@ def _start(analysis: PureAnalysis) -> list[str]:
         return []
     if state == StartState.UNKNOWN:
         return [UNKNOWN_START if has_natural_zero(analysis.curve) else NO_ZERO]
-    if state == StartState.AT_CHANCE and ratio is not None and ratio > MAX_CLOSE:
-        return [AT_UNIFORM]
+    if state == StartState.AT_CHANCE and ratio is not None and ratio > CLOSE:
+        return [AT_UNIFORM if ratio > WORSE_THAN_CHANCE_RATIO else ABOVE_CHANCE]
     return [START_WORDS[state, is_classifier(context)]]
 
 
-def _evidence(finding: Finding, shown: set[str]) -> str:
-    """Returns a cause with its evidence, and adds the evidence to `shown` so that no sentence appears twice."""
+def _evidence(finding: Finding, shown: set[str], most: int | None = None) -> str:
+    """Returns a cause with its evidence, and adds the evidence to `shown` so that no sentence appears twice.
+
+    Args:
+        finding: The cause.
+        shown: The sentences of evidence that were said before.
+        most: Maximum number of sentences of evidence; those with the largest weights are said.
+    """
     sure = "confirmed" if finding.status == CauseStatus.CONFIRMED else f"{finding.percent}% likely"
-    seen = [sentence for sentence in finding.evidence if sentence not in shown]
+    seen = [sentence for sentence in _strongest(finding, most) if sentence not in shown]
     shown.update(seen)
     return " ".join([f"{finding.title.rstrip('.')} ({finding.code}, {sure}).", finding.means, *seen])
+
+
+def _strongest(finding: Finding, most: int | None) -> list[str]:
+    """Returns the evidence with the largest weights in its order. The conditions of a cause come first, unweighted."""
+    weights = [abs(term) for term in finding.log_odds[1:]]
+    weights = [0.0] * (len(finding.evidence) - len(weights)) + weights
+    ranked = sorted(range(len(finding.evidence)), key=lambda index: -weights[index])
+    return [finding.evidence[index] for index in sorted(ranked[:most])]
 
 
 def _ruled_out(analysis: PureAnalysis) -> list[str]:
@@ -256,13 +314,17 @@ def _ruled_out(analysis: PureAnalysis) -> list[str]:
 
 
 def _further(analysis: PureAnalysis, likely: list[Finding]) -> list[str]:
-    codes = ", ".join(f"`lrscan explain {code}`" for code in (analysis.verdict.code, *(item.code for item in likely)))
     sources = dict.fromkeys(source for finding in likely[:1] for source in finding.sources)
     return [
         "One scan shows roughly how large a good learning rate is, not its exact value.",
-        f"In the handbook: {codes}.",
+        _handbook(analysis, likely),
         *(f"See {source}" for source in sources),
     ]
+
+
+def _handbook(analysis: PureAnalysis, likely: list[Finding]) -> str:
+    codes = ", ".join(f"`lrscan explain {code}`" for code in (analysis.verdict.code, *(item.code for item in likely)))
+    return f"In the handbook: {codes}."
 
 
 def _answers(analysis: PureAnalysis, slots: Mapping[str, str]) -> Iterable[str]:
@@ -271,99 +333,3 @@ def _answers(analysis: PureAnalysis, slots: Mapping[str, str]) -> Iterable[str]:
         reply = answer(question, facts, slots)
         if reply is not None:
             yield f"{question.asks} {reply}"
-
-
-def _slots(analysis: PureAnalysis) -> dict[str, str]:
-    """Returns the slots whose values are known."""
-    marks, suggestion = analysis.landmarks, analysis.suggestion
-    slots = {"start_lr": format_lr(analysis.curve.lr[0]), **_slots_of_record(analysis)}
-    for name in ("descent_start", "steepest", "minimum", "elbow"):
-        mark = getattr(marks, name)
-        if mark is not None:
-            slots[f"{name}_lr"] = format_lr(mark.lr)
-    exploded = EXPLODES.holds(analysis.facts)
-    if exploded:
-        slots["explosion"] = MEASURES["early_explosion"].show(analysis.features.early_explosion)
-    start = None if marks.start is None else marks.start.loss
-    losses = {
-        "start_loss": float(analysis.curve.loss[0]) if exploded else start,
-        "lowest_loss": None if marks.minimum is None else marks.minimum.loss,
-        "end_loss": float(analysis.smoothed.loss[-1]) if analysis.smoothed.loss.size else None,
-        "chance_loss": None
-        if analysis.verdict.start_state == StartState.UNKNOWN
-        else chance_loss(analysis.curve.context),
-    }
-    slots |= {name: format_loss(loss) for name, loss in losses.items() if loss is not None}
-    slots |= _slots_of_start(analysis)
-    if analysis.verdict.start_state == StartState.UNKNOWN:
-        slots["unknown_start"] = ""
-    for finding in reversed(analysis.findings):
-        if finding.alarm and finding.is_sure:
-            slots["test_problem" if finding.code in CODES_OF_RANGE else "problem"] = finding.title
-    slots |= dict.fromkeys(_short_of(analysis), "")
-    rate = format_suggestion(suggestion)
-    if rate is not None:
-        slots |= {"suggestion": rate, "reason": suggestion.reason}
-    return slots
-
-
-def _short_of(analysis: PureAnalysis) -> Iterable[str]:
-    """Yields the empty slots of the sentences on a curve with few points or a narrow range of rates."""
-    has_ended = analysis.curve.stop == StopReason.NON_FINITE  # no other range or number of batches changes that
-    if analysis.features.decades < MIN_DECADES and not has_ended:
-        yield "narrow_range"
-    if analysis.features.num_points < MIN_POINTS:
-        in_epochs = analysis.curve.context.averaged_over == EPOCH
-        yield "few_epochs" if in_epochs else "few_points"
-        if not in_epochs and not has_ended:
-            yield "few_batches"
-
-
-def _slots_of_record(analysis: PureAnalysis) -> dict[str, str]:
-    """Returns the slots about the recorded rates, of which a sentence about another number of rates has none."""
-    curve, slots = analysis.curve, {}
-    first, last, num = format_lr(curve.lr[0]), format_lr(curve.lr[-1]), len(curve)
-    in_epochs = curve.context.averaged_over == EPOCH
-    loss, unit, units = ("mean loss", "epoch", "epochs") if in_epochs else ("loss", "batch", "batches")
-    if curve.stop in STOPS:
-        slots["stop_reason"] = STOPS[curve.stop]
-    if num == 1:
-        recorded = f"The test recorded the {loss} of a single {unit}, at a rate of {first}."
-        return slots | {"only_lr": first, "recorded": recorded}
-    if first == last:
-        recorded = f"The test recorded the {loss} of {num} {units}, all at rates close to {first}."
-        return slots | {"num_points_at_one_rate": str(num), "recorded": recorded}
-    recorded = f"The test raised it from {first} to {last} and recorded the loss of every batch."
-    if in_epochs:
-        recorded = (
-            f"The test raised it from {first} to {last}, with one epoch at each rate, and each point is the mean loss "
-            "of one epoch."
-        )
-    return slots | {"last_lr": last, "num_points": str(num), "recorded": recorded}
-
-
-def _slots_of_start(analysis: PureAnalysis) -> dict[str, str]:
-    """Returns the start with and without regularization, and the first loss if it is far from the start."""
-    curve, start = analysis.curve, analysis.landmarks.start
-    if start is None or analysis.features.num_points < MIN_FOR_START:
-        return {}
-    first = float(curve.loss[np.isfinite(curve.loss)][0])
-    level = first if EXPLODES.holds(analysis.facts) else start.loss
-    whole, without = format_loss(level), format_loss(level - (curve.context.regularization_loss or 0.0))
-    slots = {"start_level": whole if without == whole else f"{without} ({whole} with regularization)"}
-    size = abs(start.loss) if has_natural_zero(curve) else float(np.ptp(analysis.smoothed.loss))
-    if abs(first - level) > FAR_FROM_START * size:
-        slots["first_loss"] = format_loss(first)
-    return slots
-
-
-def _escape_braces(sentence: str) -> str:
-    """Returns the sentence with its braces doubled, so that `str.format` keeps them."""
-    return sentence.replace("{", "{{").replace("}", "}}")
-
-
-def _fill(sentences: Iterable[str], slots: Mapping[str, str]) -> Iterable[str]:
-    """Fills and yields the sentences whose slots are all known."""
-    for sentence in sentences:
-        if slots_of(sentence) <= set(slots):
-            yield sentence.format_map(slots).strip()

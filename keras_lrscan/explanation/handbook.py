@@ -9,7 +9,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from keras_lrscan.causes.ranking import CAUSES
-from keras_lrscan.errors import InvalidOptionError
+from keras_lrscan.errors import InvalidOptionError, unknown_option
+from keras_lrscan.explanation.levels import BEGINNER, EXPERT, LEVELS
 from keras_lrscan.formatting import slots_of
 from keras_lrscan.reading.facts import MEASURES
 from keras_lrscan.reading.shapes import SHAPE_RULES, TRAIT_RULES
@@ -36,7 +37,6 @@ SLOT_WORDS: Mapping[str, str] = MappingProxyType(
         "num_points": "only a few",
         "num_points_at_one_rate": "only a few",
         "only_lr": "the only rate",
-        "stop_reason": "…",
         "start_loss": "the loss of the first batches",
         "start_lr": "the first rate",
         "suggestion": "the suggested rate",
@@ -45,20 +45,27 @@ SLOT_WORDS: Mapping[str, str] = MappingProxyType(
         "few_points": "",
         "few_batches": "",
         "few_epochs": "",
+        "suggested_lr": "the suggested rate",
         "unknown_start": "",
+        "starts_better": "",
+        "no_problem": "",
+        "learns": "",
+        "same_order": "",
+        "unshuffled": "",
     }
 )
 """Slot → words that replace it on a page that is not about a particular curve."""
 
 
-def page(code: str) -> str:
+def page(code: str, *, level: str = BEGINNER) -> str:
     """Returns the handbook page of one code, in Markdown.
 
     Args:
         code: Code of a shape, trait or cause, such as `"LRS101"`.
+        level: One of `"beginner"` and `"full"`, in words, and `"expert"`, with the weight of each piece of evidence.
 
     Raises:
-        InvalidOptionError: If `code` is unknown.
+        InvalidOptionError: If `code` or `level` is unknown.
 
     Example:
     >>> print(page("LRS204").splitlines()[0])
@@ -68,7 +75,9 @@ def page(code: str) -> str:
         near = difflib.get_close_matches(code.upper(), CODES, n=3) or list(CODES[:3])
         msg = f"Argument `code` must be the code of a shape, trait or cause. Received: code={code!r}. Near: {near}."
         raise InvalidOptionError(msg)
-    name, parts = PAGES[code]()
+    if level not in LEVELS:
+        raise unknown_option("level", level, LEVELS)
+    name, parts = (EXPERT_PAGES if level == EXPERT else PAGES)[code]()
     blocks = [f"# {code} {name}"]
     for heading, lines in parts.items():
         if lines:
@@ -92,9 +101,49 @@ def _trait(rule: TraitRule) -> tuple[str, Mapping[str, Sequence[str]]]:
     return rule.name, {"What you see": [_plain(rule.says)], "Why (evidence)": [_conditions(rule.when)]}
 
 
-def _cause(cause: Cause) -> tuple[str, Mapping[str, Sequence[str]]]:
+def _cause(cause: Cause, *, weighted: bool = False) -> tuple[str, Mapping[str, Sequence[str]]]:
+    here = (f"If this holds ({_tests(clue)}): {clue.says}" for clue in cause.advice_here)
+    return cause.name, {
+        "": [cause.title],
+        "What it means": [cause.means],
+        "Why (evidence)": _weighted_evidence(cause) if weighted else _evidence(cause),
+        "What it does not mean": [cause.is_not],
+        "What to try, in order": [cause.advice, *here],
+        "Could also be": [f"To check: {cause.to_check}"],
+        "Learn more": [_bullets(f"<{source}>" for source in cause.sources)],
+    }
+
+
+def _evidence(cause: Cause) -> list[str]:
+    """Returns the evidence in words, without weights."""
+    groups = {
+        "It is considered only if all of these hold:": cause.when,
+        "Signs of it:": [clue for clue in cause.clues if clue.weight >= 0],
+        "Signs against it:": [clue for clue in cause.clues if clue.weight < 0],
+        "Ruled out by any of these:": cause.rules_out,
+        "Not applicable if any of these holds:": cause.not_for,
+    }
+    return [
+        f"{words}\n\n{_bullets(dict.fromkeys(_in_words(clue) for clue in clues))}"
+        for words, clues in groups.items()
+        if clues
+    ]
+
+
+def _in_words(clue: Clue) -> str:
+    """Returns the evidence as a sentence, or its conditions if the sentence has numbers of one curve in it."""
+    says = _tests(clue) if slots_of(clue.says) else clue.says.removeprefix("Against it: ")
+    return says[0].upper() + says[1:]
+
+
+def _tests(clue: Clue) -> str:
+    return "; ".join(f"{MEASURES[condition.feature].words}: {condition}" for condition in clue.when)
+
+
+def _weighted_evidence(cause: Cause) -> list[str]:
+    """Returns the evidence as tables of tests, with the weight of each."""
     scope = "when all of these hold" if cause.when else "for every curve"
-    evidence = [
+    return [
         f"Considered {scope}. Prior log odds: {cause.start:+.1f}.",
         *([_clues(cause.when)] if cause.when else []),
         *(
@@ -108,15 +157,6 @@ def _cause(cause: Cause) -> tuple[str, Mapping[str, Sequence[str]]]:
         *(["Ruled out by any of these:", _clues(cause.rules_out)] if cause.rules_out else []),
         *(["Not applicable if any of these holds:", _clues(cause.not_for)] if cause.not_for else []),
     ]
-    return cause.name, {
-        "": [cause.title],
-        "What it means": [cause.means],
-        "Why (evidence)": evidence,
-        "What it does not mean": [cause.is_not],
-        "What to try, in order": [cause.advice],
-        "Could also be": [f"To check: {cause.to_check}"],
-        "Learn more": [_bullets(f"<{source}>" for source in cause.sources)],
-    }
 
 
 def _plain(sentence: str) -> str:
@@ -142,9 +182,8 @@ def _conditions(conditions: Iterable[Condition]) -> str:
 def _clues(clues: Iterable[Clue], *, weighted: bool = False) -> str:
     rows = []
     for clue in clues:
-        test = "; ".join(f"{MEASURES[condition.feature].words}: {condition}" for condition in clue.when)
         says = re.sub(r"\{\w+\}", "…", clue.says)
-        rows.append((*([f"{clue.weight:+.1f}"] if weighted else []), test, says))
+        rows.append((*([f"{clue.weight:+.1f}"] if weighted else []), _tests(clue), says))
     return _table((*(["weight"] if weighted else []), "test", "evidence"), rows)
 
 
@@ -154,6 +193,11 @@ PAGES: Mapping[str, Callable[[], tuple[str, Mapping[str, Sequence[str]]]]] = Map
     | {cause.code: partial(_cause, cause) for cause in CAUSES}
 )
 """Code → function that returns its name and the lines under each heading of its page."""
+
+EXPERT_PAGES: Mapping[str, Callable[[], tuple[str, Mapping[str, Sequence[str]]]]] = MappingProxyType(
+    {**PAGES, **{cause.code: partial(_cause, cause, weighted=True) for cause in CAUSES}}
+)
+"""The same for experts, with the weight of each piece of evidence."""
 
 CODES = tuple(sorted(PAGES))
 """All codes that have a page."""

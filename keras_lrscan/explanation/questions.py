@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from keras_lrscan.curves.context import EPOCH
 from keras_lrscan.formatting import slots_of
-from keras_lrscan.reading.facts import CALM_START, FALLS, NO_FALL, NO_RISE, RISES, Condition
+from keras_lrscan.reading.facts import FALLS, NO_FALL, NO_RISE, RISES, Condition
 from keras_lrscan.reading.features import StartState
+from keras_lrscan.reading.shapes import Shape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,11 +43,13 @@ class Question:
 
     Attributes:
         asks: The question.
+        when: Conditions that must all hold for the question to come up.
         answers: Possible answers, the most specific first.
         sources: URLs of threads where it was asked.
     """
 
     asks: str
+    when: tuple[Condition, ...] = ()
     answers: tuple[Answer, ...]
     sources: tuple[str, ...] = ()
 
@@ -59,6 +62,8 @@ def answer(question: Question, facts: Mapping[str, Any], slots: Mapping[str, str
         facts: Facts about the curve and its run, by name.
         slots: Words and numbers that fill the slots of an answer.
     """
+    if not all(condition.holds(facts) for condition in question.when):
+        return None
     for choice in question.answers:
         if all(condition.holds(facts) for condition in choice.when) and slots_of(choice.says) <= set(slots):
             return choice.says.format_map(slots)
@@ -80,15 +85,16 @@ QUESTIONS: tuple[Question, ...] = (
         asks="Is the model broken?",
         answers=(
             Answer(says="There may be a problem to fix. {problem} Look at that first; the fix is often simple."),
-            Answer(when=(NO_FALL, BETTER), says="No. It already works well, and that is why the curve does not fall."),
-            Answer(when=(FALLS, CALM_START), says="No. The loss falls, so the model learns."),
             Answer(says="This test cannot tell, because the test itself has a problem. {test_problem}"),
+            Answer(when=(NO_FALL, BETTER), says="No. It already works well, and that is why the curve does not fall."),
+            Answer(says="{learns}No. The loss falls, so the model learns."),
             Answer(says="This curve alone cannot tell. Start with the list of things to try."),
         ),
         sources=("https://github.com/davidtvs/pytorch-lr-finder/issues/10",),
     ),
     Question(
         asks="Why is it not a U?",
+        when=(Condition("shape", "!=", Shape.U_SHAPED),),
         answers=(
             Answer(
                 when=(Condition("planned_decades", "<", 1.0),),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.curves.context import ARRAYS_SEEN, BATCHES_SEEN, CONTEXT_MEASURES
 from keras_lrscan.curves.curve import StopReason
-from keras_lrscan.curves.loss_names import UNLIMITED_LOSSES, WITH_LOGARITHM
+from keras_lrscan.curves.loss_names import CROSSENTROPIES, UNLIMITED_LOSSES, WITH_LOGARITHM
 from keras_lrscan.formatting import RATIO, Measure, measured, measures_of
 from keras_lrscan.reading.features import EXPLODED, CurveFeatures, Reference
 
@@ -185,6 +185,7 @@ class Derived:
     is_untrained: bool | None = measured("model known to be untrained", "{}")
     is_trained: bool | None = measured("signs of earlier training in all layers", "{}")
     has_new_head: bool | None = measured("untrained last layer on trained or frozen layers", "{}")
+    is_convex: bool | None = measured("a new last layer with a cross-entropy as all that trains", "{}")
     learns: bool | None = measured("fall of the loss to well below the chance level", "{}")
     first_batches_alike: bool | None = measured("same label in all first batches", "{}")
     well_shuffled: bool | None = measured("well shuffled data", "{}")
@@ -226,6 +227,7 @@ def _derive(features: CurveFeatures, context: ScanContext, shape: str | None) ->
         is_untrained=bool(fresh) and not context.num_used_layers,
         is_trained=None if fresh is None else not fresh and bool(context.num_used_layers),
         has_new_head=_has_new_head(context),
+        is_convex=_is_convex(context),
         learns=None if lowest is None else lowest < LEARNS and context.labels_follow_inputs is not False,
         first_batches_alike=share == 1.0 if context.data_seen == BATCHES_SEEN and share is not None else None,
         well_shuffled=_well_shuffled(context),
@@ -272,6 +274,12 @@ def _has_new_head(context: ScanContext) -> bool | None:
     if context.head_is_fresh or not (frozen and layers and frozen < layers):
         return context.head_is_fresh
     return bool(context.head_is_untrained) and not context.optimizer_iterations
+
+
+def _is_convex(context: ScanContext) -> bool:
+    """Returns whether only a new last layer is known to train, with a cross-entropy, which has a single valley then."""
+    alone = context.num_layers == (context.num_frozen_layers or 0) + 1
+    return alone and context.loss_name in CROSSENTROPIES and bool(_has_new_head(context))
 
 
 def _data_are_finite(features: CurveFeatures, context: ScanContext) -> bool | None:

@@ -245,7 +245,6 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
             "The curve has {num_points} points, from {start_lr} to {last_lr}.",
             "The curve has {num_points_at_one_rate} points, all at rates close to {start_lr}.",
             "The curve has a single point, at a rate of {only_lr}.",
-            "The test ended because {stop_reason}.",
         ),
         means=(
             "{narrow_range}The rates span less than a factor of ten, which shows only a piece of the whole curve.",
@@ -328,9 +327,9 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
             (NO_FALL, RISES, Condition("start_state", "==", StartState.AT_CHANCE)),
             (NO_FALL, RISES, Condition("start_state", "==", StartState.WORSE_THAN_CHANCE)),
         ),
-        sees=("The loss stays near {start_loss}, then shoots up after about {elbow_lr}. It never falls.",),
+        sees=("The loss stays near {start_loss}, then shoots up after about {elbow_lr}.",),
         means=(
-            "The model did not know the task before, and no rate in this test taught it anything.",
+            "At the start, the model did no better than guessing, and no rate in this test taught it anything.",
             "The learning rate is not the first problem: something keeps the model from learning in so few batches.",
         ),
         is_not=(
@@ -349,15 +348,15 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         shape=Shape.MONOTONE_FROM_PRETRAINED,
         title="flat and low, then rising",
         when=((NO_FALL, RISES),),
-        sees=("The loss stays flat near {start_loss}, then shoots up after about {elbow_lr}. It never falls.",),
+        sees=("The loss stays flat near {start_loss}, then shoots up after about {elbow_lr}.",),
         means=(
-            "The loss does not fall because the model starts out already good (chance level: {chance_loss}).",
+            "{starts_better}The model starts out already good (chance level: {chance_loss}), so it has little to gain.",
             TWO_EXPLANATIONS,
-            "From about {elbow_lr} on, the steps are so large that they undo what the model knows.",
+            "{starts_better}From about {elbow_lr} on, the steps are so large that they undo what the model knows.",
         ),
         is_not=(
             NOT_OVERFITTING,
-            "It is not a sign of a broken model or a bug: a curve is a U only when there is something to gain.",
+            "{starts_better}{no_problem}It is not a sign of a bug: without something to gain, a curve is not a U.",
             "The smallest rate is not the best one. The loss is low there because nothing has changed the model yet.",
         ),
         tries=(
@@ -415,7 +414,8 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         when=((FALLS, RISES),),
         sees=("The loss starts near {start_loss}, falls to about {lowest_loss} near {minimum_lr}, then rises again.",),
         means=(
-            "Below about {descent_start_lr}, the steps are too small to notice. As the curve falls, the model learns.",
+            "Below about {descent_start_lr}, so short a test shows no change; in long training, such rates may work.",
+            "{learns}As the curve falls, the model learns.",
             "Above about {elbow_lr}, each step is so large that it overshoots and makes the model worse.",
             "The model kept learning while the rate rose: the bottom is low partly because it comes late in the test.",
         ),
@@ -426,7 +426,7 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         ),
         tries=(
             "Train at {suggestion}. {reason}",
-            "If training is unstable, use a third of that rate; if it is slow and steady, use three times that rate.",
+            "If training at {suggested_lr} is unstable, use a third of that; if slow and steady, use three times that.",
         ),
     ),
     UNCLEAR,
@@ -438,8 +438,8 @@ TRAIT_RULES: tuple[TraitRule, ...] = (
         code="LRS201",
         name="late-dip",
         when=(Condition("flat_decades", ">=", 4.0), Condition("fall_decades", "<", 1.5)),
-        says="Most of the test went to rates too small to matter; the useful part is short. Start the next scan at a "
-        "higher rate, and stay well to the left of where the loss starts to rise.",
+        says="At most rates of the test, the steps are too small to show in so few batches; the part that shows "
+        "something is short. Start the next scan at a higher rate.",
     ),
     TraitRule(
         code="LRS202",
@@ -485,8 +485,7 @@ TRAIT_RULES: tuple[TraitRule, ...] = (
         code="LRS208",
         name="sawtooth",
         when=(Condition("epoch_pattern", ">=", 0.5),),
-        says="The pattern repeats every epoch, so it comes from the order of your data, not from the learning rate. "
-        "Shuffle the data.",
+        says="The pattern repeats every epoch, so it comes from the order of the batches, not from the learning rate.",
     ),
     TraitRule(
         code="LRS209",

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.curves.context import CONTEXT_MEASURES
 from keras_lrscan.errors import MissingDependencyError
-from keras_lrscan.explanation.explain import STOPS, sections, title
+from keras_lrscan.explanation.answer import STOPS, title
+from keras_lrscan.explanation.explain import sections
 from keras_lrscan.explanation.formulas import formulas
+from keras_lrscan.explanation.levels import FULL
 from keras_lrscan.files.read_write import check_output, write_file
 from keras_lrscan.formatting import format_lr
 from keras_lrscan.plots.palette import DARK_PAGE, LIGHT_PAGE
@@ -122,7 +124,7 @@ def write_report(
 
 def _render(template: str, analysis: PureAnalysis, sizes: Mapping[str, tuple[float, float]]) -> str:
     environment, markup = _environment()
-    every_section = sections(analysis)
+    every_section = sections(analysis, level=FULL)
     name = hashlib.sha256(json.dumps(analysis.curve.to_dict()).encode()).hexdigest()[:8]
     pictures = {
         which: markup(svg(analysis, size=size, prefix=f"lrscan-{name}-{which}")) for which, size in sizes.items()

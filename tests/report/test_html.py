@@ -19,7 +19,8 @@ from keras_lrscan import Analysis, LRCurve, ScanContext, analyze, describe_plot
 from keras_lrscan.cli import main
 from keras_lrscan.datasets.synthetic import synthetic_curve
 from keras_lrscan.errors import InvalidOptionError, MissingDependencyError
-from keras_lrscan.explanation.explain import sections, title
+from keras_lrscan.explanation.answer import title
+from keras_lrscan.explanation.explain import sections
 from keras_lrscan.explanation.formulas import formulas
 from keras_lrscan.report.html import notebook_html, report_html
 from keras_lrscan.report.svg import svg
@@ -56,7 +57,7 @@ def test_all_that_was_found_is_in_the_report(name: str) -> None:
     analysis, found = recorded(name), page(name)
     text = spaced(found.named("main")[0].text)
     assert spaced(found.named("h1")[0].text) == title(analysis)
-    for section in sections(analysis):
+    for section in sections(analysis, level="full"):
         assert section.heading in text
         assert all(plain(sentence) in text for sentence in section.sentences)
     for finding in (*analysis.findings, *analysis.excluded):
@@ -267,7 +268,7 @@ def test_a_notebook_shows_a_card_that_keeps_its_style_to_itself() -> None:
     selectors = [part.strip() for rule in style.split("}") for part in rule.partition("{")[0].split(",")]
     assert all(part.startswith(".lrscan-card") for part in selectors if part)
     text = spaced(found.tags[0].text)
-    for section in sections(recorded("fresh-classifier"))[:-2]:
+    for section in sections(recorded("fresh-classifier"), level="full")[:-2]:
         assert all(plain(sentence) in text for sentence in section.sentences)
     assert len(html) < 200_000
 

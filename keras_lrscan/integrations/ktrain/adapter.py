@@ -28,6 +28,7 @@ from keras_lrscan.analysis import Analysis, analyze
 from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.curves.importers import from_ktrain
 from keras_lrscan.errors import InvalidCurveError, LRScanWarning, MissingDependencyError, ScanError
+from keras_lrscan.explanation.explain import summarize
 from keras_lrscan.hosts.host import Host, keep_next_fit_first
 from keras_lrscan.hosts.random_state import RandomStates
 from keras_lrscan.integrations.ktrain.finder import KTRAIN_SKIPS, KtrainReading, ScanFinder, ktrain_estimate
@@ -40,6 +41,7 @@ from keras_lrscan.integrations.ktrain.learner import (
     not_scanned,
     planned,
     progress,
+    under_ktrain,
     with_chance,
 )
 from keras_lrscan.recording.recorder import FEW_STEPS
@@ -138,9 +140,8 @@ def lr_find(
         _keep(learner, scan, data, class_weight, diverged=stopper.fired)
     analysis = scan.analysis
     if verbose:
-        *verdict, _ = analysis.summary().splitlines()
         more = "Explanation: print(learner.lr_finder.analysis.explain()). Plot: learner.lr_finder.analysis.plot()."
-        sys.stdout.write("\n".join([*verdict, more, ""]))
+        sys.stdout.write(summarize(analysis, more=more) + "\n")
     if show_plot:
         lr_plot(learner, suggest=suggest)
     return analysis
@@ -295,7 +296,7 @@ def _keep(learner: Learner, scan: LRScan, data: LearnerData, class_weight: FitDa
         return
     wrong = data.wrong_notes
     notes = tuple(note for note in curve.context.notes if note not in wrong)
-    known = dataclasses.replace(curve.context, notes=notes)
+    known = dataclasses.replace(under_ktrain(curve.context), notes=notes)
     if known.chance_loss is None:
         known = with_chance(known, Host(learner.model), data, class_weight)
     stop = StopReason.DIVERGED if diverged else curve.stop

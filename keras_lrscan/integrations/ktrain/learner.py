@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_lrscan._typing import FitData, Learner, Model, Value
-from keras_lrscan.curves.context import ScanContext
+from keras_lrscan.curves.context import KTRAIN, ScanContext
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError, ScanError
 from keras_lrscan.hosts.callbacks import Hooks
 from keras_lrscan.hosts.fit_call import FitCall
@@ -38,6 +38,7 @@ __all__ = [
     "not_scanned",
     "planned",
     "progress",
+    "under_ktrain",
     "with_chance",
 ]
 
@@ -264,7 +265,13 @@ def context_after_ktrain(learner: Learner, data: LearnerData) -> ScanContext:
     planned = ScanContext(batch_size=batch_size_of(learner), steps_per_epoch=data.num_batches)
     known = describe(host, control, planned)
     control.restore()
-    return with_chance(dataclasses.replace(known, optimizer_lr=None, optimizer_iterations=None), host, data, None)
+    known = dataclasses.replace(under_ktrain(known), optimizer_lr=None, optimizer_iterations=None)
+    return with_chance(known, host, data, None)
+
+
+def under_ktrain(context: ScanContext) -> ScanContext:
+    """Adds to the framework that a learner of ktrain trains the model, so that advice names its own methods."""
+    return dataclasses.replace(context, framework=f"{context.framework}, {KTRAIN}")
 
 
 def not_scanned(learner: object) -> InvalidCurveError:

@@ -1,0 +1,160 @@
+"""Answers first: states in at most six lines what a scan shows, and what to do next.
+
+The lines are the headline, whether something is wrong, the learning rate or why there is none, what to do next, and why
+the test stopped. They stand alone, so whoever reads only them is not misled.
+"""
+
+from __future__ import annotations
+
+import re
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from keras_lrscan.causes.cause import CauseStatus
+from keras_lrscan.curves.context import KTRAIN
+from keras_lrscan.curves.curve import StopReason
+from keras_lrscan.explanation.questions import BETTER, Answer, Question, answer
+from keras_lrscan.formatting import format_lr, slots_of
+from keras_lrscan.reading.facts import CALM_START, FALLS, NO_FALL, NO_RISE, Condition, is_false, is_true
+from keras_lrscan.reading.features import StartState
+from keras_lrscan.reading.shapes import SHAPE_RULES, Shape
+from keras_lrscan.suggestions.suggest import WHY_NONE, format_suggestion, what_stops_learning
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from keras_lrscan.curves.context import ScanContext
+    from keras_lrscan.pure_analysis import PureAnalysis
+
+__all__ = ["MAX_LINES", "RULES", "STOPS", "answer_lines", "title"]
+
+MAX_LINES = 6
+"""Largest number of printed lines of the answer, the headline included."""
+
+RULES = MappingProxyType({rule.code: rule for rule in SHAPE_RULES})
+"""Code → its shape."""
+
+STOPS: Mapping[StopReason, str] = MappingProxyType(
+    {
+        StopReason.DIVERGED: "the loss had risen for good",
+        StopReason.NON_FINITE: "the loss of a batch was NaN or infinite",
+        StopReason.NON_FINITE_WEIGHTS: "a weight became NaN or infinite",
+        StopReason.END_LR: "it reached the last planned learning rate",
+        StopReason.OUT_OF_BATCHES: "training ran out of batches",
+        StopReason.INTERRUPTED: "it was interrupted",
+    }
+)
+"""Reason for the end of a scan → its words."""
+
+UNREADABLE = Condition("shape", "in", (Shape.NOISY, Shape.UNCLEAR, Shape.TOO_SHORT))
+
+PROBLEM = Question(
+    asks="Problem",
+    answers=(
+        Answer(says=" ({sure}): {first_problem}"),
+        Answer(when=(UNREADABLE,), says=": not known. This curve is {unreadable}."),
+        Answer(
+            when=(FALLS, CALM_START, is_false("learns")),
+            says=": not known. The loss falls, but nothing shows yet that the model learns.",
+        ),
+        Answer(
+            when=(NO_FALL, BETTER),
+            says=": none found. The model already knows this task, so there is little to gain.",
+        ),
+        Answer(when=(FALLS, CALM_START, is_true("learns")), says=": none found. The loss falls, so the model learns."),
+        Answer(when=(FALLS, CALM_START), says=": none found. The loss falls."),
+        Answer(when=(NO_FALL, NO_RISE), says=": perhaps. No rate in this test changed the loss clearly."),
+        Answer(
+            when=(NO_FALL, Condition("start_state", "==", StartState.UNKNOWN)),
+            says=": not known. A good model and one that learns nothing give this same curve.",
+        ),
+        Answer(when=(NO_FALL,), says=": perhaps. No rate in this test made the loss fall clearly."),
+        Answer(says=": perhaps. The first rates already break the model."),
+    ),
+)
+"""Whether something is wrong, as the continuation of one word."""
+
+RATE = "Learning rate: {suggestion}."
+RATE_UNTIL_THEN = "Learning rate until that is fixed: {suggestion}."
+NO_RATE_UNTIL_THEN = "Learning rate: none until that is fixed."
+NO_RATE = "Learning rate: none; {why}"
+NO_TREND = "the curve has no clear fall or rise to read it from."
+
+ASSIGN = "Next: `model.optimizer.learning_rate = {lr}`, then train with `model.fit(...)`."
+SCHEDULE = "Next: use {lr} in your learning-rate schedule, compile again, and train."
+LEARNER = "Next: `learner.fit({lr}, 3)` trains for 3 epochs at that rate."
+ANY_TOOL = "Next: train with a learning rate of {lr}."
+FIRST_CHECK = "Next: check the accuracy before any training. If it is good, use {lr}; if not, look for a mistake."
+LOOK_FOR_NAN = "Next: look for NaN in the data and in the loss function, then scan again."
+"""The next step: where the rate goes (optimizer, schedule, another tool), or what to check before that."""
+
+DOUBTFUL = frozenset({Shape.NOISY, Shape.UNCLEAR, Shape.FLAT, Shape.FLAT_AT_CHANCE})
+"""Shapes after which something else comes before training at a suggested rate."""
+
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z`])")
+
+
+def title(analysis: PureAnalysis) -> str:
+    """Returns the headline: the shape in words, with its name and code."""
+    rule = RULES[analysis.verdict.code]
+    return f"{rule.title[0].upper()}{rule.title[1:]} ({analysis.verdict.shape}, {rule.code})"
+
+
+def answer_lines(analysis: PureAnalysis, slots: Mapping[str, str]) -> tuple[str, ...]:
+    """Returns the answer below the headline: the problem, the rate, the next step, and the reason for the end.
+
+    Args:
+        analysis: The analysis of a curve.
+        slots: Words and numbers for the sentences of its shape.
+    """
+    return (_problem(analysis), _rate(analysis), _next(analysis, slots), _stop(analysis))
+
+
+def _problem(analysis: PureAnalysis) -> str:
+    problem, slots = analysis.first_problem, {}
+    if problem is not None:
+        sure = "confirmed" if problem.status == CauseStatus.CONFIRMED else f"{problem.percent}% likely"
+        slots = {"sure": sure, "first_problem": problem.title}
+    slots["unreadable"] = RULES[analysis.verdict.code].title.replace("no clear shape", "too unclear to read")
+    return f"{PROBLEM.asks}{answer(PROBLEM, analysis.facts, slots)}"
+
+
+def _rate(analysis: PureAnalysis) -> str:
+    rate = format_suggestion(analysis.suggestion)
+    if rate is not None:
+        return (RATE if analysis.first_problem is None else RATE_UNTIL_THEN).format(suggestion=rate)
+    if what_stops_learning(analysis.findings) is not None:
+        return NO_RATE_UNTIL_THEN
+    return NO_RATE.format(why=WHY_NONE.get(analysis.verdict.shape, NO_TREND))
+
+
+def _next(analysis: PureAnalysis, slots: Mapping[str, str]) -> str:
+    """Returns the next step: to fix the first problem, to train at the rate, or to look for the reason for none."""
+    context, lr, shape = analysis.curve.context, analysis.suggestion.lr, analysis.verdict.shape
+    if analysis.first_problem is not None:
+        return f"Next: {SENTENCE_END.split(analysis.first_problem.advice)[0]}"
+    if lr is None or shape in DOUBTFUL:
+        tries = (said for said in RULES[analysis.verdict.code].tries if slots_of(said) <= set(slots))
+        first = next(tries, None)
+        return LOOK_FOR_NAN if first is None else f"Next: {SENTENCE_END.split(first.format_map(slots))[0]}"
+    is_unknown = analysis.verdict.start_state == StartState.UNKNOWN
+    if shape == Shape.MONOTONE_FROM_PRETRAINED and is_unknown:
+        return FIRST_CHECK.format(lr=format_lr(lr))
+    return _place(context).format(lr=format_lr(lr))
+
+
+def _place(context: ScanContext) -> str:
+    """Returns the sentence that says where a rate goes."""
+    if context.framework is None:
+        return ANY_TOOL
+    if context.framework.endswith(KTRAIN):
+        return LEARNER
+    has_schedule = context.optimizer_lr is None and context.optimizer_iterations is not None
+    return SCHEDULE if has_schedule else ASSIGN
+
+
+def _stop(analysis: PureAnalysis) -> str:
+    stop = analysis.curve.stop
+    return (
+        f"The test stopped because {STOPS[stop]}." if stop in STOPS else "The record does not say why the test ended."
+    )
