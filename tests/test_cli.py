@@ -188,6 +188,8 @@ def test_explain_prints_the_page_of_a_code_in_any_case(capsys: pytest.CaptureFix
     assert capsys.readouterr().out == page("LRS301")
     assert main(["explain", "LRS301", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"code": "LRS301", "page": page("LRS301")}
+    assert main(["explain", "LRS301", "--level", "expert"]) == 0
+    assert capsys.readouterr().out == page("LRS301", level="expert") != page("LRS301")
 
 
 def test_explain_refuses_a_code_that_no_rule_has(capsys: pytest.CaptureFixture[str]) -> None:
@@ -205,4 +207,4 @@ def test_explain_tells_a_file_for_beginners_and_for_experts(tmp_path: Path, caps
     assert capsys.readouterr().out == analysis.explain(level="expert")
     assert main(["explain", str(path), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert [part["heading"] for part in told["sections"]][:2] == ["", "What you see"]
+    assert [part["heading"] for part in told["sections"]][:2] == ["", "How to read it"]

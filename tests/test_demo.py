@@ -69,7 +69,7 @@ def test_the_verdict_is_printed_without_a_handle(
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == 3
     assert printed[0].startswith("LRScan: ")
-    assert "learning rate" in printed[1]
+    assert printed[1].startswith("Learning rate: ")
 
 
 @pytest.mark.usefixtures("keras", "x_y")

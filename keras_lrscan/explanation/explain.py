@@ -109,7 +109,10 @@ SEES, WHY, IS_NOT, TRY, RECORD = (
     "About this record",
 )
 SHORTENED = (SEES, IS_NOT, TRY, WHY, RECORD)
-"""Sections of the shortest text, in the order in which sentences after the first are left out until it fits."""
+"""Sections of the shortest text, in the order in which sentences after the first are left out until it fits.
+
+The answer has the first thing to try already, so that section can be left out altogether.
+"""
 
 TRAITS = MappingProxyType({rule.name: rule for rule in TRAIT_RULES})
 
@@ -198,7 +201,8 @@ def _shortened(first: Section, parts: list[tuple[str, tuple[str, ...]]], headlin
     """Leaves out the last sentences of sections until the text fits on one screen."""
     while True:
         found = (first, *_explained(parts))
-        longest = next((name for name in SHORTENED for heading, said in parts if heading == name and said[1:]), None)
+        sizes = {heading: len(said) - (heading != TRY) for heading, said in parts}
+        longest = next((heading for heading in SHORTENED if sizes.get(heading, 0) > 0), None)
         if longest is None or _laid_out(headline, found).count("\n") <= MAX_LINES:
             return found
         parts = [(heading, said[:-1] if heading == longest else said) for heading, said in parts]

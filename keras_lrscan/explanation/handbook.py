@@ -50,8 +50,7 @@ SLOT_WORDS: Mapping[str, str] = MappingProxyType(
         "starts_better": "",
         "no_problem": "",
         "learns": "",
-        "same_order": "",
-        "unshuffled": "",
+        "order": "",
     }
 )
 """Slot → words that replace it on a page that is not about a particular curve."""

@@ -29,6 +29,13 @@ __all__ = ["CODES_OF_RANGE", "escape_braces", "fill", "slots_for"]
 CODES_OF_RANGE = frozenset(cause.code for cause in CAUSES_OF_RANGE)
 """Codes of the causes that lie in the test and not in the model or the data."""
 
+SHUFFLE = "Shuffle the data."
+SAME_ORDER = (
+    "The data are shuffled, so the same order seems to come back in every epoch, as in Keras after `set_random_seed`. "
+    "That is no fault."
+)
+"""Advice on batches whose losses repeat in every epoch."""
+
 FAR_FROM_START = 0.1
 """Difference of the first loss from the start, as a share of the start, or of the range of a loss below zero."""
 
@@ -56,6 +63,7 @@ def slots_for(analysis: PureAnalysis) -> dict[str, str]:
     slots |= {name: format_loss(loss) for name, loss in losses.items() if loss is not None}
     slots |= _slots_of_start(analysis)
     slots |= dict.fromkeys(_conditions(analysis), "")
+    slots["order"] = SAME_ORDER if analysis.facts["well_shuffled"] else SHUFFLE
     for finding in reversed(analysis.findings):
         if finding.alarm and finding.is_sure:
             slots["test_problem" if finding.code in CODES_OF_RANGE else "problem"] = finding.title
@@ -78,7 +86,6 @@ def _conditions(analysis: PureAnalysis) -> Iterable[str]:
         yield "no_problem"
     if FALLS.holds(facts) and facts["learns"] is not False and what_stops_learning(analysis.findings) is None:
         yield "learns"
-    yield "same_order" if facts["well_shuffled"] else "unshuffled"
     yield from _short_of(analysis)
 
 

@@ -485,7 +485,8 @@ TRAIT_RULES: tuple[TraitRule, ...] = (
         code="LRS208",
         name="sawtooth",
         when=(Condition("epoch_pattern", ">=", 0.5),),
-        says="The pattern repeats every epoch, so it comes from the order of the batches, not from the learning rate.",
+        says="The pattern repeats every epoch, so it comes from the order of the batches, not from the learning rate. "
+        "{order}",
     ),
     TraitRule(
         code="LRS209",

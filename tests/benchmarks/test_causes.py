@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import importlib
 import json
+import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -81,8 +82,8 @@ def test_where_nothing_can_be_learned_no_rate_is_suggested(scans: dict[str, list
     assert len(blocked) > len(found) / 2
     for analysis in blocked:
         assert analysis.search_range().low is None
-        assert analysis.summary().startswith("LRScan: fix this first: ")
-        assert "No rate is suggested until then." in analysis.summary()
+        assert re.search(r"Problem \(\d+% likely\): ", analysis.summary())
+        assert "Learning rate: none until that is fixed." in analysis.summary()
 
 
 def test_healthy_fits_get_a_rate(scans: dict[str, list[LRCurve]]) -> None:

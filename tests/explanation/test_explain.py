@@ -22,6 +22,7 @@ from tests.support.strategies import any_curves
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 HEADINGS = [
+    "How to read it",
     "What you see",
     "What it means",
     "Why (evidence)",
@@ -56,15 +57,18 @@ def test_each_shape_and_cause_is_explained_as_agreed(code: str, request: pytest.
 
 @pytest.mark.parametrize("code", CODES)
 def test_the_text_for_beginners_is_easy_to_read(code: str) -> None:
-    text = " ".join(sentence for section in sections(reading(code)) for sentence in section.sentences)
-    assert textstat.flesch_kincaid_grade(text) <= HARDEST_GRADE
+    for level in ("beginner", "full"):
+        said = sections(reading(code), level=level)
+        text = " ".join(sentence for section in said for sentence in section.sentences)
+        assert textstat.flesch_kincaid_grade(text) <= HARDEST_GRADE, level
 
 
 @pytest.mark.parametrize("code", CODES)
 def test_each_term_is_explained_where_it_first_appears(code: str) -> None:
-    text = " ".join(reading(code).explain().split())
-    for term, meaning in TERMS.items():
-        assert text.count(f"({meaning})") <= 1, term
+    for level in ("beginner", "full"):
+        text = " ".join(reading(code).explain(level=level).split())
+        for term, meaning in TERMS.items():
+            assert text.count(f"({meaning})") <= 1, (level, term)
 
 
 def test_an_expert_is_told_every_rule_and_weight() -> None:
@@ -73,11 +77,11 @@ def test_an_expert_is_told_every_rule_and_weight() -> None:
     assert all(f"{finding.code} {finding.name}: s =" in text for finding in analysis.findings)
     assert all(f"{finding.code} {finding.name}, " in text for finding in analysis.excluded)
     assert "d loss / d log10(rate)" in text
-    assert "d log10" not in analysis.explain()
+    assert "d log10" not in analysis.explain(level="full")
 
 
 def test_a_level_that_is_unknown_is_refused() -> None:
-    with pytest.raises(InvalidOptionError, match="Argument `level` must be one of 'beginner', 'expert'"):
+    with pytest.raises(InvalidOptionError, match="Argument `level` must be one of 'beginner', 'full', 'expert'"):
         reading("LRS101").explain(level="child")
 
 
@@ -95,29 +99,32 @@ def test_a_level_that_is_unknown_is_refused() -> None:
     ],
 )
 def test_the_questions_that_people_ask_are_answered(code: str, asked: str) -> None:
-    assert asked in " ".join(reading(code).explain().split())
+    assert asked in " ".join(reading(code).explain(level="full").split())
 
 
 def test_a_question_that_does_not_come_up_is_not_answered() -> None:
-    assert "two dips" not in reading("LRS101").explain()
-    assert "not a U" not in reading("LRS101").explain()
+    assert "two dips" not in reading("LRS101").explain(level="full")
+    assert "not a U" not in reading("LRS101").explain(level="full")
 
 
 @given(any_curves())
 def test_text_is_whole_on_any_curve(curve: LRCurve) -> None:
-    text = analyze(curve).explain()
-    assert not re.search(r"[{}]|\bNone\b|\bnan\b", text)
-    headings = [line for line in text.splitlines() if line in HEADINGS]
-    assert headings == [heading for heading in HEADINGS if heading in headings]
-    assert {"What you see", "What it means", "What it does not mean", "What to try, in order"} <= set(headings)
-    assert max(len(line) for line in text.splitlines()) <= 100
+    analysis = analyze(curve)
+    least = {"What you see", "What it does not mean"}
+    for level, more in (("beginner", set()), ("full", {"What it means", "What to try, in order"})):
+        text = analysis.explain(level=level)
+        assert not re.search(r"[{}]|\bNone\b|\bnan\b(?! in data)", text)
+        headings = [line for line in text.splitlines() if line in HEADINGS]
+        assert headings == [heading for heading in HEADINGS if heading in headings]
+        assert least | more <= set(headings)
+        assert max(len(line) for line in text.splitlines()) <= 100
 
 
 def test_a_model_that_is_already_good_is_told_so_and_that_it_is_not_overfitting() -> None:
-    text = " ".join(analyze(synthetic_curve("monotone-from-pretrained")).explain().split())
-    assert "the model starts out already good" in text
+    text = " ".join(analyze(synthetic_curve("monotone-from-pretrained")).explain(level="full").split())
+    assert "The model starts out already good" in text
     assert "It is not overfitting (" in text
-    assert "It is not a sign of a broken model" in text
+    assert "It is not a sign of a bug" in text
 
 
 def test_what_limits_the_record_is_said_word_for_word() -> None:
@@ -130,20 +137,21 @@ def test_what_limits_the_record_is_said_word_for_word() -> None:
 def test_without_a_chance_level_both_readings_are_given() -> None:
     curve = synthetic_curve("monotone-from-pretrained")
     unknown = LRCurve(lr=curve.lr, loss=curve.loss, stop=curve.stop, context=ScanContext())
-    text = " ".join(analyze(unknown).explain().split())
+    assert "A good model and one that learns nothing give this same curve." in analyze(unknown).explain()
+    text = " ".join(analyze(unknown).explain(level="full").split())
     assert "There are two explanations." in text
     assert "so the start of the loss cannot be judged." in text
 
 
 def test_the_summary_is_three_lines_with_rate_and_range() -> None:
-    lines = analyze(synthetic_curve("u-shaped")).summary().splitlines()
-    assert len(lines) == 3
-    assert lines[0].startswith("LRScan: a textbook U")
-    assert re.search(r"about 0\.02 \(somewhere from 0\.00\d to 0\.0\d\)", lines[1])
+    first, second, third = analyze(synthetic_curve("u-shaped")).summary().splitlines()
+    assert first.startswith("LRScan: A textbook U (u-shaped, LRS101). Problem: none found.")
+    assert re.match(r"Learning rate: about 0\.02 \(somewhere from 0\.00\d to 0\.0\d\)\. Next: ", second)
+    assert third.startswith("The test stopped because the loss had risen for good. Explanation: ")
 
 
 def test_a_refusal_to_suggest_stands_first_among_what_to_try() -> None:
-    text = analyze(synthetic_curve("flat")).explain()
+    text = analyze(synthetic_curve("flat")).explain(level="full")
     assert "What to try, in order\n- No rate is suggested" in text
 
 
@@ -151,7 +159,7 @@ def test_a_refusal_to_suggest_stands_first_among_what_to_try() -> None:
 def test_only_of_a_scan_it_is_said_how_to_ask_the_model(framework: str | None) -> None:
     curve = PAIRS["LRS305"][0]
     context = dataclasses.replace(curve.context, framework=framework)
-    text = analyze(dataclasses.replace(curve, context=context)).explain()
+    text = analyze(dataclasses.replace(curve, context=context)).explain(level="full")
     assert ("scan.investigate(x, y)" in text) == (framework is not None)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -39,9 +40,23 @@ def test_a_page_has_the_headings_in_order_and_no_open_slot(code: str) -> None:
 
 @pytest.mark.parametrize("cause", CAUSES, ids=lambda cause: cause.code)
 def test_the_page_of_a_cause_prints_every_weight_and_source(cause: Cause) -> None:
-    text = page(cause.code)
+    text = page(cause.code, level="expert")
     assert all(f"| {clue.weight:+.1f} |" in text for clue in cause.clues)
     assert all(source in text for source in cause.sources)
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("level", ["beginner", "full"])
+def test_only_an_expert_is_shown_log_odds(code: str, level: str) -> None:
+    text = page(code, level=level)
+    assert "log odds" not in text
+    assert "…" not in text
+    assert not re.search(r"\| [+-]\d", text)
+
+
+def test_an_unknown_level_is_refused() -> None:
+    with pytest.raises(InvalidOptionError, match=r"must be one of .*'expert'.*Received: level='child'"):
+        page("LRS301", level="child")
 
 
 def test_an_unknown_code_is_refused_with_codes_near_it() -> None:

@@ -85,7 +85,7 @@ def test_one_or_two_losses_are_too_little_to_read(
     assert (analysis.findings, analysis.excluded, analysis.verdict.traits) == ((), (), ())
     assert analysis.verdict.start_state == "unknown"
     assert expected in text
-    assert reason is None or f"The test ended because {reason}." in text
+    assert reason is None or f"The test stopped because {reason}." in text
     for word in ("likely", "%", "confidence", "Confidence", "starts near", "went up to", "falls", "starts to rise"):
         assert word not in " ".join(analysis.explain().split()) + describe_plot(analysis), word
 

@@ -66,7 +66,6 @@ ONLY_IF: Mapping[str, Callable[[Analysis], bool]] = MappingProxyType(
         r"[Tt]he loss is the same at every rate": lambda analysis: (
             "If all of them are frozen" in analysis.explain(level="full") or analysis.features.rise == 0
         ),
-        r"too small to (notice|matter)": lambda _: False,  # true only in this test
         # the advice
         r"with the others frozen": nothing_frozen,
         r"Then unfreeze layers": lambda analysis: not nothing_frozen(analysis),
@@ -79,12 +78,17 @@ ONLY_IF: Mapping[str, Callable[[Analysis], bool]] = MappingProxyType(
         r"restored to its state": lambda analysis: bool(
             analysis.curve.context.framework or analysis.curve.context.loss_name
         ),
-        r"[{}]|\bNone\b|\bnan\b(?! in data)|\bunknown of\b": lambda _: False,
-        r"(?<![\d.,])1 (points|batches|epochs|updates|samples|layers)\b": lambda _: False,
-        r"(?<![\w.-])(\d\S*) to \1(?![\w.-])": lambda _: False,  # a range of a single number
     }
 )
 """Pattern → the condition under which a text may contain it."""
+
+NEVER = (
+    r"too small to (notice|matter)",  # true only in a test this short
+    r"[{}]|\bNone\b|\bnan\b(?! in data)",
+    r"(?<![\d.,])1 (points|batches|epochs|updates|samples|layers)\b",
+    r"(?<![\w.-])(\d\S*) to \1(?![\w.-])",  # a range of a single number
+)
+"""Patterns that no text may contain."""
 
 NEVER_TOGETHER = (
     ("already-good", "partly-trained"),
@@ -107,6 +111,7 @@ def contradictions(analysis: Analysis) -> list[str]:
         for pattern, condition in ONLY_IF.items()
         if (match := re.search(pattern, said)) and not condition(analysis)
     ]
+    found += [f"{match.group()!r}" for pattern in NEVER if (match := re.search(pattern, said))]
     sure = {finding.name for finding in analysis.findings if finding.is_sure}
     found += [f"likely at once: {pair}" for pair in NEVER_TOGETHER if set(pair) <= sure]
     ruled_out = {finding.name for finding in analysis.excluded}

@@ -301,4 +301,4 @@ def test_nothing_is_returned_and_nothing_is_explained(who: str) -> None:
         who, learner_of(compiled(keras(), keras().optimizers.legacy.Adam(), model=classifier(keras())), digits())
     )
     fault(answer is None, who)
-    assert who == KTRAIN or "What it means" in answer.explain()
+    assert who == KTRAIN or "What you see" in answer.explain()

@@ -1,0 +1,111 @@
+"""Tests the answer at the top of an explanation: its order, its length, and its conditions."""
+
+from __future__ import annotations
+
+import dataclasses
+import textwrap
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+
+from keras_lrscan import Analysis, LRCurve, StopReason, analyze
+from keras_lrscan.causes.cause import CauseStatus
+from keras_lrscan.causes.ranking import CAUSES
+from keras_lrscan.datasets.synthetic import synthetic_curve
+from keras_lrscan.explanation.answer import MAX_LINES, STOPS, answer_lines, title
+from keras_lrscan.explanation.explain import MAX_LINES as MAX_SHORT_LINES
+from keras_lrscan.explanation.layout import WIDTH
+from keras_lrscan.explanation.slots import slots_for
+from keras_lrscan.reading.shapes import SHAPE_RULES
+from tests.support.catalog import PAIRS
+from tests.support.strategies import any_curves
+
+if TYPE_CHECKING:
+    from keras_lrscan.causes.cause import Cause
+    from keras_lrscan.reading.shapes import ShapeRule
+
+
+def lines_of(analysis: Analysis) -> list[str]:
+    """Returns the printed lines of the answer, with the headline."""
+    headline, rest = analysis.explain().split("\n\n", 1)
+    return [headline, *rest.split("\n\n")[0].splitlines()]
+
+
+def answers(curve: LRCurve) -> tuple[str, ...]:
+    analysis = analyze(curve, num_copies=3)
+    return answer_lines(analysis, slots_for(analysis))
+
+
+@given(any_curves())
+def test_the_answer_to_any_curve_has_at_most_six_lines_in_a_fixed_order(curve: LRCurve) -> None:
+    analysis = analyze(curve, num_copies=3)
+    problem, rate, step, stop = answer_lines(analysis, slots_for(analysis))
+    assert len(lines_of(analysis)) <= MAX_LINES
+    assert problem.startswith("Problem")
+    assert rate.startswith("Learning rate")
+    assert step.startswith("Next: ")
+    assert stop.startswith("The test stopped because ") or curve.stop == StopReason.UNKNOWN
+
+
+@pytest.mark.parametrize("cause", [cause for cause in CAUSES if cause.alarm], ids=lambda cause: cause.code)
+def test_the_answer_has_at_most_six_lines_with_any_problem(cause: Cause) -> None:
+    analysis = analyze(PAIRS[cause.code][0], num_copies=3)
+    finding = next(item for item in analysis.findings if item.code == cause.code)
+    for status in (CauseStatus.LIKELY, CauseStatus.CONFIRMED):
+        first = dataclasses.replace(finding, status=status, likelihood=0.99)
+        found = dataclasses.replace(analysis, findings=(first, *analysis.findings))
+        wrapped = [textwrap.wrap(line, WIDTH) for line in answer_lines(found, slots_for(found))]
+        assert 1 + sum(map(len, wrapped)) <= MAX_LINES
+
+
+@pytest.mark.parametrize("rule", SHAPE_RULES, ids=lambda rule: rule.code)
+def test_each_headline_fits_into_one_line(rule: ShapeRule) -> None:
+    analysis = analyze(PAIRS[rule.code][0], num_copies=10)
+    assert len(title(analysis)) <= WIDTH
+
+
+@pytest.mark.parametrize("code", PAIRS)
+def test_the_shortest_text_fits_on_one_screen(code: str) -> None:
+    for curve in PAIRS[code]:
+        text = analyze(curve, num_copies=3).explain()
+        assert text.count("\n") <= MAX_SHORT_LINES
+        assert max(map(len, text.splitlines())) <= WIDTH
+
+
+@pytest.mark.parametrize("stop", StopReason)
+def test_the_end_of_the_test_has_its_reason(stop: StopReason) -> None:
+    said = answers(dataclasses.replace(synthetic_curve("u-shaped"), stop=stop))[-1]
+    expected = f"The test stopped because {STOPS[stop]}." if stop in STOPS else "The record does not say why"
+    assert said.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({"framework": "keras 3.15.1", "optimizer_lr": 0.001}, "`model.optimizer.learning_rate = 0.02`"),
+        ({"framework": "keras 3.15.1", "optimizer_iterations": 0}, "use 0.02 in your learning-rate schedule"),
+        ({"framework": "tf_keras 2.21.0, ktrain", "optimizer_lr": 0.001}, "`learner.fit(0.02, 3)`"),
+        ({"framework": None}, "train with a learning rate of 0.02"),
+    ],
+)
+def test_the_next_step_says_where_the_number_goes(facts: dict[str, object], expected: str) -> None:
+    curve = synthetic_curve("u-shaped")
+    context = dataclasses.replace(curve.context, **facts)
+    step = answers(dataclasses.replace(curve, context=context))[2]
+    assert expected in step
+
+
+def test_with_a_problem_the_next_step_is_to_fix_it() -> None:
+    curve = PAIRS["LRS305"][0]
+    context = dataclasses.replace(curve.context, labels_follow_inputs=False)
+    problem, rate, step, _ = answers(dataclasses.replace(curve, context=context))
+    assert problem.endswith("likely): Inputs and labels do not match, or the inputs say nothing about the labels.")
+    assert rate == "Learning rate: none until that is fixed."
+    assert step == "Next: Check that inputs and labels belong together, and how labels are encoded."
+
+
+def test_a_flat_start_of_unknown_height_is_to_be_checked_before_training() -> None:
+    curve = synthetic_curve("monotone-from-pretrained")
+    unknown = LRCurve(lr=curve.lr, loss=curve.loss, stop=curve.stop)
+    assert answers(unknown)[2].startswith("Next: check the accuracy before any training.")
