@@ -60,7 +60,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
     Cause(
         code="LRS302",
         name="fresh-start",
-        title="The model starts untrained and learns: this is a healthy start.",
+        title="The model starts untrained, and it learns.",
         means="A new model knows nothing yet. As the rate rises, it learns fast, until its steps are too large.",
         start=-0.2,
         when=(LOSS_FALLS,),
@@ -269,7 +269,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
     Cause(
         code="LRS330",
         name="averaging",
-        title="The recorded losses are running averages, not the loss of each batch.",
+        title="The stored losses are running averages, not the loss of each batch.",
         means=(
             "An average looks back. So the fall and the rise appear too late and too small. A deep valley can look "
             "like a flat line with a spike, and its lowest point lies too far right."

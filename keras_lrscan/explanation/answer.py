@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from keras_lrscan.causes.cause import CauseStatus
 from keras_lrscan.curves.context import KTRAIN
 from keras_lrscan.curves.curve import StopReason
+from keras_lrscan.explanation.layout import WIDTH
 from keras_lrscan.explanation.questions import BETTER, Answer, Question, answer
 from keras_lrscan.formatting import format_lr, slots_of
 from keras_lrscan.reading.facts import CALM_START, FALLS, NO_FALL, NO_RISE, Condition, is_false, is_true
@@ -52,6 +53,7 @@ PROBLEM = Question(
     asks="Problem",
     answers=(
         Answer(says=" ({sure}): {first_problem}"),
+        Answer(says="{averaged}: in the record. It holds averages, which hide part of the curve."),
         Answer(when=(UNREADABLE,), says=": not known. This curve is {unreadable}."),
         Answer(
             when=(FALLS, CALM_START, is_false("learns")),
@@ -75,6 +77,7 @@ PROBLEM = Question(
 """Whether something is wrong, as the continuation of one word."""
 
 RATE = "Learning rate: {suggestion}."
+RATE_OF_AVERAGES = "Learning rate: at most {suggestion}."
 RATE_UNTIL_THEN = "Learning rate until that is fixed: {suggestion}."
 NO_RATE_UNTIL_THEN = "Learning rate: none until that is fixed."
 NO_RATE = "Learning rate: none; {why}"
@@ -83,6 +86,7 @@ NO_TREND = "the curve has no clear fall or rise to read it from."
 ASSIGN = "Next: `model.optimizer.learning_rate = {lr}`, then train with `model.fit(...)`."
 SCHEDULE = "Next: use {lr} in your learning-rate schedule, compile again, and train."
 LEARNER = "Next: `learner.fit({lr}, 3)` trains for 3 epochs at that rate."
+BATCH_LOSSES = "Next: scan again with `LRScan`, which records the loss of each batch alone."
 ANY_TOOL = "Next: train with a learning rate of {lr}."
 FIRST_CHECK = "Next: check the accuracy before any training. If it is good, use {lr}; if not, look for a mistake."
 LOOK_FOR_NAN = "Next: look for NaN in the data and in the loss function, then scan again."
@@ -115,6 +119,8 @@ def _problem(analysis: PureAnalysis) -> str:
     if problem is not None:
         sure = "confirmed" if problem.status == CauseStatus.CONFIRMED else f"{problem.percent}% likely"
         slots = {"sure": sure, "first_problem": problem.title}
+    if _is_averaged(analysis):
+        slots["averaged"] = ""
     slots["unreadable"] = RULES[analysis.verdict.code].title.replace("no clear shape", "too unclear to read")
     return f"{PROBLEM.asks}{answer(PROBLEM, analysis.facts, slots)}"
 
@@ -122,7 +128,8 @@ def _problem(analysis: PureAnalysis) -> str:
 def _rate(analysis: PureAnalysis) -> str:
     rate = format_suggestion(analysis.suggestion)
     if rate is not None:
-        return (RATE if analysis.first_problem is None else RATE_UNTIL_THEN).format(suggestion=rate)
+        row = RATE if analysis.first_problem is None else RATE_UNTIL_THEN
+        return (RATE_OF_AVERAGES if _is_averaged(analysis) else row).format(suggestion=rate)
     if what_stops_learning(analysis.findings) is not None:
         return NO_RATE_UNTIL_THEN
     return NO_RATE.format(why=WHY_NONE.get(analysis.verdict.shape, NO_TREND))
@@ -132,7 +139,11 @@ def _next(analysis: PureAnalysis, slots: Mapping[str, str]) -> str:
     """Returns the next step: to fix the first problem, to train at the rate, or to look for the reason for none."""
     context, lr, shape = analysis.curve.context, analysis.suggestion.lr, analysis.verdict.shape
     if analysis.first_problem is not None:
-        return f"Next: {SENTENCE_END.split(analysis.first_problem.advice)[0]}"
+        step = f"Next: {SENTENCE_END.split(analysis.first_problem.advice)[0]}"
+        again = f"{step} Then scan again."
+        return again if len(again) <= WIDTH and "scan" not in step.lower() else step
+    if _is_averaged(analysis):
+        return BATCH_LOSSES
     if lr is None or shape in DOUBTFUL:
         tries = (said for said in RULES[analysis.verdict.code].tries if slots_of(said) <= set(slots))
         first = next(tries, None)
@@ -141,6 +152,12 @@ def _next(analysis: PureAnalysis, slots: Mapping[str, str]) -> str:
     if shape == Shape.MONOTONE_FROM_PRETRAINED and is_unknown:
         return FIRST_CHECK.format(lr=format_lr(lr))
     return _place(context).format(lr=format_lr(lr))
+
+
+def _is_averaged(analysis: PureAnalysis) -> bool:
+    """Returns whether the recorded losses are most likely averages that were not undone."""
+    sure = any(finding.name == "averaging" and finding.is_sure for finding in analysis.findings)
+    return sure and analysis.curve.context.undone_averaging is None
 
 
 def _place(context: ScanContext) -> str:

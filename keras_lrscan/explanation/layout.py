@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["factor", "text"]
+__all__ = ["WIDTH", "factor", "text"]
 
 WIDTH = 88
 

@@ -195,7 +195,7 @@ UNCLEAR = ShapeRule(
     when=(),
     sees=("Copies of this curve with new random noise get different shapes, and no shape gets half of them.",),
     means=("This one scan is not enough to tell what the model does.",),
-    is_not=("It does not mean that something is broken.",),
+    is_not=("{no_problem}It does not mean that something is broken.",),
     tries=(
         "Scan again with more steps, `LRScan(num_steps=300)`, or with larger batches.",
         "Scan again with the data in a different order, and trust only what both scans show.",
@@ -251,7 +251,7 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
             "{few_points}A curve this short cannot tell a trend from noise: each point is the loss of one batch.",
             "{few_epochs}A curve with so few points can miss a whole valley: each point is the mean loss of one epoch.",
         ),
-        is_not=("It says nothing about your model, good or bad.",),
+        is_not=("{no_problem}It says nothing about your model, good or bad.",),
         tries=(
             "{narrow_range}Scan a wide range of rates, such as 1e-7 to 10: a useful rate can lie anywhere in it.",
             "{few_batches}Give the scan at least 100 batches: more epochs in `fit`, smaller batches, or more data.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import textwrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -89,7 +89,7 @@ def test_the_end_of_the_test_has_its_reason(stop: StopReason) -> None:
         ({"framework": None}, "train with a learning rate of 0.02"),
     ],
 )
-def test_the_next_step_says_where_the_number_goes(facts: dict[str, object], expected: str) -> None:
+def test_the_next_step_says_where_the_number_goes(facts: dict[str, Any], expected: str) -> None:
     curve = synthetic_curve("u-shaped")
     context = dataclasses.replace(curve.context, **facts)
     step = answers(dataclasses.replace(curve, context=context))[2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,7 +67,7 @@ def test_each_law_applies_to_some_text() -> None:
     assert [pattern for pattern in ONLY_IF if not re.search(pattern, said)] == []
 
 
-def with_context(shape: str, **facts: object) -> Analysis:
+def with_context(shape: str, **facts: Any) -> Analysis:
     curve = synthetic_curve(shape)
     return analyze(dataclasses.replace(curve, context=dataclasses.replace(curve.context, **facts)), num_copies=10)
 
@@ -75,7 +76,7 @@ def full(analysis: Analysis) -> str:
     return " ".join(analysis.explain(level="full").split())
 
 
-HEAD = {"head_is_fresh": True, "head_is_untrained": True, "optimizer_iterations": 0, "num_layers": 99}
+HEAD: dict[str, Any] = {"head_is_fresh": True, "head_is_untrained": True, "optimizer_iterations": 0, "num_layers": 99}
 
 
 def test_who_trains_a_new_layer_on_a_frozen_body_is_not_advised_to_freeze_it() -> None:
@@ -120,7 +121,7 @@ def test_a_model_is_not_called_both_good_already_and_partly_trained() -> None:
 
 
 def test_a_head_on_frozen_layers_cannot_be_thrown_into_another_valley() -> None:
-    facts = {**HEAD, "num_used_layers": 50}
+    facts: dict[str, Any] = {**HEAD, "num_used_layers": 50}
     names = [
         [finding.name for finding in with_context("several-valleys", **facts, num_frozen_layers=frozen).findings]
         for frozen in (0, 98)

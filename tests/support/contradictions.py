@@ -42,6 +42,14 @@ def nothing_frozen(analysis: Analysis) -> bool:
     return not analysis.curve.context.num_frozen_layers
 
 
+def is_averaged(analysis: Analysis) -> bool:
+    return is_averaged_or_undone(analysis) and analysis.curve.context.undone_averaging is None
+
+
+def is_averaged_or_undone(analysis: Analysis) -> bool:
+    return any(finding.name == "averaging" for finding in analysis.findings if finding.is_sure)
+
+
 def is_not_convex(analysis: Analysis) -> bool:
     """Returns whether the loss can have several valleys: more than the last layer trains, as far as is known."""
     return not analysis.facts["is_convex"]
@@ -56,22 +64,22 @@ ONLY_IF: Mapping[str, Callable[[Analysis], bool]] = MappingProxyType(
         r"already good \(chance level|already knows|already works well": state("better-than-chance"),
         r"worse than (chance|guessing)": state("worse-than-chance"),
         r"starts at only .* times the chance level": state("better-than-chance"),
-        r"chance level is unknown": state("unknown"),
+        r"chance level( \([^)]*\))? is unknown": state("unknown"),
         r"There are two explanations": state("unknown"),
         # the fall
         r"[Ii]t never falls|loss never falls|does not fall": never_falls,
         r"so the model learns|As the curve falls, the model learns": learns,
         r"Is the model broken\? No|is not a sign of a bug|nothing to fix here|Problem: none": nothing_to_fix,
+        r"does not mean that something is broken|says nothing about your model": nothing_to_fix,
         r"no (other|learning) rate helps": has_no_rate,
-        r"[Tt]he loss is the same at every rate": lambda analysis: (
-            "If all of them are frozen" in analysis.explain(level="full") or analysis.features.rise == 0
-        ),
         # the advice
         r"with the others frozen": nothing_frozen,
         r"Then unfreeze layers": lambda analysis: not nothing_frozen(analysis),
         r"[Ss]huffle[:.]|Shuffle the data": lambda analysis: analysis.facts["well_shuffled"] is not True,
         r"model\.optimizer\.learning_rate = ": lambda analysis: not has_no_rate(analysis),
         r"Train at about|Use about": lambda analysis: not has_no_rate(analysis),
+        r"Learning rate: about": lambda analysis: not is_averaged(analysis),
+        r"Rates that are read off that plot": is_averaged_or_undone,
         r"Why is it not a U\?": lambda analysis: analysis.verdict.shape != "u-shaped",
         r"\(a catapult\)": is_not_convex,
         # the record
@@ -84,6 +92,7 @@ ONLY_IF: Mapping[str, Callable[[Analysis], bool]] = MappingProxyType(
 
 NEVER = (
     r"too small to (notice|matter)",  # true only in a test this short
+    r"healthy start",  # also where something else is wrong
     r"[{}]|\bNone\b|\bnan\b(?! in data)",
     r"(?<![\d.,])1 (points|batches|epochs|updates|samples|layers)\b",
     r"(?<![\w.-])(\d\S*) to \1(?![\w.-])",  # a range of a single number

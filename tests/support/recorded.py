@@ -63,7 +63,7 @@ def gallery() -> dict[str, LRCurve]:
 
 def other_records() -> dict[str, LRCurve]:
     """Returns the records of other tools, each with the losses of single batches and as stored."""
-    curves = {}
+    curves: dict[str, LRCurve] = {}
     for name in KTRAIN_RUNS:
         run = ktrain_run(name)
         curves |= {f"{name} {kind}": LRCurve(lr=run["lr"], loss=run[kind]) for kind in run if kind.endswith("loss")}
