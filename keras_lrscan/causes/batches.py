@@ -140,6 +140,11 @@ CAUSES_OF_FEEDING: tuple[Cause, ...] = (
             ),
             Clue(when=(NO_FALL,), weight=0.5, says=NEVER_FALLS.says),
             Clue(
+                when=(Condition("suspect_labels", ">=", 0.08),),
+                weight=-0.5,
+                says="Against it: {suspect_labels} of the labels contradict those of similar samples, which adds noise.",
+            ),
+            Clue(
                 when=(Condition("batch_size", "<", 8),),
                 weight=0.8,
                 says="The mean of fewer than 8 samples is very noisy.",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from keras_lrscan.causes.cause import Clue
+from keras_lrscan.curves.loss_names import CROSSENTROPIES
 from keras_lrscan.reading.facts import CALM_START, FALLS, NO_FALL, NO_RISE, RISES, Condition, is_false
 from keras_lrscan.reading.features import StartState
 
 __all__ = [
     "AT_CHANCE",
     "BETTER",
+    "BOUNDED",
+    "IS_CROSSENTROPY",
     "LOSS_FALLS",
     "LOSS_RISES",
     "MUCH_PENALTY",
@@ -18,12 +21,21 @@ __all__ = [
     "STARTS_BETTER",
     "STARTS_WORSE",
     "TRAINED_BETTER",
+    "UNBOUNDED",
     "UNKNOWN",
     "WORSE",
 ]
 
 MUCH_PENALTY = 0.3
 """Penalties that make up this share of the loss lift the whole curve."""
+
+BOUNDED = ("softmax", "sigmoid", "hard_sigmoid")
+"""Activations with probabilities as outputs."""
+
+UNBOUNDED = ("linear", "relu", "tanh")
+"""Activations with outputs that are no probabilities."""
+
+IS_CROSSENTROPY = Condition("loss_name", "in", CROSSENTROPIES)
 
 AT_CHANCE = Condition("start_state", "==", StartState.AT_CHANCE)
 BETTER = Condition("start_state", "==", StartState.BETTER_THAN_CHANCE)

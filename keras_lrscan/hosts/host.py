@@ -75,7 +75,7 @@ class Host:
         self.backend: str = "tensorflow" if self.is_tf_keras else self.library.backend.backend()
         self.optimizer: Any = model.optimizer if optimizer is None else self._checked(optimizer)
         self._is_traced_through = False
-        self._was_traced = any(_traces(getattr(model, "train_function", None)))
+        self.was_traced = any(_traces(getattr(model, "train_function", None)))
 
     def _checked(self, optimizer: Optimizer) -> Value:
         if not all(hasattr(optimizer, name) for name in ("apply_gradients", "learning_rate", "variables")):
@@ -204,7 +204,7 @@ class Host:
     def _captures_global_generator(self, train_function: HostFunction) -> bool:
         """Returns whether `train_function` was traced during the scan and draws from Keras's global generator."""
         generator = global_seed_generator()
-        if self._was_traced or self.backend != "tensorflow" or generator is None:
+        if self.was_traced or self.backend != "tensorflow" or generator is None:
             return False
         seed = generator.state.value
         return any(variable is seed for trace in _traces(train_function) for variable in trace.graph.variables)

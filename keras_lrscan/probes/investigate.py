@@ -93,7 +93,7 @@ def investigate(
             workbench = Workbench(analysis, trials, seed=seed)
             with contextlib.suppress(StoppedError):
                 for probe in others:
-                    workbench.reset()
+                    trials.reset()  # evaluating and predicting change metrics and random states
                     results[probe.name] = runner.run(probe, workbench)
                     trials.finished += 1
             interrupted, notes = trials.interrupted, trials.notes

@@ -185,6 +185,8 @@ class Derived:
     is_untrained: bool | None = measured("model known to be untrained", "{}")
     is_trained: bool | None = measured("signs of earlier training in all layers", "{}")
     has_new_head: bool | None = measured("untrained last layer on trained or frozen layers", "{}")
+    trains_head_only: bool | None = measured("training of untrained layers only, on frozen layers", "{}")
+    was_trained: bool | None = measured("earlier training of the whole model", "{}")
     learns: bool | None = measured("fall of the loss to well below the chance level", "{}")
     first_batches_alike: bool | None = measured("same label in all first batches", "{}")
     well_shuffled: bool | None = measured("well shuffled data", "{}")
@@ -226,6 +228,10 @@ def _derive(features: CurveFeatures, context: ScanContext, shape: str | None) ->
         is_untrained=bool(fresh) and not context.num_used_layers,
         is_trained=None if fresh is None else not fresh and bool(context.num_used_layers),
         has_new_head=_has_new_head(context),
+        trains_head_only=_trains_head_only(context),
+        was_trained=None
+        if fresh is None
+        else not fresh and bool(context.num_used_layers or context.optimizer_iterations),
         learns=None if lowest is None else lowest < LEARNS and context.labels_follow_inputs is not False,
         first_batches_alike=share == 1.0 if context.data_seen == BATCHES_SEEN and share is not None else None,
         well_shuffled=_well_shuffled(context),
@@ -272,6 +278,18 @@ def _has_new_head(context: ScanContext) -> bool | None:
     if context.head_is_fresh or not (frozen and layers and frozen < layers):
         return context.head_is_fresh
     return bool(context.head_is_untrained) and not context.optimizer_iterations
+
+
+def _trains_head_only(context: ScanContext) -> bool | None:
+    """Returns whether only untrained layers train, on frozen ones; records of old scans tell it of a single layer."""
+    if context.optimizer_iterations:
+        return False
+    if context.body_is_frozen is not None:
+        return context.body_is_frozen
+    frozen, layers = context.num_frozen_layers, context.num_layers
+    if frozen is None or layers is None or context.head_is_untrained is None:
+        return None
+    return frozen > 0 and layers - frozen == 1 and context.head_is_untrained
 
 
 def _data_are_finite(features: CurveFeatures, context: ScanContext) -> bool | None:
