@@ -21,7 +21,7 @@ import keras
 from conditions import Condition, Training
 from feeds import FEEDS
 
-from keras_lrscan import LRScan, investigate
+from keras_lrscan import LRScan, StopReason, investigate
 from keras_lrscan.probes.table import PROBES
 
 if TYPE_CHECKING:
@@ -97,16 +97,20 @@ ROWS: tuple[Condition, ...] = (
 
 FRESH = frozenset({"fresh-start", "slow-start"})
 NARROW = frozenset({"range-too-short"})
+CUT = NARROW | {"range-too-low"}
 ALSO_TRUE: Mapping[str, frozenset[str]] = {
     "range-too-low": NARROW | FRESH,
     "range-too-high": NARROW | FRESH,
     "slow-start": frozenset({"fresh-start", "few-steps-per-decade", "range-too-low", "range-too-short"}),
     "fresh-start": frozenset({"slow-start"}),
+    "regularization": FRESH,
     "partly-trained": frozenset({"slow-start"}),
 }
 """Cause of a condition → other causes that hold in it too. In all others, only that cause holds.
 
-A healthy model in a faulty scan is still healthy. A model that learns within the scan may learn more in a longer one.
+A healthy model in a faulty scan, or with a penalty, is still healthy. A model that learns within the scan may learn
+more in a longer one. `range-too-low` and `range-too-short` hold as well in any scan that reached its last rate without a
+rise.
 """
 
 
@@ -119,6 +123,7 @@ class Probed:
         confirmed: Confirmed cause → the probes that confirmed it.
         ruled_out: Cause that was ruled out → the probes that ruled it out.
         evidence: Probe → its evidence.
+        is_cut: Whether the scan reached its last rate without a rise, so that the range was too low for this model.
         seconds: Time of the scan and of all probes.
     """
 
@@ -126,6 +131,7 @@ class Probed:
     confirmed: dict[str, list[str]]
     ruled_out: dict[str, list[str]]
     evidence: dict[str, str]
+    is_cut: bool
     seconds: float
 
     @property
@@ -141,7 +147,8 @@ class Probed:
     @property
     def false_ones(self) -> list[str]:
         """Names of the confirmed causes that do not hold."""
-        return sorted(set(self.confirmed) - ALSO_TRUE.get(self.cause, frozenset()) - {self.cause})
+        true_ones = ALSO_TRUE.get(self.cause, frozenset()) | (CUT if self.is_cut else frozenset())
+        return sorted(set(self.confirmed) - true_ones - {self.cause})
 
 
 def probe(condition: Condition, names: list[str] | None = None, seed: int = 0) -> Probed:
@@ -166,6 +173,7 @@ def probe(condition: Condition, names: list[str] | None = None, seed: int = 0) -
         confirmed=dict(confirmed),
         ruled_out=dict(ruled_out),
         evidence={result.name: f"{result.outcome}: {result.evidence}" for result in found.results},
+        is_cut=scan.curve.stop == StopReason.END_LR and scan.analysis.features.rise == 0,
         seconds=round(time.monotonic() - begin, 1),
     )
 

@@ -142,7 +142,7 @@ CAUSES_OF_FEEDING: tuple[Cause, ...] = (
             Clue(
                 when=(Condition("suspect_labels", ">=", 0.08),),
                 weight=-0.5,
-                says="Against it: {suspect_labels} of the labels contradict those of similar samples, which adds noise.",
+                says="Against it: {suspect_labels} of the labels contradict those of similar ones, which adds noise.",
             ),
             Clue(
                 when=(Condition("batch_size", "<", 8),),

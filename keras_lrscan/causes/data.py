@@ -383,7 +383,7 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
             ),
         ),
         to_check="Train for a few epochs, and look at the twenty samples with the largest losses.",
-        advice="Correct or remove the wrong labels. Label smoothing, or a larger batch for the scan, limits their harm.",
+        advice="Correct or remove the wrong labels. Label smoothing and larger batches limit their harm.",
         is_not="It is no proof: classes that overlap look the same, and then no label is wrong.",
         sources=("https://arxiv.org/abs/1911.00068", "https://arxiv.org/abs/2103.14749"),
         alarm=True,

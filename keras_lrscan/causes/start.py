@@ -211,7 +211,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
         ),
         rules_out=(STARTS_BETTER,),
         to_check="Print `[layer.name for layer in model.layers if layer.trainable]`: it should name the new layers.",
-        advice="Train the new layers first. If you unfreeze others later, compile and scan again: they need lower rates.",
+        advice="Train the new layers first. If you unfreeze others, compile and scan again: they need lower rates.",
         is_not="The rate holds for the new layers only, not for the frozen ones.",
         sources=("https://keras.io/guides/transfer_learning/",),
         alarm=False,
@@ -245,8 +245,8 @@ CAUSES_OF_START: tuple[Cause, ...] = (
         rules_out=(STARTS_BETTER,),
         to_check="Evaluate the model before training, and compare its loss with that of a constant prediction.",
         advice=(
-            "Choose a rate as for a new model. If the earlier training was long, check its rate, and whether its labels "
-            "meant the same."
+            "Choose a rate as for a new model. If the earlier training was long, check its rate, and whether its "
+            "labels meant the same."
         ),
         is_not="It does not mean that the model cannot learn this task.",
         sources=("https://karpathy.github.io/2019/04/25/recipe/",),

@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 __all__ = ["data_notes", "describe", "describe_labels", "model_notes"]
 
 EAGER_RANDOMNESS = (
-    "tf_keras keeps the state of random layers such as dropout out of reach in eager mode. So the training after the scan "
-    "draws other random numbers than it would have without the scan."
+    "tf_keras keeps the state of random layers such as dropout out of reach in eager mode. So the training after the "
+    "scan draws other random numbers than it would have without the scan."
 )
 
 NADAM_TRACES = (
-    "Nadam of tf_keras counts in Python how often its training step is traced, and this scan ran in its first `fit`. So "
-    "the updates after the scan may differ from those without it."
+    "Nadam of tf_keras counts in Python how often its training step is traced, and this scan ran in its first `fit`. "
+    "So the updates after the scan may differ from those without it."
 )
 
 NO_FALL_RATIO = 0.85

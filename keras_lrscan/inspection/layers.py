@@ -202,7 +202,7 @@ def _distribution_of(initializer: Value, shape: tuple[int, ...]) -> tuple[float,
     if "VarianceScaling" not in kinds:
         return None
     places = math.prod(shape[:-2])
-    if len(shape) < 2:  # noqa: PLR2004 - a kernel has inputs and outputs
+    if len(shape) < 2:
         return None
     incoming, outgoing = float(places * shape[-2]), float(places * shape[-1])
     fans = {"fan_in": incoming, "fan_out": outgoing, "fan_avg": (incoming + outgoing) / 2}

@@ -103,7 +103,7 @@ def scan_wider(workbench: Workbench) -> Answer:
     rises, rose = (bool(RISES.holds(dataclasses.asdict(part.features))) for part in (second, first))
     descent, elbow = second.landmarks.descent_start, second.landmarks.elbow
     moved = _movement_before(second, ramp.start_lr)
-    begins = moved >= MIN_FALL or (elbow is not None and elbow.lr <= ramp.start_lr)
+    begins = moved >= max(MIN_FALL, CLEAR_MOVE * _noise(second)) or (elbow is not None and elbow.lr <= ramp.start_lr)
     is_clear = begins or (moved < CLEAR_CHANGE and (descent is None or descent.lr > ramp.start_lr))
     says = (
         f"A scan from {format_lr(wide.start_lr)} to {format_lr(wide.end_lr)} has the shape {second.verdict.shape}; the "
@@ -127,6 +127,16 @@ def scan_wider(workbench: Workbench) -> Answer:
         confirms=tuple(found),
         rules_out=tuple(name for name, holds in settled.items() if holds is False),
     )
+
+
+CLEAR_MOVE = 2.0
+"""Standard deviations of one batch that a smoothed loss must move to show that a rate trains or breaks the model."""
+
+
+def _noise(analysis: Analysis) -> float:
+    """Returns the standard deviation of one batch, as a share of the unit of the loss."""
+    unit = _unit(analysis)
+    return float(np.median(analysis.smoothed.noise) / unit) if unit > 0 else 0.0
 
 
 def _movement_before(analysis: Analysis, rate: float) -> float:

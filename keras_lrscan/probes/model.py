@@ -307,8 +307,14 @@ def match_loss(workbench: Workbench) -> Answer:
         f"For {len(predicted)} samples, the model predicts {what} ({predicted.min():.2g} to {predicted.max():.2g}), "
         f"and the loss expects {'logits (`from_logits=True`)' if from_logits else 'probabilities'}."
     )
-    if probabilities == from_logits:
+    twice = workbench.known["squashed_twice"]
+    if twice:
+        says += " But the output goes through two softmaxes or sigmoids in a row."
+    if probabilities == from_logits or twice:
         return Answer(outcome=Outcome.NO, says=says, confirms=("wrong-from-logits",))
+    if probabilities and twice is None:
+        says += " Whether it goes through two softmaxes or sigmoids in a row is unknown."
+        return Answer(outcome=Outcome.UNCLEAR, says=says)
     return Answer(outcome=Outcome.YES, says=says, rules_out=("wrong-from-logits",))
 
 

@@ -187,6 +187,7 @@ class Derived:
     has_new_head: bool | None = measured("untrained last layer on trained or frozen layers", "{}")
     trains_head_only: bool | None = measured("training of untrained layers only, on frozen layers", "{}")
     was_trained: bool | None = measured("earlier training of the whole model", "{}")
+    has_single_valley: bool | None = measured("training of a single layer without hidden ones", "{}")
     learns: bool | None = measured("fall of the loss to well below the chance level", "{}")
     first_batches_alike: bool | None = measured("same label in all first batches", "{}")
     well_shuffled: bool | None = measured("well shuffled data", "{}")
@@ -236,6 +237,7 @@ def _derive(features: CurveFeatures, context: ScanContext, shape: str | None) ->
         first_batches_alike=share == 1.0 if context.data_seen == BATCHES_SEEN and share is not None else None,
         well_shuffled=_well_shuffled(context),
         num_different=samples,
+        has_single_valley=_has_single_valley(context),
         data_are_finite=_data_are_finite(features, context),
         loss_domain=_loss_domain(context),
         has_stuck_layer=_has_stuck_layer(context),
@@ -290,6 +292,28 @@ def _trains_head_only(context: ScanContext) -> bool | None:
     if frozen is None or layers is None or context.head_is_untrained is None:
         return None
     return frozen > 0 and layers - frozen == 1 and context.head_is_untrained
+
+
+def _has_single_valley(context: ScanContext) -> bool | None:
+    """Returns whether only one linear layer trains under a convex loss, which then has one valley in its weights."""
+    if context.num_layers is None or context.num_frozen_layers is None:
+        return None
+    is_single = context.num_layers - context.num_frozen_layers == 1
+    is_last = context.num_layers == 1 or bool(_trains_head_only(context))
+    is_convex = context.output_activation in CONVEX.get(context.loss_name or "", ()) and not context.squashed_twice
+    return is_single and is_last and is_convex
+
+
+CONVEX: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "binary_crossentropy": ("sigmoid", "linear"),
+        "categorical_crossentropy": ("softmax", "linear"),
+        "mean_absolute_error": ("linear",),
+        "mean_squared_error": ("linear",),
+        "sparse_categorical_crossentropy": ("softmax", "linear"),
+    }
+)
+"""Loss → activations of a linear layer under which it is convex in the weights; linear for logits."""
 
 
 def _data_are_finite(features: CurveFeatures, context: ScanContext) -> bool | None:
