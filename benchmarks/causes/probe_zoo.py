@@ -109,8 +109,8 @@ ALSO_TRUE: Mapping[str, frozenset[str]] = {
 """Cause of a condition → other causes that hold in it too. In all others, only that cause holds.
 
 A healthy model in a faulty scan, or with a penalty, is still healthy. A model that learns within the scan may learn
-more in a longer one. `range-too-low` and `range-too-short` hold as well in any scan that reached its last rate without a
-rise.
+more in a longer one. `range-too-low` and `range-too-short` hold as well in any scan that reached its last rate without
+a rise.
 """
 
 

@@ -140,7 +140,7 @@ CAUSES_OF_FEEDING: tuple[Cause, ...] = (
             ),
             Clue(when=(NO_FALL,), weight=0.5, says=NEVER_FALLS.says),
             Clue(
-                when=(Condition("suspect_labels", ">=", 0.08),),
+                when=(Condition("suspect_labels", ">=", 0.08), Condition("num_classes", ">=", 5)),
                 weight=-0.5,
                 says="Against it: {suspect_labels} of the labels contradict those of similar ones, which adds noise.",
             ),

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_lrscan.inspection.array_statistics import even_rows
-from keras_lrscan.inspection.label_dependence import numbers_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +27,7 @@ NEIGHBORS, AGREE = 5, 4
 """Number of nearest neighbors, and how many of them must share a label that contradicts the one of the sample."""
 
 
-def suspect_share(inputs: Sequence[Array], classes: Array, *, are_words: bool) -> float | None:
+def suspect_share(inputs: Sequence[Array], classes: Array) -> float | None:
     """Returns the share of samples whose nearest neighbors agree on another label.
 
     Wrong labels raise this share, but so do classes that overlap: from the data alone, the two cannot be told apart if
@@ -37,7 +36,6 @@ def suspect_share(inputs: Sequence[Array], classes: Array, *, are_words: bool) -
     Args:
         inputs: Arrays of shape `(n, ...)`.
         classes: Class of each sample. Array of shape `(n,)`.
-        are_words: Whether the inputs are indices of words, which are compared by their counts.
 
     Returns:
         The share, or `None` if there are too few samples or the inputs are not numbers.
@@ -48,16 +46,16 @@ def suspect_share(inputs: Sequence[Array], classes: Array, *, are_words: bool) -
     Example:
     >>> x = np.linspace(0, 1, 200)[:, None]
     >>> labels = (x[:, 0] > 0.5).astype(int)
-    >>> suspect_share([x], labels, are_words=False)
+    >>> suspect_share([x], labels)
     0.0
     >>> labels[::10] = 1 - labels[::10]
-    >>> suspect_share([x], labels, are_words=False)
+    >>> suspect_share([x], labels)
     0.1
     """
     if not inputs or any(array.dtype.kind not in "fiub" or len(array) != len(classes) for array in inputs):
         return None
     rows = even_rows(len(classes), MAX_SAMPLES)
-    table = np.concatenate([numbers_of(array[rows], are_words=are_words) for array in inputs], axis=1)
+    table = np.concatenate([np.asarray(array[rows].reshape(len(rows), -1), float) for array in inputs], axis=1)
     kept = np.isfinite(table).all(1)
     table, labels = table[kept], np.unique(classes[rows][kept], return_inverse=True)[1].reshape(-1)
     if len(table) < MIN_SAMPLES:
