@@ -35,8 +35,8 @@ DOES_WELL = (
 SUSPECT = 0.08
 """Share of labels that contradict those of similar samples from which some may be wrong.
 
-In the clean digits, MNIST, vowels and segment data of `benchmarks/causes`, with seven to ten classes, it is at most 0.05,
-and 0.09 to 0.12 if a fifth of the labels is drawn at random. With fewer classes, clean data reach 0.14 (Titanic).
+In the clean digits, MNIST, vowels and segment data of `benchmarks/causes`, with seven to ten classes, it is at most
+0.05, and 0.09 to 0.12 if a fifth of the labels is drawn at random. With fewer classes, clean data reach 0.14 (Titanic).
 """
 
 CAUSES_OF_DATA: tuple[Cause, ...] = (

@@ -130,6 +130,11 @@ class Trials:
         """Notes on data that cannot be restored and on facts that could not be determined."""
         return self._source.notes
 
+    @property
+    def known(self) -> dict[str, Any]:
+        """Facts about the data and how they are fed, by field of `ScanContext`."""
+        return self._source.known
+
     def __enter__(self) -> Self:
         """Collects the batches and saves the state of the model."""
         self._stack.enter_context(keep_next_fit_first(self.host.model))
