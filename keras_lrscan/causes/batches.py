@@ -49,6 +49,10 @@ CAUSES_OF_FEEDING: tuple[Cause, ...] = (
         rules_out=(
             Clue(when=(is_true("well_shuffled"),), says="The data are shuffled."),
             Clue(
+                when=(is_true("well_shuffled"), is_true("order_repeats")),
+                says="A random seed is set, so Keras repeats one random order in every epoch, and the losses may too.",
+            ),
+            Clue(
                 when=(Condition("label_runs", "<", 0.05), Condition("epoch_pattern", "<", 0.3)),
                 says="The labels are not sorted, and the losses do not repeat a pattern every epoch.",
             ),

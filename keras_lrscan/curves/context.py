@@ -105,6 +105,8 @@ class ScanContext:
         start_metrics: Metric → its value on the first batch.
         num_samples: Samples in the data passed to `fit`.
         shuffled: Whether `fit` shuffles the data.
+        order_repeats: Whether every epoch has the same batches in the same order: arrays that are not shuffled, or that
+            Keras on TensorFlow shuffles in the same way in every epoch because a seed is set.
         feeding: Arguments of `fit` that determine its batches, as passed by the user: `batch_size`, `class_weight`,
             `shuffle`, `steps_per_epoch` and `validation_split`; `sample_weight` only records that weights were passed.
             Experiments on an analysis of this scan form their batches in the same way.
@@ -188,6 +190,7 @@ class ScanContext:
     start_metrics: Mapping[str, float] = field(default_factory=dict)
     num_samples: int | None = measured("number of samples", COUNT)
     shuffled: bool | None = measured("shuffled data", "{}")
+    order_repeats: bool | None = measured("same batches in every epoch", "{}")
     feeding: Mapping[str, Any] = field(default_factory=dict)
     data_seen: str | None = measured("inspected part of the data", "{}")
     num_looked_at: int | None = measured("samples compared with each other", COUNT)

@@ -85,6 +85,7 @@ def describe(host: Host, control: RateControl, planned: ScanContext, monitor: st
         num_classes=_num_classes(model, name) if monitor == TOTAL_LOSS else _classes_of_output(host, name, monitor),
         **chance.facts,
         **source_facts(call),
+        order_repeats=None if given is None or call.shuffle is None else not call.shuffle or host.repeats_shuffle,
         feeding=feeding_of(running_fits(model)),
         **({"data_seen": ARRAYS_SEEN, **array_facts(host, given)} if given is not None else {}),
         regularization_loss=regularization_in(host, monitor),

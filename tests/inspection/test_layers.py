@@ -75,7 +75,7 @@ def test_a_fresh_model_has_no_used_layers(keras: Any) -> None:
     assert (facts["num_used_layers"], facts["num_frozen_layers"], facts["head_is_fresh"]) == (0, 0, False)
 
 
-RANDOM_LAYERS: dict[str, Callable[[Any, Any], tuple[Any, tuple[int, ...]]]] = {
+RANDOM_LAYERS: dict[str, Callable[[Any, Any], tuple[Any, tuple[int | None, ...]]]] = {
     "dense": lambda layers, draw: (layers.Dense(40, use_bias=False, kernel_initializer=draw), (None, 30)),
     "convolution": lambda layers, draw: (
         layers.Conv2D(12, 3, use_bias=False, kernel_initializer=draw),
