@@ -269,6 +269,14 @@ def noisy(data: Data, spread: float) -> Data:
     return replace(data, x=(data.x + _rng().normal(0, spread, data.x.shape)).astype(np.float32))
 
 
+def wrong_labels(data: Data, share: float) -> Data:
+    """Returns the data with a share of the labels replaced by random ones, as by careless annotators."""
+    labels, random = data.y.copy(), _rng()
+    chosen = random.random(len(labels)) < share
+    labels[chosen] = random.integers(0, data.classes or 0, int(chosen.sum()))
+    return replace(data, y=labels)
+
+
 CHANGES: Mapping[str, Callable[..., Data]] = {
     "classes": of_classes,
     "rows": of_rows,
@@ -299,5 +307,6 @@ CHANGES: Mapping[str, Callable[..., Data]] = {
     "scaled": scaled,
     "scaled targets": scaled_targets,
     "noisy": noisy,
+    "wrong labels": wrong_labels,
 }
 """Changes by name."""

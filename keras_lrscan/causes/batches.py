@@ -49,6 +49,10 @@ CAUSES_OF_FEEDING: tuple[Cause, ...] = (
         rules_out=(
             Clue(when=(is_true("well_shuffled"),), says="The data are shuffled."),
             Clue(
+                when=(is_true("well_shuffled"), is_true("order_repeats")),
+                says="A random seed is set, so Keras repeats one random order in every epoch, and the losses may too.",
+            ),
+            Clue(
                 when=(Condition("label_runs", "<", 0.05), Condition("epoch_pattern", "<", 0.3)),
                 says="The labels are not sorted, and the losses do not repeat a pattern every epoch.",
             ),
@@ -139,6 +143,11 @@ CAUSES_OF_FEEDING: tuple[Cause, ...] = (
                 says="Against it: the noise is only {noise_over_fall} of the whole fall.",
             ),
             Clue(when=(NO_FALL,), weight=0.5, says=NEVER_FALLS.says),
+            Clue(
+                when=(Condition("suspect_labels", ">=", 0.08), Condition("num_classes", ">=", 5)),
+                weight=-0.5,
+                says="Against it: {suspect_labels} of the labels contradict those of similar ones, which adds noise.",
+            ),
             Clue(
                 when=(Condition("batch_size", "<", 8),),
                 weight=0.8,

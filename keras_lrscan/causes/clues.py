@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 from keras_lrscan.causes.cause import Clue
-from keras_lrscan.reading.facts import CALM_START, FALLS, NO_FALL, NO_RISE, RISES, Condition, is_false
+from keras_lrscan.curves.loss_names import CROSSENTROPIES
+from keras_lrscan.reading.facts import CALM_START, FALLS, NO_FALL, NO_RISE, RISES, Condition, is_false, is_true
 from keras_lrscan.reading.features import StartState
 
 __all__ = [
     "AT_CHANCE",
     "BETTER",
+    "BOUNDED",
+    "IS_CROSSENTROPY",
     "LOSS_FALLS",
     "LOSS_RISES",
     "MUCH_PENALTY",
     "NEVER_FALLS",
     "NEVER_RISES",
+    "SINGLE_VALLEY",
     "STARTS_AT_CHANCE",
     "STARTS_BETTER",
     "STARTS_WORSE",
     "TRAINED_BETTER",
+    "UNBOUNDED",
     "UNKNOWN",
     "WORSE",
 ]
 
 MUCH_PENALTY = 0.3
 """Penalties that make up this share of the loss lift the whole curve."""
+
+BOUNDED = ("softmax", "sigmoid", "hard_sigmoid")
+"""Activations with probabilities as outputs."""
+
+UNBOUNDED = ("linear", "relu", "tanh")
+"""Activations with outputs that are no probabilities."""
+
+IS_CROSSENTROPY = Condition("loss_name", "in", CROSSENTROPIES)
 
 AT_CHANCE = Condition("start_state", "==", StartState.AT_CHANCE)
 BETTER = Condition("start_state", "==", StartState.BETTER_THAN_CHANCE)
@@ -36,6 +49,10 @@ STARTS_WORSE = Clue(
     when=(WORSE,), says="The loss starts at {start_ratio} times the chance level, so worse than chance."
 )
 TRAINED_BETTER = Clue(when=(BETTER, is_false("is_untrained")), says=STARTS_BETTER.says)
+SINGLE_VALLEY = Clue(
+    when=(is_true("has_single_valley"),),
+    says="Only one layer trains, without hidden layers that train, so its loss has a single valley.",
+)
 LOSS_FALLS = Clue(when=(FALLS, CALM_START), says="The loss falls by {fall_in_noise} times the batch-to-batch noise.")
 LOSS_RISES = Clue(when=(RISES,), says="The loss turns upward within the test.")
 NEVER_FALLS = Clue(when=(NO_FALL,), says="The loss never falls by more than the batch-to-batch noise.")

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from keras_lrscan.causes.cause import Cause, Clue
-from keras_lrscan.causes.clues import AT_CHANCE, LOSS_FALLS, LOSS_RISES, NEVER_FALLS, STARTS_WORSE, WORSE
+from keras_lrscan.causes.clues import (
+    AT_CHANCE,
+    BOUNDED,
+    IS_CROSSENTROPY,
+    LOSS_FALLS,
+    LOSS_RISES,
+    NEVER_FALLS,
+    STARTS_WORSE,
+    UNBOUNDED,
+    WORSE,
+)
 from keras_lrscan.curves.context import FLOAT16_POLICIES
-from keras_lrscan.curves.loss_names import CROSSENTROPIES
 from keras_lrscan.reading.facts import NO_FALL, NO_RISE, Condition, is_false, is_true
 from keras_lrscan.reading.features import StartState
 
 __all__ = ["CAUSES_OF_MODEL"]
 
-BOUNDED = ("softmax", "sigmoid", "hard_sigmoid")
-IS_CROSSENTROPY = Condition("loss_name", "in", CROSSENTROPIES)
 TAKES_LOGITS = is_true("from_logits")
 TAKES_PROBABILITIES = is_false("from_logits")
 ACTIVATION_FITS = (
@@ -213,7 +220,7 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
                 when=(
                     IS_CROSSENTROPY,
                     TAKES_PROBABILITIES,
-                    Condition("output_activation", "in", ("linear", "relu", "tanh")),
+                    Condition("output_activation", "in", UNBOUNDED),
                 ),
                 weight=6.0,
                 says="The last layer has no softmax or sigmoid ({output_activation}), but the loss expects one.",

@@ -9,6 +9,7 @@ from keras_lrscan.causes.clues import (
     LOSS_RISES,
     NEVER_FALLS,
     NEVER_RISES,
+    SINGLE_VALLEY,
     STARTS_AT_CHANCE,
     STARTS_BETTER,
 )
@@ -52,11 +53,7 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
                 weight=-1.4,
                 says="Against it: the last rate, {end_lr}, is large enough to break most models.",
             ),
-            Clue(
-                when=(Condition("planned_decades", "<", 3.0),),
-                weight=-2.4,
-                says=SHORT_RANGE,
-            ),
+            Clue(when=(Condition("planned_decades", "<", 3.0),), weight=-2.4, says=SHORT_RANGE),
             Clue(
                 when=(Condition("still_share", ">=", 0.5), NO_FALL),
                 weight=-3.0,
@@ -403,7 +400,7 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
                 says="Against it: the noise is {noise_over_fall} of the fall, so a valley may be chance.",
             ),
         ),
-        not_for=(Clue(when=(is_true("is_convex"),), says="Only the last layer trains, so the loss has one valley."),),
+        not_for=(SINGLE_VALLEY,),
         to_check="Scan again with another seed and more steps: valleys that are due to chance move or vanish.",
         advice="To use the larger rates of the second valley, get there by a warm-up, not by a jump.",
         is_not="The second valley is not the better one, even if it is deeper.",

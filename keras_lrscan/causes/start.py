@@ -6,6 +6,8 @@ from keras_lrscan.causes.cause import Cause, Clue
 from keras_lrscan.causes.clues import (
     AT_CHANCE,
     BETTER,
+    BOUNDED,
+    IS_CROSSENTROPY,
     LOSS_FALLS,
     MUCH_PENALTY,
     NEVER_FALLS,
@@ -13,12 +15,36 @@ from keras_lrscan.causes.clues import (
     STARTS_BETTER,
     STARTS_WORSE,
     TRAINED_BETTER,
+    UNBOUNDED,
     WORSE,
 )
 from keras_lrscan.curves.context import EPOCH
 from keras_lrscan.reading.facts import FALLS, NO_FALL, RISES, Condition, is_false, is_true
 
 __all__ = ["CAUSES_OF_START"]
+
+HARDLY_BELOW = 0.95
+"""Share of the chance level from which the first loss of a trained model is hardly below it.
+
+Fits of the benchmark of causes that were trained for 10 to 80 batches start at 0.2 to 0.94 of it.
+"""
+
+MOSTLY_ZERO = 0.5
+"""Share of samples without weight from which most do not count in the loss."""
+
+MISMATCHES: tuple[Clue, ...] = (
+    Clue(
+        when=(IS_CROSSENTROPY, is_true("from_logits"), Condition("output_activation", "in", BOUNDED)),
+        weight=-4.0,
+        says="Against it: the last layer has a {output_activation}, but the loss has `from_logits=True`.",
+    ),
+    Clue(
+        when=(IS_CROSSENTROPY, is_false("from_logits"), Condition("output_activation", "in", UNBOUNDED)),
+        weight=-4.0,
+        says="Against it: the last layer has no softmax or sigmoid ({output_activation}), but the loss expects one.",
+    ),
+)
+"""Evidence against a healthy start: the loss does not fit the last layer."""
 
 CAUSES_OF_START: tuple[Cause, ...] = (
     Cause(
@@ -72,6 +98,12 @@ CAUSES_OF_START: tuple[Cause, ...] = (
                 weight=-1.5,
                 says="Against it: the loss falls only to {lowest_ratio} times the chance level.",
             ),
+            Clue(
+                when=(Condition("zero_weight_share", ">=", MOSTLY_ZERO),),
+                weight=-2.5,
+                says="Against it: {zero_weight_share} of the samples have a weight of zero.",
+            ),
+            *MISMATCHES,
             Clue(
                 when=(Condition("output_loss_ratio", ">=", 1e4),),
                 weight=-4.0,
@@ -133,6 +165,11 @@ CAUSES_OF_START: tuple[Cause, ...] = (
                 weight=0.3,
                 says="The model contains a known pretrained architecture: {backbone}.",
             ),
+            Clue(
+                when=(is_true("trains_head_only"),),
+                weight=-3.0,
+                says="Against it: training is off in the layers below, so they stay as they are.",
+            ),
         ),
         rules_out=(STARTS_BETTER,),
         to_check="Replace the last layer with a trained one: the first loss should drop far below the chance level.",
@@ -152,6 +189,78 @@ CAUSES_OF_START: tuple[Cause, ...] = (
             "https://keras.io/guides/transfer_learning/",
             "https://discuss.huggingface.co/t/abnormal-learn-rate-curve/3023",
         ),
+        alarm=False,
+    ),
+    Cause(
+        code="LRS334",
+        name="frozen-features",
+        title="Only new layers train, on the outputs of frozen ones: this is a healthy start.",
+        means=(
+            "The frozen layers turn each sample into features, and these do not change. The new layers on top know "
+            "nothing yet, so the loss starts near the chance level, and the curve is an ordinary U."
+        ),
+        start=1.4,
+        when=(
+            Clue(
+                when=(is_true("trains_head_only"),),
+                says="Training is off in {num_frozen_layers} of {num_layers} layers, and all others are new.",
+            ),
+        ),
+        clues=(
+            Clue(when=(FALLS,), weight=1.5, says=LOSS_FALLS.says),
+            Clue(when=(AT_CHANCE,), weight=0.5, says=STARTS_AT_CHANCE.says),
+            Clue(
+                when=(NO_FALL,),
+                weight=-2.5,
+                says="Against it: the loss never falls by more than the batch-to-batch noise.",
+            ),
+            Clue(
+                when=(Condition("trainable_share", "<", 0.02), NO_FALL),
+                weight=-1.5,
+                says="Against it: only {trainable_share} of the parameters can train.",
+            ),
+        ),
+        rules_out=(STARTS_BETTER,),
+        to_check="Print `[layer.name for layer in model.layers if layer.trainable]`: it should name the new layers.",
+        advice="Train the new layers first. If you unfreeze others, compile and scan again: they need lower rates.",
+        is_not="The rate holds for the new layers only, not for the frozen ones.",
+        sources=("https://keras.io/guides/transfer_learning/",),
+        alarm=False,
+    ),
+    Cause(
+        code="LRS335",
+        name="hardly-trained",
+        title="The model was trained before, but that training has hardly taught it this task.",
+        means="Its loss still starts as high as that of a constant prediction, so the curve is that of a new model.",
+        start=-0.5,
+        when=(
+            Clue(
+                when=(Condition("start_ratio", ">=", HARDLY_BELOW),),
+                says="The loss starts at {start_ratio} times the chance level.",
+            ),
+            Clue(when=(is_true("was_trained"),), says="The last layer is not as initialized."),
+        ),
+        clues=(
+            Clue(
+                when=(Condition("optimizer_iterations", ">", 0),),
+                weight=2.0,
+                says="Updates that the optimizer had made before the scan: {optimizer_iterations}.",
+            ),
+            Clue(
+                when=(Condition("optimizer_iterations", "==", 0), is_true("is_trained")),
+                weight=1.8,
+                says="Earlier training shows in {num_used_layers} of {num_layers} layers.",
+            ),
+            Clue(when=(FALLS,), weight=0.5, says=LOSS_FALLS.says),
+        ),
+        rules_out=(STARTS_BETTER,),
+        to_check="Evaluate the model before training, and compare its loss with that of a constant prediction.",
+        advice=(
+            "Choose a rate as for a new model. If the earlier training was long, check its rate, and whether its "
+            "labels meant the same."
+        ),
+        is_not="It does not mean that the model cannot learn this task.",
+        sources=("https://karpathy.github.io/2019/04/25/recipe/",),
         alarm=False,
     ),
     Cause(
@@ -197,6 +306,11 @@ CAUSES_OF_START: tuple[Cause, ...] = (
                 when=(is_true("is_untrained"),),
                 weight=-2.5,
                 says="Against it: no layer shows signs of earlier training.",
+            ),
+            Clue(
+                when=(Condition("start_ratio", ">=", HARDLY_BELOW),),
+                weight=-2.5,
+                says="Against it: the loss starts at {start_ratio} times the chance level.",
             ),
         ),
         rules_out=(

@@ -110,6 +110,8 @@ class ScanContext:
         start_metrics: Metric → its value on the first batch.
         num_samples: Samples in the data passed to `fit`.
         shuffled: Whether `fit` shuffles the data.
+        order_repeats: Whether every epoch has the same batches in the same order: arrays that are not shuffled, or that
+            Keras on TensorFlow shuffles in the same way in every epoch because a seed is set.
         feeding: Arguments of `fit` that determine its batches, as passed by the user: `batch_size`, `class_weight`,
             `shuffle`, `steps_per_epoch` and `validation_split`; `sample_weight` only records that weights were passed.
             Experiments on an analysis of this scan form their batches in the same way.
@@ -131,6 +133,8 @@ class ScanContext:
         majority_share: Share of the most frequent label; classification only.
         bad_labels: Share of labels outside the model's classes; classification only.
         labels_follow_inputs: Whether simple models predict the real labels from the inputs better than shuffled labels.
+        suspect_labels: Share of the compared samples with a label that contradicts those of their nearest neighbors;
+            classification only.
         label_runs: Degree to which the data are sorted by label or target, from 0 (random order) to 1 (fully sorted).
         zero_weight_share: Share of samples with zero weight in the loss.
         num_layers: Layers with weights, including nested layers.
@@ -138,6 +142,7 @@ class ScanContext:
         num_used_layers: Layers with signs of earlier training in their weights, such as a nonzero bias.
         head_is_fresh: Whether the last layer with weights is as initialized while layers below it were trained before.
         head_is_untrained: Whether the last layer with weights is as initialized, regardless of the other layers.
+        body_is_frozen: Whether all layers that train are as initialized, on top of layers that do not train.
         backbone: Name of the known pretrained architecture in the model.
         num_normalization_layers: Normalization layers, such as batch or layer normalization.
         num_dropout_layers: Layers that randomly drop or perturb values during training.
@@ -190,6 +195,7 @@ class ScanContext:
     start_metrics: Mapping[str, float] = field(default_factory=dict)
     num_samples: int | None = measured("number of samples", COUNT)
     shuffled: bool | None = measured("shuffled data", "{}")
+    order_repeats: bool | None = measured("same batches in every epoch", "{}")
     feeding: Mapping[str, Any] = field(default_factory=dict)
     data_seen: str | None = measured("inspected part of the data", "{}")
     num_looked_at: int | None = measured("samples compared with each other", COUNT)
@@ -213,6 +219,7 @@ class ScanContext:
     majority_share: float | None = measured("share of the most frequent label", SHARE)
     bad_labels: float | None = measured("share of labels outside the model's classes", "{:.2%}")
     labels_follow_inputs: bool | None = measured("labels predictable from the inputs by simple models", "{}")
+    suspect_labels: float | None = measured("share of labels that contradict those of similar samples", SHARE)
     label_runs: float | None = measured("degree of sorting by label, from 0 to 1")
     zero_weight_share: float | None = measured("share of samples with zero weight", SHARE)
     num_layers: int | None = measured("layers with weights", COUNT)
@@ -220,6 +227,7 @@ class ScanContext:
     num_used_layers: int | None = measured("previously trained layers", COUNT)
     head_is_fresh: bool | None = measured("untrained last layer on trained layers", "{}")
     head_is_untrained: bool | None = measured("untrained last layer", "{}")
+    body_is_frozen: bool | None = measured("untrained layers on frozen layers", "{}")
     backbone: str | None = measured("known pretrained architecture", "{}")
     num_normalization_layers: int | None = measured("normalization layers", COUNT)
     num_dropout_layers: int | None = measured("dropout layers", COUNT)

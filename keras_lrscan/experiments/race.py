@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -184,7 +185,7 @@ class _Race:
     def run(self, rates: Sequence[float], before: Suggestion | None) -> RaceResult:
         """Races the learning rates and returns the result."""
         runners = [_Runner(lr=rate) for rate in rates]
-        start = self._evaluate_start() if self._data is not None and runners else math.nan
+        start = self._evaluate() if self._data is not None and runners else math.nan
         around = None if before is None or self._data is not None else before.lr
         at, behind = 0, np.full(len(runners), math.inf)
         for until, left in rounds(self._steps, self._role, len(runners)) if runners else ():
@@ -217,18 +218,21 @@ class _Race:
             if not runner.is_in:
                 continue
             plan = (runner.lr,) * self._steps if self._role == Role.CONSTANT else one_cycle(runner.lr, self._steps)
-            losses = self._trials.train(plan[at:until], start=runner.kept, first=at)
-            if losses is None:
+            judge = functools.partial(self._judge, runner, keeps=until < self._steps)
+            if self._trials.train(plan[at:until], start=runner.kept, first=at, then=judge) is None:
                 return False
-            runner.losses = np.concatenate([runner.losses, losses])
-            runner.score = self._score(runner)
-            if not math.isfinite(runner.score):
-                runner.leave(CandidateOutcome.BROKE)
-            elif until < self._steps:
-                kept, runner.kept = runner.kept, self._trials.keep()
-                if kept is not None:
-                    kept.close()
         return True
+
+    def _judge(self, runner: _Runner, losses: NDArray[np.float64], *, keeps: bool) -> None:
+        """Scores the trained model of a candidate, and keeps its state if the candidate trains on."""
+        runner.losses = np.concatenate([runner.losses, losses])
+        runner.score = self._score(runner)
+        if not math.isfinite(runner.score):
+            runner.leave(CandidateOutcome.BROKE)
+        elif keeps:
+            kept, runner.kept = runner.kept, self._trials.keep()
+            if kept is not None:
+                kept.close()
 
     def _score(self, runner: _Runner) -> float:
         """Returns the loss that decides, for the current model; infinite if its training diverged."""
@@ -238,13 +242,8 @@ class _Race:
         value = self._evaluate()
         return value if math.isfinite(value) else math.inf
 
-    def _evaluate_start(self) -> float:
-        """Returns the validation loss of the initial model; a scan for the candidates has left it in another state."""
-        self._trials.reset()
-        return self._evaluate()
-
     def _evaluate(self) -> float:
-        """Returns the validation loss of the current model."""
+        """Returns the validation loss of the model: initial between trainings, trained at the end of one."""
         model, data = self._trials.host.model, self._data
         parts = list(data) if isinstance(data, tuple | list) else [data]
         names = ("x", "y", "sample_weight")

@@ -38,6 +38,9 @@ STATEFUL_RANDOM_OPS = frozenset(
 )
 """TensorFlow kernels that keep a counter inside the traced function, where no snapshot can read it."""
 
+NO_GLOBAL_SEED = 87654321
+"""First number that `tf.compat.v1.get_seed` returns for the seed of an operation if no global seed is set."""
+
 TRAIN_FUNCTIONS = ("train_function", "train_tf_function")
 """Attributes of a model that hold its compiled training step."""
 
@@ -75,7 +78,7 @@ class Host:
         self.backend: str = "tensorflow" if self.is_tf_keras else self.library.backend.backend()
         self.optimizer: Any = model.optimizer if optimizer is None else self._checked(optimizer)
         self._is_traced_through = False
-        self._was_traced = any(_traces(getattr(model, "train_function", None)))
+        self.was_traced = any(_traces(getattr(model, "train_function", None)))
 
     def _checked(self, optimizer: Optimizer) -> Value:
         if not all(hasattr(optimizer, name) for name in ("apply_gradients", "learning_rate", "variables")):
@@ -204,7 +207,7 @@ class Host:
     def _captures_global_generator(self, train_function: HostFunction) -> bool:
         """Returns whether `train_function` was traced during the scan and draws from Keras's global generator."""
         generator = global_seed_generator()
-        if self._was_traced or self.backend != "tensorflow" or generator is None:
+        if self.was_traced or self.backend != "tensorflow" or generator is None:
             return False
         seed = generator.state.value
         return any(variable is seed for trace in _traces(train_function) for variable in trace.graph.variables)
@@ -235,6 +238,18 @@ class Host:
     def _steps_variable(self) -> Variable:
         """tf_keras's variable for `batches_per_execution`, which it lowers at the end of an epoch, or `None`."""
         return getattr(self.model, "_steps_per_execution", None) if self.is_tf_keras else None
+
+    @property
+    def repeats_shuffle(self) -> bool:
+        """Whether `fit` shuffles arrays in the same order in every epoch.
+
+        Keras 3 on TensorFlow draws the order in a function that starts again in every epoch. With TensorFlow's global
+        seed set, as by `keras.utils.set_random_seed`, it then draws the same order each time.
+        """
+        if self.is_tf_keras or self.backend != "tensorflow":
+            return False
+        get_seed = sys.modules["tensorflow"].compat.v1.get_seed
+        return bool(get_seed(1)[0] != NO_GLOBAL_SEED)
 
     @property
     def runs_python(self) -> bool:

@@ -18,6 +18,7 @@ from keras_lrscan.inspection.arrays import array_of, parts_of
 from keras_lrscan.inspection.duplicates import duplicate_facts
 from keras_lrscan.inspection.inputs import input_facts, looks_up_inputs
 from keras_lrscan.inspection.label_dependence import labels_follow_inputs
+from keras_lrscan.inspection.label_noise import suspect_share
 from keras_lrscan.inspection.labels import label_facts
 from keras_lrscan.inspection.settings import compiled_losses, loss_name
 from keras_lrscan.inspection.targets import loss_setting
@@ -85,6 +86,7 @@ def array_facts(host: Host, given: Given) -> dict[str, Any]:
         **duplicate_facts(inputs, targets),
         **input_facts(host.model, given.x),
         **(_label_facts(host, targets[0]) if len(targets) == 1 else {}),
+        "suspect_labels": _suspect_labels(host, inputs, targets[0]) if len(targets) == 1 else None,
         "zero_weight_share": _zero_weight_share(given, targets),
     }
 
@@ -147,6 +149,17 @@ def _label_facts(host: Host, labels: Array) -> dict[str, Any]:
     width = shape[-1] if isinstance(shape, tuple) and shape and isinstance(shape[-1], int) else None
     ignored = loss_setting(losses[0], "ignore_class") if len(losses) == 1 else None
     return label_facts(loss_name(host), labels, width, ignored)
+
+
+def _suspect_labels(host: Host, inputs: list[Array], labels: Array) -> float | None:
+    """Returns the share of labels that contradict those of similar samples; `None` unless each sample has a class."""
+    name = loss_name(host) or ""
+    if labels.ndim == 2 and name.startswith("categorical"):
+        labels = labels.argmax(1)
+    is_class = "crossentropy" in name and labels.size == len(labels) and bool(np.isfinite(labels).all())
+    if not is_class or looks_up_inputs(host.model):  # texts that share words need not share a label
+        return None
+    return suspect_share(inputs, labels.reshape(-1))
 
 
 def _zero_weight_share(given: Given, targets: list[Array]) -> float | None:

@@ -14,6 +14,7 @@ from keras_lrscan.curves.loss_names import CATEGORICAL_CROSSENTROPIES
 from keras_lrscan.curves.noise import difference_noise
 from keras_lrscan.hosts.fit_call import running_fit, running_fits
 from keras_lrscan.hosts.layer_tree import layers_in
+from keras_lrscan.hosts.optimizers import innermost
 from keras_lrscan.hosts.topology import num_outputs, output_activation, squashed_twice
 from keras_lrscan.inspection.chance_level import chance_of
 from keras_lrscan.inspection.data import array_facts, given_to_fit, label_ties, shuffles_anew, source_facts
@@ -32,7 +33,17 @@ if TYPE_CHECKING:
     from keras_lrscan.hosts.optimizers import RateControl
     from keras_lrscan.inspection.data import Given
 
-__all__ = ["data_notes", "describe", "describe_labels"]
+__all__ = ["data_notes", "describe", "describe_labels", "model_notes"]
+
+EAGER_RANDOMNESS = (
+    "tf_keras keeps the state of random layers such as dropout out of reach in eager mode. So the training after the "
+    "scan draws other random numbers than it would have without the scan."
+)
+
+NADAM_TRACES = (
+    "Nadam of tf_keras counts in Python how often its training step is traced, and this scan ran in its first `fit`. "
+    "So the updates after the scan may differ from those without it."
+)
 
 NO_FALL_RATIO = 0.85
 """Share of the start or of the chance level, the lower of both, above which a loss counts as not falling."""
@@ -74,6 +85,7 @@ def describe(host: Host, control: RateControl, planned: ScanContext, monitor: st
         num_classes=_num_classes(model, name) if monitor == TOTAL_LOSS else _classes_of_output(host, name, monitor),
         **chance.facts,
         **source_facts(call),
+        order_repeats=None if given is None or call.shuffle is None else not call.shuffle or host.repeats_shuffle,
         feeding=feeding_of(running_fits(model)),
         **({"data_seen": ARRAYS_SEEN, **array_facts(host, given)} if given is not None else {}),
         regularization_loss=regularization_in(host, monitor),
@@ -126,6 +138,21 @@ def data_notes(data: FitData) -> tuple[str, ...]:
     if data is not None and hasattr(data, "__getitem__") and hasattr(data, "on_epoch_end"):
         return ("Your data set may shuffle itself in `on_epoch_end`. The scan does not restore its order.",)
     return ()
+
+
+def model_notes(host: Host, context: ScanContext) -> tuple[str, ...]:
+    """Returns notes on the state of a model and its optimizer that the scan cannot restore.
+
+    Args:
+        host: The host and its model, built.
+        context: The facts about the model.
+    """
+    if not host.is_tf_keras:
+        return ()
+    counts_traces = any(type(leaf) is host.library.optimizers.Nadam for leaf in innermost(host.optimizer))
+    randomness = host.runs_python and bool(context.num_dropout_layers)
+    traces = counts_traces and not host.runs_python and not host.was_traced
+    return (*([EAGER_RANDOMNESS] if randomness else []), *([NADAM_TRACES] if traces else []))
 
 
 def _num_classes(model: Model, loss_name: str | None) -> int | None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from keras_lrscan.curves.context import ScanContext
     from keras_lrscan.hosts.fit_call import FitCall
 
-__all__ = ["fed_alike", "feeding_of"]
+__all__ = ["fed_alike", "feeding_of", "how_feeding_differs"]
 
 NUMBERS = {"batch_size": int, "steps_per_epoch": int, "validation_split": float}
 """Numeric argument of `fit` → its type."""
@@ -73,6 +73,28 @@ def fed_alike(context: ScanContext, x: FitData, options: Mapping[str, Any]) -> d
         if not (hasattr(x, "__getitem__") and hasattr(x, "__len__")):
             del fed["shuffle"]
     return {**{name: value for name, value in fed.items() if value is not None}, **options}
+
+
+def how_feeding_differs(context: ScanContext, known: Mapping[str, Any]) -> str | None:
+    """Returns how the batches of an experiment differ from those of the scan, as the end of a sentence, or `None`.
+
+    Only what is known of both is compared, so a pipeline scanned in the place of arrays counts as alike.
+
+    Args:
+        context: The facts recorded by the scan.
+        known: The same facts about the `fit` of the experiment, by name: `feeding` and `shuffled`.
+    """
+    then, now = context.feeding, known.get("feeding") or {}
+    pairs = {"shuffle": (context.shuffled, known.get("shuffled"))}
+    if "batch_size" in now:  # arrays; of other data, the user's own code makes batches and weights
+        pairs["batch_size"] = then.get("batch_size", context.batch_size), now["batch_size"]
+        pairs["sample_weight"] = then.get("sample_weight", False), now.get("sample_weight", False)
+    if then and now:
+        pairs["class_weight"] = then.get("class_weight", {}), now.get("class_weight", {})
+    for name, (first, second) in pairs.items():
+        if first != second and first is not None and second is not None:
+            return f"the batches are not fed as in the scan (`{name}` is {second!r:.60}; it was {first!r:.60})"
+    return None
 
 
 def _holds_rows(x: FitData) -> bool:

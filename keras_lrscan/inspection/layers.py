@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import math
 import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_lrscan._typing import Layer, Model
+from keras_lrscan._typing import Layer, Model, Value
 from keras_lrscan.hosts.layer_tree import layers_in
 from keras_lrscan.hosts.snapshot import read_value
 from keras_lrscan.hosts.topology import class_names, own_weights, producer
+from keras_lrscan.inspection.array_statistics import thinned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,6 +33,18 @@ RANDOMIZES = re.compile(r"\w*Dropout(\dD)?$|\w+Noise$|Random[A-Z]\w+$|DropPath$|
 
 USUALLY_CONSTANT = ("bias", "beta", "gamma", "moving_mean", "moving_variance")
 """Weights that usually start at a constant value and change in the first update."""
+
+USUALLY_RANDOM = ("kernel", "depthwise_kernel", "pointwise_kernel", "embeddings")
+"""Weights that usually start at random values of a known distribution; all are named after their initializers."""
+
+CLEARLY_OTHER = 6.0
+"""Standard errors by which the spread of random weights must differ from that of their initializer."""
+
+MIN_RANDOM = 100
+"""Fewest random weights to compare with their initializer."""
+
+TRUNCATED_SPREAD = 0.8796
+"""Standard deviation of a normal distribution with standard deviation 1 that is cut off at 2 on both sides."""
 
 APPLICATION_NAMES = re.compile(
     r"^(vgg1[69]|resnet(50|101|152)(v2)?|xception|inception_v3|inception_resnet_v2|densenet(121|169|201)"
@@ -75,7 +90,8 @@ def layer_facts(host: Host, iterations: int) -> dict[str, Any]:
     """Returns facts about the layers, keyed by fields of `ScanContext`.
 
     A layer counts as used, which means trained before, if one of its biases, scales or moving statistics differs from
-    its initial value. After an update by the optimizer, all trainable layers count as used.
+    its initial value, or, in a layer without any of these, if its kernel cannot come from its initializer. After an
+    update by the optimizer, all trainable layers count as used.
 
     Args:
         host: The host and its model, built.
@@ -97,6 +113,7 @@ def layer_facts(host: Host, iterations: int) -> dict[str, Any]:
         "num_used_layers": sum(value is True for value in used.values()),
         "head_is_fresh": None if head is None else _is_fresh(head, used, is_used=is_used),
         "head_is_untrained": None if is_used is None else not is_used,
+        "body_is_frozen": None if is_used is None else bool(frozen) and _are_unused(weighted, is_frozen, used),
         "has_activity_penalty": any(getattr(layer, "activity_regularizer", None) is not None for layer in layers),
         "backbone": backbone_of(layers),
         "num_normalization_layers": sum(any(map(NORMALIZES.match, class_names(layer))) for layer in layers),
@@ -127,14 +144,71 @@ def backbone_of(layers: Iterable[Any]) -> str | None:
     return by_layer
 
 
+def _are_unused(layers: list[Any], frozen: set[int], used: dict[int, bool | None]) -> bool:
+    """Returns whether the layers that train, of which there is one at least, show no sign of earlier training."""
+    training = [layer for layer in layers if id(layer) not in frozen]
+    return bool(training) and not any(used.get(id(layer)) for layer in training)
+
+
 def _is_used(layer: Layer) -> bool | None:
-    """Returns whether a layer was trained before, or `None` if none of its weights has a known initial value."""
+    """Returns whether a layer was trained before, or `None` if its weights do not tell."""
     differs = [
         bool((read_value(variable) != first).any())
         for name in USUALLY_CONSTANT
         if (variable := getattr(layer, name, None)) is not None and (first := _first_value(layer, name)) is not None
     ]
-    return any(differs) if differs else None
+    if differs:
+        return any(differs)
+    return True if any(_is_other_than_drawn(layer, name) for name in USUALLY_RANDOM) else None
+
+
+def _is_other_than_drawn(layer: Layer, name: str) -> bool:
+    """Returns whether a weight cannot be a draw from its initializer: a wider range, or another spread."""
+    initializer = getattr(layer, f"{name}_initializer", None)
+    initializer = initializer or getattr(layer, f"{name.removesuffix('_kernel')}_initializer", None)
+    variable = getattr(layer, name, None)
+    if variable is None or initializer is None or math.prod(variable.shape) < MIN_RANDOM or hasattr(layer, "equation"):
+        return False  # `EinsumDense` draws its kernel in another shape
+    drawn = _distribution_of(initializer, tuple(variable.shape))
+    if drawn is None:
+        return False
+    values = thinned(np.asarray(read_value(variable), np.float32).reshape(-1)).astype(np.float64)
+    mean, spread, limit = drawn
+    error = spread / math.sqrt(2 * values.size)
+    return bool(np.abs(values - mean).max() > 1.01 * limit or abs(values.std() - spread) > CLEARLY_OTHER * error)
+
+
+def _distribution_of(initializer: Value, shape: tuple[int, ...]) -> tuple[float, float, float] | None:
+    """Returns the mean, the standard deviation and the largest distance from the mean of an initializer's draws.
+
+    References:
+        The classes `RandomUniform`, `RandomNormal`, `TruncatedNormal` and `VarianceScaling` of Keras.
+
+    Example:
+    >>> class RandomUniform:
+    ...     minval, maxval = -0.05, 0.05
+    >>> _distribution_of(RandomUniform(), (3, 4))[2]
+    0.05
+    """
+    kinds = [cls.__name__ for cls in type(initializer).__mro__]
+    get = functools.partial(getattr, initializer)
+    if "RandomUniform" in kinds:
+        half = (get("maxval") - get("minval")) / 2
+        return get("minval") + half, half / math.sqrt(3), half
+    if "RandomNormal" in kinds:
+        return get("mean"), get("stddev"), math.inf
+    if "TruncatedNormal" in kinds:
+        return get("mean"), TRUNCATED_SPREAD * get("stddev"), 2 * get("stddev")
+    if "VarianceScaling" not in kinds:
+        return None
+    places = math.prod(shape[:-2])
+    if len(shape) < 2:
+        return None
+    incoming, outgoing = float(places * shape[-2]), float(places * shape[-1])
+    fans = {"fan_in": incoming, "fan_out": outgoing, "fan_avg": (incoming + outgoing) / 2}
+    spread = math.sqrt(get("scale") / max(1.0, fans[get("mode")]))
+    limits = {"uniform": math.sqrt(3) * spread, "truncated_normal": 2 * spread / TRUNCATED_SPREAD}
+    return 0.0, spread, limits.get(get("distribution"), math.inf)
 
 
 def _first_value(layer: Layer, name: str) -> float | NDArray[Any] | None:

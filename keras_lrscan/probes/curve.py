@@ -14,7 +14,7 @@ from keras_lrscan.curves.averaging import AVERAGES
 from keras_lrscan.curves.detect_averaging import detect_averaging
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
 from keras_lrscan.formatting import format_loss, format_lr
-from keras_lrscan.inspection.array_statistics import run_share
+from keras_lrscan.inspection.array_statistics import run_share, serial_correlation
 from keras_lrscan.inspection.arrays import joined, leaves, standardized, to_arrays
 from keras_lrscan.probes.investigation import Outcome
 from keras_lrscan.probes.workbench import Answer, CannotAskError, Workbench
@@ -69,16 +69,27 @@ def scan_again(workbench: Workbench) -> Answer:
         says += (
             f" Its lowest loss is at {format_lr(places[1].lr)}; in the first scan it was at {format_lr(places[0].lr)}."
         )
+    is_noisy = max(part.features.noise or 0.0 for part in (first, second)) >= NOISY
+    if (first.features.epoch_pattern or 0.0) >= IN_STEP:
+        says += " The losses repeat a pattern every epoch, so this scan settles nothing about valleys and batches."
+        return Answer(outcome=Outcome.UNCLEAR, says=says)
     if shapes[0] == shapes[1] and (apart is None or apart <= SAME_PLACE):
         confirms = ("catapult",) if shapes[0] == Shape.SEVERAL_VALLEYS else ()
-        return Answer(outcome=Outcome.YES, says=says, confirms=confirms, rules_out=("small-batches",))
+        gone = () if is_noisy else ("small-batches",)
+        return Answer(outcome=Outcome.YES, says=says, confirms=confirms, rules_out=gone)
     gone = ("catapult",) if shapes[0] == Shape.SEVERAL_VALLEYS else ()
-    noise = ("small-batches",) if (first.features.noise or 0.0) >= NOISY else ()
+    noise = ("small-batches",) if is_noisy and workbench.batch_size < SMALL_BATCH else ()
     return Answer(outcome=Outcome.NO, says=says, confirms=noise, rules_out=gone)
 
 
 NOISY = 0.1
 """Batch-to-batch noise, as a share of the chance level, that can change the shape by itself."""
+
+SMALL_BATCH = 16
+"""Number of samples below which a batch is small, as in the table of causes."""
+
+IN_STEP = 0.3
+"""Correlation of the losses with those an epoch earlier from which they repeat a pattern, as in the table of causes."""
 
 
 def scan_wider(workbench: Workbench) -> Answer:
@@ -90,27 +101,49 @@ def scan_wider(workbench: Workbench) -> Answer:
     )
     second = _scan(workbench, ramp=wide)
     rises, rose = (bool(RISES.holds(dataclasses.asdict(part.features))) for part in (second, first))
-    descent = second.landmarks.descent_start
-    begins = descent is not None and descent.lr < ramp.start_lr
+    descent, elbow = second.landmarks.descent_start, second.landmarks.elbow
+    moved = _movement_before(second, ramp.start_lr)
+    begins = moved >= max(MIN_FALL, CLEAR_MOVE * _noise(second)) or (elbow is not None and elbow.lr <= ramp.start_lr)
+    is_clear = begins or (moved < CLEAR_CHANGE and (descent is None or descent.lr > ramp.start_lr))
     says = (
         f"A scan from {format_lr(wide.start_lr)} to {format_lr(wide.end_lr)} has the shape {second.verdict.shape}; the "
         f"first had {first.verdict.shape}. "
     )
-    if second.landmarks.elbow is not None:
-        says += f"The loss starts to rise at {format_lr(second.landmarks.elbow.lr)}. "
+    if elbow is not None:
+        says += f"The loss starts to rise at {format_lr(elbow.lr)}. "
     says += "The loss never rises. " if not rises else ""
     if descent is not None:
         says += f"The loss starts to fall at {format_lr(descent.lr)}."
-    confirms = [("range-too-low", rises and not rose), ("range-too-high", begins)]
-    confirms.append(
-        ("range-too-short", any(true for _, true in confirms) or second.verdict.shape != first.verdict.shape)
-    )
+    differs = second.verdict.shape != first.verdict.shape
+    settled = {
+        "range-too-low": rises and not rose,
+        "range-too-high": begins if is_clear else None,
+        "range-too-short": True if begins or (rises and not rose) else None if differs or not is_clear else False,
+    }
+    found = [name for name, holds in settled.items() if holds]
     return Answer(
-        outcome=Outcome.NO if confirms[-1][1] else Outcome.YES,
+        outcome=Outcome.NO if found else Outcome.UNCLEAR if differs else Outcome.YES,
         says=says.strip(),
-        confirms=tuple(name for name, true in confirms if true),
-        rules_out=tuple(name for name, true in confirms if not true),
+        confirms=tuple(found),
+        rules_out=tuple(name for name, holds in settled.items() if holds is False),
     )
+
+
+CLEAR_MOVE = 2.0
+"""Standard deviations of one batch that a smoothed loss must move to show that a rate trains or breaks the model."""
+
+
+def _noise(analysis: Analysis) -> float:
+    """Returns the standard deviation of one batch, as a share of the unit of the loss."""
+    unit = _unit(analysis)
+    return float(np.median(analysis.smoothed.noise) / unit) if unit > 0 else 0.0
+
+
+def _movement_before(analysis: Analysis, rate: float) -> float:
+    """Returns how far the smoothed loss has moved below a learning rate, as a share of the unit of the loss."""
+    before = np.flatnonzero(analysis.curve.lr[: analysis.smoothed.loss.size] <= rate)
+    loss, unit = analysis.smoothed.loss, _unit(analysis)
+    return float(abs(loss[before[-1]] - loss[0]) / unit) if before.size and unit > 0 else 0.0
 
 
 def scan_longer(workbench: Workbench) -> Answer:
@@ -127,14 +160,38 @@ def scan_longer(workbench: Workbench) -> Answer:
         f"A scan of {len(second.curve)} steps instead of {len(first.curve)} has the shape {second.verdict.shape}; the "
         f"first had {first.verdict.shape}. Its loss falls by {later}; in the first scan it fell by {earlier}."
     )
-    same = second.verdict.shape == first.verdict.shape
+    same, known = second.verdict.shape == first.verdict.shape, workbench.known
+    is_dense = (known["points_per_decade"] or 0.0) >= DENSE
     gone = ("few-steps-per-decade",) if same else ()
     if first.features.fall >= MIN_FALL:
-        outcome = Outcome.YES if same else Outcome.NO
-        return Answer(outcome=outcome, says=says, confirms=() if same else ("few-steps-per-decade",), rules_out=gone)
-    if fall >= MIN_FALL:
-        return Answer(outcome=Outcome.NO, says=says, confirms=("slow-start",), rules_out=gone)
-    return Answer(outcome=Outcome.YES, says=says, rules_out=("slow-start", *gone))
+        few = () if same or is_dense else ("few-steps-per-decade",)
+        return Answer(outcome=Outcome.YES if same else Outcome.NO, says=says, confirms=few, rules_out=gone)
+    if fall < MIN_FALL:
+        return Answer(outcome=Outcome.YES, says=says, rules_out=("slow-start", *gone))
+    other = _other_reason_to_fall(workbench)
+    if other is not None:
+        return Answer(outcome=Outcome.UNCLEAR, says=f"{says} {other}")
+    return Answer(outcome=Outcome.NO, says=says, confirms=("slow-start",), rules_out=gone)
+
+
+def _other_reason_to_fall(workbench: Workbench) -> str | None:
+    """Returns a reason, other than more steps, for a loss that falls only in a longer scan, as a sentence."""
+    known = workbench.known
+    if known["well_shuffled"] is False or _label_runs(workbench) >= IN_RUNS:
+        return "The data come in order, so the loss may fall with the data."
+    if known["labels_follow_inputs"] is False:
+        return "Simple models find no tie between inputs and labels, so the model may have memorized the samples."
+    passes, longer = known["epochs_over_data"], workbench.trials.num_steps * LONGER / max(1, known["num_points"])
+    if passes is not None and passes * longer >= MEMORIZES:
+        return f"It went through the data {passes * longer:.0f} times, so the model may have memorized the samples."
+    return None
+
+
+DENSE = 12.0
+"""Points per decade from which a scan has enough of them, as in the table of causes."""
+
+MEMORIZES = 20.0
+"""Passes over the data from which most models memorize them, as in the table of causes."""
 
 
 LONGER = 5
@@ -152,6 +209,8 @@ def scale_inputs(workbench: Workbench) -> Answer:
     scaled, spans = standardized(workbench.batches)
     low, high = min(low for low, _ in spans), max(high for _, high in spans)
     says = f"The inputs range from {low:.3g} to {high:.3g}. "
+    if max(abs(low), abs(high)) < LARGE_INPUT:
+        return Answer(outcome=Outcome.NO, says=f"{says}They are small enough.", rules_out=("unscaled-inputs",))
     first, second = workbench.analysis, _scan(workbench, batches=scaled)
     starts = [float(np.median(part.curve.loss[:NUM_START])) for part in (first, second)]
     lows = [part.landmarks.minimum.loss if part.landmarks.minimum else math.inf for part in (first, second)]
@@ -163,8 +222,13 @@ def scale_inputs(workbench: Workbench) -> Answer:
     reference = _unit(first)
     if lows[1] < lows[0] - MIN_GAIN * reference or starts[1] < starts[0] - reference:
         return Answer(outcome=Outcome.YES, says=says, confirms=("unscaled-inputs",))
+    if not all(map(math.isfinite, (*lows, *starts))) or starts[1] < starts[0] - MIN_GAIN * reference:
+        return Answer(outcome=Outcome.UNCLEAR, says=says)
     return Answer(outcome=Outcome.NO, says=says, rules_out=("unscaled-inputs",))
 
+
+LARGE_INPUT = 10.0
+"""Absolute value below which no input is too large, as in the table of causes."""
 
 NUM_START = 5
 """Number of losses that define the start of a scan."""
@@ -187,7 +251,7 @@ def hold_rate(workbench: Workbench) -> Answer:
     moves = abs(change) > CLEAR_ERRORS * error and abs(change) > CLEAR_CHANGE * reference
     correlation, chance_limit = _neighbor_correlation(passes[0], workbench.seed)
     spread = float(passes[0].std())
-    runs = _label_runs(workbench)
+    runs, shuffled = _label_runs(workbench), workbench.known["well_shuffled"]
     in_order = runs >= IN_RUNS or (
         correlation > max(chance_limit, MIN_CORRELATION) and spread > CLEAR_CHANGE * reference
     )
@@ -201,17 +265,24 @@ def hold_rate(workbench: Workbench) -> Answer:
         f"{correlation:.2f}; up to {chance_limit:.2f} in random order)."
     )
     says += f" The labels come in runs: {runs:.2f} on a scale from 0 to 1." if runs >= IN_RUNS else ""
-    confirms = [("range-too-high", moves), ("ordered-data", in_order)]
+    settled = {
+        "range-too-high": moves,
+        "ordered-data": True if in_order else None if not shuffled and runs > CLEAR_RUNS else False,
+    }
     return Answer(
         outcome=Outcome.YES if moves or in_order else Outcome.NO,
         says=says,
-        confirms=tuple(name for name, true in confirms if true),
-        rules_out=tuple(name for name, true in confirms if not true),
+        confirms=tuple(name for name, holds in settled.items() if holds),
+        rules_out=tuple(name for name, holds in settled.items() if holds is False),
     )
 
 
 IN_RUNS = 0.2
 """Labels count as sorted from this value on a scale from 0 to 1, as in the table of causes."""
+
+CLEAR_RUNS = 0.05
+"""Labels up to this value are in random order, as in the table of causes. Data that are not shuffled, with labels that
+could be in order, are not ruled out."""
 
 MIN_CORRELATION = 0.3
 """Minimum correlation of consecutive losses in ordered data, even if a smaller one is unlikely in random order."""
@@ -220,9 +291,8 @@ MIN_CORRELATION = 0.3
 def predict_when_broken(workbench: Workbench) -> Answer:
     """Trains through the learning rates of the scan and checks whether all predictions become equal."""
     batch = workbench.batches[0]
-    before = workbench.predict(batch)
-    workbench.train(workbench.batches, [float(rate) for rate in workbench.analysis.curve.lr])
-    after = workbench.predict(batch)
+    before, rates = workbench.predict(batch), [float(rate) for rate in workbench.analysis.curve.lr]
+    after = workbench.after_training(workbench.batches, rates, lambda: workbench.predict(batch))
     if not np.isfinite(after).all():
         return Answer(
             outcome=Outcome.UNCLEAR, says="The predictions are NaN or infinite at the last learning rate of the scan."
@@ -234,8 +304,9 @@ def predict_when_broken(workbench: Workbench) -> Answer:
     )
     if spreads[1] <= SAME_ANSWER * spreads[0]:
         says += " The model predicts the same for every sample."
+        suspected = any(finding.name == "collapse" for finding in workbench.analysis.findings)
         learned = spreads[0] > 0 and workbench.analysis.features.fall > 0
-        return Answer(outcome=Outcome.YES, says=says, confirms=("collapse",) if learned else ())
+        return Answer(outcome=Outcome.YES, says=says, confirms=("collapse",) if learned and suspected else ())
     return Answer(outcome=Outcome.NO, says=says, rules_out=("collapse",))
 
 
@@ -338,11 +409,13 @@ def _mean_and_error(values: Array) -> tuple[float, float]:
 
 
 def _label_runs(workbench: Workbench) -> float:
-    """Returns the degree to which labels come in runs, from 0 to 1, or 0 if the labels are not classes."""
+    """Returns the degree to which labels or targets come in runs, from 0 to 1, or 0 with several labels per sample."""
     labels = list(leaves(joined([batch[1] for batch in workbench.batches])))
-    if len(labels) != 1 or "crossentropy" not in (workbench.analysis.curve.context.loss_name or ""):
+    if len(labels) != 1:
         return 0.0
     flat = labels[0].reshape(len(labels[0]), -1)
+    if "crossentropy" not in (workbench.analysis.curve.context.loss_name or ""):
+        return serial_correlation(flat) or 0.0
     return run_share(flat[:, 0] if flat.shape[1] == 1 else flat) or 0.0
 
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+from keras_lrscan.curves.context import ARRAYS_SEEN
 from keras_lrscan.hosts.layer_tree import layers_in
 from keras_lrscan.inspection.arrays import joined, leaves, to_arrays
 from keras_lrscan.inspection.label_dependence import MAX_SAMPLES, measure_dependence, numbers_of
 from keras_lrscan.probes.investigation import Outcome
 from keras_lrscan.probes.workbench import Answer, CannotAskError, Workbench
+
+if TYPE_CHECKING:
+    from keras_lrscan.curves.context import ScanContext
 
 __all__ = ["check_label_dependence", "look_at_data"]
 
@@ -31,7 +38,17 @@ def look_at_data(workbench: Workbench) -> Answer:
     )
     if bad or outside:
         return Answer(outcome=Outcome.YES, says=says, confirms=("nan-in-data",))
+    context = workbench.analysis.curve.context
+    if samples < (context.num_samples or math.inf) and not _all_were_finite(context):
+        says += " The scan may have seen other samples."
+        return Answer(outcome=Outcome.UNCLEAR, says=says)
     return Answer(outcome=Outcome.NO, says=says, rules_out=("nan-in-data",))
+
+
+def _all_were_finite(context: ScanContext) -> bool:
+    """Returns whether the arrays of the scan were found valid."""
+    shares = (context.nonfinite_inputs, context.nonfinite_targets, context.bad_labels or 0.0)
+    return context.data_seen == ARRAYS_SEEN and not any(share is None or share > 0 for share in shares)
 
 
 def check_label_dependence(workbench: Workbench) -> Answer:
@@ -50,11 +67,21 @@ def check_label_dependence(workbench: Workbench) -> Answer:
         f"The best explains {explained:.1%} of the variance of the labels; the best of 49 models for shuffled labels "
         f"explains {by_chance:.1%}."
     )
+    known = workbench.known
+    if found.depends and (known["zero_weight_share"] or 0.0) >= WITHOUT_WEIGHT:
+        says += f" But {known['zero_weight_share']:.0%} of the samples have a weight of zero in the loss."
+        return Answer(outcome=Outcome.UNCLEAR, says=says)
     if found.depends:
         return Answer(outcome=Outcome.YES, says=says, rules_out=("labels-not-reaching-loss",))
     if found.depends is None:
         return Answer(outcome=Outcome.UNCLEAR, says=says)
+    if known["learns"]:
+        return Answer(outcome=Outcome.UNCLEAR, says=f"{says} But the loss of the scan falls well below chance level.")
     return Answer(outcome=Outcome.NO, says=says, confirms=("labels-not-reaching-loss",))
+
+
+WITHOUT_WEIGHT = 0.9
+"""Share of samples with zero weight from which the labels do not reach the loss, as in the table of causes."""
 
 
 def _sample(workbench: Workbench) -> tuple[np.ndarray, np.ndarray, bool]:

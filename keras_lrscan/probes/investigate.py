@@ -12,7 +12,7 @@ from keras_lrscan._typing import FitData, FitOption, Model, Value
 from keras_lrscan.errors import InvalidOptionError, LRScanWarning, ScanError
 from keras_lrscan.hosts.optimizers import update_phase
 from keras_lrscan.inspection.arrays import NoArrayError
-from keras_lrscan.inspection.feeding import fed_alike
+from keras_lrscan.inspection.feeding import fed_alike, how_feeding_differs
 from keras_lrscan.probes.investigation import Investigation, Outcome, ProbeResult, settle
 from keras_lrscan.probes.table import PROBES
 from keras_lrscan.probes.workbench import Answer, CannotAskError, StoppedError, Workbench
@@ -44,7 +44,8 @@ def investigate(
     """Runs probes on the model and the data to settle causes that the curve leaves open.
 
     A scan never calls this function by itself, because it trains the model many times, for a few hundred steps each.
-    Before each probe and at the end it restores everything bit for bit, as after a scan.
+    Before each probe and at the end it restores everything bit for bit, as after a scan. A probe whose answer depends
+    on the batches is not run on batches that are fed in another way: it then settles nothing.
 
     Args:
         model: The model that was scanned, compiled, and in the same state as before the scan. `None` if no probe needs
@@ -91,10 +92,11 @@ def investigate(
         trials = _create_trials(model, x, y, analysis, snapshot=snapshot, monitor=monitor, fit_options=options)
         with _keep_compiled_functions(model), trials:
             workbench = Workbench(analysis, trials, seed=seed)
+            differs = how_feeding_differs(analysis.curve.context, trials.known)
             with contextlib.suppress(StoppedError):
                 for probe in others:
-                    workbench.reset()
-                    results[probe.name] = runner.run(probe, workbench)
+                    trials.reset()  # evaluating and predicting change metrics and random states
+                    results[probe.name] = runner.run(probe, workbench, differs)
                     trials.finished += 1
             interrupted, notes = trials.interrupted, trials.notes
     found = tuple(results[probe.name] for probe in chosen if probe.name in results)
@@ -158,22 +160,41 @@ def _keep_compiled_functions(model: Model) -> Iterator[None]:
             setattr(model, name, function)
 
 
+def _ask(probe: Probe, argument: Value, differs: str | None) -> Answer:
+    """Runs a probe, unless it needs batches that are fed as in the scan and `differs` says how these are not.
+
+    Raises:
+        CannotAskError: If the probe cannot be asked.
+    """
+    if differs is not None and probe.needs_feeding:
+        raise CannotAskError(differs)
+    answer: Answer = probe.ask(argument)
+    return answer
+
+
 class _ProbeRunner:
     """Runs probes and prints one line for each."""
 
     def __init__(self, verbose: int, total: int) -> None:
         self._verbose, self._total, self._number = verbose, total, 0
 
-    def run(self, probe: Probe, argument: Value) -> ProbeResult:
-        """Runs one probe and returns its answer with its name and question."""
+    def run(self, probe: Probe, argument: Value, differs: str | None = None) -> ProbeResult:
+        """Runs one probe and returns its answer with its name and question.
+
+        Args:
+            probe: The probe.
+            argument: What its function takes.
+            differs: How the batches differ from those of the scan. A probe that needs the same then is not run.
+        """
         self._number += 1
         self._print(f"{self._number}/{self._total} {probe.question} ")
         begin = time.perf_counter()
         try:
-            answer = probe.ask(argument)
+            answer = _ask(probe, argument, differs)
         except (CannotAskError, NoArrayError, ScanError) as error:
             reason = str(error)
-            answer = Answer(outcome=Outcome.NOT_POSSIBLE, says=f"{reason[0].upper()}{reason[1:].rstrip('.')}.")
+            says = f"It could not be asked: {reason[0].lower()}{reason[1:].rstrip('.')}."
+            answer = Answer(outcome=Outcome.NOT_POSSIBLE, says=says)
         except BaseException:
             self._print("interrupted\n")
             raise

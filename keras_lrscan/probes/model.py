@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_lrscan._typing import Value
 from keras_lrscan.causes.clues import MUCH_PENALTY
 from keras_lrscan.formatting import format_loss, format_lr
-from keras_lrscan.hosts.gradients import gradients
 from keras_lrscan.hosts.optimizers import update_phase
 from keras_lrscan.inspection.arrays import leaves, select, to_arrays
 from keras_lrscan.inspection.settings import regularization_in
 from keras_lrscan.inspection.targets import TOTAL_LOSS, loss_setting
 from keras_lrscan.probes.investigation import Outcome
 from keras_lrscan.probes.workbench import FEW_SAMPLES, MAX_BATCHES, Answer, CannotAskError
-from keras_lrscan.reading.facts import FALLS, facts
+from keras_lrscan.reading.facts import FALLS
 from keras_lrscan.reading.features import BETTER_THAN_CHANCE, PENALTY_CHANGE, has_natural_zero
 
 if TYPE_CHECKING:
@@ -52,8 +50,28 @@ DEAD, ALIVE = 0.9, 0.1
 MAX_UPDATES = 3
 """Maximum number of updates until a weight changes: loss scaling for float16 skips the first ones."""
 
-NEARLY_NOTHING = 0.01
-"""A model counts as frozen if an update changes less than this share of its parameters."""
+NEARLY_NOTHING, MOST = 0.01, 0.5
+"""A model counts as frozen if less than the first share of its parameters is trainable, and as not frozen if an update
+changes at least the second share."""
+
+PARTLY_STILL = 0.5
+"""Share of the trainable weights without a change from which a part of the model is dead, as in the table of causes."""
+
+VANISHING = 1e-5
+"""Ratio of the smallest to the largest root mean square gradient of a kernel below which some layers hardly move.
+
+At the start, on digits, it is 2e-7 in a stack of ten sigmoids, 6e-4 in one of five, and 0.03 or more in dense,
+convolutional and recurrent networks that learn.
+"""
+
+TINY = 1e-12
+"""Norm of gradients that no optimizer without a scale of its own turns into a change of a weight."""
+
+FAR_BETTER = 0.5
+"""A model whose loss does not fall is already good if it starts below this share of the chance level."""
+
+LITTLE_PENALTY = 0.05
+"""Penalties below this share of the loss are ruled out, as in the table of causes."""
 
 DOUBLED = 1.5
 """Ratio of the loss of a batch to the mean loss of its halves from which it is a sum: 1 for a mean, 2 for a sum."""
@@ -83,7 +101,7 @@ def overfit_small_batch(workbench: Workbench) -> Answer:
     )
     says += "." if chance is None else f"; the chance level is {format_loss(chance)}."
     if share <= LEARNED:
-        return Answer(outcome=Outcome.YES, says=says, rules_out=("frozen-model", "zero-gradients"))
+        return Answer(outcome=Outcome.YES, says=says, rules_out=_cleared_by_learning(workbench))
     if end < NOTHING_LEARNED * min(reference, start):
         return Answer(
             outcome=Outcome.UNCLEAR, says=f"{says} The model learned a part of these samples, but not all of them."
@@ -91,12 +109,22 @@ def overfit_small_batch(workbench: Workbench) -> Answer:
     return _explain_failure(workbench, batch, says)
 
 
+def _cleared_by_learning(workbench: Workbench) -> tuple[str, ...]:
+    """Returns the causes that a model without them alone could have: a few live weights memorize 20 samples too."""
+    known = workbench.known
+    part_is_dead = (known["still_share"] or 0.0) >= PARTLY_STILL or bool(known["has_stuck_layer"])
+    cleared = {
+        "frozen-model": not known["num_frozen_layers"] and known["num_trainable_params"] != 0,
+        "zero-gradients": not part_is_dead,
+    }
+    return tuple(name for name, holds in cleared.items() if holds)
+
+
 def _explain_failure(workbench: Workbench, batch: Batch, says: str) -> Answer:
     inputs = [leaf.reshape(len(leaf), -1) for leaf in leaves(to_arrays(batch[0]))]
     if all((leaf == leaf[:1]).all() for leaf in inputs):
         says = f"{says} All these inputs are equal, so they carry no information about the labels."
         return Answer(outcome=Outcome.NO, says=says, confirms=("labels-not-reaching-loss",))
-    workbench.reset()
     predicted = workbench.predict(batch)
     if not (predicted == predicted[:1]).all():
         return Answer(outcome=Outcome.NO, says=says)
@@ -106,12 +134,13 @@ def _explain_failure(workbench: Workbench, batch: Batch, says: str) -> Answer:
 
 def check_gradients(workbench: Workbench) -> Answer:
     """Computes the gradient of one batch at the start and again after a few updates."""
-    before = gradients(workbench.host, workbench.batches[0])
+    first = workbench.batches[0]
+    before = workbench.gradients(first)
     if not before:
         says = "The model has no trainable weight, so it has no gradients."
         return Answer(outcome=Outcome.NO, says=says, confirms=("frozen-model",), rules_out=("zero-gradients",))
-    workbench.train(workbench.batches, [workbench.steady_rates[0]] * WARM_UP)
-    after = gradients(workbench.host, workbench.batches[0])
+    rates = [workbench.steady_rates[0]] * WARM_UP
+    after = workbench.after_training(workbench.batches, rates, lambda: workbench.gradients(first))
     found = min((before, after), key=_dead_share)
     dead, norms = _dead_share(found), {gradient.name: gradient.norm for gradient in found}
     details = tuple(_gradient_line(gradient) for gradient in found)
@@ -126,6 +155,10 @@ def check_gradients(workbench: Workbench) -> Answer:
     if alive:
         low, high = min(alive, key=lambda one: one.norm), max(alive, key=lambda one: one.norm)
         says += f" The gradient norms range from {low.norm:.2g} ({low.name}) to {high.norm:.2g} ({high.name})."
+    kernels = [gradient.norm / math.sqrt(gradient.size) for gradient in alive if "kernel" in gradient.name] or [1.0]
+    if dead < ALIVE and min(kernels) < VANISHING * max(kernels):
+        says += " The smallest are so far below the largest that some layers hardly move."
+        return Answer(outcome=Outcome.UNCLEAR, says=says, details=details)
     if dead < ALIVE:
         return Answer(outcome=Outcome.YES, says=says, rules_out=("zero-gradients",), details=details)
     if dead >= DEAD and not _is_solved(workbench):
@@ -142,34 +175,46 @@ def step_once(workbench: Workbench) -> Answer:
     if not weights:
         says = f"None of the {every:,.0f} parameters of the model is trainable."
         return Answer(outcome=Outcome.NO, says=says, confirms=("frozen-model",), rules_out=("zero-gradients",))
-    before, batches = workbench.trainable_values(), update_phase(model.optimizer)[1]
+    before, batches = workbench.trainable_values(), update_phase(workbench.host.optimizer)[1]
     updates, moved = 0, np.zeros(len(weights), bool)
     while updates < MAX_UPDATES and not moved.any():
         updates += 1
-        workbench.train(workbench.batches[: batches * updates], [rate] * updates)
-        moved = np.array([not _same(old, new) for old, new in zip(before, workbench.trainable_values(), strict=True)])
+        used = workbench.batches[: batches * updates]
+        after = workbench.after_training(used, [rate] * updates, workbench.trainable_values)
+        moved = np.array([not _same(old, new) for old, new in zip(before, after, strict=True)])
     changed = float(sizes[moved].sum())
     says = (
         f"{'One update' if updates == 1 else f'{updates} updates'} at {format_lr(rate)}, the highest learning rate of "
         f"the scan, changed {moved.sum()} of {len(weights)} trainable weight arrays, with {changed / every:.1%} of all "
         "parameters of the model."
     )
+    found = workbench.gradients(workbench.batches[0])
     if moved.any():
-        return _judge_update(workbench, changed / every, says)
-    found = gradients(workbench.host, workbench.batches[0])
+        return _judge_update(workbench, sizes.sum() / every, changed / every, says, found)
     if all(gradient.is_zero for gradient in found):
-        return Answer(outcome=Outcome.NO, says=f"{says} All gradients are zero.", confirms=("zero-gradients",))
+        solved = _is_solved(workbench)
+        confirms = () if solved else ("zero-gradients",)
+        return Answer(outcome=Outcome.NO, says=f"{says} All gradients are zero.", confirms=confirms)
+    if max(gradient.norm for gradient in found) < TINY:
+        says = f"{says} All gradients are too small for an update to change a weight."
+        return Answer(outcome=Outcome.UNCLEAR, says=says)
     says = f"{says} There are gradients, but the optimizer does not apply them: the model was not compiled again."
     return Answer(outcome=Outcome.NO, says=says, confirms=("frozen-model",), rules_out=("zero-gradients",))
 
 
-def _judge_update(workbench: Workbench, share: float, says: str) -> Answer:
-    if share >= NEARLY_NOTHING:
+def _judge_update(
+    workbench: Workbench, trainable: float, changed: float, says: str, found: tuple[Gradient, ...]
+) -> Answer:
+    """Judges an update that changed some weights, given the trainable and the changed share of all parameters."""
+    falls = FALLS.holds(workbench.known)
+    if changed >= MOST or (falls and changed >= NEARLY_NOTHING):
         return Answer(outcome=Outcome.YES, says=says, rules_out=("frozen-model",))
-    falls = FALLS.holds(_facts(workbench))
-    return Answer(
-        outcome=Outcome.UNCLEAR if falls else Outcome.NO, says=says, confirms=() if falls else ("frozen-model",)
-    )
+    if trainable < NEARLY_NOTHING and not falls:
+        return Answer(outcome=Outcome.NO, says=says, confirms=("frozen-model",))
+    if changed < NEARLY_NOTHING and not falls and found and _dead_share(found) >= DEAD and not _is_solved(workbench):
+        says = f"{says} The gradients of {_dead_share(found):.0%} of the trainable parameters are zero."
+        return Answer(outcome=Outcome.NO, says=says, confirms=("zero-gradients",))
+    return Answer(outcome=Outcome.UNCLEAR, says=says)
 
 
 def evaluate_start(workbench: Workbench) -> Answer:
@@ -197,14 +242,25 @@ def evaluate_start(workbench: Workbench) -> Answer:
         f"On {sum(sizes):,d} samples, the model has a loss of {format_loss(loss)}{metrics} before any training, "
         f"{ratio:.2f} times the chance level of {format_loss(chance)}."
     )
-    known = _facts(workbench)
+    return _judge_start(workbench, ratio, says)
+
+
+def _judge_start(workbench: Workbench, ratio: float, says: str) -> Answer:
+    """Returns the answer for a first loss of `ratio` times the chance level."""
+    known, falls = workbench.known, FALLS.holds(workbench.known)
+    was_trained = bool(known["optimizer_iterations"] or known["is_trained"])
     if ratio < BETTER_THAN_CHANCE:
-        standing = "partly-trained" if FALLS.holds(known) else "already-good"
+        if known["is_untrained"]:
+            says = f"{says} No layer shows signs of earlier training, so this start may be luck."
+            return Answer(outcome=Outcome.UNCLEAR, says=says)
+        standing = ("partly-trained",) if falls else ("already-good",) if ratio < FAR_BETTER else ()
         gone = ("fresh-start", "new-head", "labels-not-reaching-loss")
-        return Answer(outcome=Outcome.YES, says=says, confirms=(standing,), rules_out=gone)
-    fresh = known["head_is_fresh"] and known["num_used_layers"]
-    reason = "new-head" if fresh else "fresh-start"
-    confirms = (reason,) if FALLS.holds(known) and (fresh or not known["optimizer_iterations"]) else ()
+        return Answer(outcome=Outcome.YES, says=says, confirms=standing, rules_out=gone)
+    if was_trained:
+        return Answer(outcome=Outcome.NO, says=says, rules_out=("already-good",))
+    is_healthy = falls and not any(finding.alarm and finding.is_sure for finding in workbench.analysis.findings)
+    reason = "new-head" if known["has_new_head"] else "fresh-start"
+    confirms = (reason,) if is_healthy and known["head_is_untrained"] else ()
     return Answer(outcome=Outcome.NO, says=says, confirms=confirms, rules_out=("already-good", "partly-trained"))
 
 
@@ -223,6 +279,9 @@ def weigh_penalty(workbench: Workbench) -> Answer:
     says = f"Penalties on the weights make up {format_loss(penalty)} of a loss of {format_loss(loss)}, or {share:.0%}."
     if share >= MUCH_PENALTY:
         return Answer(outcome=Outcome.YES, says=says, confirms=("regularization",))
+    if share >= LITTLE_PENALTY or workbench.known["has_activity_penalty"]:
+        says += " A layer adds a penalty on its output as well." if workbench.known["has_activity_penalty"] else ""
+        return Answer(outcome=Outcome.UNCLEAR, says=says)
     return Answer(outcome=Outcome.NO, says=says, rules_out=("regularization",))
 
 
@@ -248,8 +307,14 @@ def match_loss(workbench: Workbench) -> Answer:
         f"For {len(predicted)} samples, the model predicts {what} ({predicted.min():.2g} to {predicted.max():.2g}), "
         f"and the loss expects {'logits (`from_logits=True`)' if from_logits else 'probabilities'}."
     )
-    if probabilities == from_logits:
+    twice = workbench.known["squashed_twice"]
+    if twice:
+        says += " But the output goes through two softmaxes or sigmoids in a row."
+    if probabilities == from_logits or twice:
         return Answer(outcome=Outcome.NO, says=says, confirms=("wrong-from-logits",))
+    if probabilities and twice is None:
+        says += " Whether it goes through two softmaxes or sigmoids in a row is unknown."
+        return Answer(outcome=Outcome.UNCLEAR, says=says)
     return Answer(outcome=Outcome.YES, says=says, rules_out=("wrong-from-logits",))
 
 
@@ -275,13 +340,8 @@ def halve_batch(workbench: Workbench) -> Answer:
     return Answer(outcome=Outcome.NO, says=f"{says} The loss of the batch is their mean.", rules_out=("sum-loss",))
 
 
-def _facts(workbench: Workbench) -> Value:
-    return facts(workbench.analysis.features, workbench.analysis.curve.context)
-
-
 def _is_solved(workbench: Workbench) -> bool:
     """Whether the loss is nearly zero, so that gradients vanish because nothing is left to learn."""
-    workbench.reset()
     batch = workbench.batches[0]
     chance = workbench.chance_loss([batch])
     loss = workbench.loss_in(workbench.evaluate([batch])[0]) - workbench.regularization

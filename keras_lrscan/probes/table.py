@@ -44,6 +44,8 @@ class Probe:
         settles: Names of the causes that it can confirm or rule out.
         ask: Function that runs the test, given a `Workbench`, or the analysis if the probe needs no model.
         needs_model: Whether the probe needs the model.
+        needs_feeding: Whether its answer holds only for batches that are fed as in the scan: in the same order, of the
+            same size, and with the same weights.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Probe:
     settles: tuple[str, ...]
     ask: Callable[[Any], Answer]
     needs_model: bool = True
+    needs_feeding: bool = True
 
 
 PROBES: tuple[Probe, ...] = (
@@ -81,6 +84,7 @@ PROBES: tuple[Probe, ...] = (
         does="Checks whether the predictions are probabilities, and whether the loss expects probabilities.",
         settles=("wrong-from-logits",),
         ask=match_loss,
+        needs_feeding=False,
     ),
     Probe(
         name="half-a-batch",
@@ -88,6 +92,7 @@ PROBES: tuple[Probe, ...] = (
         does="Compares the loss of a batch with those of its halves: a mean lies between them, a sum adds them up.",
         settles=("sum-loss",),
         ask=halve_batch,
+        needs_feeding=False,
     ),
     Probe(
         name="penalties",
@@ -102,6 +107,7 @@ PROBES: tuple[Probe, ...] = (
         does="Computes the gradient of one batch for each weight array, at the start and again after ten updates.",
         settles=("zero-gradients", "frozen-model"),
         ask=check_gradients,
+        needs_feeding=False,
     ),
     Probe(
         name="one-step",
@@ -173,6 +179,7 @@ PROBES: tuple[Probe, ...] = (
         settles=("averaging",),
         ask=undo_average,
         needs_model=False,
+        needs_feeding=False,
     ),
 )
 """All probes, the fastest first."""

@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from keras_lrscan._typing import Model
 from keras_lrscan.curves.optimizer_families import optimizer_family
 from keras_lrscan.hosts.fit_call import FitCall
+from keras_lrscan.hosts.gradients import gradients
 from keras_lrscan.hosts.snapshot import read_value
 from keras_lrscan.inspection.arrays import NoArrayError, joined, leaves, select, to_arrays
 from keras_lrscan.inspection.chance_level import chance_of
 from keras_lrscan.inspection.settings import regularization_in
+from keras_lrscan.reading.facts import facts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from keras_lrscan.analysis import Analysis
     from keras_lrscan.curves.curve import LRCurve
+    from keras_lrscan.hosts.gradients import Gradient
     from keras_lrscan.hosts.host import Host
-    from keras_lrscan.hosts.snapshot import Snapshot
     from keras_lrscan.probes.investigation import Outcome
     from keras_lrscan.recording.ramp import ExponentialRamp
     from keras_lrscan.recording.trials import Trials
 
     Array = NDArray[Any]
     Batch = tuple[Any, Any, Any]
+
+T = TypeVar("T")
 
 __all__ = ["Answer", "CannotAskError", "StoppedError", "Workbench"]
 
@@ -61,6 +65,8 @@ class Answer:
 
 class Workbench:
     """Runs the training and evaluation of probes, each time from the initial state of the model.
+
+    Every method begins and ends in that state. `after_training` looks at a trained model before the state is restored.
 
     Args:
         analysis: The analysis of the scan.
@@ -95,6 +101,11 @@ class Workbench:
         return len(next(leaves(self.batches[0][0])))
 
     @property
+    def known(self) -> Mapping[str, Any]:
+        """What is known of the scan: its features and its context."""
+        return facts(self.analysis.features, self.analysis.curve.context)
+
+    @property
     def regularization(self) -> float:
         """Sum of the penalties on the weights in the monitored loss (the model's unit)."""
         return regularization_in(self.host, self.monitor) or 0.0
@@ -112,7 +123,7 @@ class Workbench:
         rates = (self.analysis.suggestion.lr, context.optimizer_lr, usual, 10 * usual)
         return tuple(dict.fromkeys(float(f"{rate:.2g}") for rate in rates if rate))[:3]
 
-    def train(self, batches: Sequence[Batch], rates: Sequence[float], *, start: Snapshot | None = None) -> Array:
+    def train(self, batches: Sequence[Batch], rates: Sequence[float]) -> Array:
         """Trains on `batches` in a cycle, one update per learning rate, and returns each loss before its update.
 
         Raises:
@@ -120,10 +131,24 @@ class Workbench:
             StoppedError: After Ctrl-C.
         """
         self._check_trainable()
-        losses = self._trials.train(rates, start=start, batches=batches)
+        losses = self._trials.train(rates, batches=batches)
         if losses is None:
             raise StoppedError
         return losses
+
+    def after_training(self, batches: Sequence[Batch], rates: Sequence[float], look: Callable[[], T]) -> T:
+        """Trains like `train`, and returns the result of `look`, which is called while the model is trained.
+
+        Raises:
+            CannotAskError: If the model has no trainable weight.
+            StoppedError: After Ctrl-C.
+        """
+        self._check_trainable()
+        found: list[T] = []
+        losses = self._trials.train(rates, batches=batches, then=lambda _: found.append(look()))
+        if losses is None:
+            raise StoppedError
+        return found[0]
 
     def scan(
         self,
@@ -177,12 +202,8 @@ class Workbench:
             msg = "the model has no trainable weight"
             raise CannotAskError(msg)
 
-    def reset(self) -> None:
-        """Restores the initial state of the model."""
-        self._trials.reset()
-
     def evaluate(self, batches: Sequence[Batch]) -> list[dict[str, float]]:
-        """Returns the loss and the metrics of each batch for the current state of the model.
+        """Returns the loss and the metrics of each batch, of the initial model or within `after_training`.
 
         Raises:
             StoppedError: After Ctrl-C.
@@ -207,9 +228,17 @@ class Workbench:
         return logs[self.monitor]
 
     def predict(self, batch: Batch) -> Array:
-        """Returns the first output of the current model for each sample of a batch. Shape `(n, ...)`."""
+        """Returns the first output for each sample of a batch, of the initial model or within `after_training`.
+
+        Returns:
+            Array of shape `(n, ...)`.
+        """
         predicted = self.host.own("predict_on_batch")(to_arrays(batch[0]))
         return np.asarray(next(leaves(predicted)), float)
+
+    def gradients(self, batch: Batch) -> tuple[Gradient, ...]:
+        """Returns the gradients of one batch, of the initial model or within `after_training`."""
+        return gradients(self.host, batch)
 
     def chance_loss(self, batches: Sequence[Batch]) -> float | None:
         """Returns the chance level for the labels of these batches, or `None` if it is unknown."""

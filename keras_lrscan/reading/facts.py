@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.curves.context import ARRAYS_SEEN, BATCHES_SEEN, CONTEXT_MEASURES
 from keras_lrscan.curves.curve import StopReason
-from keras_lrscan.curves.loss_names import CROSSENTROPIES, UNLIMITED_LOSSES, WITH_LOGARITHM
+from keras_lrscan.curves.loss_names import UNLIMITED_LOSSES, WITH_LOGARITHM
 from keras_lrscan.formatting import RATIO, Measure, measured, measures_of
 from keras_lrscan.reading.features import EXPLODED, CurveFeatures, Reference
 
@@ -185,7 +185,9 @@ class Derived:
     is_untrained: bool | None = measured("model known to be untrained", "{}")
     is_trained: bool | None = measured("signs of earlier training in all layers", "{}")
     has_new_head: bool | None = measured("untrained last layer on trained or frozen layers", "{}")
-    is_convex: bool | None = measured("a new last layer with a cross-entropy as all that trains", "{}")
+    trains_head_only: bool | None = measured("training of untrained layers only, on frozen layers", "{}")
+    was_trained: bool | None = measured("earlier training of the whole model", "{}")
+    has_single_valley: bool | None = measured("training of a single layer without hidden ones", "{}")
     learns: bool | None = measured("fall of the loss to well below the chance level", "{}")
     first_batches_alike: bool | None = measured("same label in all first batches", "{}")
     well_shuffled: bool | None = measured("well shuffled data", "{}")
@@ -227,11 +229,15 @@ def _derive(features: CurveFeatures, context: ScanContext, shape: str | None) ->
         is_untrained=bool(fresh) and not context.num_used_layers,
         is_trained=None if fresh is None else not fresh and bool(context.num_used_layers),
         has_new_head=_has_new_head(context),
-        is_convex=_is_convex(context),
+        trains_head_only=_trains_head_only(context),
+        was_trained=None
+        if fresh is None
+        else not fresh and bool(context.num_used_layers or context.optimizer_iterations),
         learns=None if lowest is None else lowest < LEARNS and context.labels_follow_inputs is not False,
         first_batches_alike=share == 1.0 if context.data_seen == BATCHES_SEEN and share is not None else None,
         well_shuffled=_well_shuffled(context),
         num_different=samples,
+        has_single_valley=_has_single_valley(context),
         data_are_finite=_data_are_finite(features, context),
         loss_domain=_loss_domain(context),
         has_stuck_layer=_has_stuck_layer(context),
@@ -276,10 +282,38 @@ def _has_new_head(context: ScanContext) -> bool | None:
     return bool(context.head_is_untrained) and not context.optimizer_iterations
 
 
-def _is_convex(context: ScanContext) -> bool:
-    """Returns whether only a new last layer is known to train, with a cross-entropy, which has a single valley then."""
-    alone = context.num_layers == (context.num_frozen_layers or 0) + 1
-    return alone and context.loss_name in CROSSENTROPIES and bool(_has_new_head(context))
+def _trains_head_only(context: ScanContext) -> bool | None:
+    """Returns whether only untrained layers train, on frozen ones; records of old scans tell it of a single layer."""
+    if context.optimizer_iterations:
+        return False
+    if context.body_is_frozen is not None:
+        return context.body_is_frozen
+    frozen, layers = context.num_frozen_layers, context.num_layers
+    if frozen is None or layers is None or context.head_is_untrained is None:
+        return None
+    return frozen > 0 and layers - frozen == 1 and context.head_is_untrained
+
+
+def _has_single_valley(context: ScanContext) -> bool | None:
+    """Returns whether only one linear layer trains under a convex loss, which then has one valley in its weights."""
+    if context.num_layers is None or context.num_frozen_layers is None:
+        return None
+    is_single = context.num_layers - context.num_frozen_layers == 1
+    is_last = context.num_layers == 1 or bool(_trains_head_only(context))
+    is_convex = context.output_activation in CONVEX.get(context.loss_name or "", ()) and not context.squashed_twice
+    return is_single and is_last and is_convex
+
+
+CONVEX: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "binary_crossentropy": ("sigmoid", "linear"),
+        "categorical_crossentropy": ("softmax", "linear"),
+        "mean_absolute_error": ("linear",),
+        "mean_squared_error": ("linear",),
+        "sparse_categorical_crossentropy": ("softmax", "linear"),
+    }
+)
+"""Loss → activations of a linear layer under which it is convex in the weights; linear for logits."""
 
 
 def _data_are_finite(features: CurveFeatures, context: ScanContext) -> bool | None:

@@ -12,6 +12,7 @@ from keras_lrscan.errors import InvalidOptionError
 from keras_lrscan.hosts.callbacks import Hooks, autologging_paused
 from keras_lrscan.hosts.fit_call import running_fit, running_fits
 from keras_lrscan.inspection.chance_level import chance_of
+from keras_lrscan.inspection.data import source_facts
 from keras_lrscan.inspection.describe import data_notes
 from keras_lrscan.inspection.feeding import feeding_of
 from keras_lrscan.inspection.targets import TOTAL_LOSS
@@ -154,6 +155,7 @@ class _Collector(Hooks):
         chance = chance_of(self._host, call, source.monitor)
         source.known = {
             **chance.facts,
+            **{name: value for name, value in source_facts(call).items() if value is not None},
             "feeding": feeding_of(running_fits(model)),
             "steps_per_epoch": getattr(self, "params", {}).get("steps"),
         }

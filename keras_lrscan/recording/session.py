@@ -23,7 +23,7 @@ from keras_lrscan.hosts.optimizers import (
 )
 from keras_lrscan.hosts.random_state import RandomStates
 from keras_lrscan.hosts.snapshot import Snapshot
-from keras_lrscan.inspection.describe import data_notes, describe, describe_labels
+from keras_lrscan.inspection.describe import data_notes, describe, describe_labels, model_notes
 from keras_lrscan.inspection.first_batches import FirstBatches
 from keras_lrscan.inspection.weight_change import movement_facts
 from keras_lrscan.recording.interrupts import InterruptGuard
@@ -295,7 +295,8 @@ class Session:
         self._undo.append(control.restore)
         described = describe(host, control, self.context, self._monitor)
         notes = optimizer_notes(host.optimizer, control.iterations + self._ramp.num_steps)
-        self.context = dataclasses.replace(described, notes=(*described.notes, *notes, *state.notes))
+        notes = (*described.notes, *notes, *state.notes, *model_notes(host, described))
+        self.context = dataclasses.replace(described, notes=notes)
         needs_new_step = control.replaces_schedule or host.needs_own_step(shared)
         self._numbers = [python_numbers(host.optimizer), state.restore_numbers]
         step = host.own_step_function() if needs_new_step else shared

@@ -44,7 +44,8 @@ class Trials:
     batches that were taken from it, which are only as many as needed. Under tf_keras, layers such as dropout draw
     different numbers in every trial, because TensorFlow keeps their state out of reach of Python.
 
-    Between two trials, the model stays in the state at the end of the last one, so `model.evaluate` may be called.
+    Each trial also ends in that state, so between two trials the model is always as it was given. To evaluate or keep
+    the trained model, pass a function as `then`, which is called before the state is restored.
 
     Ctrl-C ends the current trial between two batches. This trial and all later ones return `None`, and `interrupted`
     becomes true. At the end of the block, the model is restored, and `KeyboardInterrupt` is raised only if no trial has
@@ -72,9 +73,9 @@ class Trials:
     ```python
     with Trials(model, x, y, num_steps=100, fit_options={"batch_size": 32}) as trials:
         curve = trials.scan()  # an `LRCurve`
-        losses = trials.train([1e-3] * 50)  # batch losses, from the same state, on the same batches
-        trained = trials.keep()
-        more = trials.train([1e-4] * 50, start=trained, first=50)  # continues the training
+        trained = []
+        losses = trials.train([1e-3] * 50, then=lambda losses: trained.append(trials.keep()))  # on the same batches
+        more = trials.train([1e-4] * 50, start=trained[0], first=50)  # continues the training
     ```
     """
 
@@ -128,6 +129,11 @@ class Trials:
     def notes(self) -> tuple[str, ...]:
         """Notes on data that cannot be restored and on facts that could not be determined."""
         return self._source.notes
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """Facts about the data and how they are fed, by field of `ScanContext`."""
+        return self._source.known
 
     def __enter__(self) -> Self:
         """Collects the batches and saves the state of the model."""
@@ -242,9 +248,11 @@ class Trials:
                 optimizer_iterations=update_phase(self.host.optimizer)[0],
             )
         try:
-            return session.curve if self._run(recorder, self.batches, after_step) else None
+            curve = session.curve if self._run(recorder, self.batches, after_step) else None
         finally:
             session.context = context
+        self.reset()
+        return curve
 
     def train(
         self,
@@ -253,6 +261,7 @@ class Trials:
         start: Snapshot | None = None,
         first: int = 0,
         batches: Sequence[tuple[Any, ...]] | None = None,
+        then: Callable[[NDArray[np.float64]], object] | None = None,
     ) -> NDArray[np.float64] | None:
         """Trains the model at given rates.
 
@@ -261,6 +270,7 @@ class Trials:
             start: Snapshot returned by `keep`, to continue from. Defaults to the initial state.
             first: Integer. Number of updates to skip the batches of, when a training continues.
             batches: Batches to use instead of the collected ones. They repeat if there are too few.
+            then: Function to call with the losses while the model is trained, before its initial state is restored.
 
         Returns:
             The batch loss before each update, or the mean batch loss of one update if gradients are accumulated. Array
@@ -280,15 +290,23 @@ class Trials:
             return None
         recorder = self._held.restart(plan, stop_on_divergence=False, values=start)
         chosen = self.batches[self._batches_for(first) :] if batches is None else itertools.cycle(batches)
-        done = self._run(recorder, chosen, None)
-        return np.array(recorder.losses) if done else None
+        losses = np.array(recorder.losses) if self._run(recorder, chosen, None) else None
+        try:
+            if losses is not None and then is not None:
+                then(losses)
+        finally:
+            self.reset()
+        return losses
 
     def reset(self) -> None:
         """Restores the initial state of the model and of the random generators."""
         self._held.restart(self.ramp, stop_on_divergence=False)
 
     def keep(self) -> Snapshot:
-        """Returns a snapshot of all variables after the last trial; call its `close` when it is no longer needed."""
+        """Returns a snapshot of the current values of all variables; call its `close` when it is no longer needed.
+
+        Within the function `then` of `train`, these are the values after the training.
+        """
         return self._held.keep()
 
     @property

@@ -15,6 +15,7 @@ import pytest
 
 from keras_lrscan import LRCurve, analyze
 from keras_lrscan.causes.ranking import CAUSES
+from keras_lrscan.probes.table import PROBES
 from keras_lrscan.suggestions.suggest import Role, what_stops_learning
 from tests.support import hosts
 
@@ -115,12 +116,47 @@ def test_every_condition_of_the_table_is_recorded_once_a_seed(conditions: Any, z
     assert scans == {condition.name: len(conditions.SEEDS) for condition in conditions.CONDITIONS}
 
 
-@pytest.mark.keras
-@pytest.mark.skipif(hosts.IS_TF_KERAS, reason="the benchmark runs on Keras 3")
-def test_a_condition_is_recorded_and_scored(zoo: Any, conditions: Any, keras: Any) -> None:
-    if keras.backend.backend() != "tensorflow":
-        pytest.skip("the benchmark runs on TensorFlow")
+def needs_keras_on_tensorflow(keras: Any) -> None:
+    if hosts.IS_TF_KERAS or keras.backend.backend() != "tensorflow":
+        pytest.skip("the benchmark runs on Keras 3 with TensorFlow")
     pytest.importorskip("sklearn", exc_type=ImportError)
+
+
+@pytest.mark.keras
+def test_the_probed_models_have_three_rows_for_each_of_fifteen_causes(zoo: Any, keras: Any) -> None:
+    needs_keras_on_tensorflow(keras)
+    probe_zoo = zoo("probe_zoo")
+    rows = Counter(row.cause for row in probe_zoo.ROWS)
+    assert len(rows) == 15
+    assert set(rows.values()) == {3}
+    settled = {cause for probe in PROBES for cause in probe.settles}
+    assert set(rows) <= settled <= {cause.name for cause in CAUSES}
+    assert {name for causes in probe_zoo.ALSO_TRUE.values() for name in causes} <= settled
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize(
+    ("name", "probes", "is_confirmed"),
+    [
+        ("wrong-from-logits/wine", ["loss-fits-outputs"], True),
+        ("frozen-model/wine", ["one-step", "overfit-one-batch"], True),
+        ("ordered-data/cancer", ["hold-first-rate"], True),
+        ("partly-trained/diabetes", ["start-against-chance", "scale-inputs"], False),
+    ],
+)
+def test_probes_never_clear_the_culprit(zoo: Any, keras: Any, name: str, probes: list[str], is_confirmed: bool) -> None:
+    needs_keras_on_tensorflow(keras)
+    probe_zoo = zoo("probe_zoo")
+    (row,) = [row for row in probe_zoo.ROWS if row.name == name]
+    probed = probe_zoo.probe(row, probes)
+    assert not probed.is_cleared, probed.evidence
+    assert not probed.false_ones, probed.evidence
+    assert not is_confirmed or probed.cause in probed.confirmed, probed.evidence
+
+
+@pytest.mark.keras
+def test_a_condition_is_recorded_and_scored(zoo: Any, conditions: Any, keras: Any) -> None:
+    needs_keras_on_tensorflow(keras)
     name = "fresh-start/digits-mlp-adam"
     condition = next(one for one in conditions.CONDITIONS if one.name == name)
     curves = zoo("build").record(condition, (0, 1))

@@ -11,6 +11,7 @@ import pytest
 
 from keras_lrscan import LRCurve, ScanContext, analyze
 from keras_lrscan.causes.ranking import CAUSES
+from keras_lrscan.datasets.synthetic import synthetic_curve
 
 if TYPE_CHECKING:
     from keras_lrscan.causes.cause import Cause, Clue
@@ -44,6 +45,47 @@ def test_texts_speak_of_the_chance_level_and_in_plain_words(cause: Cause) -> Non
     says = [re.sub(r"{\w+}", "", clue.says) for clue in clues]
     texts = [cause.title, cause.means, cause.to_check, cause.advice, cause.is_not, *says]
     assert not [text for text in texts if BANNED.search(text)]
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({"num_layers": 5, "num_frozen_layers": 4, "body_is_frozen": True}, "not-applicable"),
+        ({"num_layers": 1, "num_frozen_layers": 0}, "not-applicable"),
+        ({"num_layers": 6, "num_frozen_layers": 4, "body_is_frozen": True}, "likely"),
+        ({"num_layers": 5, "num_frozen_layers": 0}, "likely"),
+        ({"num_layers": 1, "num_frozen_layers": 0, "output_activation": "relu"}, "likely"),
+        ({"num_layers": 1, "num_frozen_layers": 0, "loss_name": "own_loss"}, "likely"),
+        ({}, "likely"),
+    ],
+    ids=["linear head", "linear model", "two layers", "all layers", "relu", "own loss", "unknown"],
+)
+def test_a_linear_layer_on_fixed_features_has_no_second_valley(facts: dict[str, object], expected: str) -> None:
+    curve = synthetic_curve("several-valleys")
+    known = {"loss_name": "sparse_categorical_crossentropy", "output_activation": "softmax", **facts}
+    context = ScanContext.from_dict({**curve.context.to_dict(), **known})
+    analysis = analyze(LRCurve(lr=curve.lr, loss=curve.loss, stop=curve.stop, context=context))
+    (catapult,) = [item for item in (*analysis.findings, *analysis.excluded) if item.name == "catapult"]
+    assert catapult.status == expected
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"from_logits": True, "output_activation": "softmax"},
+        {"from_logits": False, "output_activation": "linear"},
+        {"zero_weight_share": 0.95},
+    ],
+    ids=["probabilities as logits", "logits as probabilities", "weights of zero"],
+)
+def test_what_is_wrong_with_the_loss_leaves_no_healthy_start(facts: dict[str, object]) -> None:
+    curve = synthetic_curve("u-shaped")
+    for changes, is_healthy in (({}, True), (facts, False)):
+        context = ScanContext.from_dict({**curve.context.to_dict(), **changes})
+        analysis = analyze(LRCurve(lr=curve.lr, loss=curve.loss, stop=curve.stop, context=context))
+        sure = {finding.name for finding in analysis.findings if finding.is_sure}
+        assert ("fresh-start" in sure) is is_healthy
+        assert analysis.first_problem is None if is_healthy else analysis.first_problem is not None
 
 
 FINITE = {"nonfinite_inputs": 0.0, "nonfinite_targets": 0.0, "data_seen": "arrays"}

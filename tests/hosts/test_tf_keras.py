@@ -51,6 +51,32 @@ def test_training_after_a_scan_equals_training_without_one(keras: Any, name: str
     assert same_bits(*ends)
 
 
+def notes_of(keras: Any, optimizer: Any, *, rich: bool, eager: bool, used: bool = False) -> str:
+    """Returns the notes of a scan of a model with or without random layers."""
+    x, y = digits(96)
+    model = compiled(keras, optimizer, model=classifier(keras, rich=rich), run_eagerly=eager)
+    if used:
+        model.fit(x, y, verbose=0)
+    recorder = LRScan(start_lr=1e-5, end_lr=1e-2, num_steps=8, verbose=0)
+    model.fit(x, y, epochs=3, verbose=0, callbacks=[recorder])
+    return " ".join(recorder.curve.context.notes)
+
+
+def test_random_layers_in_eager_mode_are_named_as_what_cannot_be_restored(keras: Any) -> None:
+    note = "out of reach in eager mode"
+    assert note in notes_of(keras, keras.optimizers.SGD(0.01), rich=True, eager=True)
+    assert note not in notes_of(keras, keras.optimizers.SGD(0.01), rich=False, eager=True)
+    assert note not in notes_of(keras, keras.optimizers.SGD(0.01), rich=True, eager=False)
+
+
+def test_nadam_in_its_first_fit_is_named_as_what_may_not_be_restored(keras: Any) -> None:
+    note = "Nadam of tf_keras counts in Python"
+    assert note in notes_of(keras, keras.optimizers.Nadam(0.01), rich=True, eager=False)
+    assert note not in notes_of(keras, keras.optimizers.Nadam(0.01), rich=True, eager=False, used=True)
+    assert note not in notes_of(keras, keras.optimizers.legacy.Nadam(0.01), rich=True, eager=False)
+    assert note not in notes_of(keras, keras.optimizers.Adam(0.01), rich=True, eager=False)
+
+
 @pytest.mark.parametrize("name", ["legacy with decay", "legacy with a schedule"])
 def test_the_rates_are_those_of_the_ramp_whatever_the_optimizer_makes_of_its_own(keras: Any, name: str) -> None:
     x, y = digits(200)

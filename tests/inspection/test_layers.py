@@ -10,7 +10,7 @@ import pytest
 
 from keras_lrscan.hosts.host import Host
 from keras_lrscan.inspection.describe import _precision
-from keras_lrscan.inspection.layers import backbone_of, layer_facts
+from keras_lrscan.inspection.layers import _is_used, backbone_of, layer_facts
 from keras_lrscan.scan import LRScan
 from tests.support.hosts import BACKEND, IS_TF_KERAS, array_of, classifier, compiled, digits
 
@@ -62,6 +62,7 @@ def test_a_new_head_on_a_body_that_was_trained(keras: Any, built: Callable[[Any,
         "num_used_layers": 2,
         "head_is_fresh": True,
         "head_is_untrained": True,
+        "body_is_frozen": True,
         "has_activity_penalty": False,
         "backbone": None,
         "num_normalization_layers": 1,
@@ -72,6 +73,67 @@ def test_a_new_head_on_a_body_that_was_trained(keras: Any, built: Callable[[Any,
 def test_a_fresh_model_has_no_used_layers(keras: Any) -> None:
     facts = told(nested(keras, body_of(keras)))
     assert (facts["num_used_layers"], facts["num_frozen_layers"], facts["head_is_fresh"]) == (0, 0, False)
+
+
+RANDOM_LAYERS: dict[str, Callable[[Any, Any], tuple[Any, tuple[int | None, ...]]]] = {
+    "dense": lambda layers, draw: (layers.Dense(40, use_bias=False, kernel_initializer=draw), (None, 30)),
+    "convolution": lambda layers, draw: (
+        layers.Conv2D(12, 3, use_bias=False, kernel_initializer=draw),
+        (None, 9, 9, 8),
+    ),
+    "depthwise": lambda layers, draw: (
+        layers.DepthwiseConv2D(3, use_bias=False, depthwise_initializer=draw),
+        (None, 9, 9, 16),
+    ),
+    "embedding": lambda layers, draw: (layers.Embedding(60, 16, embeddings_initializer=draw), (None, 5)),
+}
+INITIALIZERS = (
+    *("glorot_uniform", "glorot_normal", "he_normal", "he_uniform", "lecun_normal", "lecun_uniform"),
+    *("random_normal", "random_uniform", "truncated_normal", "orthogonal"),
+)
+
+
+@pytest.mark.one_host
+@pytest.mark.parametrize("kind", RANDOM_LAYERS)
+def test_weights_as_drawn_are_no_sign_of_training_and_others_are(keras: Any, kind: str) -> None:
+    for seed, draw in enumerate(INITIALIZERS):
+        keras.utils.set_random_seed(seed)
+        layer, shape = RANDOM_LAYERS[kind](keras.layers, draw)
+        layer.build(shape)
+        assert _is_used(layer) is None, draw
+        if draw == "orthogonal":
+            continue  # the spread of its draws is not looked at
+        values = array_of(layer.weights[0])
+        layer.weights[0].assign(1.6 * values)
+        assert _is_used(layer), draw
+        one = values.copy()
+        one.flat[3] = 40 * values.std()
+        layer.weights[0].assign(one)
+        assert _is_used(layer), draw
+
+
+@pytest.mark.one_host
+def test_a_trained_body_without_biases_counts_in_full(keras: Any) -> None:
+    layers, (x, y) = keras.layers, digits(400)
+    keras.utils.set_random_seed(0)
+    body = keras.Sequential([keras.Input((8,)), *(layers.Dense(64, "relu", use_bias=False) for _ in range(2))])
+    model = keras.Sequential([body, layers.Dense(10, "softmax")])
+    assert told(model)["num_used_layers"] == 0
+    model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy")
+    model.fit(x, y, epochs=20, verbose=0)
+    facts = told(keras.Sequential([body, layers.Dense(10, "softmax")]))
+    assert (facts["num_used_layers"], facts["num_layers"], facts["head_is_fresh"]) == (2, 3, True)
+
+
+def test_new_layers_on_a_frozen_body_are_told_from_a_body_that_trains(keras: Any) -> None:
+    layers = keras.layers
+    for frozen, head, expected in ((True, 0.0, True), (False, 0.0, False), (True, 0.3, False)):
+        body = warmed(body_of(keras))
+        body.trainable = not frozen
+        inputs = keras.Input((8,))
+        model = keras.Model(inputs, layers.Dense(2)(layers.Dense(5, activation="relu")(body(inputs))))
+        model.layers[-1].bias.assign(np.full(2, head))
+        assert told(model)["body_is_frozen"] is expected
 
 
 def test_a_head_that_was_trained_too_is_not_fresh(keras: Any) -> None:

@@ -15,6 +15,7 @@ from keras_lrscan.errors import LRScanWarning, ScanError
 from keras_lrscan.probes.investigate import investigate
 from keras_lrscan.probes.investigation import Outcome
 from keras_lrscan.probes.table import PROBES
+from keras_lrscan.probes.workbench import Workbench
 from keras_lrscan.scan import LRScan, lr_scan
 from tests.support.hosts import IS_TF_KERAS, classifier, compiled, digits, same_bits, state, weights
 
@@ -223,7 +224,8 @@ def test_a_wider_scan_tells_a_range_that_ends_too_early(keras: Any) -> None:
 
 @pytest.mark.one_host
 def test_a_longer_scan_tells_a_slow_start_from_nothing_to_learn(keras: Any) -> None:
-    slow = asked("scan-longer", fresh(keras, optimizer=keras.optimizers.SGD(0.01)), *plain(), end_lr=0.1)
+    more = digits(3 * SAMPLES)
+    slow = asked("scan-longer", fresh(keras, optimizer=keras.optimizers.SGD(0.01)), *more, end_lr=0.1)
     assert "slow-start" in slow.confirms, slow.evidence
     nothing = asked("scan-longer", fresh(keras), *constant_inputs())
     assert "slow-start" in nothing.rules_out, nothing.evidence
@@ -266,6 +268,70 @@ def test_only_probes_that_could_settle_something_run(keras: Any) -> None:
     (first, *_) = found.analysis.findings
     assert (first.name, first.status) == ("already-good", CauseStatus.CONFIRMED)
     assert "The model is already good" in found.explain()
+
+
+@pytest.mark.one_host
+@pytest.mark.parametrize(
+    ("then", "now", "says"),
+    [
+        ({"shuffle": False}, {"shuffle": True}, "`shuffle` is True; it was False"),
+        ({"batch_size": 16}, {"batch_size": 64}, "`batch_size` is 64; it was 16"),
+        ({"class_weight": {0: 2.0}}, {"class_weight": {0: 1.0}}, "`class_weight` is {0: 1.0}; it was {0: 2.0}"),
+        ({"sample_weight": np.ones(SAMPLES)}, {"sample_weight": None}, "`sample_weight` is False; it was True"),
+    ],
+    ids=["shuffle", "batch size", "class weights", "sample weights"],
+)
+def test_batches_that_are_fed_in_another_way_settle_nothing(
+    keras: Any, then: dict[str, Any], now: dict[str, Any], says: str
+) -> None:
+    x, y = sorted_by_class()
+    model = fresh(keras)
+    analysis = scanned(model, x, y, **then)
+    names = ["hold-first-rate", "start-against-chance", "loss-fits-outputs"]
+    found = investigate(model, x, y, analysis=analysis, probes=names, verbose=0, **now)
+    by_name = {result.name: result for result in found.results}
+    for name in names[:2]:
+        result = by_name[name]
+        assert (result.outcome, result.confirms, result.rules_out) == (Outcome.NOT_POSSIBLE, (), ())
+        assert result.evidence.startswith("It could not be asked: ")
+        assert says in result.evidence
+    assert by_name["loss-fits-outputs"].rules_out == ("wrong-from-logits",)
+
+
+@pytest.mark.one_host
+def test_probes_look_at_the_given_model_or_at_one_that_they_have_just_trained(
+    keras: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compares the weights with the given ones wherever a probe trains, scans, evaluates, predicts or derives."""
+    x, y = plain()
+    model = fresh(keras)
+    analysis = scanned(model, x, y)
+    before, seen = weights(model), set()
+    trains: list[str] = []
+
+    def watched(name: str, *, trains_model: bool) -> None:
+        method = getattr(Workbench, name)
+
+        def call(self: Any, *args: Any, **options: Any) -> Any:
+            if not trains:
+                assert same_bits(before, weights(model)), name
+                seen.add(name)
+            trains.extend([name] * trains_model)
+            try:
+                return method(self, *args, **options)
+            finally:
+                del trains[len(trains) - trains_model :]
+                if not trains:
+                    assert same_bits(before, weights(model)), name
+
+        monkeypatch.setattr(Workbench, name, call)
+
+    for name in ("evaluate", "predict", "gradients"):
+        watched(name, trains_model=False)
+    for name in ("train", "after_training", "scan"):
+        watched(name, trains_model=True)
+    investigate(model, x, y, analysis=analysis, probes=[probe.name for probe in PROBES], verbose=0)
+    assert seen == {"evaluate", "predict", "gradients", "train", "after_training", "scan"}
 
 
 def test_a_scan_asks_its_own_model(keras: Any) -> None:

@@ -61,9 +61,9 @@ def test_every_trial_starts_from_the_same_state_on_the_same_batches(keras: Any) 
     with Trials(model, *digits(), **RANGE) as trials:
         first, second = trials.scan(), trials.scan()
         straight = trials.train([1e-2] * STEPS)
-        half = trials.train([1e-2] * (STEPS // 2))
-        there = trials.keep()
-        rest = trials.train([1e-2] * (STEPS // 2), start=there, first=STEPS // 2)
+        there: list[Any] = []
+        half = trials.train([1e-2] * (STEPS // 2), then=lambda _: there.append(trials.keep()))
+        rest = trials.train([1e-2] * (STEPS // 2), start=there[0], first=STEPS // 2)
     assert first is not None
     assert second is not None
     assert half is not None
@@ -72,6 +72,25 @@ def test_every_trial_starts_from_the_same_state_on_the_same_batches(keras: Any) 
     np.testing.assert_array_equal([*half, *rest], straight)
     assert same_bits(before, state(model))
     assert trials.finished == 5
+
+
+def test_between_trials_the_model_is_as_it_was_given(keras: Any) -> None:
+    model, (x, y) = built(keras), digits()
+    before, loss = weights(model), model.evaluate(x, y, verbose=0)[0]
+    trained: list[float] = []
+    with Trials(model, x, y, **RANGE) as trials:
+        for trial in (
+            lambda: trials.scan(stop_on_divergence=False),
+            lambda: trials.train([1e-1] * STEPS, then=lambda _: trained.append(model.evaluate(x, y, verbose=0)[0])),
+            lambda: trials.train([1e-1] * STEPS),
+        ):
+            trial()
+            assert same_bits(before, weights(model))
+            assert model.evaluate(x, y, verbose=0)[0] == pytest.approx(loss, rel=1e-5)
+        with pytest.raises(ZeroDivisionError):
+            trials.train([1e-1] * STEPS, then=lambda _: 1 / 0)
+        assert same_bits(before, weights(model))
+    assert abs(trained[0] - loss) > 0.1
 
 
 def test_training_after_trials_equals_training_without_them(keras: Any) -> None:

@@ -188,6 +188,16 @@ PAIRS: Mapping[str, tuple[LRCurve, LRCurve]] = MappingProxyType(
             with_tail(cut(outside_domain("linear"), 1), 0),
             with_tail(cut(outside_domain("softplus"), 1), 0),
         ),
+        "LRS333": (known("u-shaped", suspect_labels=0.12), known("u-shaped", suspect_labels=0.05)),
+        "LRS334": (
+            known("u-shaped", body_is_frozen=True, num_frozen_layers=4, num_layers=6),
+            known("u-shaped", body_is_frozen=False, num_frozen_layers=4, num_layers=6),
+        ),
+        "LRS335": (
+            known("u-shaped", optimizer_iterations=20, num_used_layers=3, num_layers=3),
+            known("u-shaped", optimizer_iterations=20, num_used_layers=3, num_layers=3, chance_loss=6.0),
+        ),
+        "LRS336": (known("u-shaped", zero_weight_share=0.95), known("u-shaped", zero_weight_share=0.2)),
         "LRS331": (known("flat-at-chance"), known("monotone-from-pretrained")),
         "LRS330": (known("u-shaped", averaging="ktrain"), known("u-shaped")),
     }

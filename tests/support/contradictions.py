@@ -52,7 +52,7 @@ def is_averaged_or_undone(analysis: Analysis) -> bool:
 
 def is_not_convex(analysis: Analysis) -> bool:
     """Returns whether the loss can have several valleys: more than the last layer trains, as far as is known."""
-    return not analysis.facts["is_convex"]
+    return not analysis.facts["has_single_valley"]
 
 
 ONLY_IF: Mapping[str, Callable[[Analysis], bool]] = MappingProxyType(

@@ -12,7 +12,15 @@ from conditions.tuned import TUNED
 __all__ = ["CONDITIONS", "HEALTHY", "SEEDS", "SET_ASIDE", "SET_ASIDE_NAMES", "TUNED", "Condition", "Training"]
 
 SEEDS = (0, 1, 2)
-HEALTHY = ("fresh-start", "new-head", "partly-trained", "already-good", "slow-start")
+HEALTHY = (
+    "fresh-start",
+    "new-head",
+    "frozen-features",
+    "hardly-trained",
+    "partly-trained",
+    "already-good",
+    "slow-start",
+)
 """Causes of healthy fits."""
 
 CONDITIONS = TUNED + SET_ASIDE

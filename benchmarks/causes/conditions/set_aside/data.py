@@ -70,4 +70,21 @@ ROWS = (
         loss="poisson",
         optimizer=("SGD", {"momentum": 0.9}),
     ),
+    Condition(
+        name="label-noise/digits-batchnorm-adamw",
+        description="A third of the labels is wrong, and the batches are large.",
+        data="digits",
+        changes=(("wrong labels", 0.33),),
+        model=("mlp", {"units": (64,), "normalize": "batch"}),
+        optimizer=("AdamW", {}),
+        fit={"batch_size": 128},
+    ),
+    Condition(
+        name="unweighted-samples/iris-one-class-nadam",
+        description="Two of three classes got a weight of zero.",
+        data="iris",
+        model=("mlp", {"units": (24,)}),
+        optimizer=("Nadam", {}),
+        fit={"batch_size": 16, "class_weight": {0: 0.0, 1: 0.0, 2: 1.0}},
+    ),
 )

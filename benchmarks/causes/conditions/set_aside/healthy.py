@@ -46,7 +46,7 @@ ROWS = (
         fit={"batch_size": 64},
     ),
     Condition(
-        name="new-head/digits-separable-frozen-rmsprop",
+        name="frozen-features/digits-separable-frozen-rmsprop",
         description="A separable CNN for 0 to 4, frozen, with a new last layer for 5 to 9.",
         data="digits",
         changes=(("classes", 5, 10),),
@@ -82,5 +82,13 @@ ROWS = (
         model=("residual", {"width": 48}),
         optimizer=("Nadam", {}),
         before=Training(steps=2500, lr=0.001, keeps_optimizer=False),
+    ),
+    Condition(
+        name="hardly-trained/diabetes-regression-momentum",
+        description="A regression that was trained for two batches at a low rate.",
+        data="diabetes",
+        model=("mlp", {"units": (32,)}),
+        optimizer=("SGD", {"momentum": 0.9}),
+        before=Training(steps=2, lr=1e-5),
     ),
 )

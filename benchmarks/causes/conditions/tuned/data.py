@@ -335,4 +335,59 @@ OUTSIDE_DOMAIN = (
     ),
 )
 
-ROWS = (*UNSCALED_INPUTS, *UNSCALED_TARGETS, *IMBALANCE, *NAN_IN_DATA, *OUTSIDE_DOMAIN)
+LABEL_NOISE = (
+    Condition(
+        name="label-noise/digits-mlp-adam",
+        description="Three in ten labels come from annotators who guessed.",
+        data="digits",
+        changes=(("wrong labels", 0.3),),
+        model=("mlp", {}),
+        optimizer=("Adam", {}),
+    ),
+    Condition(
+        name="label-noise/digits-cnn-momentum",
+        description="A quarter of the labels is wrong.",
+        data="digits",
+        changes=(("wrong labels", 0.25),),
+        model=("cnn", {"pool": "flat"}),
+        optimizer=("SGD", {"momentum": 0.9}),
+        fit={"batch_size": 64},
+    ),
+    Condition(
+        name="label-noise/digits-gru-rmsprop",
+        description="Four in ten labels are wrong.",
+        data="digits",
+        changes=(("wrong labels", 0.4),),
+        model=("rnn", {}),
+        optimizer=("RMSprop", {}),
+    ),
+)
+
+UNWEIGHTED = (
+    Condition(
+        name="unweighted-samples/digits-two-classes-adam",
+        description="Class weights for an earlier task: only two of ten classes have a weight.",
+        data="digits",
+        model=("mlp", {}),
+        optimizer=("Adam", {}),
+        fit={"class_weight": {0: 1.0, 1: 1.0, **dict.fromkeys(range(2, 10), 0.0)}},
+    ),
+    Condition(
+        name="unweighted-samples/cancer-one-class-momentum",
+        description="The more frequent class got a weight of zero.",
+        data="breast_cancer",
+        model=("mlp", {"units": (16,)}),
+        optimizer=("SGD", {"momentum": 0.9}),
+        fit={"class_weight": {0: 1.0, 1: 0.0}},
+    ),
+    Condition(
+        name="unweighted-samples/wine-one-class-rmsprop",
+        description="Weights from a table in which the other classes are missing.",
+        data="wine",
+        model=("mlp", {"units": (32,)}),
+        optimizer=("RMSprop", {}),
+        fit={"batch_size": 16, "class_weight": {0: 1.0, 1: 0.0, 2: 0.0}},
+    ),
+)
+
+ROWS = (*UNSCALED_INPUTS, *UNSCALED_TARGETS, *IMBALANCE, *NAN_IN_DATA, *OUTSIDE_DOMAIN, *LABEL_NOISE, *UNWEIGHTED)

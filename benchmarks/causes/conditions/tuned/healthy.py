@@ -244,7 +244,7 @@ HEAD = (
         before=Training(steps=300, changes=(("classes", 0, 5),), new_head=True),
     ),
     Condition(
-        name="new-head/fashion-cnn-frozen-sgd",
+        name="frozen-features/fashion-cnn-frozen-sgd",
         description="A frozen feature extractor with a new last layer.",
         data="fashion",
         changes=(("classes", 5, 10),),
@@ -263,7 +263,7 @@ HEAD = (
         before=Training(steps=500, changes=(("classes", 0, 13),), new_head=True),
     ),
     Condition(
-        name="new-head/newsgroups-transformer-frozen-adam",
+        name="frozen-features/newsgroups-transformer-frozen-adam",
         description="A transformer trained on ten newsgroups and frozen, with a new last layer for the other ten.",
         data="newsgroups",
         changes=(("classes", 10, 20),),
@@ -293,7 +293,7 @@ HEAD = (
         before=Training(steps=200, changes=(("classes", 0, 3),), new_head=True),
     ),
     Condition(
-        name="new-head/mnist-cnn-frozen-adam",
+        name="frozen-features/mnist-cnn-frozen-adam",
         description="Feature extraction as in the guide, with a frozen body and a new last layer for other digits.",
         data="mnist",
         changes=(("classes", 6, 10),),
@@ -311,7 +311,7 @@ HEAD = (
         before=Training(steps=400, changes=("autoencoding",), new_head=True),
     ),
     Condition(
-        name="new-head/reuters52-bag-frozen-nadam",
+        name="frozen-features/reuters52-bag-frozen-nadam",
         description="Frozen word embeddings from half of the topics, with a new last layer for the others.",
         data="reuters52",
         changes=(("classes", 26, 52),),
@@ -422,4 +422,32 @@ GOOD = (
     ),
 )
 
-ROWS = (*FRESH, *PARTLY, *HEAD, *GOOD)
+HARDLY = (
+    Condition(
+        name="hardly-trained/digits-mlp-adam",
+        description="Training was stopped after a few batches.",
+        data="digits",
+        model=("mlp", {}),
+        optimizer=("Adam", {}),
+        before=Training(steps=3, lr=1e-4),
+    ),
+    Condition(
+        name="hardly-trained/cancer-low-rate-sgd",
+        description="An hour of training at a rate that is far too low.",
+        data="breast_cancer",
+        model=("mlp", {"units": (16,)}),
+        optimizer=("SGD", {}),
+        before=Training(steps=400, lr=1e-6),
+    ),
+    Condition(
+        name="hardly-trained/wine-recompiled-rmsprop",
+        description="A checkpoint of the first batches, compiled again.",
+        data="wine",
+        model=("mlp", {"units": (24, 24)}),
+        optimizer=("RMSprop", {}),
+        before=Training(steps=2, lr=1e-4, keeps_optimizer=False),
+        fit={"batch_size": 16},
+    ),
+)
+
+ROWS = (*HARDLY, *FRESH, *PARTLY, *HEAD, *GOOD)

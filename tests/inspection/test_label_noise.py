@@ -1,0 +1,67 @@
+"""Tests the share of labels that contradict those of similar samples, and the cause that follows from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keras_lrscan.inspection.label_noise import suspect_share
+from keras_lrscan.scan import lr_scan
+from tests.support.hosts import compiled, digits
+
+
+def clusters(share: float, seed: int = 0) -> tuple[Any, Any]:
+    """Returns eight separate clusters, with a share of their labels drawn at random."""
+    x, y = digits(400, seed=seed)
+    random = np.random.default_rng(seed)
+    chosen = random.random(len(y)) < share
+    return x, np.where(chosen, random.integers(0, 10, len(y)), y)
+
+
+@pytest.mark.parametrize(("share", "low", "high"), [(0.0, 0.0, 0.03), (0.1, 0.05, 0.11), (0.25, 0.09, 0.24)])
+def test_wrong_labels_contradict_their_neighbors(share: float, low: float, high: float) -> None:
+    x, y = clusters(share)
+    assert low <= (suspect_share([x], y) or 0.0) <= high
+
+
+@settings(max_examples=20, deadline=None)
+@given(scale=st.floats(1e-3, 1e3), shift=st.floats(-1e3, 1e3), seed=st.integers(0, 5))
+def test_the_unit_of_the_inputs_and_the_numbers_of_the_classes_do_not_matter(
+    scale: float, shift: float, seed: int
+) -> None:
+    x, y = clusters(0.2, seed)
+    wide = x.astype(float)
+    first, second = suspect_share([wide], y), suspect_share([scale * wide + shift], 3 * y + 7)
+    assert first == pytest.approx(second, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "classes"),
+    [
+        ([], np.zeros(200)),
+        ([np.zeros((50, 2))], np.zeros(50)),
+        ([np.array([["a"]] * 200)], np.zeros(200)),
+        ([np.full((200, 2), np.nan)], np.zeros(200)),
+        ([np.zeros((200, 2))], np.zeros(199)),
+    ],
+    ids=["none", "few", "text", "nan", "lengths"],
+)
+def test_data_that_do_not_tell_have_no_share(inputs: list[Any], classes: Any) -> None:
+    assert suspect_share(inputs, classes) is None
+
+
+def test_constant_inputs_have_a_share_without_a_warning() -> None:
+    assert suspect_share([np.ones((200, 3))], np.arange(200) % 2) is not None
+
+
+@pytest.mark.keras
+@pytest.mark.one_host
+def test_a_scan_names_wrong_labels_and_no_clean_ones(keras: Any) -> None:
+    for share, expected in ((0.3, True), (0.0, False)):
+        x, y = clusters(share)
+        analysis = lr_scan(compiled(keras), x, y, num_steps=40, verbose=0)
+        assert any(finding.name == "label-noise" for finding in analysis.findings) is expected
