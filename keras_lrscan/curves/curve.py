@@ -21,7 +21,7 @@ from keras_lrscan.curves.context import ScanContext, with_epoch_means
 from keras_lrscan.errors import CurveTooShortError, InvalidCurveError, shown
 from keras_lrscan.files.csv_tables import LOSS_COLUMN, RATE_COLUMN, read_columns
 from keras_lrscan.files.decoding import Floats, checked_object, decode, read_json_object
-from keras_lrscan.files.read_write import write_file
+from keras_lrscan.files.read_write import Source, write_file
 from keras_lrscan.formatting import LARGEST
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ class LRCurve:
         write_file(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
 
     @classmethod
-    def from_json(cls, path: str | PathLike[str]) -> LRCurve:
+    def from_json(cls, path: Source) -> LRCurve:
         """Reads a curve from a JSON file written by `to_json`.
 
         Raises:
@@ -200,16 +200,16 @@ class LRCurve:
     @classmethod
     def from_csv(
         cls,
-        path: str | PathLike[str],
+        path: Source,
         *,
         lr_column: str = RATE_COLUMN,
         loss_column: str = LOSS_COLUMN,
         context: ScanContext | None = None,
     ) -> LRCurve:
-        """Reads a curve from a CSV file with a header line; see `keras_lrscan.importers.from_csv` for the tables.
+        """Reads a curve from a CSV file; see `keras_lrscan.importers.from_csv` for the tables.
 
         Args:
-            path: The file.
+            path: The file, or an open file.
             lr_column: Name of the column of learning rates.
             loss_column: Name of the column of batch losses; a cell may contain `nan` or `inf`.
             context: Known facts about the run, which a CSV file does not contain.
