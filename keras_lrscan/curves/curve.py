@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_lrscan._typing import Array
+from keras_lrscan._typing import Array, DataFrame
 from keras_lrscan.curves.context import ScanContext, with_epoch_means
+from keras_lrscan.curves.frames import frame_of
 from keras_lrscan.errors import CurveTooShortError, InvalidCurveError, shown
 from keras_lrscan.files.csv_tables import LOSS_COLUMN, RATE_COLUMN, read_columns
 from keras_lrscan.files.decoding import Floats, checked_object, decode, read_json_object
@@ -183,6 +184,19 @@ class LRCurve:
             OSError: If the file cannot be read.
         """
         return cls.from_dict(read_json_object(path))
+
+    def to_frame(self) -> DataFrame:
+        """Returns a pandas data frame with one row per batch and the columns `step`, `lr` and `loss`.
+
+        Raises:
+            MissingDependencyError: If pandas is not installed.
+
+        Example:
+        ```python
+        analysis.curve.to_frame().plot("lr", "loss", logx=True)
+        ```
+        """
+        return frame_of([{"lr": self.lr, "loss": self.loss}])
 
     def to_csv(self, path: str | PathLike[str]) -> None:
         """Writes the columns `lr` and `loss` to a CSV file, without the context.

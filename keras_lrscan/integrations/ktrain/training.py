@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from keras_lrscan._typing import Learner, Value
+from keras_lrscan.errors import MissingDependencyError
 from keras_lrscan.integrations.ktrain.adapter import finder_of
 from keras_lrscan.suggestions.suggest import Role
 
@@ -31,6 +34,7 @@ def fit_onecycle(learner: Learner, epochs: SupportsIndex, **options: Any) -> Val
         InvalidCurveError: If there was no scan yet, or if its curve does not support a suggestion. The message gives
             the reason.
         InvalidOptionError: If `learner` is not a learner of ktrain.
+        MissingDependencyError: If ktrain's own schedules do not work with the installed NumPy, as with NumPy 2.
 
     Example:
     ```python
@@ -38,7 +42,7 @@ def fit_onecycle(learner: Learner, epochs: SupportsIndex, **options: Any) -> Val
     fit_onecycle(learner, 4)
     ```
     """
-    return learner.fit_onecycle(_peak(learner), epochs, **options)
+    return _train(learner, "fit_onecycle", epochs, options)
 
 
 def autofit(learner: Learner, epochs: SupportsIndex | None = None, **options: Any) -> Value:
@@ -56,6 +60,7 @@ def autofit(learner: Learner, epochs: SupportsIndex | None = None, **options: An
         InvalidCurveError: If there was no scan yet, or if its curve does not support a suggestion. The message gives
             the reason.
         InvalidOptionError: If `learner` is not a learner of ktrain.
+        MissingDependencyError: If ktrain's own schedules do not work with the installed NumPy, as with NumPy 2.
 
     Example:
     ```python
@@ -63,8 +68,19 @@ def autofit(learner: Learner, epochs: SupportsIndex | None = None, **options: An
     autofit(learner)
     ```
     """
-    return learner.autofit(_peak(learner), epochs, **options)
+    return _train(learner, "autofit", epochs, options)
 
 
-def _peak(learner: Learner) -> float:
-    return finder_of(learner).analysis.rate_for(Role.ONE_CYCLE)
+def _train(learner: Learner, name: str, epochs: SupportsIndex | None, options: dict[str, Any]) -> Value:
+    """Calls a method of the learner with the suggested peak."""
+    peak = finder_of(learner).analysis.rate_for(Role.ONE_CYCLE)
+    try:
+        return getattr(learner, name)(peak, epochs, **options)
+    except AttributeError as error:  # before training, from a name that NumPy 2 removed
+        if "np.Inf" not in str(error):
+            raise
+        msg = (
+            f"ktrain's `{name}` needs NumPy 1, because it uses a name that NumPy 2 removed. Received: "
+            f"numpy {np.__version__}. Install it with: pip install 'numpy<2'"
+        )
+        raise MissingDependencyError(msg) from error
