@@ -69,8 +69,7 @@ setup(
         "docs": ["furo>=2024.8", "myst-parser>=4", "sphinx>=8", "sphinx-design>=0.6"],
         # ktrain also needs tf_keras, which asks for the larger distribution of TensorFlow: install it by itself, with
         # `pip install --no-deps tf_keras`, and set TF_USE_LEGACY_KERAS=1 before TensorFlow is imported.
-        # ktrain's own schedules use a name that NumPy 2 removed.
-        "ktrain": [*TENSORFLOW_CPU, KERAS, "ktrain>=0.41.4", "transformers<5", 'numpy<2; python_version < "3.13"'],
+        "ktrain": [*TENSORFLOW_CPU, KERAS, "ktrain>=0.41.4", "transformers<5"],
         "test": [*TEST, "scikit-learn>=1.4"],
         "dev": [*TEST, "scikit-learn>=1.4", "mypy>=1.13", "ruff>=0.12", "tox>=4.20"],
     },

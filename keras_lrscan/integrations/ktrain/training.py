@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_lrscan._typing import Learner, Value
-from keras_lrscan.errors import MissingDependencyError
 from keras_lrscan.integrations.ktrain.adapter import finder_of
 from keras_lrscan.suggestions.suggest import Role
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import SupportsIndex
 
 __all__ = ["autofit", "fit_onecycle"]
@@ -34,7 +36,6 @@ def fit_onecycle(learner: Learner, epochs: SupportsIndex, **options: Any) -> Val
         InvalidCurveError: If there was no scan yet, or if its curve does not support a suggestion. The message gives
             the reason.
         InvalidOptionError: If `learner` is not a learner of ktrain.
-        MissingDependencyError: If ktrain's own schedules do not work with the installed NumPy, as with NumPy 2.
 
     Example:
     ```python
@@ -60,7 +61,6 @@ def autofit(learner: Learner, epochs: SupportsIndex | None = None, **options: An
         InvalidCurveError: If there was no scan yet, or if its curve does not support a suggestion. The message gives
             the reason.
         InvalidOptionError: If `learner` is not a learner of ktrain.
-        MissingDependencyError: If ktrain's own schedules do not work with the installed NumPy, as with NumPy 2.
 
     Example:
     ```python
@@ -74,13 +74,28 @@ def autofit(learner: Learner, epochs: SupportsIndex | None = None, **options: An
 def _train(learner: Learner, name: str, epochs: SupportsIndex | None, options: dict[str, Any]) -> Value:
     """Calls a method of the learner with the suggested peak."""
     peak = finder_of(learner).analysis.rate_for(Role.ONE_CYCLE)
-    try:
+    with _numpy_of_ktrain():
         return getattr(learner, name)(peak, epochs, **options)
-    except AttributeError as error:  # before training, from a name that NumPy 2 removed
-        if "np.Inf" not in str(error):
-            raise
-        msg = (
-            f"ktrain's `{name}` needs NumPy 1, because it uses a name that NumPy 2 removed. Received: "
-            f"numpy {np.__version__}. Install it with: pip install 'numpy<2'"
-        )
-        raise MissingDependencyError(msg) from error
+
+
+class _NumPy:
+    """NumPy with the name that its version 2 removed and that ktrain's schedules use."""
+
+    Inf = np.inf
+
+    def __getattr__(self, name: str) -> Value:
+        return getattr(np, name)
+
+
+@contextlib.contextmanager
+def _numpy_of_ktrain() -> Iterator[None]:
+    """Gives the module of ktrain's schedules a NumPy that it works with; ktrain 0.41.4 fails with NumPy 2."""
+    module = sys.modules.get("ktrain.lroptimize.triangular")
+    if module is None or getattr(module, "np", None) is not np or hasattr(np, "Inf"):
+        yield
+        return
+    vars(module)["np"] = _NumPy()
+    try:
+        yield
+    finally:
+        vars(module)["np"] = np

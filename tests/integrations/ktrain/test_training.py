@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from keras_lrscan import InvalidCurveError, InvalidOptionError, MissingDependencyError
+from keras_lrscan import InvalidCurveError, InvalidOptionError
 from keras_lrscan.integrations.ktrain import autofit, fit_onecycle, lr_find
 from keras_lrscan.integrations.ktrain.adapter import finder_of
-from tests.support.hosts import same_bits, state
-from tests.support.learners import KTRAIN, MARKS, dense, short_scan
+from keras_lrscan.integrations.ktrain.training import _numpy_of_ktrain
+from tests.support.learners import MARKS, dense, short_scan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,32 +28,18 @@ def rates_of(history: Any) -> list[float]:
     return [float(rate) for rate in history.history["lr"]]
 
 
-NEEDS_NUMPY_1 = pytest.mark.skipif(not hasattr(np, "Inf"), reason="ktrain's schedules need NumPy 1")
-
-
 @pytest.mark.parametrize("name", FITS)
-@pytest.mark.skipif(hasattr(np, "Inf"), reason="with NumPy 1, ktrain's schedules work")
-def test_a_numpy_that_ktrain_cannot_use_is_named_and_nothing_is_trained(name: str) -> None:
+def test_a_learner_trains_at_the_suggested_peak_of_its_scan(name: str) -> None:
     learner = dense(size=800, batch_size=8)
     short_scan("ours", learner)
-    before = state(learner.model)
-    with pytest.raises(MissingDependencyError, match=rf"ktrain's `{name}` needs NumPy 1"):
-        FITS[name](learner, 1, verbose=0)
-    assert same_bits(state(learner.model), before)
-
-
-@NEEDS_NUMPY_1
-@pytest.mark.parametrize("name", FITS)
-@pytest.mark.parametrize("who", ["ours", KTRAIN])
-def test_a_learner_trains_at_the_suggested_peak_of_its_scan(name: str, who: str) -> None:
-    learner = dense(size=800, batch_size=8)
-    short_scan(who, learner)
     twin = dense(size=800, batch_size=8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         history = FITS[name](learner, 2, verbose=0)
         peak = finder_of(learner).analysis.suggest(role="one-cycle").lr
-        expected = getattr(twin, name)(peak, 2, verbose=0)
+        with _numpy_of_ktrain():
+            expected = getattr(twin, name)(peak, 2, verbose=0)
+    assert sys.modules["ktrain.lroptimize.triangular"].np is np
     assert rates_of(history) == pytest.approx(rates_of(expected), rel=1e-5)
     assert max(rates_of(history)) == pytest.approx(peak, rel=0.05)
 
@@ -67,7 +54,7 @@ def test_a_scan_without_a_suggestion_is_refused_with_its_reason(name: str) -> No
     with pytest.raises(InvalidCurveError) as error:
         FITS[name](learner, 1, verbose=0)
     assert analysis.suggestion.reason in str(error.value)
-    assert not learner.model.history.epoch or learner.model.optimizer.iterations.numpy() == 0
+    assert learner.model.optimizer.iterations.numpy() == 0
 
 
 @pytest.mark.parametrize("name", FITS)
