@@ -1,11 +1,14 @@
 """All metadata of the distribution."""
 
+import re
 import runpy
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
+REPOSITORY = "https://github.com/keras-lrscan/keras_lrscan"
+SITE = "https://keras-lrscan.readthedocs.io"
 KERAS = "keras>=3.6"
 # TensorFlow's small CPU-only build is used where it exists for sure; elsewhere the ordinary one is already CPU-only.
 TENSORFLOW_CPU = [
@@ -15,14 +18,32 @@ TENSORFLOW_CPU = [
 # textstat from 0.7.9 on downloads a dictionary at run time.
 TEST = ["hypothesis>=6.120", "pytest>=8.2", "textstat==0.7.8"]
 
+
+def long_description(version: str) -> str:
+    """Returns the README with links and images that also work on an index, where no files lie beside it."""
+    text = (HERE / "README.md").read_text(encoding="utf-8")
+    text = re.sub(r"(!\[[^]]*\]\()(?!https?:)", rf"\g<1>{REPOSITORY}/raw/v{version}/", text)
+    return re.sub(r"(?<!!)(\[[^]]*\]\()(?!https?:|#)", rf"\g<1>{REPOSITORY}/blob/v{version}/", text)
+
+
+VERSION: str = runpy.run_path(str(HERE / "keras_lrscan" / "_version.py"))["__version__"]
+
 setup(
     name="keras_lrscan",
-    version=runpy.run_path(str(HERE / "keras_lrscan" / "_version.py"))["__version__"],
+    version=VERSION,
     description="Learning-rate range tests for Keras that explain the curve they record",
-    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description=long_description(VERSION),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     author="The keras_lrscan maintainers",
+    author_email="keras-lrscan@users.noreply.github.com",
+    url=REPOSITORY,
+    project_urls={
+        "Documentation": SITE,
+        "Changelog": f"{REPOSITORY}/blob/main/CHANGELOG.md",
+        "Issues": f"{REPOSITORY}/issues",
+        "Source": REPOSITORY,
+    },
     keywords=["keras", "tensorflow", "jax", "learning rate", "lr finder", "range test", "ktrain"],
     classifiers=[
         "Development Status :: 4 - Beta",

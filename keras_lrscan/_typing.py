@@ -13,6 +13,9 @@ Array: TypeAlias = NDArray[np.float64]
 CallbackList: TypeAlias = Any
 """The host's list of callbacks in a `fit`."""
 
+DataFrame: TypeAlias = Any
+"""A data frame of pandas."""
+
 FitData: TypeAlias = Any
 """Data for `fit`: an array, a nest of arrays, a data set, a generator, or weights of samples or classes."""
 

@@ -6,11 +6,14 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from keras_lrscan._typing import Model, Optimizer, Value
 from keras_lrscan.causes.ranking import find_causes
 from keras_lrscan.curves.detect_averaging import detect_averaging
-from keras_lrscan.errors import InvalidOptionError
+from keras_lrscan.errors import InvalidCurveError, InvalidOptionError, unknown_option
 from keras_lrscan.explanation.explain import explain, summarize
 from keras_lrscan.files.decoding import read_json_object
+from keras_lrscan.hosts.host import Host
+from keras_lrscan.hosts.training_rates import LIBRARIES, one_cycle_schedule, set_constant_rate
 from keras_lrscan.plots.curve_plot import plot_curve
 from keras_lrscan.pure_analysis import PureAnalysis
 from keras_lrscan.reading.divergence import trim
@@ -28,12 +31,13 @@ from keras_lrscan.reading.reading import Reading, facts_of
 from keras_lrscan.reading.shapes import classify
 from keras_lrscan.reading.smoothing import Fit, SmoothedCurve, smooth
 from keras_lrscan.report.html import notebook_html, write_report
-from keras_lrscan.suggestions.suggest import all_suggestions
+from keras_lrscan.suggestions.suggest import Role, all_suggestions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from os import PathLike
     from pathlib import Path
+    from typing import SupportsIndex
 
     from matplotlib.axes import Axes
 
@@ -108,6 +112,93 @@ class Analysis(PureAnalysis):
             OSError: If the file cannot be written.
         """
         return write_report(self, path)
+
+    def apply(self, model: Model, *, optimizer: Optimizer = None, replace_schedule: bool = False) -> float:
+        """Sets the suggested constant learning rate in the optimizer of a model, so that its next `fit` trains with it.
+
+        The model keeps its weights and the state of its optimizer. If the optimizer combines several, as a
+        `MultiOptimizer` does, their rates keep their ratios, and the largest becomes the suggested one.
+
+        Args:
+            model: A compiled model of Keras 3 or tf_keras.
+            optimizer: The optimizer to set, for models that train with several. Defaults to the one that the model was
+                compiled with.
+            replace_schedule: Boolean. Whether the constant rate may replace a learning-rate schedule.
+
+        Returns:
+            The learning rate.
+
+        Raises:
+            InvalidCurveError: If the curve does not support a suggestion. The message gives the reason.
+            ScanError: If the model is not compiled, or if its optimizer follows a schedule and `replace_schedule` is
+                false. The model is then unchanged.
+
+        Example:
+        ```python
+        analysis = lr_scan(model, x, y)
+        analysis.apply(model)
+        model.fit(x, y, epochs=10)
+        ```
+        """
+        lr = self.rate_for(Role.CONSTANT)
+        set_constant_rate(Host(model, optimizer), lr, replace_schedule=replace_schedule)
+        return lr
+
+    def one_cycle(self, num_steps: SupportsIndex, *, library: str | None = None) -> Value:
+        """Returns a one-cycle schedule whose peak is the suggested one, to compile a model with.
+
+        It rises in a straight line from a 25th of the peak to the peak in a quarter of the steps, then falls along a
+        cosine to 1e-5 of it. Keras has no schedules for momentum, so momentum stays constant; ktrain's `fit_onecycle`
+        changes it (`keras_lrscan.integrations.ktrain.fit_onecycle`).
+
+        Args:
+            num_steps: Integer, at least 2. Number of training steps (batches) until the end of the schedule: epochs
+                times batches per epoch.
+            library: One of `"keras"` and `"tf_keras"`. Defaults to the library of the scan, or to `"keras"` if the
+                curve was recorded by another tool.
+
+        Returns:
+            A `CosineDecay` with warm-up of that library. It is saved and loaded with the model, like all schedules of
+            Keras. Optimizers count their own updates, so pass it to a new optimizer.
+
+        Raises:
+            InvalidCurveError: If the curve does not support a suggestion. The message gives the reason.
+            InvalidOptionError: If `num_steps` is not an integer of at least 2, or `library` is unknown.
+            MissingDependencyError: If the library cannot be imported.
+
+        Example:
+        ```python
+        analysis = lr_scan(model, x, y, batch_size=32)
+        schedule = analysis.one_cycle(num_steps=10 * math.ceil(len(x) / 32))
+        model.compile(keras.optimizers.Adam(schedule), loss="sparse_categorical_crossentropy")
+        model.fit(x, y, epochs=10, batch_size=32)
+        ```
+        """
+        if library is None:
+            scanned = (self.curve.context.framework or "").partition(" ")[0]
+            library = scanned if scanned in LIBRARIES else LIBRARIES[0]
+        return one_cycle_schedule(self.rate_for(Role.ONE_CYCLE), num_steps, library=library)
+
+    def rate_for(self, role: str) -> float:
+        """Returns the suggested learning rate for a role, for callers that cannot go on without one.
+
+        Args:
+            role: One of `"constant"`, `"one-cycle"`.
+
+        Raises:
+            InvalidCurveError: If the curve does not support a suggestion. The message gives the reason.
+            InvalidOptionError: If `role` is unknown.
+        """
+        if role not in list(Role):
+            raise unknown_option("role", role, Role)
+        suggestion = next(item for item in self.suggestions if (item.method, item.role) == ("default", role))
+        if suggestion.lr is None:
+            msg = (
+                "Expected a curve that supports a learning rate. Received: a curve of the shape "
+                f"{str(self.verdict.shape)!r}. {suggestion.reason} `analysis.explain()` says what to try first."
+            )
+            raise InvalidCurveError(msg)
+        return suggestion.lr
 
     def _repr_html_(self) -> str:
         """Returns the HTML card that notebooks display."""

@@ -10,7 +10,9 @@ import math
 import os
 import re
 import sys
+from enum import IntEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from keras_lrscan._version import __version__
@@ -19,10 +21,15 @@ from keras_lrscan.curves.averaging import AVERAGES
 from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.curves.importers import from_csv, read_curve
 from keras_lrscan.datasets.digits import digits, digits_model
-from keras_lrscan.errors import LRScanError, MissingDependencyError, unknown_option
+from keras_lrscan.errors import (
+    InvalidOptionError,
+    LRScanError,
+    MissingDependencyError,
+    unknown_option,
+)
 from keras_lrscan.explanation.answer import title
 from keras_lrscan.explanation.explain import sections
-from keras_lrscan.explanation.handbook import page
+from keras_lrscan.explanation.handbook import pages_about
 from keras_lrscan.explanation.levels import LEVELS
 from keras_lrscan.files.csv_tables import LOSS_COLUMN, RATE_COLUMN
 from keras_lrscan.files.decoding import read_json_object
@@ -33,32 +40,79 @@ from keras_lrscan.report.html import write_report
 from keras_lrscan.scan import LRScan
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["main"]
+    from keras_lrscan.files.read_write import Source
 
-CODE = re.compile(r"LRS\d{3}", re.IGNORECASE)
+__all__ = ["Exit", "main"]
+
+
+class Exit(IntEnum):
+    """Exit statuses of the command. Python itself ends with 1 after an error of its own."""
+
+    OK = 0
+    """The command did what it was asked for."""
+    BAD_OPTION = 2
+    """An option is unknown, has an invalid value, or needs a package that is not installed."""
+    BAD_INPUT = 3
+    """The input cannot be read, or holds no scan."""
+    NO_SUGGESTION = 4
+    """`analyze` read the curve, which does not support a suggestion."""
+
+
+OPTIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "lr_column": "--lr-column",
+        "loss_column": "--loss-column",
+        "chance_loss": "--chance-loss",
+        "averaging": "--averaging",
+        "steps_per_epoch": "--steps-per-epoch",
+        "undo": "--no-undo",
+    }
+)
+"""Argument of the functions that read a file → the option with its value."""
+
+ARGUMENT = re.compile(rf"(?<=`)({'|'.join(OPTIONS)})(?=[`=])|(?<= )({'|'.join(OPTIONS)})(?==)")
+"""Name of such an argument in an error message."""
+
+STANDARD_INPUT = Path("-")
+
+TOPIC = re.compile(r"[^./\\]+")
+"""A code, name or question: it has no dot or slash, as the paths of most files do."""
+
+STATUSES = (
+    "Exit status: 0, or 2 for an invalid option, 3 for input that cannot be read as a scan, and 4 if `analyze` read a "
+    "curve that does not support a suggestion."
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command and returns its exit status: 0, or 2 if the input is invalid.
+    """Runs the command and returns its exit status, one of `Exit`.
 
     Args:
         argv: Arguments after the name of the command. Defaults to those of the process.
     """
     arguments = _parser().parse_args(argv)
     try:
-        text: str = arguments.run(arguments)
+        text, status = arguments.run(arguments)
+    except (InvalidOptionError, MissingDependencyError) as error:
+        return _fail(error, Exit.BAD_OPTION)
     except (LRScanError, OSError) as error:
-        sys.stderr.write(f"lrscan: {error}\n")
-        return 2
+        return _fail(error, Exit.BAD_INPUT)
     sys.stdout.write(text)
-    return 0
+    return int(status)
+
+
+def _fail(error: Exception, status: Exit) -> int:
+    """Prints a message that names the options of the command instead of the arguments of functions."""
+    message = ARGUMENT.sub(lambda found: OPTIONS[found[0]], str(error))
+    sys.stderr.write(f"lrscan: {message}\n")
+    return int(status)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="lrscan", description="Analyzes and explains learning-rate range tests of Keras models."
+        prog="lrscan", description="Analyzes and explains learning-rate range tests of Keras models.", epilog=STATUSES
     )
     parser.add_argument("--version", action="version", version=f"lrscan {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -71,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--json", action="store_true", help="print the whole analysis as JSON instead of text")
         text = "save a plot of the curve to this file" + (f" (default: {default})" if default else "")
         command.add_argument("--plot", type=Path, metavar="OUT.png", default=default, help=text)
-    words = commands.add_parser("explain", help="explain a recorded scan, or a code such as LRS101")
+    words = commands.add_parser("explain", help="explain a recorded scan, a code such as LRS101, a name or a question")
     words.add_argument(
         "--level",
         choices=LEVELS,
@@ -86,13 +140,13 @@ def _parser() -> argparse.ArgumentParser:
     report.set_defaults(run=_report)
     _add_input(report, "a recorded scan")
     _add_input(read, "a recorded scan")
-    _add_input(words, "a code such as LRS101, or a recorded scan")
+    _add_input(words, "a code, a name such as u-shaped, a question such as overfitting, or a recorded scan")
     return parser
 
 
 def _add_input(parser: argparse.ArgumentParser, subject: str) -> None:
     text = "CSV with a column of rates and a column of losses, or JSON saved by this package or by another tool"
-    parser.add_argument("file", type=Path, help=f"{subject}: {text}")
+    parser.add_argument("file", type=Path, help=f"{subject}: {text}; - for standard input")
     columns = (("--lr-column", RATE_COLUMN, "rates"), ("--loss-column", LOSS_COLUMN, "losses"))
     for option, default, words in columns:
         text = f"name of the column of {words} in a CSV file (default: {default}, or another tool's name for it)"
@@ -106,48 +160,62 @@ def _add_input(parser: argparse.ArgumentParser, subject: str) -> None:
     parser.add_argument("--no-undo", dest="undo", action="store_false", help="keep averaged losses as they are")
 
 
-def _demo(arguments: argparse.Namespace) -> str:
+def _demo(arguments: argparse.Namespace) -> tuple[str, Exit]:
     analysis = _scan_digits(trained=arguments.trained, verbose=0 if arguments.json else 2).analysis
-    return _output(analysis, arguments)
+    return _output(analysis, arguments), Exit.OK
 
 
-def _analyze(arguments: argparse.Namespace) -> str:
-    return _output(_read(arguments), arguments)
+def _analyze(arguments: argparse.Namespace) -> tuple[str, Exit]:
+    analysis = _read(arguments)
+    return _output(analysis, arguments), Exit.NO_SUGGESTION if analysis.suggestion.lr is None else Exit.OK
 
 
-def _explain(arguments: argparse.Namespace) -> str:
-    if CODE.fullmatch(str(arguments.file)):
-        code = str(arguments.file).upper()
-        text = page(code, level=arguments.level)
-        return _json({"code": code, "page": text}) if arguments.json else text
+def _explain(arguments: argparse.Namespace) -> tuple[str, Exit]:
+    topic = str(arguments.file)
+    if arguments.file != STANDARD_INPUT and TOPIC.fullmatch(topic) and not arguments.file.exists():
+        pages = pages_about(topic, level=arguments.level)
+        return _json({"topic": topic, "page": pages}) if arguments.json else pages, Exit.OK
     analysis = _read(arguments)
     if not arguments.json:
-        return analysis.explain(level=arguments.level)
+        return analysis.explain(level=arguments.level), Exit.OK
     parts = [dataclasses.asdict(section) for section in sections(analysis, level=arguments.level)]
-    return _json({"title": title(analysis), "sections": parts})
+    return _json({"title": title(analysis), "sections": parts}), Exit.OK
 
 
-def _report(arguments: argparse.Namespace) -> str:
+def _report(arguments: argparse.Namespace) -> tuple[str, Exit]:
+    if arguments.output is None and arguments.file == STANDARD_INPUT:
+        msg = "Expected an output file for a scan from standard input. Received: no `--output`. Add `-o scan.html`."
+        raise InvalidOptionError(msg)
     target = arguments.output or Path(f"{arguments.file.parent / arguments.file.stem}.html")
-    path = write_report(_read(arguments), target, inputs=[arguments.file])
-    return f"Report written to {_printable(path)}\n"
+    path = write_report(_read(arguments), target, inputs=_inputs(arguments))
+    return f"Report written to {_printable(path)}\n", Exit.OK
+
+
+def _inputs(arguments: argparse.Namespace) -> list[Path]:
+    """Returns the input file, unless there is none or it is standard input."""
+    return [arguments.file] if "file" in arguments and arguments.file != STANDARD_INPUT else []
 
 
 def _read(arguments: argparse.Namespace) -> Analysis:
-    """Analyzes the input file, with the options for its context, columns and averaging."""
+    """Analyzes the input, with the options for its context, columns and averaging."""
     context = ScanContext(chance_loss=arguments.chance_loss)
     options = {name: getattr(arguments, name) for name in ("averaging", "steps_per_epoch", "undo")}
-    if arguments.file.suffix.lower() == ".json":
-        data = read_json_object(arguments.file)
-        return Analysis.from_dict(data) if "curve" in data else analyze(read_curve(data, context=context, **options))
+    source: Source = arguments.file
+    is_json = arguments.file.suffix.lower() == ".json"
+    if arguments.file == STANDARD_INPUT:
+        data = sys.stdin.buffer.read()
+        source, is_json = io.BytesIO(data), data.lstrip().startswith(b"{")
+    if is_json:
+        saved = read_json_object(source)
+        return Analysis.from_dict(saved) if "curve" in saved else analyze(read_curve(saved, context=context, **options))
     columns = {"lr_column": arguments.lr_column, "loss_column": arguments.loss_column}
-    return analyze(from_csv(arguments.file, context=context, **columns, **options))
+    return analyze(from_csv(source, context=context, **columns, **options))
 
 
 def _output(analysis: Analysis, arguments: argparse.Namespace) -> str:
     """Saves the plot if `--plot` is set, and returns the analysis as text or JSON."""
     if arguments.plot is not None:
-        _write_plot(analysis, arguments.plot, [arguments.file] if "file" in arguments else [])
+        _write_plot(analysis, arguments.plot, _inputs(arguments))
         sys.stderr.write(f"Plot written to {_printable(arguments.plot)}\n")
     return _json(analysis.to_dict()) if arguments.json else analysis.explain()
 

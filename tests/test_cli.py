@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import pytest
 
 from keras_lrscan import analyze
-from keras_lrscan.cli import main
+from keras_lrscan.cli import Exit, main
 from keras_lrscan.datasets.synthetic import synthetic_curve
 from keras_lrscan.explanation.handbook import page
+from keras_lrscan.explanation.questions import QUESTIONS, Question
 
 PNG = b"\x89PNG"
 
@@ -58,11 +60,11 @@ def test_analyze_reads_a_saved_curve_and_a_saved_analysis(tmp_path: Path, capsys
         ("lr,loss\nnan,2\n", "Expected every learning rate to be finite and positive. Received: lr[0]=nan."),
     ],
 )
-def test_a_bad_file_ends_with_a_sentence_and_status_two(
+def test_a_bad_file_ends_with_a_sentence_and_the_status_of_bad_input(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, message: str
 ) -> None:
     (tmp_path / "bad.csv").write_text(text)
-    assert main(["analyze", str(tmp_path / "bad.csv")]) == 2
+    assert main(["analyze", str(tmp_path / "bad.csv")]) == Exit.BAD_INPUT
     captured = capsys.readouterr()
     assert message in captured.err
     assert not captured.out
@@ -79,6 +81,7 @@ def _tree(tmp_path: Path) -> Path:
 
 
 OUTPUTS = [
+    (["report", "-"], "an output file for a scan from standard input. Received: no `--output`. Add `-o scan.html`"),
     (["report", "scan.html"], "an output file other than the input file"),
     (["report", "scan.html", "-o", "scan.html"], "an output file other than the input file"),
     (["report", "scan.html", "-o", "link.html"], "a symbolic link"),
@@ -105,7 +108,7 @@ def test_output_never_takes_the_place_of_something_else(
     pytest.importorskip("matplotlib", exc_type=ImportError)
     monkeypatch.chdir(tree)
     before = {path.name: path.read_bytes() for path in tree.iterdir()}
-    assert main(arguments) == 2
+    assert main(arguments) == Exit.BAD_OPTION
     assert message in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in tree.iterdir()} == before
     assert Path("/dev/null").is_char_device()
@@ -115,7 +118,7 @@ def test_a_picture_is_not_drawn_over_the_recording(tmp_path: Path, capsys: pytes
     pytest.importorskip("matplotlib", exc_type=ImportError)
     synthetic_curve("u-shaped").to_csv(tmp_path / "scan.png")
     before = (tmp_path / "scan.png").read_bytes()
-    assert main(["analyze", str(tmp_path / "scan.png"), "--plot", str(tmp_path / "scan.png")]) == 2
+    assert main(["analyze", str(tmp_path / "scan.png"), "--plot", str(tmp_path / "scan.png")]) == Exit.BAD_OPTION
     assert "an output file other than the input file. Received: --plot=" in capsys.readouterr().err
     assert (tmp_path / "scan.png").read_bytes() == before
 
@@ -140,12 +143,15 @@ def test_a_saved_result_that_was_changed_ends_with_its_place(
     data = json.loads(json.dumps(analyze(synthetic_curve("u-shaped")).to_dict()))
     data["findings"][0]["status"] = "maybe"
     (tmp_path / "scan.json").write_text(json.dumps(data))
-    assert main(["explain", str(tmp_path / "scan.json")]) == 2
+    assert main(["explain", str(tmp_path / "scan.json")]) == Exit.BAD_INPUT
     assert "a value that this version knows at `findings[0].status`" in capsys.readouterr().err
 
 
-def test_a_missing_file_ends_with_a_sentence_and_status_two(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["analyze", "nowhere.csv"]) == 2
+@pytest.mark.parametrize("command", ["analyze", "report", "explain"])
+def test_a_missing_file_ends_with_a_sentence_and_the_status_of_bad_input(
+    capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    assert main([command, "nowhere.csv"]) == Exit.BAD_INPUT
     assert "nowhere.csv" in capsys.readouterr().err
 
 
@@ -187,14 +193,114 @@ def test_explain_prints_the_page_of_a_code_in_any_case(capsys: pytest.CaptureFix
     assert main(["explain", "lrs301"]) == 0
     assert capsys.readouterr().out == page("LRS301")
     assert main(["explain", "LRS301", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"code": "LRS301", "page": page("LRS301")}
+    assert json.loads(capsys.readouterr().out) == {"topic": "LRS301", "page": page("LRS301")}
     assert main(["explain", "LRS301", "--level", "expert"]) == 0
     assert capsys.readouterr().out == page("LRS301", level="expert") != page("LRS301")
 
 
 def test_explain_refuses_a_code_that_no_rule_has(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["explain", "LRS999"]) == 2
-    assert "must be the code of a shape, trait or cause" in capsys.readouterr().err
+    assert main(["explain", "LRS999"]) == Exit.BAD_OPTION
+    assert "Received: 'LRS999'. Near: [" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("topic", "codes"),
+    [("u-shaped", ["LRS101"]), ("U shaped", ["LRS101"]), ("noisy", ["LRS103", "LRS203"]), ("nan in data", ["LRS312"])],
+)
+def test_explain_prints_the_pages_of_a_name(topic: str, codes: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", topic]) == 0
+    assert capsys.readouterr().out == "\n".join(page(code) for code in codes)
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.asks)
+def test_explain_answers_every_question(question: Question, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", question.asks]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"# {question.asks}\n")
+    assert text.count("\n- ") == len(question.answers) + len(question.sources)
+    assert "{" not in text
+
+
+def test_explain_finds_a_question_by_a_word_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "overfitting"]) == 0
+    assert capsys.readouterr().out.startswith("# Is it overfitting?\n\nFor every curve:\n\n- No. Overfitting shows")
+
+
+def test_explain_reads_a_file_with_the_name_of_a_topic(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    synthetic_curve("still-falling").to_csv("spike")
+    assert main(["explain", "spike"]) == 0
+    assert "still-falling" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("topic", ["banana", "", "?"])
+def test_explain_names_what_is_near_to_an_unknown_topic(topic: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", topic]) != 0
+    assert capsys.readouterr().err.startswith("lrscan: ")
+
+
+def given_to_standard_input(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+
+@pytest.mark.parametrize("kind", ["csv", "curve", "analysis"])
+def test_a_dash_is_standard_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    curve = synthetic_curve("u-shaped")
+    save = {"csv": curve.to_csv, "curve": curve.to_json, "analysis": analyze(curve).save}[kind]
+    save(tmp_path / "scan")
+    given_to_standard_input(monkeypatch, (tmp_path / "scan").read_bytes())
+    assert main(["analyze", "-"]) == Exit.OK
+    assert capsys.readouterr().out.startswith("A textbook U (u-shaped, LRS101)")
+
+
+def test_a_report_of_standard_input_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("jinja2", exc_type=ImportError)
+    pytest.importorskip("matplotlib", exc_type=ImportError)
+    synthetic_curve("u-shaped").to_csv(tmp_path / "scan.csv")
+    given_to_standard_input(monkeypatch, (tmp_path / "scan.csv").read_bytes())
+    assert main(["report", "-", "-o", str(tmp_path / "scan.html")]) == Exit.OK
+    assert "u-shaped" in (tmp_path / "scan.html").read_text(encoding="utf-8")
+
+
+def test_bad_standard_input_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    given_to_standard_input(monkeypatch, b"{nothing")
+    assert main(["analyze", "-"]) == Exit.BAD_INPUT
+    assert "Received: path='an open file', which is not JSON" in capsys.readouterr().err
+
+
+def test_a_curve_without_a_suggestion_has_a_status_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    synthetic_curve("flat").to_csv(tmp_path / "flat.csv")
+    assert main(["analyze", str(tmp_path / "flat.csv")]) == Exit.NO_SUGGESTION
+    assert capsys.readouterr().out
+    assert main(["explain", str(tmp_path / "flat.csv")]) == Exit.OK
+
+
+NAMED = [
+    ("x,loss\n1,1\n", ["--lr-column=rate"], "Name your columns with `--lr-column` and `--loss-column`."),
+    ("lr,loss\n1e-3,\n,2\n", [], "or name other columns with `--lr-column` and `--loss-column`."),
+]
+
+
+@pytest.mark.parametrize(("text", "options", "message"), NAMED)
+def test_errors_name_the_options_of_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, options: list[str], message: str
+) -> None:
+    (tmp_path / "scan.csv").write_text(text)
+    assert main(["analyze", str(tmp_path / "scan.csv"), *options]) == Exit.BAD_INPUT
+    assert message in capsys.readouterr().err
+
+
+def test_the_help_lists_the_statuses(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert all(f" {int(status)} " in text.replace(",", " ") for status in Exit)
 
 
 def test_explain_tells_a_file_for_beginners_and_for_experts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,6 +20,7 @@ SAYS_RANGE = r"The scan says: \d\.\de-0\d to \d\.\de-0\d\. From a tenth of the r
 SAYS_TRIALS = r"range of the scan: \d trials .*\n1e-5 to 1e-1: \d trials"
 
 TABLE = {
+    "scan_apply_train.py": (("keras", "sklearn"), (r"sgd +default +\d\.\d+ .*\nsgd +apply +\d.*\nsgd +one_cycle +\d",)),
     "tune_distributed.py": (
         ("keras", "keras_tuner", "sklearn"),
         (SAYS_RANGE, r"(trial \d: rate .*, validation loss 0.*\n){3}"),

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_lrscan._typing import Array
+from keras_lrscan._typing import Array, DataFrame
 from keras_lrscan.curves.context import ScanContext, with_epoch_means
+from keras_lrscan.curves.frames import frame_of
 from keras_lrscan.errors import CurveTooShortError, InvalidCurveError, shown
 from keras_lrscan.files.csv_tables import LOSS_COLUMN, RATE_COLUMN, read_columns
 from keras_lrscan.files.decoding import Floats, checked_object, decode, read_json_object
-from keras_lrscan.files.read_write import write_file
+from keras_lrscan.files.read_write import Source, write_file
 from keras_lrscan.formatting import LARGEST
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ class LRCurve:
         write_file(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
 
     @classmethod
-    def from_json(cls, path: str | PathLike[str]) -> LRCurve:
+    def from_json(cls, path: Source) -> LRCurve:
         """Reads a curve from a JSON file written by `to_json`.
 
         Raises:
@@ -183,6 +184,19 @@ class LRCurve:
             OSError: If the file cannot be read.
         """
         return cls.from_dict(read_json_object(path))
+
+    def to_frame(self) -> DataFrame:
+        """Returns a pandas data frame with one row per batch and the columns `step`, `lr` and `loss`.
+
+        Raises:
+            MissingDependencyError: If pandas is not installed.
+
+        Example:
+        ```python
+        analysis.curve.to_frame().plot("lr", "loss", logx=True)
+        ```
+        """
+        return frame_of([{"lr": self.lr, "loss": self.loss}])
 
     def to_csv(self, path: str | PathLike[str]) -> None:
         """Writes the columns `lr` and `loss` to a CSV file, without the context.
@@ -200,16 +214,16 @@ class LRCurve:
     @classmethod
     def from_csv(
         cls,
-        path: str | PathLike[str],
+        path: Source,
         *,
         lr_column: str = RATE_COLUMN,
         loss_column: str = LOSS_COLUMN,
         context: ScanContext | None = None,
     ) -> LRCurve:
-        """Reads a curve from a CSV file with a header line; see `keras_lrscan.importers.from_csv` for the tables.
+        """Reads a curve from a CSV file; see `keras_lrscan.importers.from_csv` for the tables.
 
         Args:
-            path: The file.
+            path: The file, or an open file.
             lr_column: Name of the column of learning rates.
             loss_column: Name of the column of batch losses; a cell may contain `nan` or `inf`.
             context: Known facts about the run, which a CSV file does not contain.

@@ -24,10 +24,10 @@ from keras_lrscan.curves.detect_averaging import detect_averaging
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError, shown
 from keras_lrscan.files.csv_tables import LOSS_COLUMN, LOSS_KEYS, RATE_COLUMN, RATE_KEYS, read_columns
 from keras_lrscan.files.decoding import read_json_object
+from keras_lrscan.files.read_write import Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from os import PathLike
 
 __all__ = [
     "IMPORTERS",
@@ -165,7 +165,7 @@ def from_keras_history(history: ForeignRecord, *, context: ScanContext | None = 
 
 
 def from_csv(
-    path: str | PathLike[str],
+    path: Source,
     *,
     lr_column: str = RATE_COLUMN,
     loss_column: str = LOSS_COLUMN,
@@ -174,16 +174,17 @@ def from_csv(
     undo: bool = True,
     context: ScanContext | None = None,
 ) -> LRCurve:
-    """Reads a CSV file with a header line, and undoes averages that are named or detected.
+    """Reads a CSV file, and undoes averages that are named or detected.
 
     Cells are separated by commas, semicolons or tabs, numbers have a decimal point or a decimal comma, and the text is
-    in UTF-8 or UTF-16. Without a column `lr` or `loss`, the column of Keras's CSVLogger (`learning_rate`) or of
-    Lightning (`lr-SGD`, `train_loss`) is read, if exactly one matches. Rows without a rate or a loss are joined by
-    the column `step` or skipped, and a note in the context reports this. A file with one row per epoch holds the mean
-    losses of epochs, as those of Keras's CSVLogger do.
+    in UTF-8 or UTF-16. Without a column `lr` or `loss`, the column of Keras's CSVLogger (`learning_rate`), of Lightning
+    (`lr-SGD`, `train_loss`) or of an export of W&B (`batch/loss`, `run-1 - train/learning_rate`) is read, if exactly
+    one matches. Of two columns without a header line, the one that only rises holds the rates. Rows without a rate or a
+    loss are joined by the column `step` or skipped. Notes in the context report all this. A file with one row per epoch
+    holds the mean losses of epochs, as those of Keras's CSVLogger do.
 
     Args:
-        path: The file.
+        path: The file, or an open file.
         lr_column: Name of the column of learning rates.
         loss_column: Name of the column of losses.
         averaging: A key of `AVERAGES` or an `Average`; `None` detects averages in the record.
@@ -211,7 +212,7 @@ def from_csv(
 
 
 def from_json(
-    path: str | PathLike[str],
+    path: Source,
     *,
     averaging: str | Average | None = None,
     steps_per_epoch: float | None = None,
@@ -224,7 +225,7 @@ def from_json(
     and Keras.
 
     Args:
-        path: The file.
+        path: The file, or an open file.
         averaging: A key of `AVERAGES` or an `Average`; `None` takes the average that the file declares, or else
             detects averages in the record.
         steps_per_epoch: Batches per epoch; see `undo_averaging`.

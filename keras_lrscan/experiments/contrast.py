@@ -22,7 +22,7 @@ from keras_lrscan.reading.features import has_natural_zero
 from keras_lrscan.recording.trials import Trials
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from matplotlib.axes import Axes
 
@@ -129,6 +129,11 @@ class Contrast(Result):
         draw_curve(ax, self.given, "model as given", CONTRAST_COLORS[0])
         draw_rate(ax, self.given, CONTRAST_COLORS[0])
         return finish(ax, analyses, "Same batches, two starts (rings: the loss starts to rise)", columns=2)
+
+    def _tables(self) -> Iterator[dict[str, Any]]:
+        for name, analysis in (("given", self.given), ("scratch", self.scratch)):
+            if analysis is not None:
+                yield {"weights": name, "lr": analysis.curve.lr, "loss": analysis.curve.loss}
 
     def _parts(self) -> dict[str, Any]:
         return {

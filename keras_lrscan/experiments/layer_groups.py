@@ -24,7 +24,7 @@ from keras_lrscan.plots.palette import REFERENCE, SERIES
 from keras_lrscan.recording.trials import Trials
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from matplotlib.axes import Axes
 
@@ -270,6 +270,11 @@ class LayerGroups(Result):
             f"creates a `MultiOptimizer` of copies of your {self.optimizer}, each with the learning rate of its group."
         )
         return [by_group, by_one, CAUTION]
+
+    def _tables(self) -> Iterator[dict[str, Any]]:
+        named = [("together", self.together), *((group.name, group.analysis) for group in self.groups)]
+        for name, analysis in named:
+            yield {"group": name, "lr": analysis.curve.lr, "loss": analysis.curve.loss}
 
     def _parts(self) -> dict[str, Any]:
         return {

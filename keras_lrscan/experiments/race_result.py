@@ -20,7 +20,7 @@ from keras_lrscan.plots.palette import LOSING_COLORS, WINNER
 from keras_lrscan.suggestions.suggest import Role, Suggestion, format_range
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
@@ -154,6 +154,10 @@ class RaceResult(Result):
         )
         ax.spines[["top", "right"]].set_visible(False)
         return ax
+
+    def _tables(self) -> Iterator[dict[str, Any]]:
+        for candidate in self.candidates:
+            yield {"lr": candidate.lr, "outcome": str(candidate.outcome), "loss": candidate.losses}
 
     def _parts(self) -> dict[str, Any]:
         return {

@@ -21,7 +21,7 @@ from keras_lrscan.recording.trials import Trials
 from keras_lrscan.suggestions.suggest import Role, Suggestion, format_range
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
@@ -259,6 +259,10 @@ class Repeats(Result):
                 "the median, and watch the first epochs."
             )
         return advice
+
+    def _tables(self) -> Iterator[dict[str, Any]]:
+        for number, analysis in enumerate(self.analyses):
+            yield {"scan": number, "lr": analysis.curve.lr, "loss": analysis.curve.loss}
 
     def _parts(self) -> dict[str, Any]:
         return {

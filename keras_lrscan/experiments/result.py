@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from keras_lrscan._typing import DataFrame
 from keras_lrscan._version import __version__
+from keras_lrscan.curves.frames import frame_of
 from keras_lrscan.errors import InvalidCurveError, shown
 from keras_lrscan.files.decoding import checked_object, decode, read_json_object
 from keras_lrscan.files.read_write import write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from os import PathLike
 
 __all__ = ["JSON_FORMAT", "Result"]
@@ -52,6 +54,18 @@ class Result:
             raise InvalidCurveError(msg)
         again = "Run the experiment again, and save its result with `save`."
         return decode(cls, data, again=again, named=cls.NAMES_NUMBERS)
+
+    def _tables(self) -> Iterator[dict[str, Any]]:
+        """Yields the columns of each recorded curve, for `to_frame`."""
+        raise NotImplementedError
+
+    def to_frame(self) -> DataFrame:
+        """Returns a pandas data frame with one row per batch of every curve, and a column that names the curve.
+
+        Raises:
+            MissingDependencyError: If pandas is not installed.
+        """
+        return frame_of(self._tables())
 
     def save(self, path: str | PathLike[str]) -> None:
         """Writes the result with its curves to a JSON file for `load`.

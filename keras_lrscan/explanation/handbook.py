@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from keras_lrscan.causes.ranking import CAUSES
 from keras_lrscan.errors import InvalidOptionError, unknown_option
 from keras_lrscan.explanation.levels import BEGINNER, EXPERT, LEVELS
+from keras_lrscan.explanation.questions import QUESTIONS
 from keras_lrscan.formatting import slots_of
 from keras_lrscan.reading.facts import MEASURES
 from keras_lrscan.reading.shapes import SHAPE_RULES, TRAIT_RULES
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from keras_lrscan.causes.cause import Cause, Clue
+    from keras_lrscan.explanation.questions import Question
     from keras_lrscan.reading.facts import Condition
     from keras_lrscan.reading.shapes import ShapeRule, TraitRule
 
-__all__ = ["CODES", "page"]
+__all__ = ["CODES", "page", "pages_about"]
 
 SLOT_WORDS: Mapping[str, str] = MappingProxyType(
     {
@@ -51,9 +53,22 @@ SLOT_WORDS: Mapping[str, str] = MappingProxyType(
         "no_problem": "",
         "learns": "",
         "order": "",
+        "problem": "The likely cause to fix first.",
+        "test_problem": "The problem of the test.",
     }
 )
 """Slot → words that replace it on a page that is not about a particular curve."""
+
+
+SLOT_CONDITIONS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "learns": ("fall that shows learning", "found"),
+        "problem": ("likely cause to fix first", "found"),
+        "test_problem": ("problem of the test itself", "found"),
+        "suggestion": ("suggested rate", "found"),
+    }
+)
+"""Slot of an answer that only some curves fill → the condition that it stands for."""
 
 
 def page(code: str, *, level: str = BEGINNER) -> str:
@@ -82,6 +97,58 @@ def page(code: str, *, level: str = BEGINNER) -> str:
         if lines:
             blocks += [f"## {heading}" if heading else "", "\n\n".join(lines)]
     return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def pages_about(topic: str, *, level: str = BEGINNER) -> str:
+    """Returns the pages about a code, a name or a question, in Markdown.
+
+    Args:
+        topic: A code such as `"LRS101"`, the name of a shape, trait or cause such as `"u-shaped"`, or a question or
+            words of one, such as `"Is it overfitting?"` or `"overfitting"`. Case, spaces and hyphens do not matter.
+        level: The level of `page`.
+
+    Raises:
+        InvalidOptionError: If no code, name or question matches, or if `level` is unknown.
+
+    Example:
+    >>> print(pages_about("U shaped").splitlines()[0])
+    # LRS101 u-shaped
+    >>> print(pages_about("overfitting").splitlines()[0])
+    # Is it overfitting?
+    """
+    words = _words(topic)
+    named = [code for code in CODES if words in (_words(code), _words(PAGES[code]()[0]))]
+    if named:
+        return "\n".join(page(code, level=level) for code in named)
+    asked = [question for question in QUESTIONS if words and set(words) <= set(_words(question.asks))]
+    if asked:
+        return "\n".join(_question(question) for question in asked)
+    names = sorted({*CODES, *(PAGES[code]()[0] for code in CODES)})
+    near = difflib.get_close_matches(topic.lower(), names, n=3) or ["LRS101", "u-shaped", "Is it overfitting?"]
+    msg = (
+        "Expected a file, a code, the name of a shape, trait or cause, or a question. "
+        f"Received: {topic!r:.80}. Near: {near}."
+    )
+    raise InvalidOptionError(msg)
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[a-z0-9]+", text.lower())
+
+
+def _question(question: Question) -> str:
+    """Returns the page of a question: each answer, with the curves that it is for."""
+    blocks = [f"# {question.asks}"]
+    for number, answer in enumerate(question.answers):
+        slots = [SLOT_CONDITIONS[name] for name in sorted(slots_of(answer.says) & set(SLOT_CONDITIONS))]
+        first = "Otherwise" if number else "For every curve"
+        if answer.when or slots:
+            first = "Otherwise, if all of this holds" if number else "If all of this holds"
+        blocks += [f"{first}:", *([_conditions(answer.when, *slots)] if answer.when or slots else [])]
+        blocks.append(_bullets([answer.says]))
+    if question.sources:
+        blocks += ["## Learn more", _bullets(f"<{source}>" for source in question.sources)]
+    return "\n\n".join(blocks) + "\n"
 
 
 def _shape(rule: ShapeRule) -> tuple[str, Mapping[str, Sequence[str]]]:
@@ -173,9 +240,9 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-def _conditions(conditions: Iterable[Condition]) -> str:
+def _conditions(conditions: Iterable[Condition], *more: tuple[str, str]) -> str:
     rows = [(MEASURES[condition.feature].words, str(condition)) for condition in conditions]
-    return _table(("measurement", "condition"), rows)
+    return _table(("measurement", "condition"), [*rows, *more])
 
 
 def _clues(clues: Iterable[Clue], *, weighted: bool = False) -> str:

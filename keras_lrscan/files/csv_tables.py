@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import math
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from keras_lrscan.errors import InvalidCurveError
-from keras_lrscan.files.read_write import read_text
+from keras_lrscan.files.read_write import Source, name_of, read_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from os import PathLike
+    from collections.abc import Sequence
 
 __all__ = ["LOSS_COLUMN", "LOSS_KEYS", "RATE_COLUMN", "RATE_KEYS", "Columns", "read_columns"]
 
@@ -37,10 +37,29 @@ RATE_PREFIX = "lr-"
 STEP_COLUMN = "step"
 """Column that joins the two rows in which Lightning writes the rate and the loss of a step."""
 
+STEP_KEYS = (STEP_COLUMN, "global_step")
+"""Names of such columns in other tools, as in W&B's `_step` and `train/global_step`."""
+
+SERIES, PARTS, EXTREMES = " - ", "/", ("__min", "__max")
+"""W&B's separators of a run's name and a metric, and of the parts of a metric; endings of columns of extremes."""
+
+NOT_BATCHES = frozenset({"epoch", "eval", "test", "val", "validation"})
+"""First parts of metrics that belong to epochs or to other data."""
+
+TENSORBOARD_COLUMNS = ["wall_time", "step", "value"]
+"""Columns of TensorBoard's export of one scalar."""
+
+HOW = "Name your columns with `lr_column` and `loss_column`."
+
 EPOCH_COLUMN = "epoch"
 """Column that numbers the rows of Keras's CSVLogger."""
 
 DELIMITERS = (",", ";", "\t")
+UNNAMED_DELIMITERS = (";", "\t", " ")
+"""Marks between cells: of a header, and of numbers without one, where a comma may also be that of a decimal."""
+
+UNNAMED = (RATE_COLUMN, LOSS_COLUMN)
+"""Names for two columns without a header."""
 
 
 class Columns(NamedTuple):
@@ -67,16 +86,16 @@ class _Row(NamedTuple):
     epoch: str
 
 
-def read_columns(path: str | PathLike[str], *, lr_column: str, loss_column: str) -> Columns:
-    """Reads the learning rates and losses of a CSV file with a header line.
+def read_columns(path: Source, *, lr_column: str, loss_column: str) -> Columns:
+    """Reads the learning rates and losses of a CSV file.
 
     Cells are separated by commas, semicolons or tabs, as detected from the header. Numbers have a decimal point or a
     decimal comma. If a column with the default name is missing, the names that other tools use are tried. Rows in which
     either cell is empty are skipped, or joined by the column `step` if it completes more rows. A column such as
-    `log10_lr` is converted to rates.
+    `log10_lr` is converted to rates. Of two columns without a header line, the one that only rises holds the rates.
 
     Args:
-        path: The file, in UTF-8 or UTF-16.
+        path: The file, in UTF-8 or UTF-16, or an open file.
         lr_column: Name of the column of learning rates.
         loss_column: Name of the column of losses; a cell may contain `nan` or `inf`.
 
@@ -84,10 +103,11 @@ def read_columns(path: str | PathLike[str], *, lr_column: str, loss_column: str)
         InvalidCurveError: If a column is missing or ambiguous, or a cell is not a number.
         OSError: If the file cannot be read.
     """
-    header, lines = _read_cells(path)
+    table, has_header = _read_cells(path)
+    header, lines, unnamed = _with_header(table, has_header=has_header)
     rate = _find_column(header, lr_column, loss_column, RATE_COLUMN, RATE_KEYS)
     loss = _find_column(header, loss_column, lr_column, LOSS_COLUMN, LOSS_KEYS)
-    step, epoch = (header.index(name) if header.count(name) == 1 else None for name in (STEP_COLUMN, EPOCH_COLUMN))
+    step, epoch = _find_step(header), header.index(EPOCH_COLUMN) if header.count(EPOCH_COLUMN) == 1 else None
     rows = []
     for number, cells in lines:
         if any(cells[len(header) :]):
@@ -100,6 +120,7 @@ def read_columns(path: str | PathLike[str], *, lr_column: str, loss_column: str)
         numbers = ("" if at is None else filled[at] for at in (step, epoch))
         rows.append(_Row(number, filled[rate], filled[loss], *numbers))
     whole, notes = _complete_rows(rows)
+    notes = (*unnamed, *notes)
     _check_decimal_marks([cell for row in whole for cell in (row.rate, row.loss)])
     rates = [_number(row.rate, header[rate], row.line) for row in whole]
     if _plain(header[rate]) in (*LOG10_RATE_KEYS, *LOG_RATE_KEYS):
@@ -109,7 +130,7 @@ def read_columns(path: str | PathLike[str], *, lr_column: str, loss_column: str)
         rates,
         [_number(row.loss, header[loss], row.line) for row in whole],
         notes,
-        step is None and _are_consecutive([row.epoch for row in whole]),
+        STEP_COLUMN not in header and _are_consecutive([row.epoch for row in whole]),
     )
 
 
@@ -137,19 +158,78 @@ def _plain(name: str) -> str:
     return "_".join(re.findall(r"[a-z0-9]+", name.lower()))
 
 
-def _read_cells(path: str | PathLike[str]) -> tuple[list[str], Iterable[tuple[int, list[str]]]]:
-    """Returns the column names, and the non-empty lines with their line numbers."""
+def _read_cells(path: Source) -> tuple[list[tuple[int, list[str]]], bool]:
+    """Returns the non-empty lines with their line numbers, and whether the first one is a header."""
     text = read_text(path)
-    first = next((line for line in text.splitlines() if line.strip()), "")
+    first = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    has_header = not all(_is_number(part) for part in re.split(r"[;,\s]+", first) if part)
     try:
         delimiter = max(DELIMITERS, key=lambda mark: len(next(csv.reader([first], delimiter=mark), [])))
+        if not has_header and ", " not in first:  # then a comma may be that of a decimal
+            delimiter = next((mark for mark in UNNAMED_DELIMITERS if mark in first), delimiter)
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
         rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
     except csv.Error as error:
-        msg = f"Expected a CSV file. Received: path={str(path)!r}, which cannot be parsed: {error}."
+        msg = f"Expected a CSV file. Received: path={name_of(path)!r}, which cannot be parsed: {error}."
         raise InvalidCurveError(msg) from error
-    rows = [(line, row) for line, row in rows if any(row)]
-    return (rows[0][1], rows[1:]) if rows else ([], [])
+    return [(line, row) for line, row in rows if any(row)], has_header
+
+
+def _with_header(
+    lines: list[tuple[int, list[str]]], *, has_header: bool
+) -> tuple[list[str], list[tuple[int, list[str]]], tuple[str, ...]]:
+    """Returns the names of the columns, the other lines, and a note if the names follow from the numbers.
+
+    Raises:
+        InvalidCurveError: If there is no header, and the numbers do not show which of two columns holds the rates.
+    """
+    if has_header or not lines:
+        return (lines[0][1], lines[1:], ()) if lines else ([], [], ())
+    cells = [[cell for cell in row if cell] for _, row in lines]
+    rising = [_only_rises(column) for column in zip(*cells, strict=False)]
+    if any(len(row) != len(UNNAMED) for row in cells) or sum(rising) != 1:
+        msg = (
+            "Expected a header line with the names of the columns. Received: "
+            f"{' '.join(lines[0][1])!r:.80} as the first line. Add a line such as 'lr,loss' above it."
+        )
+        raise InvalidCurveError(msg)
+    at = rising.index(True)
+    note = f"The file has no header line. Its {('first', 'second')[at]} column only rises, so it holds the rates."
+    names = UNNAMED if at == 0 else UNNAMED[::-1]
+    return list(names), [(line, row) for (line, _), row in zip(lines, cells, strict=True)], (note,)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _only_rises(cells: Sequence[str]) -> bool:
+    """Returns whether the cells hold positive numbers, each larger than the one before."""
+    points = [cell.replace(",", ".", 1) for cell in cells]
+    return all(map(_is_number, points)) and all(
+        low < high for low, high in itertools.pairwise([0.0, *map(float, points)])
+    )
+
+
+def _find_step(header: Sequence[str]) -> int | None:
+    """Returns the index of the column with the steps, or `None`."""
+    if header.count(STEP_COLUMN) == 1:
+        return header.index(STEP_COLUMN)
+    return next((at for at, name in enumerate(header) if _metric(name) in STEP_KEYS), None)
+
+
+def _metric(name: str) -> str:
+    """Returns the last part of a metric of a batch, or an empty string for others.
+
+    >>> [_metric(name) for name in ("run-1 - batch/loss", "run-1 - batch/loss__MIN", "val/loss", "_step")]
+    ['loss', '', '', 'step']
+    """
+    *group, metric = name.rpartition(SERIES)[2].lower().split(PARTS)
+    return "" if metric.endswith(EXTREMES) or NOT_BATCHES & set(group) else _plain(metric)
 
 
 def _find_column(header: Sequence[str], wanted: str, other: str, usual: str, known: tuple[str, ...]) -> int:
@@ -161,18 +241,25 @@ def _find_column(header: Sequence[str], wanted: str, other: str, usual: str, kno
         found = [at for at, name in enumerate(plain) if name in known or (prefix and name.startswith(prefix))]
         logs = (*LOG10_RATE_KEYS, *LOG_RATE_KEYS) if usual == RATE_COLUMN else ()
         found = found or [at for at, name in enumerate(header) if _plain(name) in logs]
+        found = found or [at for at, name in enumerate(header) if _metric(name) in known]
     if len(found) == 1:
         return found[0]
-    how = "Name your columns with `lr_column` and `loss_column` (`--lr-column`, `--loss-column`)."
+    if [_plain(name) for name in header] == TENSORBOARD_COLUMNS:
+        msg = (
+            f"Expected a CSV file with the columns {RATE_COLUMN!r} and {LOSS_COLUMN!r}. Received: "
+            f"columns={list(header)!r}, a single scalar that TensorBoard exported. Export the loss and the learning "
+            "rate, and join both files by 'Step' into one."
+        )
+        raise InvalidCurveError(msg)
     columns = f"{list(header)!r:.400}"
     pair = (wanted, other) if usual == RATE_COLUMN else (other, wanted)
     if found:
         which = ", ".join(repr(header[at]) for at in found)
-        msg = f"Expected exactly one column {wanted!r}. Received: columns={columns}, in which {which} match. {how}"
+        msg = f"Expected exactly one column {wanted!r}. Received: columns={columns}, in which {which} match. {HOW}"
     else:
         msg = (
             f"Expected a CSV file with the columns {pair[0]!r} and {pair[1]!r}. Received: columns={columns}, without "
-            f"{wanted!r}. {how}"
+            f"{wanted!r}. {HOW}"
         )
     raise InvalidCurveError(msg)
 
@@ -186,7 +273,7 @@ def _complete_rows(rows: list[_Row]) -> tuple[list[_Row], tuple[str, ...]]:
         msg = (
             f"Expected rows with a learning rate and a loss. Received: {len(rows)} rows, each lacking one of them. "
             "Write both into the same row, add a column 'step' by which to join them, or name other columns with "
-            "`lr_column` and `loss_column` (`--lr-column`, `--loss-column`)."
+            "`lr_column` and `loss_column`."
         )
         raise InvalidCurveError(msg)
     skipped = len(rows) - len(whole)

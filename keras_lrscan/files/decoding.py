@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 import numpy as np
@@ -18,10 +18,7 @@ from numpy.typing import NDArray
 
 from keras_lrscan._typing import Array, Value
 from keras_lrscan.errors import InvalidCurveError, LRScanError, shown
-from keras_lrscan.files.read_write import read_text
-
-if TYPE_CHECKING:
-    from os import PathLike
+from keras_lrscan.files.read_write import Source, name_of, read_text
 
 __all__ = ["Count", "Floats", "Indices", "Number", "Rate", "Share", "checked_object", "decode", "read_json_object"]
 
@@ -70,7 +67,7 @@ class _Misfit(ValueError):  # noqa: N818 - never leaves this module
         self.place = place
 
 
-def read_json_object(path: str | PathLike[str]) -> dict[str, Any]:
+def read_json_object(path: Source) -> dict[str, Any]:
     """Reads a file that contains one JSON object; see `read_text` for the supported encodings.
 
     Raises:
@@ -81,17 +78,21 @@ def read_json_object(path: str | PathLike[str]) -> dict[str, Any]:
     try:
         data = json.loads(read_text(path))
     except RecursionError as error:
-        msg = f"Expected a JSON file written by this package. Received: path={str(path)!r}, which is nested too deeply."
+        msg = (
+            f"Expected a JSON file written by this package. Received: path={name_of(path)!r}, which is nested too "
+            "deeply."
+        )
         raise InvalidCurveError(msg) from error
     except InvalidCurveError:
         raise
     except ValueError as error:  # invalid syntax, or an integer of thousands of digits
         msg = (
-            f"Expected a JSON file written by this package. Received: path={str(path)!r}, which is not JSON ({error})."
+            f"Expected a JSON file written by this package. Received: path={name_of(path)!r}, which is not JSON "
+            f"({error})."
         )
         raise InvalidCurveError(msg) from error
     if not isinstance(data, dict):
-        msg = f"Expected a JSON object. Received: path={str(path)!r}, which contains {WORDS[_kind(data)]}."
+        msg = f"Expected a JSON object. Received: path={name_of(path)!r}, which contains {WORDS[_kind(data)]}."
         raise InvalidCurveError(msg)
     return data
 

@@ -6,16 +6,19 @@ import codecs
 import os
 import stat
 import tempfile
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, TypeAlias
 
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from os import PathLike
 
-__all__ = ["check_output", "checked_path", "read_text", "write_file"]
+__all__ = ["Source", "check_output", "checked_path", "name_of", "read_text", "write_file"]
+
+Source: TypeAlias = str | PathLike[str] | IO[str] | IO[bytes]
+"""A file to read: its path, or an open file."""
 
 BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF32_LE, None),
@@ -52,27 +55,38 @@ def checked_path(path: str | PathLike[str]) -> Path:
     return Path(path)
 
 
-def read_text(path: str | PathLike[str]) -> str:
+def name_of(source: Source) -> str:
+    """Returns the path of a file, or the name of an open file, for messages.
+
+    >>> name_of("scan.csv"), name_of(__import__("io").StringIO())
+    ('scan.csv', 'an open file')
+    """
+    return os.fspath(source) if isinstance(source, (str, PathLike)) else str(getattr(source, "name", "an open file"))
+
+
+def read_text(path: Source) -> str:
     """Reads a text file in UTF-8 or UTF-16, with or without a byte order mark.
 
     Args:
-        path: The file.
+        path: The file, or an open file, which is read to its end.
 
     Raises:
         InvalidCurveError: If the file has another encoding.
         InvalidOptionError: If the path contains a NUL character.
         OSError: If the file cannot be read.
     """
-    data = checked_path(path).read_bytes()
+    data = checked_path(path).read_bytes() if isinstance(path, (str, PathLike)) else path.read()
+    if isinstance(data, str):
+        return data
     encoding = _encoding_of(data)
     if encoding is None:
-        msg = f"Expected a text file in UTF-8 or UTF-16. Received: path={str(path)!r}, in UTF-32. Save it as UTF-8."
+        msg = f"Expected a text file in UTF-8 or UTF-16. Received: path={name_of(path)!r}, in UTF-32. Save it as UTF-8."
         raise InvalidCurveError(msg)
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
         msg = (
-            f"Expected a text file in UTF-8 or UTF-16. Received: path={str(path)!r}, which is not valid "
+            f"Expected a text file in UTF-8 or UTF-16. Received: path={name_of(path)!r}, which is not valid "
             f"{encoding.upper()} at byte {error.start} (0x{data[error.start]:02x}). Save it as UTF-8."
         )
         raise InvalidCurveError(msg) from error

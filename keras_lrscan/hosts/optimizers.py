@@ -17,7 +17,7 @@ from keras_lrscan.errors import ScanError
 from keras_lrscan.hosts.snapshot import read_value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "optimizer_variables",
     "python_numbers",
     "rate_of",
+    "rate_shares",
     "update_phase",
 ]
 
@@ -254,12 +255,10 @@ class RateControl:
             float(read_value(momentum) if is_variable(momentum) else momentum) if momentum is not None else None
         )
         """Momentum of the optimizer, or `None` if it has no such setting, like Adam."""
-        top = self.lr or 1.0
         self.variables: list[RateVariable] = []
-        for leaf, rate, own in zip(leaves, rates, known, strict=True):
+        for leaf, rate, own, share in zip(leaves, rates, known, rate_shares(known), strict=True):
             variable = rate if own is not None else self._replace(leaf, rate, make_variable)
             decay = float(getattr(leaf, "_initial_decay", 0.0) or 0.0)
-            share = own / top if own and len(leaves) > 1 else 1.0
             self.variables.append(RateVariable(variable=variable, share=share, decay=decay))
 
     @property
@@ -287,6 +286,18 @@ class RateControl:
         self._replaced.append((leaf, schedule, variable))
         _put_rate(leaf, variable)
         return variable
+
+
+def rate_shares(known: Sequence[float | None]) -> list[float]:
+    """Returns the rate of each of several optimizers as a share of the largest; 1 for a schedule (`None`).
+
+    An optimizer of rate 0 stays at 0, as for frozen groups, unless all have that rate.
+
+    >>> rate_shares([0.4, 0.1, 0.0, None]), rate_shares([0.1]), rate_shares([0.0]), rate_shares([None])
+    ([1.0, 0.25, 0.0, 1.0], [1.0], [1.0], [1.0])
+    """
+    top = max((rate for rate in known if rate is not None), default=0.0)
+    return [1.0 if own is None or not top else own / top for own in known]
 
 
 def rate_of(leaf: Optimizer) -> Value:

@@ -1,5 +1,5 @@
-"""Connects scans to libraries around Keras: hyperparameter tuners and ktrain."""
+"""Connects scans to libraries around Keras: hyperparameter tuners, experiment trackers and ktrain."""
 
-from keras_lrscan.integrations import ktrain, tuners
+from keras_lrscan.integrations import ktrain, trackers, tuners
 
-__all__ = ["ktrain", "tuners"]
+__all__ = ["ktrain", "trackers", "tuners"]

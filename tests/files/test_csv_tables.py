@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from keras_lrscan import InvalidCurveError, LRCurve
-from keras_lrscan.cli import main
+from keras_lrscan.cli import Exit, main
 from keras_lrscan.curves.importers import from_csv
 
 if TYPE_CHECKING:
@@ -148,6 +149,21 @@ REFUSED = {
         f"lr,loss\n1e-3,{'1' * 200_000}\n",
         r"which cannot be parsed: field larger than field limit \(131072\)",
     ),
+    "no header, both rise": (
+        "1e-3,1\n1e-2,2\n",
+        r"a header line with the names of the columns. Received: '1e-3 1' as the first line. Add a line such as 'lr,l",
+    ),
+    "no header, none rises": ("1,2\n1,2\n", r"Received: '1 2' as the first line"),
+    "no header, three columns": ("1e-3,2,7\n1e-2,1,7\n", r"Received: '1e-3 2 7' as the first line"),
+    "a scalar of TensorBoard": (
+        "Wall time,Step,Value\n1,0,2.5\n2,1,1.5\n",
+        r"a single scalar that TensorBoard exported. Export the loss and the learning rate, and join both files by",
+    ),
+    "two runs of W&B": (
+        '"Step","a - batch/loss","b - batch/loss","a - batch/learning_rate"\n0,2,2,1e-3\n',
+        r"one column 'loss'. .* in which 'a - batch/loss', 'b - batch/loss' match",
+    ),
+    "only epochs": ("_step,epoch/loss,batch/learning_rate\n0,2,1e-3\n", r"without 'loss'"),
     "logs": ("lr,loss\n-7,2.5\n-3,2\n1,9\n", r"from -7.0 to 1.0, which look like log10 of learning rates. If so, pass"),
 }
 
@@ -160,8 +176,62 @@ def test_a_table_that_could_mean_two_things_or_nothing_says_why(
     for read in (LRCurve.from_csv, from_csv):
         with pytest.raises(InvalidCurveError, match=message):
             read(tmp_path / "scan.csv")
-    assert main(["analyze", str(tmp_path / "scan.csv")]) == 2
+    assert main(["analyze", str(tmp_path / "scan.csv")]) == Exit.BAD_INPUT
     assert capsys.readouterr().err.startswith("lrscan: Expected ")
+
+
+EXPORTS = {
+    "panel of W&B": (
+        '"Step","run-1 - batch/learning_rate","run-1 - batch/learning_rate__MIN","run-1 - batch/learning_rate__MAX",'
+        '"run-1 - batch/loss","run-1 - batch/loss__MIN","run-1 - batch/loss__MAX"\n'
+        "0,0.001,0.001,0.001,2.5,2.5,2.5\n1,0.01,0.01,0.01,1.5,1.5,1.5\n"
+    ),
+    "history of W&B's Keras callback": (
+        "_step,_runtime,batch/loss,batch/learning_rate,batch/batch_step,epoch/loss,epoch/learning_rate\n"
+        "0,1.5,2.5,0.001,0,,\n1,1.6,1.5,0.01,1,,\n2,1.7,,,,2.0,0.01\n"
+    ),
+    "history of W&B's Trainer": (
+        "train/learning_rate,train/loss,train/global_step,eval/loss,_step\n0.001,2.5,1,,0\n0.01,1.5,2,,1\n,,2,1.9,2\n"
+    ),
+    "history of W&B in rows of their own": "_step,lr,loss\n0,0.001,\n0,,2.5\n1,0.01,\n1,,1.5\n",
+}
+
+
+@pytest.mark.parametrize("text", EXPORTS.values(), ids=EXPORTS)
+def test_the_columns_of_exports_are_recognized(tmp_path: Path, text: str) -> None:
+    (tmp_path / "export.csv").write_text(text)
+    curve = LRCurve.from_csv(tmp_path / "export.csv")
+    assert (curve.lr.tolist(), curve.loss.tolist()) == ([0.001, 0.01], [2.5, 1.5])
+
+
+UNNAMED = {
+    "commas": "0.001,2.5\n0.01,1.5\n",
+    "semicolons": "0.001;2.5\n0.01;1.5\n",
+    "decimal commas": "0,001;2,5\n0,01;1,5\n",
+    "tabs": "1e-3\t2.5\n1e-2\t1.5\n",
+    "spaces, as NumPy saves it": "1.000000000000000021e-03 2.500000000000000000e+00\n1e-2 1.5e+00\n",
+    "comma and space": "0.001, 2.5\n0.01, 1.5\n",
+}
+
+
+@pytest.mark.parametrize("text", UNNAMED.values(), ids=UNNAMED)
+def test_two_columns_without_a_header_are_read_and_the_notes_say_so(tmp_path: Path, text: str) -> None:
+    (tmp_path / "scan.txt").write_text(text)
+    curve = LRCurve.from_csv(tmp_path / "scan.txt")
+    assert (curve.lr.tolist(), curve.loss.tolist()) == ([0.001, 0.01], [2.5, 1.5])
+    expected = "The file has no header line. Its first column only rises, so it holds the rates."
+    assert curve.context.notes == (expected,)
+
+
+def test_of_two_columns_without_a_header_the_rising_one_holds_the_rates() -> None:
+    curve = from_csv(io.StringIO("2.5,0.001\nnan,0.01\n"))
+    assert curve.lr.tolist() == [0.001, 0.01]
+    assert "second column" in curve.context.notes[0]
+
+
+@pytest.mark.parametrize("open_file", [io.StringIO("lr,loss\n1e-3,2\n"), io.BytesIO(b"lr;loss\n1e-3;2\n")])
+def test_an_open_file_is_read(open_file: Any) -> None:
+    assert from_csv(open_file).loss.tolist() == [2.0]
 
 
 def test_a_column_that_is_named_is_not_looked_for_under_other_names(tmp_path: Path) -> None:

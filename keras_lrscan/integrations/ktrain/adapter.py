@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-__all__ = ["adopt", "explain_learner", "lr_estimate", "lr_find", "lr_plot", "release"]
+__all__ = ["adopt", "explain_learner", "finder_of", "lr_estimate", "lr_find", "lr_plot", "release"]
 
 
 def lr_find(
@@ -98,8 +98,8 @@ def lr_find(
 
     Example:
     ```python
-    analysis = lr_find(learner)
-    learner.fit_onecycle(analysis.suggest(role="one-cycle").lr, epochs=2)
+    lr_find(learner)
+    fit_onecycle(learner, 2)
     ```
 
     >>> lr_find("mine")
@@ -174,7 +174,7 @@ def lr_plot(
         InvalidCurveError: If there was no scan yet.
         InvalidOptionError: If fewer than two batches would remain.
     """
-    return _finder_of(learner).plot_loss(n_skip_beginning, n_skip_end, suggest, return_fig, compare=compare)
+    return finder_of(learner).plot_loss(n_skip_beginning, n_skip_end, suggest, return_fig, compare=compare)
 
 
 def lr_estimate(learner: Learner) -> tuple[float | None, float | None, float | None]:
@@ -191,7 +191,7 @@ def lr_estimate(learner: Learner) -> tuple[float | None, float | None, float | N
     Raises:
         InvalidCurveError: If there was no scan yet.
     """
-    return _finder_of(learner).estimate_lr()
+    return finder_of(learner).estimate_lr()
 
 
 def explain_learner(learner: Learner) -> KtrainReading:
@@ -304,7 +304,7 @@ def _keep(learner: Learner, scan: LRScan, data: LearnerData, class_weight: FitDa
     learner.lr_finder = ScanFinder(scan.analysis, model=learner.model, steps_per_epoch=data.epoch_size)
 
 
-def _finder_of(learner: Learner) -> ScanFinder:
+def finder_of(learner: Learner) -> ScanFinder:
     """Returns the learner's `ScanFinder`. Converts a finder of ktrain, whose averages it undoes.
 
     Raises:
