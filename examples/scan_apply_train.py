@@ -39,7 +39,7 @@ def validation_loss(optimizer: str, way: str, *, seed: int, epochs: int) -> floa
 
 
 def main() -> None:
-    """Prints the median validation loss of every optimizer and way over several seeds, with the lowest and highest."""
+    """Prints the mean validation loss of every optimizer and way over several seeds, with the lowest and highest."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="train for one epoch, with one seed and one optimizer")
     quick = parser.parse_args().quick
@@ -47,7 +47,7 @@ def main() -> None:
     for optimizer in list(OPTIMIZERS)[: 1 if quick else None]:
         for way in WAYS:
             losses = [validation_loss(optimizer, way, seed=seed, epochs=epochs) for seed in seeds]
-            print(f"{optimizer:8}{way:10}{np.median(losses):.3f} ({min(losses):.3f} to {max(losses):.3f})", flush=True)
+            print(f"{optimizer:8}{way:10}{np.mean(losses):.3f} ({min(losses):.3f} to {max(losses):.3f})", flush=True)
 
 
 if __name__ == "__main__":

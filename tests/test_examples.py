@@ -56,6 +56,23 @@ def test_an_example_runs_and_says_what_it_should(
 
 
 @pytest.mark.keras
+@pytest.mark.filterwarnings("default")  # Keras's own progress bar warns on torch
+def test_the_ten_lines_of_the_readme_scan_and_train(keras: Any) -> None:
+    optional.module("sklearn")
+    if hosts.IS_TF_KERAS:
+        pytest.skip("the lines are for Keras 3")
+    text = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Scan, apply, train")[2]
+    lines = text.split("```python\n")[1].split("```")[0]
+    assert len([line for line in lines.splitlines() if line]) <= 10
+    keras.utils.set_random_seed(0)
+    names: dict[str, Any] = {}
+    exec(lines, names)  # noqa: S102 - this is how readers run them
+    losses = names["model"].history.history["val_loss"]
+    assert len(losses) == 10
+    assert losses[-1] < 0.5 * losses[0]
+
+
+@pytest.mark.keras
 @pytest.mark.minors
 @pytest.mark.filterwarnings("default")  # Keras's own progress bar warns on torch
 def test_the_lines_to_paste_from_the_readme_set_the_rate_and_train(keras: Any) -> None:
