@@ -144,8 +144,8 @@ CAUSES_OF_START: tuple[Cause, ...] = (
         name="new-head",
         title="The last layer is new, on top of a trained model.",
         means=(
-            "The layers below know a lot, but the new last layer (the head) knows nothing yet. So at the start the "
-            "model can only guess, although most of it is pretrained."
+            "The layers below know a lot, but the new last layer (the head) knows nothing yet. So the model starts "
+            "no better than the chance level, although most of it is pretrained."
         ),
         start=1.4,
         when=(Clue(when=(is_true("has_new_head"),), says="The last layer is new."),),
@@ -280,7 +280,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
             Clue(
                 when=(NO_FALL, BETTER),
                 weight=-3.3,
-                says="So there is no sign that it can still improve.",
+                says="Against it: it starts out good, and this test shows no sign that it can still improve.",
             ),
             Clue(when=(BETTER,), weight=3.6, says=STARTS_BETTER.says),
             Clue(

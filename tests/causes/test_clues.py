@@ -43,7 +43,8 @@ def test_a_clue_against_its_cause_says_so(name: str) -> None:
 def test_texts_speak_of_the_chance_level_and_in_plain_words(cause: Cause) -> None:
     clues = (*cause.when, *cause.clues, *cause.not_for, *cause.rules_out)
     says = [re.sub(r"{\w+}", "", clue.says) for clue in clues]
-    texts = [cause.title, cause.means, cause.to_check, cause.advice, cause.is_not, *says]
+    advice = [cause.advice, *(clue.says for clue in cause.advice_here)]
+    texts = [cause.title, cause.means, cause.to_check, *advice, cause.is_not, *says]
     assert not [text for text in texts if BANNED.search(text)]
 
 
