@@ -105,6 +105,11 @@ CAUSES_OF_START: tuple[Cause, ...] = (
             ),
             *MISMATCHES,
             Clue(
+                when=(is_true("trains_head_only"),),
+                weight=-3.0,
+                says="Against it: training is off in {num_frozen_layers} of {num_layers} layers, which may be trained.",
+            ),
+            Clue(
                 when=(Condition("output_loss_ratio", ">=", 1e4),),
                 weight=-4.0,
                 says="Against it: the loss of one output is {output_loss_ratio} times that of another, which hardly "
@@ -203,7 +208,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
         when=(
             Clue(
                 when=(is_true("trains_head_only"),),
-                says="Training is off in {num_frozen_layers} of {num_layers} layers, and all others are new.",
+                says="Training is off in {num_frozen_layers} of {num_layers} layers, and the others look untrained.",
             ),
         ),
         clues=(
@@ -222,7 +227,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
         ),
         rules_out=(STARTS_BETTER,),
         to_check="Print `[layer.name for layer in model.layers if layer.trainable]`: it should name the new layers.",
-        advice="Train the new layers first. If you unfreeze others, compile and scan again: they need lower rates.",
+        advice="If you unfreeze the other layers later, compile and scan again: they need lower rates.",
         is_not="The rate holds for the new layers only, not for the frozen ones.",
         sources=("https://keras.io/guides/transfer_learning/",),
         alarm=False,
@@ -238,7 +243,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
                 when=(Condition("start_ratio", ">=", HARDLY_BELOW),),
                 says="The loss starts at {start_ratio} times the chance level.",
             ),
-            Clue(when=(is_true("was_trained"),), says="The last layer is not as initialized."),
+            Clue(when=(is_true("was_trained"),), says="There are signs of earlier training."),
         ),
         clues=(
             Clue(

@@ -164,8 +164,9 @@ def _is_used(layer: Layer) -> bool | None:
 
 def _is_other_than_drawn(layer: Layer, name: str) -> bool:
     """Returns whether a weight cannot be a draw from its initializer: a wider range, or another spread."""
-    initializer = getattr(layer, f"{name}_initializer", None)
-    initializer = initializer or getattr(layer, f"{name.removesuffix('_kernel')}_initializer", None)
+    stems = (name, name.removesuffix("_kernel"), "depthwise")  # Keras 3 calls the kernel of that layer just `kernel`
+    found = (getattr(layer, f"{stem}_initializer", None) for stem in stems)
+    initializer = next((item for item in found if item is not None), None)
     variable = getattr(layer, name, None)
     if variable is None or initializer is None or math.prod(variable.shape) < MIN_RANDOM or hasattr(layer, "equation"):
         return False  # `EinsumDense` draws its kernel in another shape

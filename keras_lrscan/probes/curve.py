@@ -252,22 +252,22 @@ def hold_rate(workbench: Workbench) -> Answer:
     correlation, chance_limit = _neighbor_correlation(passes[0], workbench.seed)
     spread = float(passes[0].std())
     runs, shuffled = _label_runs(workbench), workbench.known["well_shuffled"]
-    in_order = runs >= IN_RUNS or (
-        correlation > max(chance_limit, MIN_CORRELATION) and spread > CLEAR_CHANGE * reference
-    )
+    similar = correlation > max(chance_limit, MIN_CORRELATION) and spread > CLEAR_CHANGE * reference
+    in_order = runs >= IN_RUNS or (similar and not moves)
     says = (
         f"At a constant learning rate of {format_lr(rate)}, a second pass over the same {number} batches changed the "
         f"mean loss from {format_loss(passes[0].mean())} to {format_loss(passes[1].mean())}"
     )
     says += ": the model already trains at this rate. " if moves else ": the model does not train yet at this rate. "
     says += (
-        f"The losses of consecutive batches are {'similar' if in_order else 'unrelated'} (correlation "
+        f"The losses of consecutive batches are {'similar' if similar else 'unrelated'} (correlation "
         f"{correlation:.2f}; up to {chance_limit:.2f} in random order)."
     )
+    says += " The training itself can make them similar." if similar and moves else ""
     says += f" The labels come in runs: {runs:.2f} on a scale from 0 to 1." if runs >= IN_RUNS else ""
     settled = {
         "range-too-high": moves,
-        "ordered-data": True if in_order else None if not shuffled and runs > CLEAR_RUNS else False,
+        "ordered-data": True if in_order else None if similar or (not shuffled and runs > CLEAR_RUNS) else False,
     }
     return Answer(
         outcome=Outcome.YES if moves or in_order else Outcome.NO,
