@@ -13,7 +13,7 @@ import pytest
 
 from keras_lrscan.scan import LRScan, last_scan
 from tests.support import optional
-from tests.support.hosts import BACKEND, IS_TF_KERAS, compiled, digits
+from tests.support.hosts import BACKEND, IS_TF_KERAS, digits, light
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,7 +77,7 @@ def test_the_type_that_is_shown_makes_true_scans(keras: Any) -> None:
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_a_scan_survives_pickle_with_its_curve(keras: Any, protocol: int) -> None:
     scan = LRScan(num_steps=14, verbose=0)
-    compiled(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[scan])
+    light(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[scan])
     again = pickle.loads(pickle.dumps(scan, protocol))
     assert type(again) is LRScan
     assert again.curve.loss.tolist() == scan.curve.loss.tolist()
@@ -87,7 +87,7 @@ def test_a_scan_survives_pickle_with_its_curve(keras: Any, protocol: int) -> Non
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
 def test_a_copy_scans_as_its_original_would(keras: Any, copied: Any) -> None:
     scan = copied(LRScan(num_steps=14, verbose=0))
-    compiled(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[scan])
+    light(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[scan])
     assert (type(scan), len(scan.curve)) == (LRScan, 14)
 
 
@@ -96,7 +96,7 @@ def test_a_copy_scans_as_its_original_would(keras: Any, copied: Any) -> None:
 @pytest.mark.skipif(IS_TF_KERAS or BACKEND != "tensorflow", reason="KerasTuner is for Keras 3 here")
 def test_keras_tuner_takes_a_scan(keras: Any, tmp_path: Path) -> None:
     keras_tuner = optional.module("keras_tuner")
-    tuner = keras_tuner.RandomSearch(lambda _: compiled(keras), "loss", max_trials=1, directory=str(tmp_path))
+    tuner = keras_tuner.RandomSearch(lambda _: light(keras), "loss", max_trials=1, directory=str(tmp_path))
     tuner.search(*digits(), epochs=2, verbose=0, callbacks=[LRScan(num_steps=14, verbose=0)])
     found = last_scan()
     assert found is not None
@@ -113,7 +113,7 @@ def test_scikeras_takes_a_scan(keras: Any, how: str) -> None:
     options = {"callbacks": LRScan(num_steps=14, verbose=0)}
     if how == "class":
         options = {"callbacks": LRScan, "callbacks__num_steps": 14, "callbacks__verbose": 0}  # type: ignore[dict-item]
-    scikeras.KerasClassifier(lambda: compiled(keras), epochs=2, verbose=0, **options).fit(*digits())
+    scikeras.KerasClassifier(lambda: light(keras), epochs=2, verbose=0, **options).fit(*digits())
     found = last_scan()
     assert found is not None
     assert len(found.curve) == 14

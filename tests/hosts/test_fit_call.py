@@ -11,7 +11,7 @@ import pytest
 from keras_lrscan.curves.context import BATCHES_SEEN
 from keras_lrscan.hosts.fit_call import FitCall, is_inside_fit, running_fit, running_fits
 from keras_lrscan.scan import LRScan
-from tests.support.hosts import compiled, digits
+from tests.support.hosts import digits, light
 
 LABELS = np.zeros(4)
 
@@ -68,7 +68,7 @@ def test_a_frame_is_inside_the_fit_of_its_own_model_only() -> None:
 def test_a_loop_in_a_fit_of_the_users_own_class_is_not_read_as_the_models(keras: Any) -> None:
     class Trainer:
         def fit(self, x: Any, y: Any, batch_size: int, class_weight: Any, scan: LRScan) -> None:
-            model = compiled(keras)
+            model = light(keras)
             inputs, labels = digits(160)
             with scan.on(model):
                 for start in range(0, 160, 16):

@@ -15,7 +15,7 @@ from keras_lrscan.hosts.fit_call import FitCall
 from keras_lrscan.inspection.feeding import fed_alike, feeding_of
 from keras_lrscan.recording.batch_source import BatchSource
 from keras_lrscan.scan import LRScan, lr_scan
-from tests.support.hosts import compiled, digits
+from tests.support.hosts import digits, light
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,7 +135,7 @@ def _taken(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 @pytest.mark.keras
 def test_a_scan_hands_its_feeding_to_probes_and_to_a_race(keras: Any, taken: list[dict[str, Any]]) -> None:
-    model, scan = compiled(keras), LRScan(num_steps=14, verbose=0)
+    model, scan = light(keras), LRScan(num_steps=14, verbose=0)
     x, y = digits()
     fed = {"batch_size": 16, "shuffle": False, "class_weight": {label: 1.0 + label for label in range(10)}}
     model.fit(x, y, epochs=2, verbose=0, callbacks=[scan], **fed)
@@ -149,7 +149,7 @@ def test_a_scan_hands_its_feeding_to_probes_and_to_a_race(keras: Any, taken: lis
 
 @pytest.mark.keras
 def test_a_scan_with_weights_of_samples_asks_for_them(keras: Any, taken: list[dict[str, Any]]) -> None:
-    model, scan = compiled(keras), LRScan(num_steps=14, verbose=0)
+    model, scan = light(keras), LRScan(num_steps=14, verbose=0)
     x, y = digits()
     weights = np.linspace(0.5, 1.5, len(y))
     model.fit(x, y, epochs=2, verbose=0, callbacks=[scan], sample_weight=weights)
@@ -162,7 +162,7 @@ def test_a_scan_with_weights_of_samples_asks_for_them(keras: Any, taken: list[di
 
 @pytest.mark.keras
 def test_batches_of_a_probe_are_those_of_the_scan(keras: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    model, seen = compiled(keras), []
+    model, seen = light(keras), []
     x, y = digits()
     analysis = lr_scan(model, x, y, batch_size=16, shuffle=False, num_steps=12, verbose=0)
     take = BatchSource.take
@@ -181,7 +181,7 @@ def test_a_class_of_the_user_with_a_fit_of_its_own_is_not_taken_for_the_models(k
     class Learner:
         def fit(self, batch_size: int) -> Any:
             x, y = digits()
-            return lr_scan(compiled(keras), x, y, batch_size=2 * batch_size, num_steps=12, verbose=0)
+            return lr_scan(light(keras), x, y, batch_size=2 * batch_size, num_steps=12, verbose=0)
 
     assert Learner().fit(8).curve.context.feeding["batch_size"] == 16
 
@@ -194,7 +194,7 @@ def test_of_a_generator_as_many_batches_are_taken_as_are_needed_whatever_an_epoc
         while True:
             yield x[:16], y[:16]
 
-    model = compiled(keras)
+    model = light(keras)
     analysis = lr_scan(model, forever(), steps_per_epoch=5, epochs=4, num_steps=20, verbose=0)
     assert analysis.curve.context.feeding["steps_per_epoch"] == 5
     found = investigate(model, forever(), analysis=analysis, probes=["hold-first-rate"], verbose=0)

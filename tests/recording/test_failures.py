@@ -50,7 +50,7 @@ def stopper(keras: Any, action: Any) -> Any:
 
 
 def used_model(keras: Any) -> Any:
-    model = compiled(keras)
+    model = compiled(keras, keras.optimizers.SGD(0.05, momentum=0.9), metrics=None)
     x, y = digits(64)
     model.fit(x, y, verbose=0)
     return model

@@ -19,6 +19,7 @@ from tests.support.hosts import (
     classifier,
     compiled,
     digits,
+    light,
     replayed_losses,
     same_bits,
     state,
@@ -36,7 +37,7 @@ RANGE: dict[str, Any] = {"start_lr": 1e-5, "end_lr": 1e-1, "num_steps": STEPS, "
 
 def built(keras: Any, *, rich: bool = False) -> Any:
     """Returns a model with all optimizer slots."""
-    model = compiled(keras, model=classifier(keras, rich=rich))
+    model = light(keras, model=classifier(keras, rich=rich))
     x, y = digits(64)
     model.train_on_batch(x, y)
     return model
@@ -244,7 +245,7 @@ def test_a_layer_that_the_model_never_calls_does_no_harm(keras: Any) -> None:
         def call(self, inputs: Any) -> Any:
             return self.used(inputs)
 
-    with Trials(compiled(keras, model=Holder()), *digits(), **RANGE) as trials:
+    with Trials(light(keras, model=Holder()), *digits(), **RANGE) as trials:
         curve = trials.scan()
     assert curve is not None
     assert len(curve) == STEPS

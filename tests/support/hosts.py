@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,6 +47,11 @@ def compiled(keras: Any, optimizer: Any = None, *, model: Any = None, **options:
     settings = {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"], **options}
     model.compile(optimizer=optimizer, **settings)
     return model
+
+
+def light(keras: Any, **options: Any) -> Any:
+    """Compiles a model with SGD and without metrics, which hosts trace in half the time of Adam with accuracy."""
+    return compiled(keras, keras.optimizers.SGD(0.05), **{"metrics": None, **options})
 
 
 def given_input(keras: Any, shape: tuple[int, ...], dtype: str = "float32") -> Any:
@@ -103,26 +107,15 @@ def batches_of(*arrays: NDArray[Any], size: int, epochs: int) -> list[tuple[NDAr
     return [tuple(array[start : start + size] for array in arrays) for _ in range(epochs) for start in starts]
 
 
-def _finish(model: Any, batch: Sequence[Any]) -> None:
-    """Creates metrics and slots for old versions of Keras, where the first `test_on_batch` would fail without them."""
-    version = "" if IS_TF_KERAS else sys.modules["keras"].__version__
-    if BACKEND == "tensorflow" and version.startswith(("3.6.", "3.7.")):
-        model.evaluate(**dict(zip(("x", "y", "sample_weight"), batch, strict=False)), verbose=0)
-        model.optimizer.build(model.trainable_variables)
-
-
 def replayed_losses(
     model: Any,
     batches: Iterable[Sequence[Any]],
     update_rates: Iterable[float],
 ) -> list[float]:
-    """Evaluates each batch alone, trains on it at its own rate, and returns the losses."""
+    """Trains on each batch alone, at its own rate, and returns the losses before the updates."""
     losses: list[float] = []
     for batch, rate in zip(batches, update_rates, strict=False):
-        if not losses:
-            _finish(model, batch)
         model.reset_metrics()
-        losses.append(float(model.test_on_batch(*batch, return_dict=True)["loss"]))
         model.optimizer.learning_rate = rate
-        model.train_on_batch(*batch)
+        losses.append(float(model.train_on_batch(*batch, return_dict=True)["loss"]))
     return losses
