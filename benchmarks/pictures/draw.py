@@ -21,6 +21,7 @@ from keras_lrscan import LRCurve
 
 RECORDED = Path(__file__).parents[2] / "docs" / "curves"
 MIN_POINTS = 40
+MIN_DRAWN = 20
 WORDS = ("In [12]:", "learner.lr_plot()", "model.fit(x, y, callbacks=[finder])", "The loss falls from here on.", "Out[12]:")
 
 
@@ -73,8 +74,15 @@ def main() -> None:
     curves, truth = scans(), {}
     for look, draw in LOOKS.items():
         chance = random.Random(look)
-        for number, scan in enumerate(chance.sample(sorted(curves), arguments.each)):
+        number = 0
+        for scan in chance.sample(sorted(curves), len(curves)):
+            if number == arguments.each:
+                break
             figure, lr, loss, averaging = draw(curves[scan])
+            if len(lr) < MIN_DRAWN:
+                plt.close("all")
+                continue
+            number += 1
             image, how = rendered(figure, chance)
             box = figure.axes[0].get_xlim(), figure.axes[0].get_ylim()
             plt.close("all")
