@@ -166,10 +166,15 @@ def _boxes(light: NDArray[np.float32], frame: Frame, side: str) -> list[Box]:
 
 
 def _is_tick_mark(box: Box, frame: Frame, side: str) -> bool:
+    """Returns whether a piece is a tick mark, or the lower half of a label of the other axis."""
     if side == "below":
-        return box.top <= frame.bottom + 4 and box.width <= max(3, 0.012 * frame.width) and box.height >= box.width
+        if box.center[0] < frame.left - 2 and box.top <= frame.bottom + 3:
+            return True
+        return box.top <= frame.bottom + 3 and box.width <= max(3, 0.005 * frame.width) and box.height >= box.width
     if side == "left":
-        return box.right >= frame.left - 4 and box.height <= max(4, 0.012 * frame.height) and box.width >= box.height
+        if not frame.top - 4 <= box.center[1] <= frame.bottom + 4:
+            return True
+        return box.right >= frame.left - 3 and box.height <= max(3, 0.006 * frame.height) and box.width >= box.height
     return False
 
 

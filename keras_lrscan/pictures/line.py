@@ -33,8 +33,14 @@ MIN_COVERAGE = 0.12
 GAP = 12
 """Columns that a line may be hidden in: below a marker, or between dashes."""
 
-SLACK = 3
-"""Pixels at the edge of the frame that are left out: half a spine, and its blur."""
+SLACK, SLACK_SHARE = 3, 0.007
+"""Pixels at the edge of the frame that are left out, at least and as a share of its width: half a spine, and its blur."""
+
+MIN_FILL = 0.6
+"""Smallest share of ink between the upper and the lower end of a line in a column; several lines leave more paper."""
+
+MAX_JUMP, MAX_HOLE = 0.2, 0.1
+"""Largest distance of two pieces of a line, as shares of the height and of the width of the frame."""
 
 HUE_BINS = 24
 GRAY_CHROMA = 28.0
@@ -68,8 +74,9 @@ def find_lines(pixels: Pixels, frame: Frame) -> list[Line]:
     Colors other than that of the ground form groups by hue, and grays form one. A curve is a group with ink in many
     columns. Gridlines, straight lines across, markers, legends and texts are left out.
     """
-    top, bottom = round(frame.top) + SLACK, round(frame.bottom) - SLACK + 1
-    left, right = round(frame.left) + SLACK, round(frame.right) - SLACK + 1
+    slack = max(SLACK, round(SLACK_SHARE * frame.width))
+    top, bottom = round(frame.top) + slack, round(frame.bottom) - slack + 1
+    left, right = round(frame.left) + slack, round(frame.right) - slack + 1
     part = pixels[top:bottom, left:right]
     if min(part.shape[:2], default=0) < 20:
         return []
@@ -78,9 +85,12 @@ def find_lines(pixels: Pixels, frame: Frame) -> list[Line]:
     drawn = np.sqrt((away**2).sum(axis=-1)) > CONTRAST
     drawn &= ~_across(drawn, part)
     found = []
+    # the edges of a colored line are gray
+    beside_color = ndimage.binary_dilation(drawn & (np.ptp(part, axis=-1) >= 2 * GRAY_CHROMA), iterations=2)
     for color in _colors(part, drawn, ground):
         cover = _share_of(away, color - ground)
-        line = _follow(cover, drawn & (cover > SAME_COLOR), color)
+        mask = drawn & (cover > SAME_COLOR)
+        line = _follow(cover, mask & ~beside_color if np.ptp(color) < GRAY_CHROMA else mask, color)
         if line is not None:
             found.append(dataclasses.replace(line, columns=line.columns + left, rows=line.rows + top))
     distinct: list[Line] = []
@@ -168,6 +178,8 @@ def _follow(cover: NDArray[np.float32], mask: NDArray[np.bool_], color: NDArray[
     first = kept[:, columns].argmax(axis=0)
     last = kept.shape[0] - 1 - kept[::-1, columns].argmax(axis=0)
     thickness = last - first + 1
+    if float((kept[:, columns].sum(axis=0) / thickness).mean()) < MIN_FILL:
+        return None
     usual = float(np.percentile(thickness, 25))
     rows = _rows(cover, kept, columns, first, last, usual)
     if _is_straight_across(columns, rows, width):
@@ -190,16 +202,53 @@ def _curve_pieces(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     if not count:
         return mask
     names = np.where(mask, names, 0)
-    extents = []
-    for number, place in enumerate(ndimage.find_objects(names, max_label=count), start=1):
-        if place is not None:
-            extents.append((place[1].stop - place[1].start, place[1].start, place[1].stop, number))
-    taken, kept = np.zeros(mask.shape[1], dtype=bool), []
-    for size, start, stop, number in sorted(extents, reverse=True):
-        if taken[start:stop].mean() < 0.2 and (not kept or size >= 3):
-            taken[start:stop] = True
-            kept.append(number)
-    return np.isin(names, kept)
+    pieces = [
+        _Piece.of(names[place] == number, place, number)
+        for number, place in enumerate(ndimage.find_objects(names, max_label=count), start=1)
+        if place is not None
+    ]
+    pieces.sort(key=lambda piece: piece.start - piece.stop)
+    kept = pieces[:1]
+    height, width = mask.shape
+    for _ in range(2):  # a piece may be next to one that is added later
+        for piece in pieces:
+            if piece not in kept and piece.stop - piece.start >= 2 and piece.follows(kept, width=width, height=height):
+                kept.append(piece)
+    return np.isin(names, [piece.number for piece in kept])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Piece:
+    """A connected piece of ink: its columns, and the rows at both ends."""
+
+    number: int
+    start: int
+    stop: int
+    first_row: float
+    last_row: float
+
+    @classmethod
+    def of(cls, ink: NDArray[np.bool_], place: tuple[slice, ...], number: int) -> _Piece:
+        rows = np.arange(ink.shape[0])[:, None]
+        return cls(
+            number=number,
+            start=place[1].start,
+            stop=place[1].stop,
+            first_row=place[0].start + float((ink * rows)[:, :3].sum() / max(1, ink[:, :3].sum())),
+            last_row=place[0].start + float((ink * rows)[:, -3:].sum() / max(1, ink[:, -3:].sum())),
+        )
+
+    def follows(self, kept: list[_Piece], *, width: int, height: int) -> bool:
+        """Returns whether this piece continues the kept ones, in columns that none of them has."""
+        size = self.stop - self.start
+        shared = sum(max(0, min(self.stop, one.stop) - max(self.start, one.start)) for one in kept)
+        if shared > 0.2 * size:
+            return False
+        left = max((one for one in kept if one.stop <= self.start + 0.2 * size), key=lambda one: one.stop, default=None)
+        right = min((one for one in kept if one.start >= self.stop - 0.2 * size), key=lambda one: one.start, default=None)
+        gaps = [] if left is None else [(self.start - left.stop, self.first_row - left.last_row)]
+        gaps += [] if right is None else [(right.start - self.stop, right.first_row - self.last_row)]
+        return any(hole <= MAX_HOLE * width and abs(jump) <= MAX_JUMP * height for hole, jump in gaps)
 
 
 def _rows(

@@ -149,7 +149,7 @@ def _check_range(name: str, given: Range | None, *, positive: bool) -> None:
 def _plot(raster: Raster, light: NDArray[np.float32]) -> tuple[Frame, Surroundings, list[Line]]:
     """Returns the frame with the most tick labels around it, its texts, and the curves in it."""
     found = [(frame, find_labels(light, frame)) for frame in find_frames(raster.pixels)]
-    ranked = sorted(found, key=lambda one: -(one[1].size + one[0].sides))
+    ranked = sorted(found, key=lambda one: -(one[1].size + 2 * one[0].sides))
     for frame, texts in ranked[:3]:
         lines = find_lines(raster.pixels, frame)
         if lines:
