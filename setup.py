@@ -15,6 +15,8 @@ TENSORFLOW_CPU = [
 # textstat from 0.7.9 on downloads a dictionary at run time.
 TEST = ["hypothesis>=6.120", "pytest>=8.2", "textstat==0.7.8"]
 
+PICTURES = ["onnxruntime>=1.17", "pillow>=10", "rapidocr>=3.10"]
+
 setup(
     name="keras_lrscan",
     version=runpy.run_path(str(HERE / "keras_lrscan" / "_version.py"))["__version__"],
@@ -45,6 +47,8 @@ setup(
         "cpu": [*TENSORFLOW_CPU, KERAS],
         "demo": ["scikit-learn>=1.4"],
         "tune": ["keras-tuner>=1.4.7", "optuna>=4", "tensorboard>=2.18"],
+        # the models lie within `rapidocr`, so nothing is downloaded at run time
+        "pictures": PICTURES,
         "docs": ["furo>=2024.8", "myst-parser>=4", "sphinx>=8", "sphinx-design>=0.6"],
         # ktrain also needs tf_keras, which asks for the larger distribution of TensorFlow: install it by itself, with
         # `pip install --no-deps tf_keras`, and set TF_USE_LEGACY_KERAS=1 before TensorFlow is imported.

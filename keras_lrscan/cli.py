@@ -17,15 +17,18 @@ from keras_lrscan._version import __version__
 from keras_lrscan.analysis import Analysis, analyze
 from keras_lrscan.curves.averaging import AVERAGES
 from keras_lrscan.curves.context import ScanContext
-from keras_lrscan.curves.importers import from_csv, read_curve
+from keras_lrscan.curves.importers import curve_of_picture, from_csv, read_curve
 from keras_lrscan.datasets.digits import digits, digits_model
-from keras_lrscan.errors import LRScanError, MissingDependencyError, unknown_option
+from keras_lrscan.errors import InvalidOptionError, LRScanError, MissingDependencyError, unknown_option
 from keras_lrscan.explanation.explain import LEVELS, sections, title
 from keras_lrscan.explanation.handbook import page
 from keras_lrscan.files.csv_tables import LOSS_COLUMN, RATE_COLUMN
 from keras_lrscan.files.decoding import read_json_object
 from keras_lrscan.files.read_write import check_output, write_file
 from keras_lrscan.formatting import LARGEST
+from keras_lrscan.pictures.image import ENDINGS
+from keras_lrscan.pictures.overlay import draw_overlay
+from keras_lrscan.pictures.reader import read_picture
 from keras_lrscan.plots.curve_plot import FIGURE_SIZE
 from keras_lrscan.report.html import write_report
 from keras_lrscan.scan import LRScan
@@ -64,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--trained", action="store_true", help="train the model for ten epochs before the scan")
     demo.set_defaults(run=_demo)
     read = commands.add_parser("analyze", help="analyze a recorded scan from a CSV or JSON file")
+    text = "save the points that were read as CSV"
+    read.add_argument("-o", "--output", type=Path, metavar="OUT.csv", help=text)
     read.set_defaults(run=_analyze)
     for command, default in ((read, None), (demo, Path("lrscan_demo.png"))):
         command.add_argument("--json", action="store_true", help="print the whole analysis as JSON instead of text")
@@ -84,7 +89,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_input(parser: argparse.ArgumentParser, subject: str) -> None:
-    text = "CSV with a column of rates and a column of losses, or JSON saved by this package or by another tool"
+    text = (
+        "CSV with a column of rates and a column of losses, JSON saved by this package or by another tool, or a picture "
+        "of a plot"
+    )
     parser.add_argument("file", type=Path, help=f"{subject}: {text}")
     columns = (("--lr-column", RATE_COLUMN, "rates"), ("--loss-column", LOSS_COLUMN, "losses"))
     for option, default, words in columns:
@@ -94,6 +102,11 @@ def _add_input(parser: argparse.ArgumentParser, subject: str) -> None:
     parser.add_argument("--chance-loss", type=_number, metavar="LOSS", help=text)
     text = "how another tool averaged the losses (default: read from the file or detected)"
     parser.add_argument("--averaging", choices=AVERAGES, metavar="NAME", help=f"{text}: {', '.join(AVERAGES)}")
+    for option, values, subject in (("--lr-range", "rates", "x-axis"), ("--loss-range", "losses", "y-axis")):
+        text = f"{values} at the outermost labels of the {subject} of a picture (default: read from the picture)"
+        parser.add_argument(option, nargs=2, type=_number, metavar=("LOW", "HIGH"), help=text)
+    text = "draw what was read from a picture over that picture, to check it"
+    parser.add_argument("--overlay", type=Path, metavar="OUT.png", help=text)
     text = "batches per epoch (samples / batch size), for averages that restart at each epoch"
     parser.add_argument("--steps-per-epoch", type=_number, metavar="N", help=text)
     parser.add_argument("--no-undo", dest="undo", action="store_false", help="keep averaged losses as they are")
@@ -105,7 +118,13 @@ def _demo(arguments: argparse.Namespace) -> str:
 
 
 def _analyze(arguments: argparse.Namespace) -> str:
-    return _output(_read(arguments), arguments)
+    if arguments.output is not None:
+        check_output(arguments.output, inputs=[arguments.file], name="--output")
+    analysis = _read(arguments)
+    if arguments.output is not None:
+        analysis.curve.to_csv(arguments.output)
+        sys.stderr.write(f"Points written to {_printable(arguments.output)}\n")
+    return _output(analysis, arguments)
 
 
 def _explain(arguments: argparse.Namespace) -> str:
@@ -128,12 +147,34 @@ def _report(arguments: argparse.Namespace) -> str:
 def _read(arguments: argparse.Namespace) -> Analysis:
     """Analyzes the input file, with the options for its context, columns and averaging."""
     context = ScanContext(chance_loss=arguments.chance_loss)
+    if arguments.file.suffix.lower() in ENDINGS:
+        return _read_picture(arguments, context)
+    for option in ("lr_range", "loss_range", "overlay"):
+        if getattr(arguments, option) is not None:
+            name = f"--{option.replace('_', '-')}"
+            msg = f"`{name}` is for pictures ({', '.join(ENDINGS)}). Received: {str(arguments.file)!r}."
+            raise InvalidOptionError(msg)
     options = {name: getattr(arguments, name) for name in ("averaging", "steps_per_epoch", "undo")}
     if arguments.file.suffix.lower() == ".json":
         data = read_json_object(arguments.file)
         return Analysis.from_dict(data) if "curve" in data else analyze(read_curve(data, context=context, **options))
     columns = {"lr_column": arguments.lr_column, "loss_column": arguments.loss_column}
     return analyze(from_csv(arguments.file, context=context, **columns, **options))
+
+
+def _read_picture(arguments: argparse.Namespace, context: ScanContext) -> Analysis:
+    """Analyzes a picture, and writes the overlay if `--overlay` is set."""
+    overlay = arguments.overlay
+    if overlay is not None:
+        check_output(overlay, inputs=[arguments.file], name="--overlay")
+    ranges = {name: getattr(arguments, name) for name in ("lr_range", "loss_range")}
+    reading = read_picture(arguments.file, **{name: given and tuple(given) for name, given in ranges.items()})
+    if overlay is not None:
+        write_file(overlay, draw_overlay(reading), inputs=[arguments.file], name="--overlay")
+        sys.stderr.write(f"Overlay written to {_printable(overlay)}\n")
+    curve = curve_of_picture(reading, averaging=arguments.averaging, context=context)
+    sys.stderr.write(f"{curve.context.notes[0]}\n")
+    return analyze(curve)
 
 
 def _output(analysis: Analysis, arguments: argparse.Namespace) -> str:

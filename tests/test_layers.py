@@ -33,6 +33,7 @@ ORDER = [
     "datasets",
     "reading",
     "curves",
+    "pictures",
     "files",
     "formatting",
     "errors",

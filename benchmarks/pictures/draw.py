@@ -1,6 +1,6 @@
 """Draws recorded scans as pictures in many looks, sizes and formats, and writes the numbers that each picture shows.
 
-    python benchmarks/pictures/draw.py FOLDER [--each 12]
+python benchmarks/pictures/draw.py FOLDER [--each 12]
 """
 
 from __future__ import annotations
@@ -22,7 +22,13 @@ from keras_lrscan import LRCurve
 RECORDED = Path(__file__).parents[2] / "docs" / "curves"
 MIN_POINTS = 40
 MIN_DRAWN = 20
-WORDS = ("In [12]:", "learner.lr_plot()", "model.fit(x, y, callbacks=[finder])", "The loss falls from here on.", "Out[12]:")
+WORDS = (
+    "In [12]:",
+    "learner.lr_plot()",
+    "model.fit(x, y, callbacks=[finder])",
+    "The loss falls from here on.",
+    "Out[12]:",
+)
 
 
 def scans() -> dict[str, LRCurve]:

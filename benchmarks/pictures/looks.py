@@ -91,7 +91,7 @@ def fastai_v2(curve: LRCurve) -> Drawn:
         import torch
         from fastai.callback.schedule import SuggestionMethod, valley
         from fastai.learner import Recorder
-    except ImportError:
+    except (ImportError, RuntimeError):
         fig, ax = plt.subplots(1, 1)
         ax.plot(lr, loss)
         ax.set_ylabel("Loss")
@@ -105,7 +105,7 @@ def fastai_v2(curve: LRCurve) -> Drawn:
     tensors = torch.tensor(lr), torch.tensor(loss)
     recorder = SimpleNamespace(lrs=lr.tolist(), losses=[torch.tensor(one) for one in loss])
     suggestion = valley(*tensors, len(lr))
-    suggestions = [suggestion] if isinstance(suggestion, tuple) else None
+    suggestions = [suggestion[1]] if isinstance(suggestion, tuple) else None
     fig = Recorder.plot_lr_find(recorder, skip_end=0, return_fig=True, suggestions=suggestions, nms=["valley"])
     return fig or plt.gcf(), lr, loss, "ema-0.98"
 
@@ -131,7 +131,7 @@ def lightning(curve: LRCurve) -> Drawn:
     lr, loss = of_tool(curve, "lightning")
     try:
         from lightning.pytorch.tuner.lr_finder import _LRFinder
-    except ImportError:
+    except (ImportError, RuntimeError):
         fig, ax = plt.subplots()
         ax.plot(lr, loss)
         ax.set_xscale("log")
@@ -153,7 +153,7 @@ def torch_lr_finder(curve: LRCurve, *, log: bool = True) -> Drawn:
     fig, ax = plt.subplots()
     try:
         from torch_lr_finder import LRFinder
-    except ImportError:
+    except (ImportError, RuntimeError):
         ax.plot(lr, loss)
         if log:
             at = int(np.gradient(loss).argmin())

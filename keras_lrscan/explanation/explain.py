@@ -224,7 +224,7 @@ def _confidence(analysis: PureAnalysis) -> list[str]:
     if verdict.shape in NO_CONFIDENCE:
         return []
     says = f"Confidence in this shape: {verdict.confidence:.0%}."
-    if analysis.features.num_points < MIN_POINTS:
+    if analysis.features.num_points < MIN_POINTS and not from_picture:
         return [f"{says} It is low because the curve has fewer than {MIN_POINTS} points."]
     return [f"{says} That is the share of copies of this curve, each with new random noise, that get the same shape."]
 
@@ -309,6 +309,7 @@ def _slots(analysis: PureAnalysis) -> dict[str, str]:
 
 def _short_of(analysis: PureAnalysis) -> Iterable[str]:
     """Yields the empty slots of the sentences on a curve with few points or a narrow range of rates."""
+    from_picture = analysis.curve.context.from_picture  # which shows no number of batches
     has_ended = analysis.curve.stop == StopReason.NON_FINITE  # no other range or number of batches changes that
     if analysis.features.decades < MIN_DECADES and not has_ended:
         yield "narrow_range"
@@ -339,6 +340,8 @@ def _slots_of_record(analysis: PureAnalysis) -> dict[str, str]:
             f"The test raised it from {first} to {last}, with one epoch at each rate, and each point is the mean loss "
             "of one epoch."
         )
+    if curve.context.from_picture:
+        recorded = f"The picture shows the loss while the test raised the rate from {first} to {last}."
     return slots | {"last_lr": last, "num_points": str(num), "recorded": recorded}
 
 

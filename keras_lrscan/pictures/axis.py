@@ -222,7 +222,9 @@ def axis_from_range(places: tuple[float, float], values: tuple[float, float], *,
     """Returns the scale through two places with given values."""
     first, last = (math.log10(value) if is_log else value for value in values)
     slope = (last - first) / (places[1] - places[0])
-    ticks = tuple(Tick(at=place, text=f"{value:g}", values=(value,)) for place, value in zip(places, values, strict=True))
+    ticks = tuple(
+        Tick(at=place, text=f"{value:g}", values=(value,)) for place, value in zip(places, values, strict=True)
+    )
     return Axis(
         slope=slope, intercept=first - slope * places[0], is_log=is_log, error=abs(slope), ticks=ticks, is_given=True
     )

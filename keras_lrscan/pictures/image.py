@@ -77,7 +77,17 @@ def open_image(source: str | PathLike[str] | bytes, *, name: str = "path") -> Ra
             upright = ImageOps.exif_transpose(file).convert("RGBA")
     except InvalidCurveError:
         raise
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, OverflowError, TypeError, IndexError, KeyError) as error:
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        EOFError,
+        MemoryError,
+        OverflowError,
+        TypeError,
+        IndexError,
+        KeyError,
+    ) as error:
         # Pillow's decoders raise all of these on broken files
         msg = (
             f"Expected a picture of type {', '.join(FORMATS)}. Received: {name}={shown}, which cannot be decoded "

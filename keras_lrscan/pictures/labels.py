@@ -139,8 +139,14 @@ def _boxes(light: NDArray[np.float32], frame: Frame, side: str) -> list[Box]:
     aside, deep = int(0.08 * frame.width) + 12, int(REACH * max(frame.height, 0.6 * frame.width))
     rows, columns = {
         "below": ((frame.bottom + 2, frame.bottom + deep), (frame.left - aside, frame.right + aside)),
-        "left": ((frame.top - 0.06 * frame.height - 8, frame.bottom + 0.06 * frame.height + 8), (frame.left - deep, frame.left - 1)),
-        "above": ((frame.top - 0.14 * frame.height - 6, frame.top - 1), (frame.left - aside, frame.left + 0.4 * frame.width)),
+        "left": (
+            (frame.top - 0.06 * frame.height - 8, frame.bottom + 0.06 * frame.height + 8),
+            (frame.left - deep, frame.left - 1),
+        ),
+        "above": (
+            (frame.top - 0.14 * frame.height - 6, frame.top - 1),
+            (frame.left - aside, frame.left + 0.4 * frame.width),
+        ),
     }[side]
     top, bottom = (int(np.clip(row, 0, height)) for row in rows)
     first, last = (int(np.clip(column, 0, width)) for column in columns)
@@ -208,9 +214,7 @@ def _y_ticks(boxes: list[Box], frame: Frame) -> tuple[tuple[Box, ...], list[Box]
         return (), boxes
     digit = _digit_height([box for box in tall if nearest - box.right < 2 * box.height])
     texts = _texts(boxes, digit)
-    ticks = [
-        box for box in texts if nearest - box.right < 0.8 * digit and 0.6 * digit < box.height < 2.2 * digit
-    ]
+    ticks = [box for box in texts if nearest - box.right < 0.8 * digit and 0.6 * digit < box.height < 2.2 * digit]
     used = {piece for piece in boxes if any(_inside(piece, box) for box in ticks)}
     return tuple(sorted(ticks, key=lambda box: box.top)[:MAX_LABELS]), [box for box in boxes if box not in used]
 

@@ -39,6 +39,9 @@ SLACK, SLACK_SHARE = 3, 0.007
 MIN_FILL = 0.6
 """Smallest share of ink between the upper and the lower end of a line in a column; several lines leave more paper."""
 
+MIN_CONTINUITY = 0.9
+"""Smallest share of neighboring columns whose ink touches; letters and dashes of other lines leave jumps."""
+
 MAX_JUMP, MAX_HOLE = 0.2, 0.1
 """Largest distance of two pieces of a line, as shares of the height and of the width of the frame."""
 
@@ -58,6 +61,7 @@ class Line:
         width: Thickness in rows where the line is flat.
         roughness: Mean change of direction from column to column, in rows: large for the losses of single batches.
         coverage: Share of the frame's width that the line extends over.
+        is_across: Whether the line runs from edge to edge, as a level does and a curve with its margins does not.
     """
 
     columns: Array
@@ -66,6 +70,7 @@ class Line:
     width: float
     roughness: float
     coverage: float
+    is_across: bool
 
 
 def find_lines(pixels: Pixels, frame: Frame) -> list[Line]:
@@ -131,7 +136,9 @@ def _colors(part: Pixels, drawn: NDArray[np.bool_], ground: NDArray[np.float32])
     found = []
     counts = np.bincount((hue[chroma >= GRAY_CHROMA] * HUE_BINS).astype(int) % HUE_BINS, minlength=HUE_BINS)
     smooth = counts + np.roll(counts, 1) + np.roll(counts, -1)
-    for peak in np.flatnonzero((smooth > 0.02 * inked.shape[0]) & (smooth >= np.roll(smooth, 1)) & (smooth > np.roll(smooth, -1))):
+    for peak in np.flatnonzero(
+        (smooth > 0.02 * inked.shape[0]) & (smooth >= np.roll(smooth, 1)) & (smooth > np.roll(smooth, -1))
+    ):
         off = np.abs((hue * HUE_BINS - peak - 0.5 + HUE_BINS / 2) % HUE_BINS - HUE_BINS / 2)
         found.append(_strongest(inked[(chroma >= GRAY_CHROMA) & (off < 1.6)], ground))
     grays = inked[chroma < GRAY_CHROMA]
@@ -148,7 +155,11 @@ def _hue(colors: NDArray[np.float32]) -> NDArray[np.float32]:
     high, low = colors.max(axis=-1), colors.min(axis=-1)
     span = np.maximum(high - low, 1e-3)
     red, green, blue = colors[:, 0], colors[:, 1], colors[:, 2]
-    sector = np.where(high == red, (green - blue) / span % 6, np.where(high == green, (blue - red) / span + 2, (red - green) / span + 4))
+    sector = np.where(
+        high == red,
+        (green - blue) / span % 6,
+        np.where(high == green, (blue - red) / span + 2, (red - green) / span + 4),
+    )
     return np.asarray(sector / 6 % 1.0, dtype=np.float32)
 
 
@@ -180,6 +191,9 @@ def _follow(cover: NDArray[np.float32], mask: NDArray[np.bool_], color: NDArray[
     thickness = last - first + 1
     if float((kept[:, columns].sum(axis=0) / thickness).mean()) < MIN_FILL:
         return None
+    touching = (first[1:] <= last[:-1] + SLACK) & (last[1:] >= first[:-1] - SLACK)
+    if float(touching[np.diff(columns) == 1].mean()) < MIN_CONTINUITY:
+        return None
     usual = float(np.percentile(thickness, 25))
     rows = _rows(cover, kept, columns, first, last, usual)
     if _is_straight_across(columns, rows, width):
@@ -192,6 +206,7 @@ def _follow(cover: NDArray[np.float32], mask: NDArray[np.bool_], color: NDArray[
         width=usual,
         roughness=float(bends.mean()) if bends.size else 0.0,
         coverage=float(columns[-1] - columns[0] + 1) / width,
+        is_across=bool(columns[0] <= 2 and columns[-1] >= width - 3),
     )
 
 
@@ -245,7 +260,9 @@ class _Piece:
         if shared > 0.2 * size:
             return False
         left = max((one for one in kept if one.stop <= self.start + 0.2 * size), key=lambda one: one.stop, default=None)
-        right = min((one for one in kept if one.start >= self.stop - 0.2 * size), key=lambda one: one.start, default=None)
+        right = min(
+            (one for one in kept if one.start >= self.stop - 0.2 * size), key=lambda one: one.start, default=None
+        )
         gaps = [] if left is None else [(self.start - left.stop, self.first_row - left.last_row)]
         gaps += [] if right is None else [(right.start - self.stop, right.first_row - self.last_row)]
         return any(hole <= MAX_HOLE * width and abs(jump) <= MAX_JUMP * height for hole, jump in gaps)

@@ -82,14 +82,16 @@ def recognize_look(x_label: str, y_label: str) -> Look | None:
     >>> recognize_look("lr", "loss")
     """
     found = (
-        look for look in LOOKS if re.fullmatch(look.x_label, x_label.strip()) and re.fullmatch(look.y_label, y_label.strip())
+        look
+        for look in LOOKS
+        if re.fullmatch(look.x_label, x_label.strip()) and re.fullmatch(look.y_label, y_label.strip())
     )
     return next(found, None)
 
 
-def note_on_average(averaging: str) -> str:
-    """Returns what an average did to a curve of which only a picture is left."""
-    back = EFFECTS.get(averaging)
+def note_on_average(averaging: str | None) -> str:
+    """Returns what an average did to a curve of which only a picture is left; `None` is one of unknown length."""
+    back = EFFECTS.get(averaging or "")
     moved = "" if back is None else f", by {back}"
     return (
         f"An average looks back, so the valley in this picture is shallower than that of the batch losses and lies too "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ import numpy as np
 from keras_lrscan._typing import Array
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
 from keras_lrscan.pictures.axis import Axis, Tick, axis_from_range, factor_of, fit_axis, values_of
+from keras_lrscan.pictures.bends import corners, count_intervals
 from keras_lrscan.pictures.frame import Frame, find_frames
 from keras_lrscan.pictures.image import Raster, open_image
 from keras_lrscan.pictures.labels import Box, Surroundings, cut, cut_power, find_labels, gray
@@ -33,6 +35,9 @@ MIN_LABELS = 3
 MAX_POINTS = 400
 """Most points of a curve: neighboring columns of pixels share most of their ink."""
 
+MAX_LOG10 = 20.0
+"""Learning rates are at most 20 decades away from 1."""
+
 SHORT_FRONT = 2.3
 """Width of the 10 in a power of ten, in heights of a digit; only the power itself must then be recognized."""
 
@@ -53,6 +58,7 @@ class PictureReading:
         frame: Rectangle of the axes, in pixels of `raster`.
         line: The line that was followed, in pixels of `raster`.
         num_lines: Number of curves in the frame.
+        num_points: Number of points that the line was drawn through, if its bends show them; `None` otherwise.
         x_label: Recognized label of the x-axis.
         y_label: Recognized label of the y-axis.
         look: The tools that label their plot so; `None` if unknown.
@@ -68,6 +74,7 @@ class PictureReading:
     frame: Frame
     line: Line
     num_lines: int
+    num_points: int | None
     x_label: str
     y_label: str
     look: Look | None
@@ -118,7 +125,8 @@ def read_picture(
     x_axis = _x_axis(light, frame, texts, line, lr_range)
     y_axis = _y_axis(light, frame, texts, line, loss_range)
     x_label, y_label = _axis_labels(light, texts)
-    lr, loss = _points(line, x_axis, y_axis)
+    intervals = count_intervals(line.columns, line.rows, width=line.width) if x_axis.is_log else None
+    lr, loss = _points(line, x_axis, y_axis, intervals)
     return PictureReading(
         lr=lr,
         loss=loss,
@@ -129,6 +137,7 @@ def read_picture(
         frame=frame,
         line=line,
         num_lines=len(lines),
+        num_points=None if intervals is None else intervals + 1,
         x_label=x_label,
         y_label=y_label,
         look=recognize_look(x_label, y_label),
@@ -163,8 +172,9 @@ def _plot(raster: Raster, light: NDArray[np.float32]) -> tuple[Frame, Surroundin
 
 def _curve_of(lines: list[Line]) -> Line:
     """Returns the curve of the losses: the rougher of two that are equally long, since the other is its average."""
-    longest = max(line.coverage for line in lines)
-    return max((line for line in lines if line.coverage > 0.8 * longest), key=lambda line: line.roughness)
+    within = [line for line in lines if not line.is_across] or lines
+    longest = max(line.coverage for line in within)
+    return max((line for line in within if line.coverage > 0.8 * longest), key=lambda line: line.roughness)
 
 
 def _ticks(light: NDArray[np.float32], boxes: tuple[Box, ...], *, along: int) -> list[Tick]:
@@ -181,9 +191,7 @@ def _ticks(light: NDArray[np.float32], boxes: tuple[Box, ...], *, along: int) ->
     return found
 
 
-def _x_axis(
-    light: NDArray[np.float32], frame: Frame, texts: Surroundings, line: Line, given: Range | None
-) -> Axis:
+def _x_axis(light: NDArray[np.float32], frame: Frame, texts: Surroundings, line: Line, given: Range | None) -> Axis:
     if given is not None:
         places = _outer([box.center[0] for box in texts.x_ticks]) or (float(line.columns[0]), float(line.columns[-1]))
         return axis_from_range(places, given, is_log=given[1] / given[0] >= 10)
@@ -191,7 +199,9 @@ def _x_axis(
     axis = fit_axis(ticks, length=frame.width, upward=True)
     if axis is None or not _rates_are_possible(axis, line):
         seen = ", ".join(repr(tick.text) for tick in ticks if tick.text) or "no labels"
-        where = "at the first and the last label of the x-axis" if len(texts.x_ticks) > 1 else "at both ends of the line"
+        where = (
+            "at the first and the last label of the x-axis" if len(texts.x_ticks) > 1 else "at both ends of the line"
+        )
         msg = (
             f"Expected legible learning rates along the x-axis. Received: {seen}. Pass the rates {where}, for example "
             "`--lr-range 1e-7 10` or `lr_range=(1e-7, 10)`."
@@ -200,9 +210,7 @@ def _x_axis(
     return _with_factor(snapped(light, frame, axis, along=0), light, texts.x_factor)
 
 
-def _y_axis(
-    light: NDArray[np.float32], frame: Frame, texts: Surroundings, line: Line, given: Range | None
-) -> Axis:
+def _y_axis(light: NDArray[np.float32], frame: Frame, texts: Surroundings, line: Line, given: Range | None) -> Axis:
     if given is not None:
         places = _outer([box.center[1] for box in texts.y_ticks]) or (float(line.rows.min()), float(line.rows.max()))
         return axis_from_range((places[1], places[0]), given, is_log=False)
@@ -227,7 +235,7 @@ def _outer(places: list[float]) -> Range | None:
 def _rates_are_possible(axis: Axis, line: Line) -> bool:
     """Returns whether the line lies at positive rates, except for a first point that a straight axis puts at zero."""
     if axis.is_log:
-        return bool(1e-30 < axis.values(line.columns[:1])[0] and axis.values(line.columns[-1:])[0] < 1e9)
+        return bool(np.all(np.abs(np.log10(axis.values(line.columns[[0, -1]]))) < MAX_LOG10))
     return bool(axis.values(line.columns)[-1] > 0)
 
 
@@ -252,13 +260,16 @@ def _axis_labels(light: NDArray[np.float32], texts: Surroundings) -> tuple[str, 
     return x_label, y_label
 
 
-def _points(line: Line, x_axis: Axis, y_axis: Axis) -> tuple[Array, Array]:
-    """Returns rates and losses of the line, of at most `MAX_POINTS` columns and of positive rates alone."""
-    lr, loss = x_axis.values(line.columns), y_axis.values(line.rows)
+def _points(line: Line, x_axis: Axis, y_axis: Axis, intervals: int | None) -> tuple[Array, Array]:
+    """Returns rates and losses of the points of the line, or else of at most `MAX_POINTS` columns; rates are positive."""
+    columns, rows = line.columns, line.rows
+    if intervals is not None:
+        columns, rows = corners(line.columns, line.rows, intervals, line.width)
+    lr, loss = x_axis.values(columns), y_axis.values(rows)
     kept = lr > 0
     if not x_axis.is_log:  # the first columns of a straight axis hold decades each
-        kept &= line.columns > x_axis.place(0.0) + 0.75
-    lr, loss, rows = lr[kept], loss[kept], line.rows[kept]
+        kept &= columns > x_axis.place(0.0) + 0.75
+    lr, loss, rows = lr[kept], loss[kept], rows[kept]
     if lr.size < 2:
         msg = "Expected a line at positive learning rates. Received: a line at rates of zero or below. Pass `lr_range`."
         raise InvalidCurveError(msg)
@@ -267,13 +278,13 @@ def _points(line: Line, x_axis: Axis, y_axis: Axis) -> tuple[Array, Array]:
 
 
 def _thinned(rows: Array, most: int) -> NDArray[np.intp]:
-    """Returns the indices of the columns to keep: of each few neighbors the one that is furthest from its bin's ends."""
+    """Returns the indices of the columns to keep: of each few neighbors the one furthest from the course."""
     if rows.size <= most:
         return np.arange(rows.size)
     edges = np.linspace(0, rows.size, most + 1).astype(int)
     trend = np.interp(np.arange(rows.size), edges[:-1], rows[edges[:-1]])
     away = np.abs(rows - trend)
-    return np.array([start + int(away[start:stop].argmax()) for start, stop in zip(edges[:-1], edges[1:], strict=True)])
+    return np.array([start + int(away[start:stop].argmax()) for start, stop in itertools.pairwise(edges.tolist())])
 
 
 def _lr_error(axis: Axis, lr: Array) -> float:
