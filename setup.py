@@ -40,7 +40,11 @@ setup(
     ],
     python_requires=">=3.11",
     packages=find_packages(include=["keras_lrscan", "keras_lrscan.*"]),
-    package_data={"keras_lrscan": ["py.typed"], "keras_lrscan.report": ["templates/*"]},
+    package_data={
+        "keras_lrscan": ["py.typed"],
+        "keras_lrscan.app": ["templates/*"],
+        "keras_lrscan.report": ["templates/*"],
+    },
     install_requires=["jinja2>=3.1", "matplotlib>=3.8", "msgspec>=0.19", "numpy>=1.26", "scipy>=1.11"],
     extras_require={
         "tensorflow": ["tensorflow>=2.18", KERAS],
@@ -49,6 +53,7 @@ setup(
         "tune": ["keras-tuner>=1.4.7", "optuna>=4", "tensorboard>=2.18"],
         # the models lie within `rapidocr`, so nothing is downloaded at run time
         "pictures": PICTURES,
+        "app": [*PICTURES, "python-multipart>=0.0.9", "starlette>=0.40", "uvicorn>=0.30"],
         "docs": ["furo>=2024.8", "myst-parser>=4", "sphinx>=8", "sphinx-design>=0.6"],
         # ktrain also needs tf_keras, which asks for the larger distribution of TensorFlow: install it by itself, with
         # `pip install --no-deps tf_keras`, and set TF_USE_LEGACY_KERAS=1 before TensorFlow is imported.

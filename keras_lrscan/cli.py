@@ -10,11 +10,14 @@ import math
 import os
 import re
 import sys
+import threading
+import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_lrscan._version import __version__
 from keras_lrscan.analysis import Analysis, analyze
+from keras_lrscan.app.server import PORT, free_port, serve
 from keras_lrscan.curves.averaging import AVERAGES
 from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.curves.importers import curve_of_picture, from_csv, read_curve
@@ -82,6 +85,11 @@ def _parser() -> argparse.ArgumentParser:
     text = "output file (default: the name of the input with the extension .html)"
     report.add_argument("-o", "--output", type=Path, metavar="OUT.html", help=text)
     report.set_defaults(run=_report)
+    page = commands.add_parser("app", help="open a page on which a picture or a file becomes an explanation")
+    page.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
+    page.add_argument("--port", type=int, default=PORT, help="port to listen at (default: %(default)s)")
+    page.add_argument("--no-browser", dest="browser", action="store_false", help="do not open the browser")
+    page.set_defaults(run=_app)
     _add_input(report, "a recorded scan")
     _add_input(read, "a recorded scan")
     _add_input(words, "a code such as LRS101, or a recorded scan")
@@ -142,6 +150,16 @@ def _report(arguments: argparse.Namespace) -> str:
     target = arguments.output or Path(f"{arguments.file.parent / arguments.file.stem}.html")
     path = write_report(_read(arguments), target, inputs=[arguments.file])
     return f"Report written to {_printable(path)}\n"
+
+
+def _app(arguments: argparse.Namespace) -> str:
+    port = free_port(arguments.host, arguments.port)
+    address = f"http://{arguments.host}:{port}/"
+    sys.stderr.write(f"The page is at {address} until you press Ctrl-C.\n")
+    if arguments.browser:
+        threading.Timer(2.0, webbrowser.open, [address]).start()
+    serve(host=arguments.host, port=port)
+    return ""
 
 
 def _read(arguments: argparse.Namespace) -> Analysis:

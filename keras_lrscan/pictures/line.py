@@ -194,7 +194,7 @@ def _follow(cover: NDArray[np.float32], mask: NDArray[np.bool_], color: NDArray[
     touching = (first[1:] <= last[:-1] + SLACK) & (last[1:] >= first[:-1] - SLACK)
     if float(touching[np.diff(columns) == 1].mean()) < MIN_CONTINUITY:
         return None
-    usual = float(np.percentile(thickness, 25))
+    usual = float(np.percentile(thickness, 10))
     rows = _rows(cover, kept, columns, first, last, usual)
     if _is_straight_across(columns, rows, width):
         return None
