@@ -98,8 +98,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_input(parser: argparse.ArgumentParser, subject: str) -> None:
     text = (
-        "CSV with a column of rates and a column of losses, JSON saved by this package or by another tool, or a picture "
-        "of a plot"
+        "CSV with a column of rates and a column of losses, JSON saved by this package or by another tool, or a "
+        "picture of a plot"
     )
     parser.add_argument("file", type=Path, help=f"{subject}: {text}")
     columns = (("--lr-column", RATE_COLUMN, "rates"), ("--loss-column", LOSS_COLUMN, "losses"))
@@ -110,8 +110,8 @@ def _add_input(parser: argparse.ArgumentParser, subject: str) -> None:
     parser.add_argument("--chance-loss", type=_number, metavar="LOSS", help=text)
     text = "how another tool averaged the losses (default: read from the file or detected)"
     parser.add_argument("--averaging", choices=AVERAGES, metavar="NAME", help=f"{text}: {', '.join(AVERAGES)}")
-    for option, values, subject in (("--lr-range", "rates", "x-axis"), ("--loss-range", "losses", "y-axis")):
-        text = f"{values} at the outermost labels of the {subject} of a picture (default: read from the picture)"
+    for option, values, axis in (("--lr-range", "rates", "x-axis"), ("--loss-range", "losses", "y-axis")):
+        text = f"{values} at the outermost labels of the {axis} of a picture (default: read from the picture)"
         parser.add_argument(option, nargs=2, type=_number, metavar=("LOW", "HIGH"), help=text)
     text = "draw what was read from a picture over that picture, to check it"
     parser.add_argument("--overlay", type=Path, metavar="OUT.png", help=text)

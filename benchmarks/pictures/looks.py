@@ -7,9 +7,8 @@ or else with the same calls of matplotlib.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
 from types import MappingProxyType, SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -19,6 +18,9 @@ from matplotlib.ticker import FormatStrFormatter, FuncFormatter
 
 from keras_lrscan import LRCurve, analyze
 from keras_lrscan.curves.averaging import AVERAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 Drawn = tuple[Figure, np.ndarray, np.ndarray, str | None]
 """The figure, the rates and losses that it shows, and the average that the tool stores (`None` for batch losses)."""
@@ -73,8 +75,8 @@ def ktrain(curve: LRCurve, *, suggestions: bool = False) -> Drawn:
     if suggestions:
         valley, steepest = loss.size // 2, int(np.gradient(loss[: max(3, int(loss.argmin()))]).argmin())
         for index, color in ((valley, "red"), (steepest, "purple")):
-            index = min(max(index, begin), loss.size - end - 1)
-            ax.plot(lr[index], loss[index], markersize=10, marker="o", color=color)
+            at = min(max(index, begin), loss.size - end - 1)
+            ax.plot(lr[at], loss[at], markersize=10, marker="o", color=color)
     return fig, lr[begin:-end], loss[begin:-end], "ktrain"
 
 
@@ -89,7 +91,7 @@ def fastai_v2(curve: LRCurve) -> Drawn:
         lr, loss = lr[:-5], loss[:-5]
     try:
         import torch
-        from fastai.callback.schedule import SuggestionMethod, valley
+        from fastai.callback.schedule import valley
         from fastai.learner import Recorder
     except (ImportError, RuntimeError):
         fig, ax = plt.subplots(1, 1)
@@ -101,7 +103,6 @@ def fastai_v2(curve: LRCurve) -> Drawn:
         ax.plot(lr[at], loss[at], "o", label="valley", c=plt.rcParams["axes.prop_cycle"].by_key()["color"][1])
         ax.legend(loc="best")
         return fig, lr, loss, "ema-0.98"
-    assert SuggestionMethod
     tensors = torch.tensor(lr), torch.tensor(loss)
     recorder = SimpleNamespace(lrs=lr.tolist(), losses=[torch.tensor(one) for one in loss])
     suggestion = valley(*tensors, len(lr))

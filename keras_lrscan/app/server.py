@@ -26,7 +26,7 @@ PORT = 7860
 MAX_BODY = 4 * MAX_BYTES
 """Largest request: a file, the file of the answer before it in base64, and fields."""
 
-MAX_SECONDS = 60.0
+MAX_SECONDS = 120.0
 """Time after which a visitor gets a sentence instead of an answer, the wait for earlier visitors included."""
 
 NUM_WORKERS = 2
@@ -57,7 +57,8 @@ def build_app() -> Any:  # noqa: ANN401 - an optional package
         from starlette.applications import Starlette
         from starlette.routing import Route
     except ImportError as error:
-        raise missing_dependency("The page", "starlette, uvicorn and python-multipart", "app") from error
+        purpose, packages = "The page", "starlette, uvicorn and python-multipart"
+        raise missing_dependency(purpose, packages, "app") from error
     del multipart
 
     @contextlib.asynccontextmanager

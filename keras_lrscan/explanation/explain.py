@@ -224,7 +224,7 @@ def _confidence(analysis: PureAnalysis) -> list[str]:
     if verdict.shape in NO_CONFIDENCE:
         return []
     says = f"Confidence in this shape: {verdict.confidence:.0%}."
-    if analysis.features.num_points < MIN_POINTS and not from_picture:
+    if analysis.features.num_points < MIN_POINTS:
         return [f"{says} It is low because the curve has fewer than {MIN_POINTS} points."]
     return [f"{says} That is the share of copies of this curve, each with new random noise, that get the same shape."]
 
@@ -313,7 +313,7 @@ def _short_of(analysis: PureAnalysis) -> Iterable[str]:
     has_ended = analysis.curve.stop == StopReason.NON_FINITE  # no other range or number of batches changes that
     if analysis.features.decades < MIN_DECADES and not has_ended:
         yield "narrow_range"
-    if analysis.features.num_points < MIN_POINTS:
+    if analysis.features.num_points < MIN_POINTS and not from_picture:
         in_epochs = analysis.curve.context.averaged_over == EPOCH
         yield "few_epochs" if in_epochs else "few_points"
         if not in_epochs and not has_ended:

@@ -28,19 +28,28 @@ MIN_SHARE = 0.6
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?", re.IGNORECASE)
 POWER = re.compile(r"10\^?([+-]?\d{1,2})")
-PRODUCT = re.compile(r"(\d+\.?\d*)[x*×]10\^?([+-]?\d{1,2})")
+PRODUCT = re.compile(r"(\d+\.?\d*)x10\^?([+-]?\d{1,2})")
 """Numbers as 0.5 and 1e-5, powers as 10-7 (10⁻⁷), and products as 2x10-3."""
 
 LOOKALIKES = str.maketrans(
-    {"−": "-", "–": "-", "—": "-", "一": "-", "~": "-", "O": "0", "o": "0", "。": "0", "°": "0", "D": "0", "l": "1", "I": "1",
-     "|": "1", "S": "5", "B": "8", ",": ".", " ": "", "X": "x", "º": "0", "⁻": "-", **dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789", strict=True))}
-)  # fmt: skip
+    {
+        **dict.fromkeys("\u2212\u2013\u2014\u4e00\u207b~", "-"),
+        **dict.fromkeys("Oo\u3002\u00b0\u00baD", "0"),
+        **dict.fromkeys("lI|", "1"),
+        **dict(zip("\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079", "0123456789", strict=True)),
+        **dict.fromkeys("X*\u00d7", "x"),
+        "S": "5",
+        "B": "8",
+        ",": ".",
+        " ": "",
+    }
+)
 """Signs that the recognizer confuses with those of a number."""
 
 USUAL_STEPS = (1.0, 2.0, 2.5, 4.0, 5.0, 10.0)
 """Leading digits of the distance of two labels."""
 
-SUFFIXES = {"k": 1e3, "K": 1e3, "M": 1e6, "m": 1e-3, "μ": 1e-6, "µ": 1e-6, "n": 1e-9}
+SUFFIXES = {"k": 1e3, "K": 1e3, "M": 1e6, "m": 1e-3, "\u03bc": 1e-6, "\u00b5": 1e-6, "n": 1e-9}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,26 +105,26 @@ def values_of(text: str, *, raised: str | None = None, negative: bool = False) -
     (((1e-07,), True), ((0.5,), False), ((102.0, 100.0), False))
     """
     clean = text.translate(LOOKALIKES)
-    if raised is not None:
-        digits = re.sub(r"\D", "", raised.translate(LOOKALIKES))
-        front = re.match(r"([+-]?\d+\.?\d*)x", clean)
-        if digits and len(digits) <= 2:
-            factor = float(front[1]) if front and PRODUCT.match(clean) else 1.0
-            return (factor * 10.0 ** (-int(digits) if negative else int(digits)),), True
+    digits = "" if raised is None else re.sub(r"\D", "", raised.translate(LOOKALIKES))
+    if digits and len(digits) <= 2:
+        front = PRODUCT.match(clean)
+        return ((float(front[1]) if front else 1.0) * 10.0 ** (-int(digits) if negative else int(digits)),), True
     product, power = PRODUCT.fullmatch(clean), POWER.fullmatch(clean)
-    if product:
-        return (float(product[1]) * 10.0 ** int(product[2]),), True
-    if power and power[1][0] in "+-":
-        return (10.0 ** int(power[1]),), True
-    suffix = SUFFIXES.get(text.strip()[-1:], None)
+    if product or (power and power[1][0] in "+-"):
+        factor, exponent = (float(product[1]), product[2]) if product else (1.0, power[1] if power else "0")
+        return (factor * 10.0 ** int(exponent),), True
+    return _plain_values(text, clean, power), False
+
+
+def _plain_values(text: str, clean: str, power: re.Match[str] | None) -> tuple[float, ...]:
+    suffix = SUFFIXES.get(text.strip()[-1:])
     if suffix is not None and NUMBER.fullmatch(clean[:-1]):
-        return (float(clean[:-1]) * suffix,), False
+        return (float(clean[:-1]) * suffix,)
     if not NUMBER.fullmatch(clean):
-        return (), False
-    value = float(clean)
-    if re.fullmatch(r"0\d+", clean):
-        return (float(f"0.{clean[1:]}"),), False
-    return ((value, 10.0 ** int(power[1])) if power and len(clean) <= 4 else (value,)), False
+        return ()
+    if re.fullmatch(r"0\d+", clean):  # a lost decimal point
+        return (float(f"0.{clean[1:]}"),)
+    return (float(clean), 10.0 ** int(power[1])) if power and len(clean) <= 4 else (float(clean),)
 
 
 def factor_of(text: str) -> tuple[float, float]:
@@ -124,7 +133,7 @@ def factor_of(text: str) -> tuple[float, float]:
     >>> factor_of("1e6"), factor_of("1e-7+2.302585"), factor_of("+1.5"), factor_of("loss")
     ((1000000.0, 0.0), (1e-07, 2.302585), (1.0, 1.5), (1.0, 0.0))
     """
-    clean = text.translate(LOOKALIKES).replace("×", "").removeprefix("x")
+    clean = text.translate(LOOKALIKES).removeprefix("x")
     parts = re.fullmatch(r"(1e[+-]?\d{1,2})?([+-]\d+\.?\d*(?:e[+-]?\d{1,2})?)?", clean, re.IGNORECASE)
     power = POWER.fullmatch(clean)
     if power and clean != "10":
@@ -213,7 +222,7 @@ def _is_usual(chosen: Sequence[tuple[float, float, Tick]], *, is_log: bool) -> b
         return bool(np.allclose(values, np.round(values), atol=1e-6))
     leading = step / 10.0 ** math.floor(math.log10(step) + 1e-9)
     multiples = np.array(values) / step
-    return min(abs(leading - usual) for usual in USUAL_STEPS) < 0.01 and bool(
+    return bool(np.isclose(leading, USUAL_STEPS, atol=0.01).any()) and bool(
         np.allclose(multiples, np.round(multiples), atol=0.02)
     )
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_lrscan.pictures.image import Pixels
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from keras_lrscan.pictures.image import Pixels
 
 __all__ = ["Frame", "find_frames"]
 
@@ -22,6 +22,9 @@ GAP = 7
 
 MIN_LENGTH = 0.22
 """Shortest edge of a frame, as a share of the picture."""
+
+MAX_SEGMENTS, MAX_GROUPS = 400, 40
+"""Most long edges, and most groups of edges with the same ends; a plot has fewer than 60 and 20."""
 
 NEAR = 4
 """Pixels within which two ends count as the same."""
@@ -80,10 +83,10 @@ def find_frames(pixels: Pixels) -> list[Frame]:
     Spines, gridlines and the edges of a colored ground all extend over the whole width or height of the axes. So each
     group of horizontal edges with common ends gives a width, and each group of vertical ones a height.
     """
-    across, down = _segments(pixels), _segments(pixels.swapaxes(0, 1))
+    across, down = _segments(pixels)[:MAX_SEGMENTS], _segments(pixels.swapaxes(0, 1))[:MAX_SEGMENTS]
     found: list[Frame] = []
-    for left, right, rows in _groups(across):
-        for top, bottom, columns in _groups(down):
+    for left, right, rows in _groups(across)[:MAX_GROUPS]:
+        for top, bottom, columns in _groups(down)[:MAX_GROUPS]:
             drawn = [bool(np.any(np.abs(rows - end) <= NEAR)) for end in (top, bottom)]
             drawn += [bool(np.any(np.abs(columns - end) <= NEAR)) for end in (left, right)]
             frame = Frame(left=left, right=right, top=top, bottom=bottom, sides=sum(drawn))

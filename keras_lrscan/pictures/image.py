@@ -67,7 +67,8 @@ def open_image(source: str | PathLike[str] | bytes, *, name: str = "path") -> Ra
     try:
         from PIL import Image, ImageOps
     except ImportError as error:
-        raise missing_dependency("Reading a picture", "Pillow", "pictures") from error
+        purpose = "Reading a picture"
+        raise missing_dependency(purpose, "Pillow", "pictures") from error
 
     data, shown = _bytes_of(source)
     try:
@@ -141,6 +142,6 @@ def _over_paper(rgba: NDArray[Any]) -> Pixels:
     color, alpha = rgba[..., :3], rgba[..., 3:] / 255
     if alpha.min() >= 1:
         return np.ascontiguousarray(color)
-    drawn = alpha[..., 0] > 0.5
-    light = bool(drawn.any()) and float(np.median(color[drawn].mean(axis=-1))) > 160 and float(drawn.mean()) < 0.5
+    drawn = rgba[..., 3] > 128
+    light = bool(drawn.any()) and float(np.median(color[drawn].mean(axis=-1))) > 160 and 2 * drawn.sum() < drawn.size
     return np.asarray(color * alpha + (0.0 if light else 255.0) * (1 - alpha), dtype=np.float32)

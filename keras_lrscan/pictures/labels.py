@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import ndimage
 
-from keras_lrscan.pictures.frame import Frame
-from keras_lrscan.pictures.image import Pixels
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from keras_lrscan.pictures.frame import Frame
+    from keras_lrscan.pictures.image import Pixels
 
 __all__ = ["Box", "Surroundings", "cut", "cut_power", "find_labels", "gray"]
 
@@ -27,10 +27,13 @@ REACH = 0.3
 """Share of the frame's size within which texts belong to it, on each side."""
 
 LETTER_GAP = 0.45
-"""Widest gap between two letters of a text, in heights of a digit; an axis label is 0.55 away from the ticks' labels."""
+"""Widest gap between two letters of a text, in heights of a digit; axis labels are 0.55 away from those of ticks."""
 
 RAISED = 0.25
 """A letter is raised if it ends this far above the base line, in heights of a digit."""
+
+MAX_PIECES = 600
+"""Most pieces of ink on one side of a frame; more are a texture or a page of text."""
 
 MAX_LABELS = 24
 """Most labels of one axis; more components are a texture or a photograph."""
@@ -38,7 +41,7 @@ MAX_LABELS = 24
 
 @dataclass(frozen=True, kw_only=True)
 class Box:
-    """Describes a piece of text by its pixels: columns from `left` to `right`, rows from `top` to `bottom`, both inclusive.
+    """Describes a piece of text by its columns from `left` to `right` and rows from `top` to `bottom`, both inclusive.
 
     Attributes:
         left: First column.
@@ -158,8 +161,11 @@ def _boxes(light: NDArray[np.float32], frame: Frame, side: str) -> list[Box]:
     if strongest < MIN_CONTRAST:
         return []
     names, _ = ndimage.label(contrast > INK * strongest, structure=np.ones((3, 3)))
+    places = ndimage.find_objects(names)
+    if len(places) > MAX_PIECES:
+        return []
     found = []
-    for place in ndimage.find_objects(names):
+    for place in places:
         box = Box(
             left=first + place[1].start,
             right=first + place[1].stop - 1,

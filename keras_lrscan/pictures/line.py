@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from keras_lrscan._typing import Array
-from keras_lrscan.pictures.frame import Frame
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from keras_lrscan.pictures.frame import Frame
     from keras_lrscan.pictures.image import Pixels
 
 __all__ = ["Line", "find_lines"]
@@ -34,10 +35,13 @@ GAP = 12
 """Columns that a line may be hidden in: below a marker, or between dashes."""
 
 SLACK, SLACK_SHARE = 3, 0.007
-"""Pixels at the edge of the frame that are left out, at least and as a share of its width: half a spine, and its blur."""
+"""Pixels at the edges of the frame that are left out, and as a share of its width: half a spine, and its blur."""
 
 MIN_FILL = 0.6
 """Smallest share of ink between the upper and the lower end of a line in a column; several lines leave more paper."""
+
+MAX_PIECES = 2000
+"""Most pieces of ink of one color; more are a texture."""
 
 MIN_CONTINUITY = 0.9
 """Smallest share of neighboring columns whose ink touches; letters and dashes of other lines leave jumps."""
@@ -45,7 +49,9 @@ MIN_CONTINUITY = 0.9
 MAX_JUMP, MAX_HOLE = 0.2, 0.1
 """Largest distance of two pieces of a line, as shares of the height and of the width of the frame."""
 
-HUE_BINS = 24
+HUE_BINS, HUE_REACH = 24, 1.6
+"""Bins of the circle of hues, and those on each side of a peak that are one color."""
+
 GRAY_CHROMA = 28.0
 """Difference of the largest and the smallest of red, green and blue below which a color is gray."""
 
@@ -140,7 +146,7 @@ def _colors(part: Pixels, drawn: NDArray[np.bool_], ground: NDArray[np.float32])
         (smooth > 0.02 * inked.shape[0]) & (smooth >= np.roll(smooth, 1)) & (smooth > np.roll(smooth, -1))
     ):
         off = np.abs((hue * HUE_BINS - peak - 0.5 + HUE_BINS / 2) % HUE_BINS - HUE_BINS / 2)
-        found.append(_strongest(inked[(chroma >= GRAY_CHROMA) & (off < 1.6)], ground))
+        found.append(_strongest(inked[(chroma >= GRAY_CHROMA) & (off < HUE_REACH)], ground))
     grays = inked[chroma < GRAY_CHROMA]
     if grays.shape[0] > 0.05 * inked.shape[0]:
         found.append(_strongest(grays, ground))
@@ -195,7 +201,7 @@ def _follow(cover: NDArray[np.float32], mask: NDArray[np.bool_], color: NDArray[
     if float(touching[np.diff(columns) == 1].mean()) < MIN_CONTINUITY:
         return None
     usual = float(np.percentile(thickness, 10))
-    rows = _rows(cover, kept, columns, first, last, usual)
+    rows = _rows(cover, kept, columns, (first, last), usual=usual)
     if _is_straight_across(columns, rows, width):
         return None
     bends = np.abs(np.diff(rows, 2))
@@ -214,8 +220,8 @@ def _curve_pieces(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Returns the connected pieces that follow each other along the columns; those of a legend lie above or below."""
     near = ndimage.binary_dilation(mask, structure=np.ones((3, GAP // 2 * 2 + 1)))
     names, count = ndimage.label(near)
-    if not count:
-        return mask
+    if not 0 < count <= MAX_PIECES:
+        return np.zeros_like(mask)
     names = np.where(mask, names, 0)
     pieces = [
         _Piece.of(names[place] == number, place, number)
@@ -272,15 +278,16 @@ def _rows(
     cover: NDArray[np.float32],
     kept: NDArray[np.bool_],
     columns: NDArray[np.intp],
-    first: NDArray[np.intp],
-    last: NDArray[np.intp],
+    ends: tuple[NDArray[np.intp], NDArray[np.intp]],
+    *,
     usual: float,
 ) -> Array:
     """Returns the row of the line in each column.
 
-    A thin piece has its center of mass. Where the line is steep, a column holds a stretch of it: a peak ends at its top,
-    a dip at its bottom, and a slope at its middle.
+    A thin piece has its center of mass. Where the line is steep, a column holds a stretch of it: a peak has its top, a
+    dip its bottom, and a slope its middle.
     """
+    first, last = ends
     weight = np.where(ndimage.binary_dilation(kept, structure=np.ones((3, 1))), cover, 0.0)[:, columns]
     index = np.arange(kept.shape[0])[:, None]
     center = (weight * index).sum(axis=0) / np.maximum(weight.sum(axis=0), 1e-6)
@@ -299,11 +306,11 @@ def _rows(
 
 
 def _is_straight_across(columns: NDArray[np.intp], rows: Array, width: int) -> bool:
-    return bool(columns[0] <= 2 and columns[-1] >= width - 3 and np.ptp(rows) < 2.0)
+    return bool(columns[0] <= 2 and columns[-1] >= width - 3 and np.ptp(rows) < SLACK - 1)
 
 
 def _is_same(one: Line, other: Line) -> bool:
-    """Returns whether two lines are one, whose edges have another shade: most of their columns agree to a pixel or two."""
+    """Returns whether two lines are one, whose edges have another shade: most columns agree to a pixel or two."""
     shared, first, second = np.intersect1d(one.columns, other.columns, return_indices=True)
     if shared.size < 0.5 * min(one.columns.size, other.columns.size):
         return False

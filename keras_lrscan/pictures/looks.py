@@ -56,8 +56,10 @@ LOOKS: Sequence[Look] = (
         x_label=r"Learning ?rate",
         y_label=r"Loss",
         averaging=None,
-        says="Lightning draws a moving average (0.98) that starts at half the loss; torch-lr-finder draws one that gives "
-        "each new loss a weight of 0.05.",
+        says=(
+            "Lightning draws a moving average (0.98) that starts at half the loss; torch-lr-finder draws one that "
+            "gives each new loss a weight of 0.05."
+        ),
     ),
 )
 """The looks that labels can tell apart."""

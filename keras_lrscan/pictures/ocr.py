@@ -7,12 +7,13 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from keras_lrscan.errors import missing_dependency
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
 __all__ = ["recognize"]
 
@@ -53,7 +54,8 @@ def _engine() -> Any:  # noqa: ANN401 - the package has no types
         import onnxruntime
         from rapidocr import RapidOCR
     except ImportError as error:
-        raise missing_dependency("Reading a picture", "rapidocr and onnxruntime", "pictures") from error
+        purpose = "Reading a picture"
+        raise missing_dependency(purpose, "rapidocr and onnxruntime", "pictures") from error
 
     onnxruntime.set_default_logger_severity(3)
     params = {

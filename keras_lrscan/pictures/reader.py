@@ -167,7 +167,8 @@ def _plot(raster: Raster, light: NDArray[np.float32]) -> tuple[Frame, Surroundin
         msg = "Expected a picture of a plot with a frame or a grid. Received: a picture in which none was found."
     else:
         msg = "Expected a line in the plot. Received: a plot in which no line was found."
-    raise InvalidCurveError(f"{msg} Cut the picture to one plot, with the numbers along its axes, and save it as PNG.")
+    msg = f"{msg} Cut the picture to one plot, with the numbers along its axes, and save it as PNG."
+    raise InvalidCurveError(msg)
 
 
 def _curve_of(lines: list[Line]) -> Line:
@@ -261,7 +262,7 @@ def _axis_labels(light: NDArray[np.float32], texts: Surroundings) -> tuple[str, 
 
 
 def _points(line: Line, x_axis: Axis, y_axis: Axis, intervals: int | None) -> tuple[Array, Array]:
-    """Returns rates and losses of the points of the line, or else of at most `MAX_POINTS` columns; rates are positive."""
+    """Returns positive rates and the losses at the points of the line, or else at `MAX_POINTS` columns at most."""
     columns, rows = line.columns, line.rows
     if intervals is not None:
         columns, rows = corners(line.columns, line.rows, intervals, line.width)

@@ -26,6 +26,9 @@ REACH = 3
 CLEAR = 20.0
 """Smallest contrast of a mark, of 255."""
 
+SAME_SLOPE = 0.05
+"""Share by which the marks may change the scale; other lines beside the labels would change it more."""
+
 MIN_MARKS = 3
 """Fewest marks that an axis is fitted to."""
 
@@ -49,7 +52,7 @@ def snapped(light: NDArray[np.float32], frame: Frame, axis: Axis, *, along: int)
         values = np.log10(values) if axis.is_log else values
         slope, intercept = np.polyfit(marks, values, 1)
         misfit = float(np.sqrt(np.mean(((values - intercept) / slope - marks) ** 2)))
-        if misfit < 1.0 and abs(slope / axis.slope - 1) < 0.05:
+        if misfit < 1 and abs(slope / axis.slope - 1) < SAME_SLOPE:
             error = abs(float(slope)) * float(np.hypot(0.3, misfit)) / np.sqrt(len(pairs) - 1)
             return dataclasses.replace(axis, slope=float(slope), intercept=float(intercept), error=float(error))
     return axis
