@@ -18,6 +18,8 @@ TENSORFLOW_CPU = [
 # textstat from 0.7.9 on downloads a dictionary at run time.
 TEST = ["hypothesis>=6.120", "pytest>=8.2", "textstat==0.7.8"]
 
+PICTURES = ["onnxruntime>=1.17", "pillow>=10", "rapidocr>=3.10"]
+
 
 def long_description(version: str) -> str:
     """Returns the README with links and images that also work on an index, where no files lie beside it."""
@@ -59,13 +61,20 @@ setup(
     ],
     python_requires=">=3.11",
     packages=find_packages(include=["keras_lrscan", "keras_lrscan.*"]),
-    package_data={"keras_lrscan": ["py.typed"], "keras_lrscan.report": ["templates/*"]},
+    package_data={
+        "keras_lrscan": ["py.typed"],
+        "keras_lrscan.app": ["templates/*"],
+        "keras_lrscan.report": ["templates/*"],
+    },
     install_requires=["jinja2>=3.1", "matplotlib>=3.8", "msgspec>=0.19", "numpy>=1.26", "scipy>=1.11"],
     extras_require={
         "tensorflow": ["tensorflow>=2.18", KERAS],
         "cpu": [*TENSORFLOW_CPU, KERAS],
         "demo": ["scikit-learn>=1.4"],
         "tune": ["keras-tuner>=1.4.7", "optuna>=4", "tensorboard>=2.18"],
+        # the models lie within `rapidocr`, so nothing is downloaded at run time
+        "pictures": PICTURES,
+        "app": [*PICTURES, "python-multipart>=0.0.9", "starlette>=0.40", "uvicorn>=0.30"],
         "docs": ["furo>=2024.8", "myst-parser>=4", "sphinx>=8", "sphinx-design>=0.6"],
         # ktrain also needs tf_keras, which asks for the larger distribution of TensorFlow: install it by itself, with
         # `pip install --no-deps tf_keras`, and set TF_USE_LEGACY_KERAS=1 before TensorFlow is imported.

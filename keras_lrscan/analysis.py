@@ -266,7 +266,8 @@ def _measure(curve: LRCurve, smoothed: SmoothedCurve) -> tuple[Landmarks, CurveF
 def _detect_averaging(curve: LRCurve) -> str | None:
     """Returns the kind of running average in a curve of unknown origin, or `None`."""
     context = curve.context
-    if context.framework is not None or context.averaging is not None or context.undone_averaging is not None:
+    known = (context.framework, context.averaging, context.undone_averaging, context.from_picture)
+    if any(one is not None for one in known):
         return None
     detected = detect_averaging(curve)
     return (detected.averaging or "of an unknown kind") if detected.averaged else None

@@ -10,6 +10,8 @@ import math
 import os
 import re
 import sys
+import threading
+import webbrowser
 from enum import IntEnum
 from pathlib import Path
 from types import MappingProxyType
@@ -17,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from keras_lrscan._version import __version__
 from keras_lrscan.analysis import Analysis, analyze
+from keras_lrscan.app.server import PORT, free_port, serve
 from keras_lrscan.curves.averaging import AVERAGES
 from keras_lrscan.curves.context import ScanContext
-from keras_lrscan.curves.importers import from_csv, read_curve
+from keras_lrscan.curves.importers import curve_of_picture, from_csv, read_curve
 from keras_lrscan.datasets.digits import digits, digits_model
 from keras_lrscan.errors import (
     InvalidOptionError,
@@ -35,6 +38,9 @@ from keras_lrscan.files.csv_tables import LOSS_COLUMN, RATE_COLUMN
 from keras_lrscan.files.decoding import read_json_object
 from keras_lrscan.files.read_write import check_output, write_file
 from keras_lrscan.formatting import LARGEST
+from keras_lrscan.pictures.image import ENDINGS
+from keras_lrscan.pictures.overlay import draw_overlay
+from keras_lrscan.pictures.reader import read_picture
 from keras_lrscan.plots.curve_plot import FIGURE_SIZE
 from keras_lrscan.report.html import write_report
 from keras_lrscan.scan import LRScan
@@ -120,6 +126,8 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--trained", action="store_true", help="train the model for ten epochs before the scan")
     demo.set_defaults(run=_demo)
     read = commands.add_parser("analyze", help="analyze a recorded scan from a CSV or JSON file")
+    text = "save the points that were read as CSV"
+    read.add_argument("-o", "--output", type=Path, metavar="OUT.csv", help=text)
     read.set_defaults(run=_analyze)
     for command, default in ((read, None), (demo, Path("lrscan_demo.png"))):
         command.add_argument("--json", action="store_true", help="print the whole analysis as JSON instead of text")
@@ -138,6 +146,11 @@ def _parser() -> argparse.ArgumentParser:
     text = "output file (default: the name of the input with the extension .html)"
     report.add_argument("-o", "--output", type=Path, metavar="OUT.html", help=text)
     report.set_defaults(run=_report)
+    page = commands.add_parser("app", help="open a page on which a picture or a file becomes an explanation")
+    page.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
+    page.add_argument("--port", type=int, default=PORT, help="port to listen at (default: %(default)s)")
+    page.add_argument("--no-browser", dest="browser", action="store_false", help="do not open the browser")
+    page.set_defaults(run=_app)
     _add_input(report, "a recorded scan")
     _add_input(read, "a recorded scan")
     _add_input(words, "a code, a name such as u-shaped, a question such as overfitting, or a recorded scan")
@@ -145,7 +158,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_input(parser: argparse.ArgumentParser, subject: str) -> None:
-    text = "CSV with a column of rates and a column of losses, or JSON saved by this package or by another tool"
+    text = (
+        "CSV with a column of rates and a column of losses, JSON saved by this package or by another tool, or a "
+        "picture of a plot"
+    )
     parser.add_argument("file", type=Path, help=f"{subject}: {text}; - for standard input")
     columns = (("--lr-column", RATE_COLUMN, "rates"), ("--loss-column", LOSS_COLUMN, "losses"))
     for option, default, words in columns:
@@ -155,6 +171,11 @@ def _add_input(parser: argparse.ArgumentParser, subject: str) -> None:
     parser.add_argument("--chance-loss", type=_number, metavar="LOSS", help=text)
     text = "how another tool averaged the losses (default: read from the file or detected)"
     parser.add_argument("--averaging", choices=AVERAGES, metavar="NAME", help=f"{text}: {', '.join(AVERAGES)}")
+    for option, values, axis in (("--lr-range", "rates", "x-axis"), ("--loss-range", "losses", "y-axis")):
+        text = f"{values} at the outermost labels of the {axis} of a picture (default: read from the picture)"
+        parser.add_argument(option, nargs=2, type=_number, metavar=("LOW", "HIGH"), help=text)
+    text = "draw what was read from a picture over that picture, to check it"
+    parser.add_argument("--overlay", type=Path, metavar="OUT.png", help=text)
     text = "batches per epoch (samples / batch size), for averages that restart at each epoch"
     parser.add_argument("--steps-per-epoch", type=_number, metavar="N", help=text)
     parser.add_argument("--no-undo", dest="undo", action="store_false", help="keep averaged losses as they are")
@@ -166,7 +187,12 @@ def _demo(arguments: argparse.Namespace) -> tuple[str, Exit]:
 
 
 def _analyze(arguments: argparse.Namespace) -> tuple[str, Exit]:
+    if arguments.output is not None:
+        check_output(arguments.output, inputs=_inputs(arguments), name="--output")
     analysis = _read(arguments)
+    if arguments.output is not None:
+        analysis.curve.to_csv(arguments.output)
+        sys.stderr.write(f"Points written to {_printable(arguments.output)}\n")
     return _output(analysis, arguments), Exit.NO_SUGGESTION if analysis.suggestion.lr is None else Exit.OK
 
 
@@ -196,9 +222,26 @@ def _inputs(arguments: argparse.Namespace) -> list[Path]:
     return [arguments.file] if "file" in arguments and arguments.file != STANDARD_INPUT else []
 
 
+def _app(arguments: argparse.Namespace) -> tuple[str, Exit]:
+    port = free_port(arguments.host, arguments.port)
+    address = f"http://{arguments.host}:{port}/"
+    sys.stderr.write(f"The page is at {address} until you press Ctrl-C.\n")
+    if arguments.browser:
+        threading.Timer(2.0, webbrowser.open, [address]).start()
+    serve(host=arguments.host, port=port)
+    return "", Exit.OK
+
+
 def _read(arguments: argparse.Namespace) -> Analysis:
     """Analyzes the input, with the options for its context, columns and averaging."""
     context = ScanContext(chance_loss=arguments.chance_loss)
+    if arguments.file.suffix.lower() in ENDINGS:
+        return _read_picture(arguments, context)
+    for option in ("lr_range", "loss_range", "overlay"):
+        if getattr(arguments, option) is not None:
+            name = f"--{option.replace('_', '-')}"
+            msg = f"`{name}` is for pictures ({', '.join(ENDINGS)}). Received: {str(arguments.file)!r}."
+            raise InvalidOptionError(msg)
     options = {name: getattr(arguments, name) for name in ("averaging", "steps_per_epoch", "undo")}
     source: Source = arguments.file
     is_json = arguments.file.suffix.lower() == ".json"
@@ -210,6 +253,21 @@ def _read(arguments: argparse.Namespace) -> Analysis:
         return Analysis.from_dict(saved) if "curve" in saved else analyze(read_curve(saved, context=context, **options))
     columns = {"lr_column": arguments.lr_column, "loss_column": arguments.loss_column}
     return analyze(from_csv(source, context=context, **columns, **options))
+
+
+def _read_picture(arguments: argparse.Namespace, context: ScanContext) -> Analysis:
+    """Analyzes a picture, and writes the overlay if `--overlay` is set."""
+    overlay = arguments.overlay
+    if overlay is not None:
+        check_output(overlay, inputs=[arguments.file], name="--overlay")
+    ranges = {name: getattr(arguments, name) for name in ("lr_range", "loss_range")}
+    reading = read_picture(arguments.file, **{name: given and tuple(given) for name, given in ranges.items()})
+    if overlay is not None:
+        write_file(overlay, draw_overlay(reading), inputs=[arguments.file], name="--overlay")
+        sys.stderr.write(f"Overlay written to {_printable(overlay)}\n")
+    curve = curve_of_picture(reading, averaging=arguments.averaging, context=context)
+    sys.stderr.write(f"{curve.context.notes[0]}\n")
+    return analyze(curve)
 
 
 def _output(analysis: Analysis, arguments: argparse.Namespace) -> str:

@@ -16,6 +16,7 @@ import keras_lrscan
 PACKAGE = Path(keras_lrscan.__file__).parent
 ORDER = [
     "cli",
+    "app",
     "integrations",
     "scan",
     "experiments",
@@ -33,6 +34,7 @@ ORDER = [
     "datasets",
     "reading",
     "curves",
+    "pictures",
     "files",
     "formatting",
     "errors",

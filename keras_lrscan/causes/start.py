@@ -402,6 +402,11 @@ CAUSES_OF_START: tuple[Cause, ...] = (
                 says="The stored losses were averages ({drawn_average}).",
             ),
             Clue(
+                when=(is_true("from_picture"),),
+                weight=3.6,
+                says="The numbers were read from a picture, and most tools draw averages.",
+            ),
+            Clue(
                 when=(is_true("is_foreign"),),
                 weight=3.6,
                 says="The record does not say which tool made it, and most tools store averages.",

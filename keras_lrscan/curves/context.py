@@ -156,6 +156,7 @@ class ScanContext:
             for single batches and for other averages.
         averaging: Average that another tool stored in place of the batch losses; `None` for losses of single batches.
         undone_averaging: Average that another tool stored and that was undone.
+        from_picture: Whether the numbers were read from a picture of a plot, which shows no noise of single batches.
         notes: Sentences about the limits of this recording, for the readers of a report.
     """
 
@@ -242,6 +243,7 @@ class ScanContext:
     averaged_over: str | None = measured("batches averaged in each point", "{}")
     averaging: str | None = measured("average stored in place of the batch losses", "{}")
     undone_averaging: str | None = measured("undone average", "{}")
+    from_picture: bool | None = measured("numbers read from a picture", "{}")
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from keras_lrscan.curves.context import EPOCH
 from keras_lrscan.formatting import slots_of
-from keras_lrscan.reading.facts import FALLS, NO_FALL, NO_RISE, RISES, Condition
+from keras_lrscan.reading.facts import FALLS, NO_FALL, NO_RISE, RISES, Condition, is_true
 from keras_lrscan.reading.features import StartState
 from keras_lrscan.reading.shapes import Shape
 
@@ -159,6 +159,10 @@ QUESTIONS: tuple[Question, ...] = (
             Answer(
                 when=(Condition("noise_over_fall", ">=", 0.1), Condition("averaged_over", "==", EPOCH)),
                 says="Each point is the mean loss of one epoch, which still depends on the order of the batches.",
+            ),
+            Answer(
+                when=(Condition("noise_over_fall", ">=", 0.1), is_true("from_picture")),
+                says="A picture does not show how many batches a bump comes from. Bumps do not mean bad data.",
             ),
             Answer(
                 when=(Condition("noise_over_fall", ">=", 0.1),),

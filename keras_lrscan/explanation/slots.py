@@ -91,10 +91,11 @@ def _conditions(analysis: PureAnalysis) -> Iterable[str]:
 
 def _short_of(analysis: PureAnalysis) -> Iterable[str]:
     """Yields the empty slots of the sentences on a curve with few points or a narrow range of rates."""
+    from_picture = analysis.curve.context.from_picture  # which shows no number of batches
     has_ended = analysis.curve.stop == StopReason.NON_FINITE  # no other range or number of batches changes that
     if analysis.features.decades < MIN_DECADES and not has_ended:
         yield "narrow_range"
-    if analysis.features.num_points < MIN_POINTS:
+    if analysis.features.num_points < MIN_POINTS and not from_picture:
         in_epochs = analysis.curve.context.averaged_over == EPOCH
         yield "few_epochs" if in_epochs else "few_points"
         if not in_epochs and not has_ended:
@@ -119,6 +120,8 @@ def _slots_of_record(analysis: PureAnalysis) -> dict[str, str]:
             f"The test raised it from {first} to {last}, with one epoch at each rate, and each point is the mean loss "
             "of one epoch."
         )
+    if curve.context.from_picture:
+        recorded = f"The picture shows the loss while the test raised the rate from {first} to {last}."
     return {"last_lr": last, "num_points": str(num), "recorded": recorded}
 
 

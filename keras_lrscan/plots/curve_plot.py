@@ -130,6 +130,8 @@ def _draw_lines(ax: Axes, analysis: PureAnalysis, raw_kw: Mapping[str, Any], lin
 
 
 def _loss_of_points(analysis: PureAnalysis) -> str:
+    if analysis.curve.context.from_picture:
+        return "loss in the picture"
     return "mean loss of an epoch" if analysis.curve.context.averaged_over == EPOCH else "batch loss"
 
 

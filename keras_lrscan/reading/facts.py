@@ -242,7 +242,14 @@ def _derive(features: CurveFeatures, context: ScanContext, shape: str | None) ->
         loss_domain=_loss_domain(context),
         has_stuck_layer=_has_stuck_layer(context),
         is_foreign=not any(
-            (context.framework, context.loss_name, context.averaged_over, context.averaging, context.undone_averaging)
+            (
+                context.framework,
+                context.loss_name,
+                context.averaged_over,
+                context.averaging,
+                context.undone_averaging,
+                context.from_picture,
+            )
         ),
         shape=shape,
         drawn_average=context.averaging or context.undone_averaging,

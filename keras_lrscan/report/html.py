@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from keras_lrscan.pure_analysis import PureAnalysis
     from keras_lrscan.suggestions.suggest import Suggestion
 
-__all__ = ["notebook_html", "report_html", "write_report"]
+__all__ = ["notebook_html", "render_page", "report_html", "write_report"]
 
 CLOSING = ("About this record", "Learn more")
 """Headings of the sections below the tables, at the end of the page."""
@@ -99,6 +99,24 @@ def notebook_html(analysis: PureAnalysis) -> str:
     return _render("notebook.html.j2", analysis, {"wide": WIDE})
 
 
+def render_page(package: str, template: str, analysis: PureAnalysis | None, **slots: object) -> str:
+    """Returns a page of another package, whose template may extend `report.html.j2` and use its style sheet.
+
+    Args:
+        package: The package, with a folder `templates`.
+        template: The name of the template.
+        analysis: The analysis to report; `None` for a page without one.
+        slots: Further variables of the template.
+
+    Raises:
+        MissingDependencyError: If jinja2 or matplotlib is not installed.
+    """
+    if analysis is not None:
+        return _render(template, analysis, {"wide": WIDE, "narrow": NARROW}, package=package, **slots)
+    environment, _ = _environment(package)
+    return environment.get_template(template).render(light_page=LIGHT_PAGE, dark_page=DARK_PAGE, **slots)
+
+
 def write_report(
     analysis: PureAnalysis, path: str | PathLike[str], *, inputs: Iterable[str | PathLike[str]] = ()
 ) -> Path:
@@ -122,8 +140,15 @@ def write_report(
     return write_file(path, text.encode("utf-8", "xmlcharrefreplace"), inputs=inputs)
 
 
-def _render(template: str, analysis: PureAnalysis, sizes: Mapping[str, tuple[float, float]]) -> str:
-    environment, markup = _environment()
+def _render(
+    template: str,
+    analysis: PureAnalysis,
+    sizes: Mapping[str, tuple[float, float]],
+    *,
+    package: str | None = None,
+    **slots: object,
+) -> str:
+    environment, markup = _environment(package)
     every_section = sections(analysis, level=FULL)
     name = hashlib.sha256(json.dumps(analysis.curve.to_dict()).encode()).hexdigest()[:8]
     pictures = {
@@ -144,13 +169,14 @@ def _render(template: str, analysis: PureAnalysis, sizes: Mapping[str, tuple[flo
         formulas=formulas(analysis),
         light_page=LIGHT_PAGE,
         dark_page=DARK_PAGE,
+        **slots,
     )
 
 
-def _environment() -> tuple[Environment, Callable[[str], Markup]]:
+def _environment(package: str | None = None) -> tuple[Environment, Callable[[str], Markup]]:
     try:
         import matplotlib as mpl
-        from jinja2 import Environment, PackageLoader, StrictUndefined
+        from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
         from markupsafe import Markup, escape
     except ImportError as error:
         msg = f"Expected jinja2 and matplotlib for a report. Received: {error}. Run `pip install jinja2 matplotlib`."
@@ -169,7 +195,7 @@ def _environment() -> tuple[Environment, Callable[[str], Markup]]:
         return Markup("").join([*parts, escape(text[end:])])
 
     environment = Environment(
-        loader=PackageLoader("keras_lrscan.report"),
+        loader=ChoiceLoader([PackageLoader(one) for one in ("keras_lrscan.report", package) if one is not None]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

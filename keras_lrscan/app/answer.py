@@ -1,0 +1,160 @@
+"""Turns what was sent with the form into the page of the answer."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from keras_lrscan.analysis import analyze
+from keras_lrscan.curves.averaging import AVERAGES
+from keras_lrscan.curves.curve import LRCurve
+from keras_lrscan.curves.importers import build_curve, curve_of_picture, from_csv, read_curve
+from keras_lrscan.errors import InvalidCurveError, LRScanError
+from keras_lrscan.files.decoding import read_json_object
+from keras_lrscan.formatting import format_lr
+from keras_lrscan.pictures.image import ENDINGS, MAX_BYTES
+from keras_lrscan.pictures.overlay import draw_overlay
+from keras_lrscan.pictures.reader import PictureReading, read_picture
+from keras_lrscan.report.html import render_page, report_html
+
+__all__ = ["Question", "answer", "form_page"]
+
+MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"BM", b"GIF8")
+"""First bytes of the types of pictures that are read, whatever their names."""
+
+SEPARATORS = re.compile(r"[\s,;]+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """Holds what was sent with the form.
+
+    Attributes:
+        name: Name of the file, only to tell CSV from JSON.
+        data: Content of the file.
+        kept: The file of the answer that is corrected, in base64, which the page sends back.
+        pasted: Two columns of numbers.
+        ranges: The texts of the fields `lr_low`, `lr_high`, `loss_low` and `loss_high`.
+        averaging: A key of `AVERAGES`, or nothing.
+    """
+
+    name: str = ""
+    data: bytes = b""
+    kept: str = ""
+    pasted: str = ""
+    ranges: tuple[str, str, str, str] = ("", "", "", "")
+    averaging: str = ""
+
+
+def form_page(error: str = "") -> str:
+    """Returns the page with the empty form, and the sentence of an error above it."""
+    return render_page("keras_lrscan.app", "form.html.j2", None, error=error, **_form())
+
+
+def answer(question: Question) -> tuple[int, str]:
+    """Returns the status and the page of the answer; an input that cannot be read gets one sentence and the form."""
+    try:
+        data = question.data or base64.b64decode(question.kept, validate=True)
+        reading = _picture(question, data) if data.startswith(MAGIC) else None
+        averaging = question.averaging if question.averaging in AVERAGES else None
+        curve = _numbers(question, data) if reading is None else curve_of_picture(reading, averaging=averaging)
+        analysis = analyze(curve)
+        report = base64.b64encode(report_html(analysis).encode("utf-8", "xmlcharrefreplace")).decode()
+        page = render_page(
+            "keras_lrscan.app",
+            "answer.html.j2",
+            analysis,
+            reading=_shown(reading, analysis.curve, data),
+            report=report,
+            error="",
+            **_form(),
+        )
+    except (LRScanError, binascii.Error, OSError) as error:
+        return 400, form_page(str(error))
+    return 200, page
+
+
+def _form() -> dict[str, object]:
+    return {"accept": ",".join((*ENDINGS, ".csv", ".json")), "averages": AVERAGES, "megabytes": MAX_BYTES // 1_000_000}
+
+
+def _picture(question: Question, data: bytes) -> PictureReading:
+    lr_range, loss_range = (
+        _range(name, *question.ranges[start : start + 2]) for name, start in (("learning rates", 0), ("losses", 2))
+    )
+    return read_picture(data, lr_range=lr_range, loss_range=loss_range)
+
+
+def _range(name: str, low: str, high: str) -> tuple[float, float] | None:
+    if not low.strip() and not high.strip():
+        return None
+    try:
+        return float(low), float(high)
+    except ValueError as error:
+        msg = f"Expected two numbers for the range of the {name}. Received: {low!r:.40} and {high!r:.40}."
+        raise InvalidCurveError(msg) from error
+
+
+def _numbers(question: Question, data: bytes) -> LRCurve:
+    """Reads CSV, JSON or pasted columns; a file is written to a temporary folder for the time of reading it."""
+    if len(data) > MAX_BYTES:
+        msg = f"Expected a file of at most {MAX_BYTES / 1e6:.0f} MB. Received: {len(data) / 1e6:.1f} MB."
+        raise InvalidCurveError(msg)
+    if not data:
+        return _columns(question.pasted)
+    is_json = question.name.lower().endswith(".json") or data.lstrip()[:1] == b"{"
+    with tempfile.TemporaryDirectory(prefix="lrscan-") as folder:
+        path = Path(folder, "curve.json" if is_json else "curve.csv")
+        path.write_bytes(data)
+        try:
+            if not is_json:
+                return from_csv(path)
+            content = read_json_object(path)
+            return LRCurve.from_dict(content["curve"]) if "curve" in content else read_curve(content)
+        except LRScanError as error:
+            name = question.name or "the file"
+            raise InvalidCurveError(str(error).replace(repr(str(path)), repr(name)[:80])) from error
+
+
+def _columns(text: str) -> LRCurve:
+    """Reads two columns of numbers, with or without a header."""
+    rows = [SEPARATORS.split(line.strip()) for line in text.splitlines() if line.strip()]
+    if rows and not _is_number(rows[0][0]):
+        rows = rows[1:]
+    if not rows:
+        msg = "Expected a picture, a CSV or JSON file, or two columns of numbers. Received: nothing."
+        raise InvalidCurveError(msg)
+    wrong = next((row for row in rows if len(row) != 2 or not all(map(_is_number, row))), None)
+    if wrong is not None:
+        msg = f"Expected a learning rate and a loss in each line. Received: {' '.join(wrong)!r:.80}."
+        raise InvalidCurveError(msg)
+    return build_curve(
+        [float(row[0]) for row in rows], [float(row[1]) for row in rows], detect=True, undo=True, context=None
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _shown(reading: PictureReading | None, curve: LRCurve, data: bytes) -> dict[str, object] | None:
+    """Returns what the page shows of a picture that was read."""
+    if reading is None:
+        return None
+    return {
+        "overlay": base64.b64encode(draw_overlay(reading)).decode(),
+        "kept": base64.b64encode(data).decode(),
+        "notes": curve.context.notes,
+        "first": format_lr(reading.lr[0]),
+        "last": format_lr(reading.lr[-1]),
+        "ranges": [f"{value:.6g}" for value in (*reading.lr_ticks, *reading.loss_ticks)],
+        "averaging": curve.context.averaging or "",
+    }

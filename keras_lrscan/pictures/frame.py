@@ -1,0 +1,160 @@
+"""Finds the rectangle that a plot draws its lines in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from keras_lrscan.pictures.image import Pixels
+
+__all__ = ["Frame", "find_frames"]
+
+EDGE = 9.0
+"""Smallest difference of neighboring colors that counts as an edge, of 255: a light grid on light paper."""
+
+GAP = 7
+"""Pixels that a line may be interrupted by: another line crosses it, or it is dashed."""
+
+MIN_LENGTH = 0.22
+"""Shortest edge of a frame, as a share of the picture."""
+
+MAX_SEGMENTS, MAX_GROUPS = 400, 40
+"""Most long edges, and most groups of edges with the same ends; a plot has fewer than 60 and 20."""
+
+NEAR = 4
+"""Pixels within which two ends count as the same."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """Describes the rectangle of the axes, in pixels: the columns and rows of its edges.
+
+    Attributes:
+        left: Column of the left edge.
+        right: Column of the right edge.
+        top: Row of the top edge.
+        bottom: Row of the bottom edge.
+        sides: Number of edges along which a line is drawn.
+    """
+
+    left: float
+    right: float
+    top: float
+    bottom: float
+    sides: int = 4
+
+    @property
+    def width(self) -> float:
+        """Distance of the left and the right edge."""
+        return self.right - self.left
+
+    @property
+    def height(self) -> float:
+        """Distance of the top and the bottom edge."""
+        return self.bottom - self.top
+
+    def holds(self, other: Frame) -> bool:
+        """Returns whether the other frame lies within this one."""
+        return (
+            self.left - NEAR <= other.left
+            and other.right <= self.right + NEAR
+            and self.top - NEAR <= other.top
+            and other.bottom <= self.bottom + NEAR
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Segment:
+    """A straight edge: its row or column, and where it starts and ends along it."""
+
+    at: float
+    start: int
+    end: int
+
+
+def find_frames(pixels: Pixels) -> list[Frame]:
+    """Returns the rectangles that may be the frame of a plot, without order.
+
+    Spines, gridlines and the edges of a colored ground all extend over the whole width or height of the axes. So each
+    group of horizontal edges with common ends gives a width, and each group of vertical ones a height.
+    """
+    across, down = _segments(pixels)[:MAX_SEGMENTS], _segments(pixels.swapaxes(0, 1))[:MAX_SEGMENTS]
+    found: list[Frame] = []
+    for left, right, rows in _groups(across)[:MAX_GROUPS]:
+        for top, bottom, columns in _groups(down)[:MAX_GROUPS]:
+            drawn = [bool(np.any(np.abs(rows - end) <= NEAR)) for end in (top, bottom)]
+            drawn += [bool(np.any(np.abs(columns - end) <= NEAR)) for end in (left, right)]
+            frame = Frame(left=left, right=right, top=top, bottom=bottom, sides=sum(drawn))
+            touches = rows.min() >= top - NEAR and rows.max() <= bottom + NEAR
+            touches = touches and columns.min() >= left - NEAR and columns.max() <= right + NEAR
+            if touches and not any(_same(frame, other) for other in found):
+                found.append(frame)
+    return found
+
+
+def _same(one: Frame, other: Frame) -> bool:
+    return one.holds(other) and other.holds(one)
+
+
+def _segments(pixels: Pixels) -> list[_Segment]:
+    """Returns the long horizontal edges, those of one line (its two sides) as one."""
+    width = pixels.shape[1]
+    step = np.abs(np.diff(pixels, axis=0)).max(axis=-1) > EDGE
+    shortest = max(40, int(MIN_LENGTH * width))
+    found: list[_Segment] = []
+    for row in np.flatnonzero(step.sum(axis=1) > 0.6 * shortest):
+        found += [_Segment(at=row + 0.5, start=a, end=b) for a, b in _runs(step[row]) if b - a >= shortest]
+    merged: list[list[_Segment]] = []
+    for segment in found:
+        near = (group for group in merged if segment.at - group[-1].at <= NEAR and _same_ends(group[-1], segment))
+        group = next(near, None)
+        if group is None:
+            merged.append([segment])
+        else:
+            group.append(segment)
+    return [
+        _Segment(
+            at=float(np.mean([one.at for one in group])),
+            start=int(np.median([one.start for one in group])),
+            end=int(np.median([one.end for one in group])),
+        )
+        for group in merged
+    ]
+
+
+def _same_ends(one: _Segment, other: _Segment) -> bool:
+    return abs(one.start - other.start) <= NEAR and abs(one.end - other.end) <= NEAR
+
+
+def _runs(row: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Returns the first and the last index of each run of true values, with gaps of up to `GAP` closed."""
+    on = np.flatnonzero(row)
+    if not on.size:
+        return []
+    breaks = np.flatnonzero(np.diff(on) > GAP)
+    starts, ends = on[np.concatenate([[0], breaks + 1])], on[np.concatenate([breaks, [on.size - 1]])]
+    return list(zip(starts.tolist(), ends.tolist(), strict=True))
+
+
+def _groups(segments: list[_Segment]) -> list[tuple[float, float, NDArray[np.float64]]]:
+    """Returns the common start, the common end and the places of segments with the same ends."""
+    groups: list[list[_Segment]] = []
+    for segment in segments:
+        group = next((group for group in groups if _same_ends(group[0], segment)), None)
+        if group is None:
+            groups.append([segment])
+        else:
+            group.append(segment)
+    return [
+        (
+            float(np.median([one.start for one in group])) + 0.5,
+            float(np.median([one.end for one in group])) + 0.5,
+            np.array([one.at for one in group]),
+        )
+        for group in groups
+    ]

@@ -1,0 +1,102 @@
+"""Recognizes the tool whose plot a picture shows, from the words around it, and says what its average does.
+
+Sources: the plotting functions of ktrain 0.41 (`lroptimize/lrfinder.py`), keras_lr_finder, fastai 1 (`basic_train.py`)
+and 2 (`callback/schedule.py`), Lightning 2.6 (`tuner/lr_finder.py`) and torch-lr-finder 0.2 (`lr_finder.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["LOOKS", "Look", "note_on_average", "recognize_look"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """Describes how a tool labels its plot.
+
+    Attributes:
+        tools: The tools that label it so.
+        x_label: Pattern of the label of the x-axis, letters of both cases apart.
+        y_label: Pattern of the label of the y-axis.
+        averaging: Key of `AVERAGES` that all those tools have in common, or `None` if they differ.
+        says: What the tools store, as a sentence.
+    """
+
+    tools: str
+    x_label: str
+    y_label: str
+    averaging: str | None
+    says: str
+
+
+LOOKS: Sequence[Look] = (
+    Look(
+        tools="ktrain or keras_lr_finder",
+        x_label=r"learning ?rate ?\(?log ?scale\)?",
+        y_label=r"loss",
+        averaging="running-mean",
+        says="Both draw the mean of all batches since the epoch began, and ktrain averages that mean once more (0.98).",
+    ),
+    Look(
+        tools="fastai",
+        x_label=r"Learning ?Rate",
+        y_label=r"Loss",
+        averaging="ema-0.98",
+        says="It draws a moving average of the losses (0.98).",
+    ),
+    Look(
+        tools="Lightning or torch-lr-finder",
+        x_label=r"Learning ?rate",
+        y_label=r"Loss",
+        averaging=None,
+        says=(
+            "Lightning draws a moving average (0.98) that starts at half the loss; torch-lr-finder draws one that "
+            "gives each new loss a weight of 0.05."
+        ),
+    ),
+)
+"""The looks that labels can tell apart."""
+
+EFFECTS: Mapping[str, str] = MappingProxyType(
+    {
+        "running-mean": "half the batches since the epoch began",
+        "ktrain": "half the batches since the epoch began and up to 49 batches more",
+        "ema-0.98": "up to 49 batches",
+        "lightning": "up to 49 batches",
+        "ema-seeded-0.05": "up to 19 batches",
+    }
+)
+"""Average → how far it looks back."""
+
+
+def recognize_look(x_label: str, y_label: str) -> Look | None:
+    """Returns the look with these labels, or `None` if no tool is known to write them.
+
+    >>> recognize_look("learning rate (log scale)", "loss").tools
+    'ktrain or keras_lr_finder'
+    >>> recognize_look("lr", "loss")
+    """
+    found = (
+        look
+        for look in LOOKS
+        if re.fullmatch(look.x_label, x_label.strip()) and re.fullmatch(look.y_label, y_label.strip())
+    )
+    return next(found, None)
+
+
+def note_on_average(averaging: str | None) -> str:
+    """Returns what an average did to a curve of which only a picture is left; `None` is one of unknown length."""
+    back = EFFECTS.get(averaging or "")
+    moved = "" if back is None else f", by {back}"
+    return (
+        f"An average looks back, so the valley in this picture is shallower than that of the batch losses and lies too "
+        f"far right{moved}. It cannot be undone from a picture, in which the differences of neighboring points are "
+        "lost. Scan again with `LRScan`, or import the numbers that the tool stored, to get the batch losses."
+    )

@@ -1,0 +1,293 @@
+"""Reads the curve of a learning-rate plot from a picture: frame, axes, line, and the tool that drew it."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keras_lrscan._typing import Array
+from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
+from keras_lrscan.pictures.axis import Axis, Tick, axis_from_range, factor_of, fit_axis, values_of
+from keras_lrscan.pictures.bends import corners, count_intervals
+from keras_lrscan.pictures.frame import Frame, find_frames
+from keras_lrscan.pictures.image import Raster, open_image
+from keras_lrscan.pictures.labels import Box, Surroundings, cut, cut_power, find_labels, gray
+from keras_lrscan.pictures.line import Line, find_lines
+from keras_lrscan.pictures.looks import Look, recognize_look
+from keras_lrscan.pictures.ocr import recognize
+from keras_lrscan.pictures.ticks import snapped
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from numpy.typing import NDArray
+
+__all__ = ["PictureReading", "read_picture"]
+
+MIN_LABELS = 3
+"""Fewest tick labels around a frame: without any, a rectangle is a table, a box or a photograph."""
+
+MAX_POINTS = 400
+"""Most points of a curve: neighboring columns of pixels share most of their ink."""
+
+MAX_LOG10 = 20.0
+"""Learning rates are at most 20 decades away from 1."""
+
+SHORT_FRONT = 2.3
+"""Width of the 10 in a power of ten, in heights of a digit; only the power itself must then be recognized."""
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PictureReading:
+    """Holds what was read from a picture.
+
+    Attributes:
+        lr: Learning rates, strictly increasing. Array of shape `(n,)`.
+        loss: Loss at each rate. Array of shape `(n,)`.
+        lr_error: Standard error of a rate, in decades, from the fit of the labels and the width of a pixel.
+        loss_error: Standard error of a loss, in the unit of the loss.
+        x_axis: Scale of the learning rates.
+        y_axis: Scale of the losses.
+        frame: Rectangle of the axes, in pixels of `raster`.
+        line: The line that was followed, in pixels of `raster`.
+        num_lines: Number of curves in the frame.
+        num_points: Number of points that the line was drawn through, if its bends show them; `None` otherwise.
+        x_label: Recognized label of the x-axis.
+        y_label: Recognized label of the y-axis.
+        look: The tools that label their plot so; `None` if unknown.
+        raster: The decoded picture.
+    """
+
+    lr: Array
+    loss: Array
+    lr_error: float
+    loss_error: float
+    x_axis: Axis
+    y_axis: Axis
+    frame: Frame
+    line: Line
+    num_lines: int
+    num_points: int | None
+    x_label: str
+    y_label: str
+    look: Look | None
+    raster: Raster
+
+    @property
+    def lr_ticks(self) -> Range:
+        """Rates at the first and the last label of the x-axis that were used."""
+        return _ends(self.x_axis)
+
+    @property
+    def loss_ticks(self) -> Range:
+        """Losses at the lowest and the highest label of the y-axis that were used."""
+        low, high = sorted(_ends(self.y_axis))
+        return low, high
+
+
+def _ends(axis: Axis) -> Range:
+    places = sorted(axis.ticks, key=lambda tick: tick.at)
+    return places[0].values[0], places[-1].values[0]
+
+
+def read_picture(
+    source: str | PathLike[str] | bytes, *, lr_range: Range | None = None, loss_range: Range | None = None
+) -> PictureReading:
+    """Reads the curve of a learning-rate plot from a picture.
+
+    Args:
+        source: The file or its bytes.
+        lr_range: Learning rates at the first and the last label of the x-axis, or at both ends of the line if the
+            picture shows no labels there; read from the labels by default.
+        loss_range: Losses at the lowest and the highest label of the y-axis, or at the lowest and the highest point of
+            the line; read from the labels by default.
+
+    Raises:
+        InvalidCurveError: If the picture shows no plot or no line, or if an axis cannot be read and no range is given.
+        InvalidOptionError: If a range is not two different numbers in increasing order, or has a rate that is not
+            positive.
+        MissingDependencyError: If the extra `pictures` is not installed.
+        OSError: If the file cannot be read.
+    """
+    _check_range("lr_range", lr_range, positive=True)
+    _check_range("loss_range", loss_range, positive=False)
+    raster = open_image(source)
+    light = gray(raster.pixels)
+    frame, texts, lines = _plot(raster, light)
+    line = _curve_of(lines)
+    x_axis = _x_axis(light, frame, texts, line, lr_range)
+    y_axis = _y_axis(light, frame, texts, line, loss_range)
+    x_label, y_label = _axis_labels(light, texts)
+    intervals = count_intervals(line.columns, line.rows, width=line.width) if x_axis.is_log else None
+    lr, loss = _points(line, x_axis, y_axis, intervals)
+    return PictureReading(
+        lr=lr,
+        loss=loss,
+        lr_error=_lr_error(x_axis, lr),
+        loss_error=y_axis.error if not y_axis.is_log else float(np.median(loss)) * y_axis.error * math.log(10),
+        x_axis=x_axis,
+        y_axis=y_axis,
+        frame=frame,
+        line=line,
+        num_lines=len(lines),
+        num_points=None if intervals is None else intervals + 1,
+        x_label=x_label,
+        y_label=y_label,
+        look=recognize_look(x_label, y_label),
+        raster=raster,
+    )
+
+
+def _check_range(name: str, given: Range | None, *, positive: bool) -> None:
+    if given is None:
+        return
+    low, high = given
+    if not (math.isfinite(low) and math.isfinite(high) and low < high and (low > 0 or not positive)):
+        kind = "two positive numbers" if positive else "two numbers"
+        msg = f"Argument `{name}` must be {kind}, the smaller one first. Received: {name}={given!r}."
+        raise InvalidOptionError(msg)
+
+
+def _plot(raster: Raster, light: NDArray[np.float32]) -> tuple[Frame, Surroundings, list[Line]]:
+    """Returns the frame with the most tick labels around it, its texts, and the curves in it."""
+    found = [(frame, find_labels(light, frame)) for frame in find_frames(raster.pixels)]
+    ranked = sorted(found, key=lambda one: -(one[1].size + 2 * one[0].sides))
+    for frame, texts in ranked[:3]:
+        lines = find_lines(raster.pixels, frame)
+        if lines:
+            return frame, texts, lines
+    if not ranked:
+        msg = "Expected a picture of a plot with a frame or a grid. Received: a picture in which none was found."
+    else:
+        msg = "Expected a line in the plot. Received: a plot in which no line was found."
+    msg = f"{msg} Cut the picture to one plot, with the numbers along its axes, and save it as PNG."
+    raise InvalidCurveError(msg)
+
+
+def _curve_of(lines: list[Line]) -> Line:
+    """Returns the curve of the losses: the rougher of two that are equally long, since the other is its average."""
+    within = [line for line in lines if not line.is_across] or lines
+    longest = max(line.coverage for line in within)
+    return max((line for line in within if line.coverage > 0.8 * longest), key=lambda line: line.roughness)
+
+
+def _ticks(light: NDArray[np.float32], boxes: tuple[Box, ...], *, along: int) -> list[Tick]:
+    found = []
+    for box in boxes:
+        power = None if box.power_from is None else recognize([cut_power(light, box)])[0]
+        text = "" if power and box.front < SHORT_FRONT else recognize([cut(light, box)])[0]
+        values, is_power = values_of(text, raised=power, negative=box.power_is_negative)
+        if not values and not text:
+            text = recognize([cut(light, box)])[0]
+            values, is_power = values_of(text)
+        sign = "-" if box.power_is_negative else ""
+        found.append(Tick(at=box.center[along], text=text or f"10^{sign}{power}", values=values, is_power=is_power))
+    return found
+
+
+def _x_axis(light: NDArray[np.float32], frame: Frame, texts: Surroundings, line: Line, given: Range | None) -> Axis:
+    if given is not None:
+        places = _outer([box.center[0] for box in texts.x_ticks]) or (float(line.columns[0]), float(line.columns[-1]))
+        return axis_from_range(places, given, is_log=given[1] / given[0] >= 10)
+    ticks = _ticks(light, texts.x_ticks, along=0)
+    axis = fit_axis(ticks, length=frame.width, upward=True)
+    if axis is None or not _rates_are_possible(axis, line):
+        seen = ", ".join(repr(tick.text) for tick in ticks if tick.text) or "no labels"
+        where = (
+            "at the first and the last label of the x-axis" if len(texts.x_ticks) > 1 else "at both ends of the line"
+        )
+        msg = (
+            f"Expected legible learning rates along the x-axis. Received: {seen}. Pass the rates {where}, for example "
+            "`--lr-range 1e-7 10` or `lr_range=(1e-7, 10)`."
+        )
+        raise InvalidCurveError(msg)
+    return _with_factor(snapped(light, frame, axis, along=0), light, texts.x_factor)
+
+
+def _y_axis(light: NDArray[np.float32], frame: Frame, texts: Surroundings, line: Line, given: Range | None) -> Axis:
+    if given is not None:
+        places = _outer([box.center[1] for box in texts.y_ticks]) or (float(line.rows.min()), float(line.rows.max()))
+        return axis_from_range((places[1], places[0]), given, is_log=False)
+    ticks = _ticks(light, texts.y_ticks, along=1)
+    axis = fit_axis(ticks, length=frame.height, upward=False)
+    if axis is None:
+        seen = ", ".join(repr(tick.text) for tick in ticks if tick.text) or "no labels"
+        few = len(texts.y_ticks) < 2
+        where = "at the lowest and the highest point of the line" if few else "at the lowest and the highest label"
+        msg = (
+            f"Expected legible losses along the y-axis. Received: {seen}. Pass the losses {where}, for example "
+            "`--loss-range 0.5 2.5` or `loss_range=(0.5, 2.5)`."
+        )
+        raise InvalidCurveError(msg)
+    return _with_factor(snapped(light, frame, axis, along=1), light, texts.y_factor)
+
+
+def _outer(places: list[float]) -> Range | None:
+    return (min(places), max(places)) if len(places) > 1 else None
+
+
+def _rates_are_possible(axis: Axis, line: Line) -> bool:
+    """Returns whether the line lies at positive rates, except for a first point that a straight axis puts at zero."""
+    if axis.is_log:
+        return bool(np.all(np.abs(np.log10(axis.values(line.columns[[0, -1]]))) < MAX_LOG10))
+    return bool(axis.values(line.columns)[-1] > 0)
+
+
+def _with_factor(axis: Axis, light: NDArray[np.float32], box: Box | None) -> Axis:
+    """Returns the axis with the factor or the sum that is written at its end."""
+    if box is None or axis.is_log:
+        return axis
+    factor, added = factor_of(recognize([cut(light, box)])[0])
+    ticks = tuple(dataclasses.replace(tick, values=(tick.values[0] * factor + added,)) for tick in axis.ticks)
+    return dataclasses.replace(
+        axis,
+        slope=axis.slope * factor,
+        intercept=axis.intercept * factor + added,
+        error=axis.error * abs(factor),
+        ticks=ticks,
+    )
+
+
+def _axis_labels(light: NDArray[np.float32], texts: Surroundings) -> tuple[str, str]:
+    x_label = recognize([cut(light, texts.x_label)])[0] if texts.x_label is not None else ""
+    y_label = recognize([cut(light, texts.y_label, upwards=True)])[0] if texts.y_label is not None else ""
+    return x_label, y_label
+
+
+def _points(line: Line, x_axis: Axis, y_axis: Axis, intervals: int | None) -> tuple[Array, Array]:
+    """Returns positive rates and the losses at the points of the line, or else at `MAX_POINTS` columns at most."""
+    columns, rows = line.columns, line.rows
+    if intervals is not None:
+        columns, rows = corners(line.columns, line.rows, intervals, line.width)
+    lr, loss = x_axis.values(columns), y_axis.values(rows)
+    kept = lr > 0
+    if not x_axis.is_log:  # the first columns of a straight axis hold decades each
+        kept &= columns > x_axis.place(0.0) + 0.75
+    lr, loss, rows = lr[kept], loss[kept], rows[kept]
+    if lr.size < 2:
+        msg = "Expected a line at positive learning rates. Received: a line at rates of zero or below. Pass `lr_range`."
+        raise InvalidCurveError(msg)
+    chosen = _thinned(rows, MAX_POINTS)
+    return lr[chosen], loss[chosen]
+
+
+def _thinned(rows: Array, most: int) -> NDArray[np.intp]:
+    """Returns the indices of the columns to keep: of each few neighbors the one furthest from the course."""
+    if rows.size <= most:
+        return np.arange(rows.size)
+    edges = np.linspace(0, rows.size, most + 1).astype(int)
+    trend = np.interp(np.arange(rows.size), edges[:-1], rows[edges[:-1]])
+    away = np.abs(rows - trend)
+    return np.array([start + int(away[start:stop].argmax()) for start, stop in itertools.pairwise(edges.tolist())])
+
+
+def _lr_error(axis: Axis, lr: Array) -> float:
+    """Returns the standard error of a rate in decades; of a straight axis, at the middle of the curve."""
+    return axis.error if axis.is_log else axis.error / (float(np.median(lr)) * math.log(10))

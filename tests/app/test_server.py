@@ -1,0 +1,112 @@
+"""Tests the page of `lrscan app`: answers, errors in one sentence, limits, and that nothing is kept."""
+
+from __future__ import annotations
+
+import base64
+import re
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from keras_lrscan import InvalidOptionError
+from keras_lrscan.app.answer import Question, answer, form_page
+from keras_lrscan.app.server import HEADERS, build_app, free_port
+from keras_lrscan.pictures.image import MAX_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+for needed in ("multipart", "jinja2", "matplotlib", "httpx", "PIL"):
+    pytest.importorskip(needed, exc_type=ImportError)
+testclient: Any = pytest.importorskip("starlette.testclient", exc_type=ImportError)
+
+RECORDED = Path(__file__).parents[2] / "docs" / "curves" / "fresh-classifier.json"
+COLUMNS = "lr loss\n" + "\n".join(f"{10 ** (-6 + 0.1 * step):.3g}\t{2.3 - 0.02 * step}" for step in range(60))
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Any]:
+    with testclient.TestClient(build_app()) as client:
+        yield client
+
+
+def one_sentence(text: str) -> str:
+    return "".join(re.findall(r'role="alert">(.*?)</p>', text, re.DOTALL))
+
+
+def test_the_empty_form_has_labels_and_no_scripts() -> None:
+    text = form_page()
+    assert "<script" not in text
+    assert "http://" not in text
+    assert "https://" not in text
+    assert 'for="file"' in text
+
+
+def test_a_json_file_gets_an_explanation_and_a_report_to_download() -> None:
+    status, text = answer(Question(name="scan.json", data=RECORDED.read_bytes()))
+    assert status == 200
+    report = base64.b64decode(re.findall(r"data:text/html;base64,([^\"]+)", text)[0]).decode()
+    assert report.startswith("<!DOCTYPE html>")
+    assert "What was read from the picture" not in text
+
+
+@pytest.mark.parametrize("pasted", [COLUMNS, COLUMNS.split("\n", 1)[1], COLUMNS.replace("\t", ", ")])
+def test_two_pasted_columns_get_an_explanation(pasted: str) -> None:
+    assert answer(Question(pasted=pasted))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        Question(),
+        Question(pasted="1 2 3"),
+        Question(pasted="a\nb"),
+        Question(pasted="1e-3 1\n1e-3 x"),
+        Question(name="a.exe", data=b"MZ\0\0"),
+        Question(name="a.json", data=b"{}"),
+        Question(name="a.json", data=b"[" * 100_000),
+        Question(name="a.csv", data=b"\xff\xfe\0\0"),
+        Question(name="<b>.csv", data=b"lr,loss\n1,<script>"),
+        Question(name="a.png", data=b"\x89PNG\r\n\x1a\n"),
+        Question(kept="not base64"),
+    ],
+)
+def test_what_cannot_be_read_gets_one_sentence(question: Question) -> None:
+    status, text = answer(question)
+    assert status == 400
+    assert 0 < len(one_sentence(text)) < 700
+    assert "Traceback" not in text
+    assert "<script" not in text
+
+
+def test_nothing_that_was_sent_is_left_on_disk() -> None:
+    before = set(Path(tempfile.gettempdir()).glob("lrscan-*"))
+    answer(Question(name="scan.json", data=RECORDED.read_bytes()))
+    answer(Question(name="a.csv", data=b"nothing"))
+    assert set(Path(tempfile.gettempdir()).glob("lrscan-*")) <= before
+
+
+def test_the_server_answers_over_http(page: Any) -> None:
+    reply = page.post("/", files={"file": ("scan.json", RECORDED.read_bytes())})
+    assert reply.status_code == 200
+    assert HEADERS.items() <= {name.title(): value for name, value in reply.headers.items()}.items()
+
+
+@pytest.mark.parametrize("size", [MAX_BYTES + 1, 5 * MAX_BYTES])
+def test_a_file_that_is_too_large_is_refused(page: Any, size: int) -> None:
+    reply = page.post("/", files={"file": ("large.png", b"\0" * size)})
+    assert reply.status_code == 413
+    assert "at most 5 MB" in one_sentence(reply.text)
+
+
+def test_a_request_that_is_no_form_gets_the_form_again(page: Any) -> None:
+    reply = page.post("/", content=b"{}", headers={"content-type": "application/json"})
+    assert reply.status_code == 400
+    assert "Received: nothing" in one_sentence(reply.text)
+
+
+def test_a_port_in_use_is_refused() -> None:
+    with pytest.raises(InvalidOptionError, match="port"):
+        free_port("127.0.0.1", 70_000)

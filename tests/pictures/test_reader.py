@@ -1,0 +1,140 @@
+"""Tests that pictures of plots in several looks give back the numbers that were drawn."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from keras_lrscan import InvalidCurveError, InvalidOptionError, LRCurve, analyze
+from keras_lrscan.curves.importers import from_image
+from keras_lrscan.pictures.overlay import draw_overlay
+from keras_lrscan.pictures.reader import read_picture
+
+if TYPE_CHECKING:
+    from keras_lrscan._typing import Array
+
+for needed in ("PIL", "onnxruntime", "rapidocr"):
+    pytest.importorskip(needed, exc_type=ImportError)
+figures: Any = pytest.importorskip("matplotlib.figure", exc_type=ImportError)
+
+RECORDED = Path(__file__).parents[2] / "docs" / "curves" / "fresh-classifier.json"
+DECADES, SHARE = 0.05, 0.02
+
+
+def numbers() -> tuple[Array, Array]:
+    curve = LRCurve.from_json(RECORDED)
+    kept = np.isfinite(curve.loss) & (curve.loss < 8)
+    return curve.lr[kept], curve.loss[kept]
+
+
+def drawn(
+    *,
+    x: str = "learning rate (log scale)",
+    y: str = "loss",
+    dpi: int = 100,
+    scale: str = "log",
+    kind: str = "png",
+    **line: Any,
+) -> bytes:
+    lr, loss = numbers()
+    figure = figures.Figure(figsize=(6.4, 4.8))
+    ax = figure.subplots()
+    ax.plot(lr, loss, **line)
+    ax.set(xscale=scale, xlabel=x, ylabel=y)
+    data = io.BytesIO()
+    figure.savefig(data, dpi=dpi, format=kind)
+    return data.getvalue()
+
+
+def errors(curve: LRCurve) -> tuple[float, float]:
+    """Returns the error of the ends in decades, and the median error of the loss as a share of its range."""
+    lr, loss = numbers()
+    ends = np.abs(np.log10(curve.lr[[0, -1]] / lr[[0, -1]])).max()
+    off = np.abs(np.interp(np.log10(curve.lr), np.log10(lr), loss) - curve.loss) / np.ptp(loss)
+    return float(ends), float(np.median(off))
+
+
+@pytest.mark.parametrize("dpi", [72, 150])
+@pytest.mark.parametrize("kind", ["png", "jpeg"])
+def test_a_plot_gives_back_its_numbers(dpi: int, kind: str) -> None:
+    decades, share = errors(from_image(drawn(dpi=dpi, kind=kind)))
+    assert decades <= DECADES
+    assert share <= SHARE
+
+
+@pytest.mark.parametrize("color", ["tab:blue", "black", "#7b3fbf", "tab:orange"])
+def test_a_line_of_any_color_is_followed(color: str) -> None:
+    decades, share = errors(from_image(drawn(color=color)))
+    assert decades <= DECADES
+    assert share <= SHARE
+
+
+def test_the_labels_of_ktrain_name_its_average() -> None:
+    curve = from_image(drawn())
+    assert curve.context.averaging == "running-mean"
+    assert curve.context.from_picture
+    assert any("ktrain or keras_lr_finder" in note for note in curve.context.notes)
+    assert any("too far right" in note for note in curve.context.notes)
+
+
+def test_other_labels_name_no_tool_and_both_readings_are_given() -> None:
+    curve = from_image(drawn(x="lr"))
+    assert curve.context.averaging is None
+    assert any("single batches" in note and "average" in note for note in curve.context.notes[1:])
+
+
+def test_no_averaging_is_detected_from_neighboring_pixels() -> None:
+    assert analyze(from_image(drawn(x="lr"))).detected_averaging is None
+
+
+def test_the_number_of_points_is_read_from_the_bends() -> None:
+    assert read_picture(drawn(dpi=200)).num_points == numbers()[0].size
+
+
+def test_labels_that_are_missing_are_asked_for_by_the_option() -> None:
+    lr, loss = numbers()
+    figure = figures.Figure()
+    ax = figure.subplots()
+    ax.plot(lr, loss)
+    ax.set(xscale="log")
+    ax.tick_params(labelbottom=False)
+    ax.minorticks_off()
+    data = io.BytesIO()
+    figure.savefig(data)
+    with pytest.raises(InvalidCurveError, match="--lr-range 1e-7 10"):
+        from_image(data.getvalue())
+    decades, share = errors(from_image(data.getvalue(), lr_range=(float(lr[0]), float(lr[-1]))))
+    assert decades <= DECADES
+    assert share <= SHARE
+
+
+@pytest.mark.parametrize("given", [(10.0, 1e-7), (0.0, 1.0), (-1.0, 1.0), (1e-7, float("nan")), (1.0, 1.0)])
+def test_an_impossible_range_is_refused(given: tuple[float, float]) -> None:
+    with pytest.raises(InvalidOptionError, match="lr_range"):
+        from_image(drawn(), lr_range=given)
+
+
+@pytest.mark.parametrize("content", ["noise", "white", "text"])
+def test_a_picture_without_a_plot_gets_one_sentence(content: str) -> None:
+    from PIL import Image
+
+    pixels = np.full((300, 400, 3), 255, dtype=np.uint8)
+    if content == "noise":
+        pixels = np.random.default_rng(0).integers(0, 255, pixels.shape, dtype=np.uint8)
+    if content == "text":
+        pixels[50:250:12, 20:380:9] = 0
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, format="PNG")
+    with pytest.raises(InvalidCurveError, match="Cut the picture to one plot"):
+        from_image(data.getvalue())
+
+
+def test_the_overlay_is_a_picture_of_the_same_shape() -> None:
+    from PIL import Image
+
+    overlay = Image.open(io.BytesIO(draw_overlay(read_picture(drawn()))))
+    assert overlay.size == (1280, 960)
