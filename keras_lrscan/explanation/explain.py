@@ -274,7 +274,7 @@ def _confidence(analysis: PureAnalysis) -> list[str]:
     says = f"Confidence in this shape: {verdict.confidence:.0%}."
     if analysis.features.num_points < MIN_POINTS:
         return [f"{says} It is low because the curve has fewer than {MIN_POINTS} points."]
-    return [f"{says} With other random noise, {verdict.confidence:.0%} of such curves get the same shape."]
+    return [f"{says} With other random noise, that share of copies of the curve gets the same shape."]
 
 
 def _start(analysis: PureAnalysis) -> list[str]:
