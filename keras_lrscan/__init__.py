@@ -21,6 +21,7 @@ from keras_lrscan.experiments.race import race
 from keras_lrscan.experiments.repeats import repeat_scans
 from keras_lrscan.plots.alt_text import describe_plot
 from keras_lrscan.plots.curve_plot import plot_curve
+from keras_lrscan.plots.overlay import plot_curves
 from keras_lrscan.probes.investigate import investigate
 from keras_lrscan.scan import LRScan, last_scan, lr_scan
 
@@ -50,6 +51,7 @@ __all__ = [
     "load",
     "lr_scan",
     "plot_curve",
+    "plot_curves",
     "race",
     "repeat_scans",
     "scan_groups",

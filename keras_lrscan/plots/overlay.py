@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_lrscan.curves.context import chance_loss
+from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
 from keras_lrscan.formatting import format_lr
-from keras_lrscan.plots.palette import INK, PAPER
+from keras_lrscan.plots.palette import INK, PAPER, SERIES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from keras_lrscan.pure_analysis import PureAnalysis
 
-__all__ = ["axes", "draw_curve", "draw_rate", "finish", "view"]
+__all__ = ["axes", "draw_curve", "draw_rate", "finish", "plot_curves", "view"]
 
 HEADROOM = 0.35
 """The view ends above the highest start by this share of its height; losses above it are cut off."""
@@ -94,3 +95,44 @@ def finish(ax: Axes, analyses: Sequence[PureAnalysis], title: str, *, columns: i
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=columns, fontsize=8, frameon=False)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
+
+
+def plot_curves(
+    analyses: Sequence[PureAnalysis], *, labels: Sequence[str] | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draws several scans on one plot, each with its smoothed line, its elbow and its suggested rate.
+
+    Args:
+        analyses: The analyses, at least one.
+        labels: Name of each scan in the legend. Defaults to its number and shape.
+        ax: Axes to draw on; those of a new figure by default.
+
+    Returns:
+        The axes.
+
+    Raises:
+        InvalidCurveError: If there is no analysis.
+        InvalidOptionError: If the number of labels is not that of the analyses.
+
+    Example:
+    ```python
+    plot_curves([before, after], labels=["pretrained", "fine-tuned"])
+    ```
+    """
+    analyses = list(analyses)
+    if not analyses:
+        msg = "Expected at least one analysis. Received: analyses=[]."
+        raise InvalidCurveError(msg)
+    names = [f"{number}: {item.verdict.shape}" for number, item in enumerate(analyses, 1)] if labels is None else labels
+    if len(names) != len(analyses):
+        msg = f"Expected one label per analysis. Received: {len(names)} labels, {len(analyses)} analyses."
+        raise InvalidOptionError(msg)
+    ax = axes(ax)
+    for number, (analysis, name) in enumerate(zip(analyses, names, strict=True)):
+        color = SERIES[number % len(SERIES)]
+        lr = analysis.suggestion.lr
+        rate = "no suggestion" if lr is None else f"suggested: about {format_lr(lr)}"
+        draw_curve(ax, analysis, f"{name} ({rate})", color)
+        if lr is not None:
+            ax.axvline(lr, color=color, lw=1.2, ls="--")
+    return finish(ax, analyses, f"{len(analyses)} scans", columns=2)

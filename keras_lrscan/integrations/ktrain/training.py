@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
+import importlib.util
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from typing import SupportsIndex
 
 __all__ = ["autofit", "fit_onecycle"]
+
+SCHEDULES = "ktrain.lroptimize.triangular"
+"""Module with ktrain's schedules."""
 
 
 def fit_onecycle(learner: Learner, epochs: SupportsIndex, **options: Any) -> Value:
@@ -90,7 +95,8 @@ class _NumPy:
 @contextlib.contextmanager
 def _numpy_of_ktrain() -> Iterator[None]:
     """Gives the module of ktrain's schedules a NumPy that it works with; ktrain 0.41.4 fails with NumPy 2."""
-    module = sys.modules.get("ktrain.lroptimize.triangular")
+    has_schedules = "ktrain" in sys.modules and importlib.util.find_spec(SCHEDULES) is not None
+    module = importlib.import_module(SCHEDULES) if has_schedules else None  # ktrain imports it at the first use
     if module is None or getattr(module, "np", None) is not np or hasattr(np, "Inf"):
         yield
         return
