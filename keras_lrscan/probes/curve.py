@@ -75,7 +75,7 @@ def scan_again(workbench: Workbench) -> Answer:
         return Answer(outcome=Outcome.UNCLEAR, says=says)
     if shapes[0] == shapes[1] and (apart is None or apart <= SAME_PLACE):
         confirms = ("catapult",) if shapes[0] == Shape.SEVERAL_VALLEYS else ()
-        gone = () if is_noisy else ("small-batches",)
+        gone = () if is_noisy and workbench.batch_size < SMALL_BATCH else ("small-batches",)
         return Answer(outcome=Outcome.YES, says=says, confirms=confirms, rules_out=gone)
     gone = ("catapult",) if shapes[0] == Shape.SEVERAL_VALLEYS else ()
     noise = ("small-batches",) if is_noisy and workbench.batch_size < SMALL_BATCH else ()
