@@ -70,12 +70,12 @@ def scan_again(workbench: Workbench) -> Answer:
             f" Its lowest loss is at {format_lr(places[1].lr)}; in the first scan it was at {format_lr(places[0].lr)}."
         )
     is_noisy = max(part.features.noise or 0.0 for part in (first, second)) >= NOISY
-    if (first.features.epoch_pattern or 0.0) >= IN_STEP:
-        says += " The losses repeat a pattern every epoch, so this scan settles nothing about valleys and batches."
+    if shapes[0] == Shape.SEVERAL_VALLEYS and (first.features.epoch_pattern or 0.0) >= IN_STEP:
+        says += " The losses repeat a pattern every epoch, so this scan settles nothing about valleys."
         return Answer(outcome=Outcome.UNCLEAR, says=says)
     if shapes[0] == shapes[1] and (apart is None or apart <= SAME_PLACE):
         confirms = ("catapult",) if shapes[0] == Shape.SEVERAL_VALLEYS else ()
-        gone = () if is_noisy else ("small-batches",)
+        gone = () if is_noisy and workbench.batch_size < SMALL_BATCH else ("small-batches",)
         return Answer(outcome=Outcome.YES, says=says, confirms=confirms, rules_out=gone)
     gone = ("catapult",) if shapes[0] == Shape.SEVERAL_VALLEYS else ()
     noise = ("small-batches",) if is_noisy and workbench.batch_size < SMALL_BATCH else ()
