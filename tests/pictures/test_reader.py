@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from keras_lrscan import InvalidCurveError, InvalidOptionError, LRCurve, analyze
-from keras_lrscan.importers import from_image
+from keras_lrscan.curves.importers import from_image
 from keras_lrscan.pictures.overlay import draw_overlay
 from keras_lrscan.pictures.reader import read_picture
 
