@@ -83,18 +83,19 @@ def lead(analysis: Analysis) -> str:
     """Returns the first paragraph: whether it is overfitting, what the curve shows, and which rate to try."""
     shape, suggestion = title(analysis), analysis.suggestion
     context = analysis.curve.context
-    sentences = [
-        f"{shape}: that is the shape of this curve.",
-        "It says nothing about overfitting, which shows on validation data: a learning-rate plot holds the loss of training "
-        "batches while the rate rises.",
-    ]
+    about_overfitting = (
+        "It says nothing about overfitting, which shows on validation data: a learning-rate plot holds the loss of "
+        "training batches while the rate rises."
+    )
     rate = format_suggestion(suggestion)
-    sentences.append(f"No learning rate can be suggested. {suggestion.reason}" if rate is None else f"Try {rate}.")
+    advice = f"No learning rate can be suggested. {suggestion.reason}" if rate is None else f"Try {rate}."
+    sentences = [f"{shape}: that is the shape of this curve.", about_overfitting, advice]
     if context.averaging is not None:
-        sentences.append(
-            "The tool drew averages, which look back: the valley of the batch losses is deeper and lies further left, and "
-            "a flat stretch can hide it."
+        averages = (
+            "The tool drew averages, which look back: the valley of the batch losses is deeper and lies further left, "
+            "and a flat stretch can hide it."
         )
+        sentences.append(averages)
         if rate is not None:
             sentences.append("So begin at the lower end of that range, or below.")
     return " ".join(sentences)
