@@ -70,7 +70,7 @@ def answer(question: Question) -> tuple[int, str]:
             "answer.html.j2",
             analysis,
             reading=_shown(reading, analysis.curve, data),
-            lead=lead(analysis),
+            lead=lead(analysis, averaged=reading is not None and reading.look is not None),
             error="",
             **_form(),
         )
@@ -79,26 +79,28 @@ def answer(question: Question) -> tuple[int, str]:
     return 200, page
 
 
-def lead(analysis: Analysis) -> str:
-    """Returns the first paragraph: whether it is overfitting, what the curve shows, and which rate to try."""
+def lead(analysis: Analysis, *, averaged: bool) -> str:
+    """Returns the first paragraph: whether it is overfitting, what the curve shows, and which rate to try.
+
+    Args:
+        analysis: The analysis.
+        averaged: Whether the tool is known to draw averages, even if it is not known which.
+    """
     shape, suggestion = title(analysis), analysis.suggestion
-    context = analysis.curve.context
     about_overfitting = (
         "It says nothing about overfitting, which shows on validation data: a learning-rate plot holds the loss of "
         "training batches while the rate rises."
     )
     rate = format_suggestion(suggestion)
     advice = f"No learning rate can be suggested. {suggestion.reason}" if rate is None else f"Try {rate}."
-    sentences = [f"{shape}: that is the shape of this curve.", about_overfitting, advice]
-    if context.averaging is not None:
-        averages = (
+    if averaged or analysis.curve.context.averaging is not None:
+        advice = (
             "The tool drew averages, which look back: the valley of the batch losses is deeper and lies further left, "
             "and a flat stretch can hide it."
         )
-        sentences.append(averages)
         if rate is not None:
-            sentences.append("So begin at the lower end of that range, or below.")
-    return " ".join(sentences)
+            advice += f" The drawn curve points to {rate}, which is too large. Scan again with `LRScan` for a rate."
+    return " ".join([f"{shape}: that is the shape of the drawn curve.", about_overfitting, advice])
 
 
 def _form() -> dict[str, object]:
