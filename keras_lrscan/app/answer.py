@@ -9,19 +9,21 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_lrscan.analysis import analyze
+from keras_lrscan.analysis import Analysis, analyze
 from keras_lrscan.curves.averaging import AVERAGES
 from keras_lrscan.curves.curve import LRCurve
 from keras_lrscan.curves.importers import build_curve, curve_of_picture, from_csv, read_curve
 from keras_lrscan.errors import InvalidCurveError, LRScanError
+from keras_lrscan.explanation.explain import title
 from keras_lrscan.files.decoding import read_json_object
 from keras_lrscan.formatting import format_lr
 from keras_lrscan.pictures.image import ENDINGS, MAX_BYTES
 from keras_lrscan.pictures.overlay import draw_overlay
 from keras_lrscan.pictures.reader import PictureReading, read_picture
-from keras_lrscan.report.html import render_page, report_html
+from keras_lrscan.report.html import render_page
+from keras_lrscan.suggestions.suggest import format_suggestion
 
-__all__ = ["Question", "answer", "form_page"]
+__all__ = ["Question", "answer", "form_page", "lead"]
 
 MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"BM", b"GIF8")
 """First bytes of the types of pictures that are read, whatever their names."""
@@ -63,19 +65,42 @@ def answer(question: Question) -> tuple[int, str]:
         averaging = question.averaging if question.averaging in AVERAGES else None
         curve = _numbers(question, data) if reading is None else curve_of_picture(reading, averaging=averaging)
         analysis = analyze(curve)
-        report = base64.b64encode(report_html(analysis).encode("utf-8", "xmlcharrefreplace")).decode()
         page = render_page(
             "keras_lrscan.app",
             "answer.html.j2",
             analysis,
             reading=_shown(reading, analysis.curve, data),
-            report=report,
+            lead=lead(analysis, averaged=reading is not None and reading.look is not None),
             error="",
             **_form(),
         )
     except (LRScanError, binascii.Error, OSError) as error:
         return 400, form_page(str(error))
     return 200, page
+
+
+def lead(analysis: Analysis, *, averaged: bool) -> str:
+    """Returns the first paragraph: whether it is overfitting, what the curve shows, and which rate to try.
+
+    Args:
+        analysis: The analysis.
+        averaged: Whether the tool is known to draw averages, even if it is not known which.
+    """
+    shape, suggestion = title(analysis), analysis.suggestion
+    about_overfitting = (
+        "It says nothing about overfitting, which shows on validation data: a learning-rate plot holds the loss of "
+        "training batches while the rate rises."
+    )
+    rate = format_suggestion(suggestion)
+    advice = f"No learning rate can be suggested. {suggestion.reason}" if rate is None else f"Try {rate}."
+    if averaged or analysis.curve.context.averaging is not None:
+        advice = (
+            "The tool drew averages, which look back: the valley of the batch losses is deeper and lies further left, "
+            "and a flat stretch can hide it."
+        )
+        if rate is not None:
+            advice += f" The drawn curve points to {rate}, which is too large. Scan again with `LRScan` for a rate."
+    return " ".join([f"{shape}: that is the shape of the drawn curve.", about_overfitting, advice])
 
 
 def _form() -> dict[str, object]:

@@ -278,8 +278,8 @@ def from_image(
         OSError: If the file cannot be read.
 
     Example:
-    >>> from keras_lrscan.importers import from_image
-    >>> curve = from_image("plot.png", lr_range=(1e-7, 10))  # doctest: +SKIP
+    >>> from keras_lrscan import importers
+    >>> curve = importers.from_image("plot.png", lr_range=(1e-7, 10))  # doctest: +SKIP
     """
     if averaging is not None:
         get_average(averaging)

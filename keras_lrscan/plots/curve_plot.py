@@ -262,8 +262,10 @@ def _note_off_top(ax: Axes, analysis: PureAnalysis, top: float) -> Iterable[Arra
     cut = count_off_top(analysis, top)
     if not cut:
         return ()
+    plural = ("points", "batches") if cut > 1 else ("point", "batch")
+    unit = plural[0 if analysis.curve.context.from_picture else 1]
     text = ax.annotate(
-        f"\N{UPWARDS ARROW} {cut} batch{'es' if cut > 1 else ''} off the top",
+        f"\N{UPWARDS ARROW} {cut} {unit} off the top",
         (1, 1),
         xycoords="axes fraction",
         xytext=(-3, -3),

@@ -106,13 +106,17 @@ def render_page(package: str, template: str, analysis: PureAnalysis | None, **sl
         package: The package, with a folder `templates`.
         template: The name of the template.
         analysis: The analysis to report; `None` for a page without one.
-        slots: Further variables of the template.
+        slots: Further variables of the template; `report` is the whole report in base64, for a link to download it.
 
     Raises:
         MissingDependencyError: If jinja2 or matplotlib is not installed.
     """
     if analysis is not None:
-        return _render(template, analysis, {"wide": WIDE, "narrow": NARROW}, package=package, **slots)
+        sizes = {"wide": WIDE, "narrow": NARROW}
+        pictures = _pictures(analysis, sizes)  # half of the time of a report
+        report = _render("report.html.j2", analysis, sizes, pictures=pictures)
+        data = base64.b64encode(report.encode("utf-8", "xmlcharrefreplace")).decode()
+        return _render(template, analysis, sizes, package=package, pictures=pictures, report=data, **slots)
     environment, _ = _environment(package)
     return environment.get_template(template).render(light_page=LIGHT_PAGE, dark_page=DARK_PAGE, **slots)
 
@@ -146,18 +150,16 @@ def _render(
     sizes: Mapping[str, tuple[float, float]],
     *,
     package: str | None = None,
+    pictures: Mapping[str, str] | None = None,
     **slots: object,
 ) -> str:
     environment, markup = _environment(package)
     every_section = sections(analysis, level=FULL)
-    name = hashlib.sha256(json.dumps(analysis.curve.to_dict()).encode()).hexdigest()[:8]
-    pictures = {
-        which: markup(svg(analysis, size=size, prefix=f"lrscan-{name}-{which}")) for which, size in sizes.items()
-    }
+    drawn = _pictures(analysis, sizes) if pictures is None else pictures
     return environment.get_template(template).render(
         analysis=analysis,
         headline=title(analysis),
-        pictures=pictures,
+        pictures={which: markup(text) for which, text in drawn.items()},
         sections=[section for section in every_section if section.heading not in CLOSING],
         closing=[section for section in every_section if section.heading in CLOSING],
         suggestions=list(_suggestions(analysis)),
@@ -171,6 +173,13 @@ def _render(
         dark_page=DARK_PAGE,
         **slots,
     )
+
+
+def _pictures(analysis: PureAnalysis, sizes: Mapping[str, tuple[float, float]]) -> dict[str, str]:
+    """Returns the plot as SVG for each name and size."""
+    _environment()  # which tells what is not installed
+    name = hashlib.sha256(json.dumps(analysis.curve.to_dict()).encode()).hexdigest()[:8]
+    return {which: svg(analysis, size=size, prefix=f"lrscan-{name}-{which}") for which, size in sizes.items()}
 
 
 def _environment(package: str | None = None) -> tuple[Environment, Callable[[str], Markup]]:
