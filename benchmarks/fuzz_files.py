@@ -26,6 +26,7 @@ import numpy as np
 from fuzzing import attempt, run
 
 from keras_lrscan import LRCurve, analyze, describe_plot, load
+from keras_lrscan.cli import Exit
 from keras_lrscan.cli import main as lrscan
 from keras_lrscan.curves.averaging import AVERAGES
 from keras_lrscan.curves.importers import from_csv, from_json
@@ -256,10 +257,10 @@ def through_command(rng: Draw, kind: str, path: Path) -> str:
     if path.read_bytes() != before or (path.parent / "victim").exists():
         msg = "Expected the input and the target of a link to be unchanged. One of them was overwritten."
         raise AssertionError(msg)
-    if status not in {0, 2} or (status == 2 and "lrscan" not in err.getvalue()):
-        msg = f"Expected exit status 0, or 2 with a message. Received: status={status}, stderr={err.getvalue()!r}"
+    if status not in set(Exit) or (status in {Exit.BAD_OPTION, Exit.BAD_INPUT} and "lrscan" not in err.getvalue()):
+        msg = f"Expected a known exit status, and a message if refused. Received: {status=}, stderr={err.getvalue()!r}"
         raise AssertionError(msg)
-    return "command read" if status == 0 else "command refused"
+    return "command refused" if status in {Exit.BAD_OPTION, Exit.BAD_INPUT} else "command read"
 
 
 def fuzz(count: int, *, seed: int = 0, show: int = 2) -> Counter[str]:

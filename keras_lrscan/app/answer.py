@@ -14,7 +14,7 @@ from keras_lrscan.curves.averaging import AVERAGES
 from keras_lrscan.curves.curve import LRCurve
 from keras_lrscan.curves.importers import build_curve, curve_of_picture, from_csv, read_curve
 from keras_lrscan.errors import InvalidCurveError, LRScanError
-from keras_lrscan.explanation.explain import title
+from keras_lrscan.explanation.answer import title
 from keras_lrscan.files.decoding import read_json_object
 from keras_lrscan.formatting import format_lr
 from keras_lrscan.pictures.image import ENDINGS, MAX_BYTES

@@ -199,10 +199,10 @@ CAUSES_OF_START: tuple[Cause, ...] = (
     Cause(
         code="LRS334",
         name="frozen-features",
-        title="Only new layers train, on the outputs of frozen ones: this is a healthy start.",
+        title="Only new layers train, on the outputs of frozen ones.",
         means=(
             "The frozen layers turn each sample into features, and these do not change. The new layers on top know "
-            "nothing yet, so the loss starts near the chance level, and the curve is an ordinary U."
+            "nothing yet, so their curve is like that of a new model."
         ),
         start=1.4,
         when=(

@@ -166,7 +166,7 @@ def test_means_of_epochs_are_not_called_averages_that_lag() -> None:
     analysis = analyze(from_keras_history(history_of(-6, 0, 60)))
     assert "averaging" not in [finding.name for finding in analysis.findings]
     assert "averaging" in [finding.name for finding in analysis.excluded]
-    text = " ".join(analysis.explain().split())
+    text = " ".join(analysis.explain(level="full").split())
     assert "each point is the mean loss of one epoch" in text
     assert "recorded the loss of every batch" not in text
     assert "averages" not in text
@@ -208,7 +208,7 @@ def test_many_points_over_a_narrow_range_need_a_wider_range_not_more_points() ->
     for context in (None, ScanContext(averaged_over=None)):
         history = history_of(-2.9, -2.0, 40)
         curve = LRCurve(lr=history["learning_rate"], loss=history["loss"], context=context or ScanContext())
-        text = " ".join(analyze(curve).explain().split())
+        text = " ".join(analyze(curve).explain(level="full").split())
         assert "The rates span less than a factor of ten" in text
         assert "Scan a wide range of rates" in text
         assert "at least 100 batches" not in text
@@ -222,7 +222,7 @@ def test_a_record_that_was_cut_short_does_not_show_how_wide_its_range_was_to_be(
 
 
 def test_few_means_of_epochs_need_another_scan() -> None:
-    text = " ".join(analyze(from_keras_history(history_of(-6, 0, 12))).explain().split())
+    text = " ".join(analyze(from_keras_history(history_of(-6, 0, 12))).explain(level="full").split())
     assert "Scan again with `LRScan`" in text
     assert "more epochs in `fit`" not in text
     assert "each point is the loss of one batch" not in text
@@ -322,6 +322,6 @@ def test_a_json_file_that_declares_an_average_is_undone(tmp_path: Path) -> None:
 
 
 def test_every_importer_is_in_the_table_and_documented() -> None:
-    assert len(IMPORTERS) == 7
+    assert len(IMPORTERS) == 8
     for importer in IMPORTERS.values():
         assert "Raises:" in (importer.__doc__ or "")
