@@ -272,7 +272,10 @@ class _Piece:
         )
         gaps = [] if left is None else [(self.start - left.stop, self.first_row - left.last_row)]
         gaps += [] if right is None else [(right.start - self.stop, right.first_row - self.last_row)]
-        return any(hole <= MAX_HOLE * width and abs(jump) <= MAX_JUMP * height for hole, jump in gaps)
+        # a steep stretch may be blurred away, but only within a few columns
+        return any(
+            hole <= SLACK or (hole <= MAX_HOLE * width and abs(jump) <= MAX_JUMP * height) for hole, jump in gaps
+        )
 
 
 def _rows(
