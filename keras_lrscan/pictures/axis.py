@@ -46,7 +46,7 @@ LOOKALIKES = str.maketrans(
 )
 """Signs that the recognizer confuses with those of a number."""
 
-USUAL_STEPS = (1.0, 2.0, 2.5, 4.0, 5.0, 10.0)
+USUAL_STEPS = (1.0, 2.0, 2.5, 4.0, 5.0)
 """Leading digits of the distance of two labels."""
 
 SUFFIXES = {"k": 1e3, "K": 1e3, "M": 1e6, "m": 1e-3, "\u03bc": 1e-6, "\u00b5": 1e-6, "n": 1e-9}
@@ -164,7 +164,7 @@ def fit_axis(ticks: Sequence[Tick], *, length: float, upward: bool) -> Axis | No
     if best is None:
         return None
     (count, is_usual, _), is_log, chosen = best
-    if count < MIN_SHARE * len(legible) or (count < 3 and not (is_usual and len(legible) == 2)):
+    if count < MIN_SHARE * len(legible) or (count < 3 and not (is_usual and len(ticks) == 2)):
         return None
     places, values = np.array([one[0] for one in chosen]), np.array([one[1] for one in chosen])
     slope, intercept = np.polyfit(places, values, 1)

@@ -198,7 +198,8 @@ def _follow(cover: NDArray[np.float32], mask: NDArray[np.bool_], color: NDArray[
     if float((kept[:, columns].sum(axis=0) / thickness).mean()) < MIN_FILL:
         return None
     touching = (first[1:] <= last[:-1] + SLACK) & (last[1:] >= first[:-1] - SLACK)
-    if float(touching[np.diff(columns) == 1].mean()) < MIN_CONTINUITY:
+    neighbors = np.diff(columns) == 1
+    if not neighbors.any() or float(touching[neighbors].mean()) < MIN_CONTINUITY:
         return None
     usual = float(np.percentile(thickness, 10))
     rows = _rows(cover, kept, columns, (first, last), usual=usual)
@@ -271,7 +272,10 @@ class _Piece:
         )
         gaps = [] if left is None else [(self.start - left.stop, self.first_row - left.last_row)]
         gaps += [] if right is None else [(right.start - self.stop, right.first_row - self.last_row)]
-        return any(hole <= MAX_HOLE * width and abs(jump) <= MAX_JUMP * height for hole, jump in gaps)
+        # a steep stretch may be blurred away, but only within a few columns
+        return any(
+            hole <= SLACK or (hole <= MAX_HOLE * width and abs(jump) <= MAX_JUMP * height) for hole, jump in gaps
+        )
 
 
 def _rows(
