@@ -49,9 +49,9 @@ HALF_WIDTH = math.sqrt(10)
 OURS = "ours: "
 
 GROUPS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
-    "all": lambda _: True,
-    "pretrained": lambda task: task["start"] != "fresh",
-    "fresh": lambda task: task["start"] == "fresh",
+    "all starts": lambda _: True,
+    "pretrained starts": lambda task: task["start"] != "fresh",
+    "fresh starts": lambda task: task["start"] == "fresh",
 }
 """Name → predicate that selects tasks."""
 
@@ -132,21 +132,35 @@ def as_scanned(lr: Array, loss: Array, context: ScanContext) -> LRCurve:
     return recorder.curve(context)
 
 
-def all_suggestions(
-    task: Mapping[str, Any], lr: Array, loss: Array, *, with_context: bool, copies: int = NUM_COPIES
+def suggestions_of(
+    curve: LRCurve, rates: Array, loss: Array, *, default_lr: float, copies: int = NUM_COPIES
 ) -> dict[tuple[str, str], Suggested]:
-    """Returns the suggestions of every method for one scan, by method and role."""
-    default_lr, rates = float(task["default_lr"]), own_rates(lr)
+    """Returns the suggestions of every method for one scan, by method and role.
+
+    Args:
+        curve: The scan as `LRScan` records it, for our methods.
+        rates: Rate of each batch's own update, for the other tools. Array of shape `(n,)`.
+        loss: Batch losses of the scan to its end, for the other tools. Array of shape `(n,)`.
+        default_lr: The optimizer's default learning rate.
+        copies: Number of resampled copies that vote on the confidence.
+    """
     found = {name: Suggested(lr=rate(default_lr)) for name, rate in FIXED.items()}
     found |= {name: Suggested(lr=peer(rates, loss)) for name, peer in PEERS.items()}
     suggested = {(name, role): value for name, value in found.items() for role in ROLES}
-    context = context_of(task, lr) if with_context else ScanContext()
-    reading = analyze(as_scanned(lr, loss, context), num_copies=copies)
+    reading = analyze(curve, num_copies=copies)
     for method in SUGGESTION_METHODS:
         for role in ROLES:
             ours = reading.suggest(method=method, role=role)
             suggested[OURS + method, role] = Suggested(lr=ours.lr, low=ours.low, high=ours.high)
     return suggested
+
+
+def all_suggestions(
+    task: Mapping[str, Any], lr: Array, loss: Array, *, with_context: bool, copies: int = NUM_COPIES
+) -> dict[tuple[str, str], Suggested]:
+    """Returns the suggestions of every method for one scan of a task, by method and role."""
+    curve = as_scanned(lr, loss, context_of(task, lr) if with_context else ScanContext())
+    return suggestions_of(curve, own_rates(lr), loss, default_lr=float(task["default_lr"]), copies=copies)
 
 
 def score(suggested: Suggested, regret: Regret, *, task: int, default_lr: float) -> Scored:
@@ -225,11 +239,13 @@ def summary(rows: list[Scored]) -> list[str]:
 
 
 def tables(
-    scored: Mapping[tuple[str, str], list[Scored]], tasks: list[Mapping[str, Any]]
+    scored: Mapping[tuple[str, str], list[Scored]],
+    tasks: list[Mapping[str, Any]],
+    groups: Mapping[str, Callable[[Mapping[str, Any]], bool]] = GROUPS,
 ) -> Iterator[tuple[str, list[list[str]]]]:
     """Yields a title and table rows for each role and group, sorted by mean regret."""
     for role in ROLES:
-        for group, belongs in GROUPS.items():
+        for group, belongs in groups.items():
             kept = {
                 method: [row for row in rows if belongs(tasks[row.task])]
                 for (method, of), rows in scored.items()
@@ -240,7 +256,7 @@ def tables(
             means = {method: float(np.mean([row.regret for row in rows])) for method, rows in kept.items()}
             lines = [[method, *summary(kept[method])] for method in sorted(means, key=means.__getitem__)]
             some = next(iter(kept.values()))
-            title = f"{role}, {group} starts: {len({row.task for row in some})} tasks, {len(some)} scans"
+            title = f"{role}, {group}: {len({row.task for row in some})} tasks, {len(some)} scans"
             yield title, [["method", *COLUMNS], *lines]
 
 

@@ -14,6 +14,7 @@ from data import load
 from keras_formulas import LOSSES, OPTIMIZERS, Loss, Optimizer
 from layers import Mode
 from models import MODELS, Plan, apply, start
+from schedules import batches, one_cycle
 from tasks import FRESH, FROZEN, HEAD
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ SCAN_RANGE = (1e-7, 1e1)
 SWEEP_LR = np.logspace(-6, 2, 25)
 """Rates of a sweep, three per decade."""
 ROLES = ("constant", "one-cycle")
-WARM_UP, START_FACTOR, END_FACTOR = 0.25, 1 / 25, 1e-5
-"""fastai's one-cycle: from peak / 25 up to the peak in a quarter of the steps, then down to peak / 1e5, by cosines."""
 SOURCE_RATE, SOURCE_BATCH = 2e-3, 32
 """Learning rate and batch size of the training of start weights: Adam with a cosine decay to a tenth of the rate."""
 
@@ -52,26 +51,6 @@ def ramp(steps: int) -> Array:
 def updates(rates: Array) -> Array:
     """Returns the rate of each update of a scan. The loss of batch t belongs to the previous update, with rate t."""
     return np.append(rates[1:], rates[-1] ** 2 / rates[-2])
-
-
-def one_cycle(steps: int) -> Array:
-    """Returns the rate of each step as a fraction of the peak."""
-    up = round(WARM_UP * steps)
-
-    def cosine(first: float, last: float, count: int) -> Array:
-        return last + (first - last) * (1 + np.cos(np.pi * np.arange(count) / count)) / 2
-
-    return np.append(cosine(START_FACTOR, 1.0, up), cosine(1.0, END_FACTOR, steps - up))
-
-
-def batches(count: int, size: int, steps: int, seed: int) -> Array:
-    """Returns the example indices of each batch, shuffled every epoch and without a smaller last batch."""
-    rng = np.random.default_rng(seed)
-    size = min(size, count)
-    whole = count // size * size
-    epochs = -(-steps * size // whole)
-    order = [rng.permutation(count)[:whole] for _ in range(epochs)]
-    return np.concatenate(order)[: steps * size].reshape(steps, size).astype(np.int32)
 
 
 @dataclass(frozen=True, kw_only=True)
