@@ -38,7 +38,6 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     author="The keras_lrscan maintainers",
-    author_email="keras-lrscan@users.noreply.github.com",
     url=REPOSITORY,
     project_urls={
         "Documentation": SITE,
@@ -54,8 +53,6 @@ setup(
         "Intended Audience :: Science/Research",
         "Programming Language :: Python :: 3 :: Only",
         "Programming Language :: Python :: 3.11",
-        "Programming Language :: Python :: 3.12",
-        "Programming Language :: Python :: 3.13",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
         "Typing :: Typed",
     ],

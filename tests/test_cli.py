@@ -116,11 +116,11 @@ def test_output_never_takes_the_place_of_something_else(
 
 def test_a_picture_is_not_drawn_over_the_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("matplotlib", exc_type=ImportError)
-    synthetic_curve("u-shaped").to_csv(tmp_path / "scan.png")
-    before = (tmp_path / "scan.png").read_bytes()
-    assert main(["analyze", str(tmp_path / "scan.png"), "--plot", str(tmp_path / "scan.png")]) == Exit.BAD_OPTION
+    synthetic_curve("u-shaped").to_csv(tmp_path / "scan.pdf")
+    before = (tmp_path / "scan.pdf").read_bytes()
+    assert main(["analyze", str(tmp_path / "scan.pdf"), "--plot", str(tmp_path / "scan.pdf")]) == Exit.BAD_OPTION
     assert "an output file other than the input file. Received: --plot=" in capsys.readouterr().err
-    assert (tmp_path / "scan.png").read_bytes() == before
+    assert (tmp_path / "scan.pdf").read_bytes() == before
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e400", "-1e400", "1e101", "high", "9" * 5000])

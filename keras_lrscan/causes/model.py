@@ -15,7 +15,7 @@ from keras_lrscan.causes.clues import (
     WORSE,
 )
 from keras_lrscan.curves.context import FLOAT16_POLICIES
-from keras_lrscan.reading.facts import NO_FALL, NO_RISE, Condition, is_false, is_true
+from keras_lrscan.reading.facts import NO_FALL, NO_RISE, RISES, Condition, is_false, is_true
 from keras_lrscan.reading.features import StartState
 
 __all__ = ["CAUSES_OF_MODEL"]
@@ -78,6 +78,12 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
                 when=(is_true("head_is_fresh"),),
                 weight=-1.5,
                 says="Against it: only the last layer is new, and the layers below may be frozen on purpose.",
+            ),
+            Clue(
+                # no frozen fit of benchmarks/causes rises; heads on frozen bodies in benchmarks/finetuning do
+                when=(RISES, Condition("num_trainable_params", ">", 0)),
+                weight=-2.5,
+                says="Against it: large rates raise the loss, so the weights that can train do change.",
             ),
             Clue(
                 when=(Condition("finite_share", "<", 1.0),),

@@ -8,7 +8,6 @@ module finds them by searching the attributes of the model, of its layers, and o
 from __future__ import annotations
 
 import collections
-import copy
 import inspect
 import sys
 import types
@@ -168,7 +167,7 @@ def keep_numbers(owners: dict[str, Any]) -> Callable[[], None]:
     for owner in owners.values():
         of_host = _names_of_host(type(owner))
         plain = {
-            name: (value, copy.deepcopy(value))
+            name: (value, _copied(value))
             for name, value in vars(owner).items()
             if name not in of_host and _is_plain(value)
         }
@@ -186,14 +185,26 @@ def keep_numbers(owners: dict[str, Any]) -> Callable[[], None]:
 def _put_back(owner: object, name: str, original: Value, value: Value) -> None:
     """Restores an attribute; a collection stays the same object, with its old items."""
     if isinstance(original, list):
-        original[:] = copy.deepcopy(value)
+        original[:] = _copied(value)
     elif isinstance(original, (dict, set)):
         original.clear()
-        original.update(copy.deepcopy(value))
+        original.update(_copied(value))
     elif isinstance(original, np.ndarray) and original.flags.writeable:
         original[...] = value
     if vars(owner).get(name) is not original:
         setattr(owner, name, original)
+
+
+def _copied(value: Value) -> Value:
+    """Copies arrays and collections; the copy of a host's collection, which may know its owner, is one of Python."""
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if isinstance(value, dict):
+        return {name: _copied(item) for name, item in value.items()}
+    for kind in (list, tuple, set):
+        if isinstance(value, kind):
+            return kind(map(_copied, value))
+    return value
 
 
 def _is_plain(value: Value) -> bool:

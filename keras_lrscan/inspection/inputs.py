@@ -99,9 +99,10 @@ def _is_measurement(model: Model, tensor: Tensor, array: Array) -> bool:
 
 def _first_use(layer: Layer, array: Array) -> str:
     """Returns `"scales"`, `"looks up"`, `"plain"` or `"unknown"`, depending on how a layer uses its input `array`."""
-    if any(map(SCALES.search, class_names(layer))):
-        return "scales"
     inner = layers_in(layer)
+    has_scaler = any(INPUT_SCALERS.intersection(class_names(item)) for item in inner)
+    if has_scaler or any(map(SCALES.search, class_names(layer))):
+        return "scales"
     if any(LOOKS_UP.search(name) for item in inner for name in class_names(item)) and _may_be_indices(array):
         return "looks up"
     return "plain" if getattr(layer, "weights", None) else "unknown"

@@ -13,6 +13,8 @@ import pytest
 from keras_lrscan import Analysis, LRCurve, ScanContext, analyze
 from keras_lrscan.causes.ranking import CAUSES
 from keras_lrscan.datasets.synthetic import synthetic_curve
+from keras_lrscan.suggestions.suggest import what_stops_learning
+from tests.support import benchmark_scripts
 from tests.support.catalog import PAIRS
 from tests.support.contradictions import ONLY_IF, contradictions
 from tests.support.recorded import benchmark_of_causes, benchmark_of_suggestions, gallery, other_records
@@ -57,6 +59,20 @@ def test_the_scans_of_the_tasks_for_suggestions(part: int) -> None:
 def test_the_gallery_the_records_of_other_tools_and_the_catalog() -> None:
     assert len(shown()) > 150
     assert_consistent(shown())
+
+
+@pytest.mark.one_host
+def test_the_fine_tunings_of_real_networks() -> None:
+    rows = benchmark_scripts.load("finetuning/rows")
+    curves = {
+        f"{row['name']} {index}": curve
+        for row in rows.read(rows.RESULTS)
+        for index, curve in enumerate(rows.curves(row))
+    }
+    analyses = read(curves)
+    assert_consistent(analyses)
+    alarms = {name: what_stops_learning(analysis.findings) for name, analysis in analyses.items()}
+    assert {name: alarm.name for name, alarm in alarms.items() if alarm is not None} == {}
 
 
 @pytest.mark.one_host

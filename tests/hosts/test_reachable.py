@@ -112,3 +112,20 @@ def test_arrays_come_back_in_place() -> None:
     restore()
     assert model.__dict__["array"] is array
     assert array.tolist() == [0.0, 1.0, 2.0]
+
+
+class Tracked(dict[str, Any]):
+    """A dictionary that cannot be copied, as one of a host that knows the layer it belongs to."""
+
+    def __deepcopy__(self, memo: object) -> Tracked:
+        raise NotImplementedError
+
+
+def test_the_dictionary_of_a_layer_is_kept_without_a_copy_of_its_owner() -> None:
+    model = Model(names=Tracked(first=[1]))
+    restore = keep_numbers({"model": model})
+    model.__dict__["names"]["first"].append(2)
+    model.__dict__["names"]["second"] = 3
+    restore()
+    assert model.__dict__["names"] == Tracked(first=[1])
+    assert isinstance(model.__dict__["names"], Tracked)
