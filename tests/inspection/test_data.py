@@ -36,6 +36,11 @@ INPUTS: dict[str, tuple[Any, Layers, dict[str, Any]]] = {
     "pixels": (PIXELS, CONVOLVED, {"input_low": 0, "input_high": 255, "nonfinite_inputs": 0}),
     "pixels as floats": (PIXELS.astype("float32"), CONVOLVED, {"input_low": 0, "input_high": 255}),
     "pixels that the model scales": (PIXELS, lambda k: [k.Rescaling(1 / 255), *CONVOLVED(k)], NO_RANGE),
+    "scaled within another layer": (
+        PIXELS,
+        lambda k: [k.TimeDistributed(k.Rescaling(1 / 255)), *CONVOLVED(k)],
+        NO_RANGE,
+    ),
     "after augmentation": (PIXELS, lambda k: [k.RandomFlip(), k.Rescaling(1 / 255), *CONVOLVED(k)], NO_RANGE),
     "normalized first": (PIXELS, lambda k: [k.BatchNormalization(), *CONVOLVED(k)], NO_RANGE),
     "normalized later": (PIXELS, lambda k: [k.Conv2D(2, 3), k.BatchNormalization()], {"input_high": 255}),
