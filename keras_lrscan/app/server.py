@@ -23,6 +23,9 @@ __all__ = ["PORT", "build_app", "free_port", "serve"]
 PORT = 7860
 """Default port, which public hosts of such pages expect."""
 
+LAST_PORT = 65535
+"""Largest port that exists."""
+
 MAX_BODY = 4 * MAX_BYTES
 """Largest request: a file, the file of the answer before it in base64, and fields."""
 
@@ -94,12 +97,15 @@ def free_port(host: str, port: int) -> int:
     """Returns the port, or an unused one for 0.
 
     Raises:
-        InvalidOptionError: If it cannot be listened at.
+        InvalidOptionError: If there is no such port, or if it cannot be listened at.
     """
+    if not 0 <= port <= LAST_PORT:
+        msg = f"Argument `port` must be a number from 0 to {LAST_PORT}. Received: port={port}."
+        raise InvalidOptionError(msg)
     try:
         with socket.create_server((host, port)) as probe:
             return int(probe.getsockname()[1])
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         msg = f"Argument `port` must be a free port of {host}. Received: port={port} ({error}). Pass another `--port`."
         raise InvalidOptionError(msg) from error
 

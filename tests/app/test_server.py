@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import socket
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,5 +109,14 @@ def test_a_request_that_is_no_form_gets_the_form_again(page: Any) -> None:
 
 
 def test_a_port_in_use_is_refused() -> None:
-    with pytest.raises(InvalidOptionError, match="port"):
-        free_port("127.0.0.1", 70_000)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(InvalidOptionError, match=f"must be a free port of 127.0.0.1. Received: port={port}"):
+            free_port("127.0.0.1", port)
+    assert free_port("127.0.0.1", port) == port
+
+
+@pytest.mark.parametrize("port", [-1, 70_000])
+def test_a_port_that_does_not_exist_is_refused(port: int) -> None:
+    with pytest.raises(InvalidOptionError, match="must be a number from 0 to 65535"):
+        free_port("127.0.0.1", port)

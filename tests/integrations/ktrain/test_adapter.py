@@ -273,7 +273,7 @@ def test_a_scan_by_ktrain_is_explained(kind: str, tmp_path: Path) -> None:
     scan(KTRAIN, learner)
     reading = explain_learner(learner)
     text = str(reading)
-    assert text.index("The curve ktrain drew") < text.index(BATCH_TITLE) < text.index("What it means")
+    assert text.index("The curve ktrain drew") < text.index(BATCH_TITLE) < text.index("What you see")
     assert "recovered" in text
     assert reading.estimates == pytest.approx(learner.lr_finder.estimate_lr())
     assert reading.analysis.curve.context.chance_loss is not None
