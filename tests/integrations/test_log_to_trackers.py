@@ -102,9 +102,7 @@ def test_the_run_of_the_training_in_mlflow_stays_active_and_empty(mlflow: Any) -
 
 
 @pytest.fixture(name="wandb")
-def _wandb(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setenv("WANDB_SILENT", "true")
+def _wandb() -> Any:
     return optional.module("wandb", environment="ecosystem")
 
 
@@ -141,7 +139,7 @@ def name_of(item: Any) -> str:
 def test_wandb_has_a_run_with_plot_explanation_suggestion_and_curve(
     wandb: Any, analysis: Analysis, tmp_path: Path
 ) -> None:
-    run = log_to_wandb(analysis, project="digits", dir=str(tmp_path))
+    run = log_to_wandb(analysis, project="digits", mode="offline", dir=str(tmp_path))
     assert (run.name, run.job_type, run.project) == ("lr_scan", "lr_scan", "digits")
     (folder,) = (tmp_path / "wandb").glob(f"offline-run-*-{run.id}")
     records = records_of(folder)
@@ -157,8 +155,8 @@ def test_wandb_has_a_run_with_plot_explanation_suggestion_and_curve(
 
 
 def test_the_run_of_the_training_in_wandb_stays_active_and_empty(wandb: Any, tmp_path: Path) -> None:
-    with wandb.init(project="digits", group="g", dir=str(tmp_path)) as training:
-        scan = log_to_wandb(analyses()["u-shaped"], dir=str(tmp_path))
+    with wandb.init(project="digits", group="g", mode="offline", dir=str(tmp_path)) as training:
+        scan = log_to_wandb(analyses()["u-shaped"], mode="offline", dir=str(tmp_path))
         assert wandb.run is training
         training.log({"loss": 1.0})
         assert dict(training.summary)["loss"] == 1.0
