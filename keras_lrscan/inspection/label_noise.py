@@ -49,7 +49,7 @@ def suspect_share(inputs: Sequence[Array], classes: Array) -> float | None:
     >>> suspect_share([x], labels)
     0.0
     >>> labels[::10] = 1 - labels[::10]
-    >>> suspect_share([x], labels)
+    >>> round(suspect_share([x], labels), 1)
     0.1
     """
     if not inputs or any(array.dtype.kind not in "fiub" or len(array) != len(classes) for array in inputs):
