@@ -99,7 +99,7 @@ def lead(analysis: Analysis, *, averaged: bool) -> str:
             "and a flat stretch can hide it."
         )
         if rate is not None:
-            advice += f" The drawn curve points to {rate}, which is too large. Scan again with `LRScan` for a rate."
+            advice += f" So a good rate is at most {rate}. Scan again with `LRScan` to find it."
     return " ".join([f"{shape}: that is the shape of the drawn curve.", about_overfitting, advice])
 
 
