@@ -77,17 +77,17 @@ def test_every_trial_starts_from_the_same_state_on_the_same_batches(keras: Any) 
 
 def test_between_trials_the_model_is_as_it_was_given(keras: Any) -> None:
     model, (x, y) = built(keras), digits()
-    before, loss = weights(model), model.evaluate(x, y, verbose=0)[0]
+    before, loss = weights(model), model.evaluate(x, y, verbose=0)
     trained: list[float] = []
     with Trials(model, x, y, **RANGE) as trials:
         for trial in (
             lambda: trials.scan(stop_on_divergence=False),
-            lambda: trials.train([1e-1] * STEPS, then=lambda _: trained.append(model.evaluate(x, y, verbose=0)[0])),
+            lambda: trials.train([1e-1] * STEPS, then=lambda _: trained.append(model.evaluate(x, y, verbose=0))),
             lambda: trials.train([1e-1] * STEPS),
         ):
             trial()
             assert same_bits(before, weights(model))
-            assert model.evaluate(x, y, verbose=0)[0] == pytest.approx(loss, rel=1e-5)
+            assert model.evaluate(x, y, verbose=0) == pytest.approx(loss, rel=1e-5)
         with pytest.raises(ZeroDivisionError):
             trials.train([1e-1] * STEPS, then=lambda _: 1 / 0)
         assert same_bits(before, weights(model))
