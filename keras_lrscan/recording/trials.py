@@ -44,6 +44,8 @@ class Trials:
     batches that were taken from it, which are only as many as needed. Under tf_keras, layers such as dropout draw
     different numbers in every trial, because TensorFlow keeps their state out of reach of Python.
 
+    Under torch, a training that continues from a kept state draws the random numbers of the first update again.
+
     Each trial also ends in that state, so between two trials the model is always as it was given. To evaluate or keep
     the trained model, pass a function as `then`, which is called before the state is restored.
 

@@ -34,7 +34,7 @@ def scanned(keras: Any, *, seeded: bool, **options: Any) -> tuple[bool, LRScan]:
         sys.modules["tensorflow"].random.set_seed(None)
     watching.fit(x, y, batch_size=32, epochs=2, verbose=0, **options)
     model.fit(x, y, batch_size=32, epochs=2, verbose=0, callbacks=[scan], **options)
-    return all(map(np.array_equal, seen[:8], seen[8:])), scan
+    return all(map(np.array_equal, seen[-16:-8], seen[-8:])), scan  # some hosts first build the model with a batch
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow" or IS_TF_KERAS, reason="only Keras 3 on TensorFlow repeats its shuffle")
