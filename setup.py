@@ -38,6 +38,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     author="The keras_lrscan maintainers",
+    author_email="keras-lrscan@users.noreply.github.com",
     url=REPOSITORY,
     project_urls={
         "Documentation": SITE,
