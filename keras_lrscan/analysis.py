@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from keras_lrscan._typing import Model, Optimizer, Value
 from keras_lrscan.causes.ranking import find_causes
 from keras_lrscan.curves.detect_averaging import detect_averaging
-from keras_lrscan.errors import InvalidCurveError, InvalidOptionError, unknown_option
+from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
 from keras_lrscan.explanation.explain import explain, summarize
 from keras_lrscan.files.decoding import read_json_object
 from keras_lrscan.hosts.host import Host
@@ -189,9 +189,7 @@ class Analysis(PureAnalysis):
             InvalidCurveError: If the curve does not support a suggestion. The message gives the reason.
             InvalidOptionError: If `role` is unknown.
         """
-        if role not in list(Role):
-            raise unknown_option("role", role, Role)
-        suggestion = next(item for item in self.suggestions if (item.method, item.role) == ("default", role))
+        suggestion = self.suggest(role=role)
         if suggestion.lr is None:
             msg = (
                 "Expected a curve that supports a learning rate. Received: a curve of the shape "

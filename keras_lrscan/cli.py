@@ -22,7 +22,8 @@ from keras_lrscan.analysis import Analysis, analyze
 from keras_lrscan.app.server import PORT, free_port, serve
 from keras_lrscan.curves.averaging import AVERAGES
 from keras_lrscan.curves.context import ScanContext
-from keras_lrscan.curves.importers import curve_of_picture, from_csv, read_curve
+from keras_lrscan.curves.importers import from_csv, read_curve
+from keras_lrscan.curves.picture_importer import curve_of_picture
 from keras_lrscan.datasets.digits import digits, digits_model
 from keras_lrscan.errors import (
     InvalidOptionError,

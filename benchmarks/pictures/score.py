@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from keras_lrscan import InvalidCurveError, analyze
-from keras_lrscan.curves.importers import build_curve, curve_of_picture
+from keras_lrscan.curves.importers import build_curve
+from keras_lrscan.curves.picture_importer import curve_of_picture
 from keras_lrscan.pictures.reader import PictureReading, read_picture
 
 WRONG_DECADES, WRONG_SHARE = 0.25, 0.1

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import base64
 import binascii
+import io
 import re
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 from keras_lrscan.analysis import Analysis, analyze
 from keras_lrscan.curves.averaging import AVERAGES
 from keras_lrscan.curves.curve import LRCurve
-from keras_lrscan.curves.importers import build_curve, curve_of_picture, from_csv, read_curve
+from keras_lrscan.curves.importers import build_curve, from_csv, read_curve
+from keras_lrscan.curves.picture_importer import curve_of_picture
 from keras_lrscan.errors import InvalidCurveError, LRScanError
 from keras_lrscan.explanation.answer import title
+from keras_lrscan.files.csv_tables import is_number
 from keras_lrscan.files.decoding import read_json_object
 from keras_lrscan.formatting import format_lr
 from keras_lrscan.pictures.image import ENDINGS, MAX_BYTES
@@ -27,6 +28,9 @@ __all__ = ["Question", "answer", "form_page", "lead"]
 
 MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"BM", b"GIF8")
 """First bytes of the types of pictures that are read, whatever their names."""
+
+MAX_NAME = 80
+"""Most characters of the name of a file in a message."""
 
 SEPARATORS = re.compile(r"[\s,;]+")
 
@@ -125,49 +129,35 @@ def _range(name: str, low: str, high: str) -> tuple[float, float] | None:
 
 
 def _numbers(question: Question, data: bytes) -> LRCurve:
-    """Reads CSV, JSON or pasted columns; a file is written to a temporary folder for the time of reading it."""
+    """Reads CSV, JSON or pasted columns."""
     if len(data) > MAX_BYTES:
         msg = f"Expected a file of at most {MAX_BYTES / 1e6:.0f} MB. Received: {len(data) / 1e6:.1f} MB."
         raise InvalidCurveError(msg)
     if not data:
         return _columns(question.pasted)
-    is_json = question.name.lower().endswith(".json") or data.lstrip()[:1] == b"{"
-    with tempfile.TemporaryDirectory(prefix="lrscan-") as folder:
-        path = Path(folder, "curve.json" if is_json else "curve.csv")
-        path.write_bytes(data)
-        try:
-            if not is_json:
-                return from_csv(path)
-            content = read_json_object(path)
-            return LRCurve.from_dict(content["curve"]) if "curve" in content else read_curve(content)
-        except LRScanError as error:
-            name = question.name or "the file"
-            raise InvalidCurveError(str(error).replace(repr(str(path)), repr(name)[:80])) from error
+    file = io.BytesIO(data)
+    file.name = question.name[:MAX_NAME] or "the file"
+    if not (file.name.lower().endswith(".json") or data.lstrip().startswith(b"{")):
+        return from_csv(file)
+    content = read_json_object(file)
+    return LRCurve.from_dict(content["curve"]) if "curve" in content else read_curve(content)
 
 
 def _columns(text: str) -> LRCurve:
     """Reads two columns of numbers, with or without a header."""
     rows = [SEPARATORS.split(line.strip()) for line in text.splitlines() if line.strip()]
-    if rows and not _is_number(rows[0][0]):
+    if rows and not is_number(rows[0][0]):
         rows = rows[1:]
     if not rows:
         msg = "Expected a picture, a CSV or JSON file, or two columns of numbers. Received: nothing."
         raise InvalidCurveError(msg)
-    wrong = next((row for row in rows if len(row) != 2 or not all(map(_is_number, row))), None)
+    wrong = next((row for row in rows if len(row) != 2 or not all(map(is_number, row))), None)
     if wrong is not None:
         msg = f"Expected a learning rate and a loss in each line. Received: {' '.join(wrong)!r:.80}."
         raise InvalidCurveError(msg)
     return build_curve(
         [float(row[0]) for row in rows], [float(row[1]) for row in rows], detect=True, undo=True, context=None
     )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _shown(reading: PictureReading | None, curve: LRCurve, data: bytes) -> dict[str, object] | None:

@@ -29,6 +29,7 @@ __all__ = [
     "is_classifier",
     "uniform_loss",
     "with_epoch_means",
+    "with_notes",
 ]
 
 ARRAYS_SEEN, BATCHES_SEEN = "arrays", "first batches"
@@ -309,10 +310,16 @@ CONTEXT_MEASURES: Mapping[str, Measure] = MappingProxyType(measures_of(ScanConte
 """Field of the context that a rule may test → its printed name and format."""
 
 
+def with_notes(context: ScanContext | None, *notes: str) -> ScanContext:
+    """Returns the context with more notes."""
+    known = context or ScanContext()
+    return dataclasses.replace(known, notes=(*known.notes, *notes))
+
+
 def with_epoch_means(context: ScanContext) -> ScanContext:
     """Returns the context for a record with the mean loss of one epoch at each learning rate."""
     note = "Each loss is the mean over one epoch at one learning rate, and training continued from epoch to epoch."
-    return dataclasses.replace(context, averaged_over=EPOCH, notes=(*context.notes, note))
+    return dataclasses.replace(with_notes(context, note), averaged_over=EPOCH)
 
 
 def chance_loss(context: ScanContext) -> float | None:

@@ -18,25 +18,21 @@ import numpy as np
 
 from keras_lrscan._typing import Array, ForeignRecord, Learner, Value
 from keras_lrscan.curves.averaging import AVERAGES, Average, get_average, undo_losses, undo_notes
-from keras_lrscan.curves.context import ScanContext, with_epoch_means
+from keras_lrscan.curves.context import ScanContext, with_epoch_means, with_notes
 from keras_lrscan.curves.curve import LRCurve, numbers
 from keras_lrscan.curves.detect_averaging import detect_averaging
+from keras_lrscan.curves.picture_importer import from_image
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError, shown
 from keras_lrscan.files.csv_tables import LOSS_COLUMN, LOSS_KEYS, RATE_COLUMN, RATE_KEYS, read_columns
 from keras_lrscan.files.decoding import read_json_object
 from keras_lrscan.files.read_write import Source
-from keras_lrscan.formatting import format_loss, format_lr
-from keras_lrscan.pictures.looks import note_on_average
-from keras_lrscan.pictures.reader import PictureReading, read_picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from os import PathLike
 
 __all__ = [
     "IMPORTERS",
     "build_curve",
-    "curve_of_picture",
     "from_csv",
     "from_fastai",
     "from_image",
@@ -46,7 +42,6 @@ __all__ = [
     "from_lightning",
     "from_torch_lr_finder",
     "read_curve",
-    "with_notes",
 ]
 
 SAMPLE_COUNTS = ("nsamples", "samples", "n")
@@ -247,90 +242,6 @@ def from_json(
     )
 
 
-def from_image(
-    path: str | PathLike[str] | bytes,
-    *,
-    lr_range: tuple[float, float] | None = None,
-    loss_range: tuple[float, float] | None = None,
-    averaging: str | None = None,
-    context: ScanContext | None = None,
-) -> LRCurve:
-    """Reads the curve from a picture of one learning-rate plot: PNG, JPEG, WebP, BMP or GIF of at most 5 MB.
-
-    The frame, the tick labels and the line are found in the picture, which needs the extra `pictures`. The points are
-    those of the line in the picture, not batches, and a note in the context gives their errors. An average is named if
-    the labels of the axes tell the tool, but it is never undone: the differences of neighboring points are lost.
-
-    Args:
-        path: The file, or its bytes.
-        lr_range: Learning rates at the first and the last label of the x-axis, or at both ends of the line if there are
-            no labels; read from the labels by default.
-        loss_range: Losses at the lowest and the highest label of the y-axis, or at the lowest and the highest point of
-            the line; read from the labels by default.
-        averaging: A key of `AVERAGES`, the average that the tool drew; told from the labels by default.
-        context: Known facts about the run.
-
-    Raises:
-        InvalidCurveError: If the file is not a picture of a plot, or if an axis cannot be read and no range is given;
-            the message names the range to pass.
-        InvalidOptionError: If a range or `averaging` is invalid.
-        MissingDependencyError: If the extra `pictures` is not installed.
-        OSError: If the file cannot be read.
-
-    Example:
-    >>> from keras_lrscan import importers
-    >>> curve = importers.from_image("plot.png", lr_range=(1e-7, 10))  # doctest: +SKIP
-    """
-    if averaging is not None:
-        get_average(averaging)
-    reading = read_picture(path, lr_range=lr_range, loss_range=loss_range)
-    return curve_of_picture(reading, averaging=averaging, context=context)
-
-
-def curve_of_picture(
-    reading: PictureReading, *, averaging: str | None = None, context: ScanContext | None = None
-) -> LRCurve:
-    """Builds the curve of a picture that was read; see `from_image`."""
-    look = reading.look
-    average = averaging or (None if look is None else look.averaging)
-    known = dataclasses.replace(
-        with_notes(context, *_picture_notes(reading, averaging)), averaging=average, from_picture=True
-    )
-    return LRCurve(lr=reading.lr, loss=reading.loss, context=known)
-
-
-def _picture_notes(reading: PictureReading, averaging: str | None) -> Iterable[str]:
-    first, last = map(format_lr, reading.lr_ticks)
-    low, high = map(format_loss, reading.loss_ticks)
-    kinds = ("logarithmic" if axis.is_log else "linear" for axis in (reading.x_axis, reading.y_axis))
-    origins = ("given" if axis.is_given else "read" for axis in (reading.x_axis, reading.y_axis))
-    x_kind, y_kind = kinds
-    x_origin, y_origin = origins
-    yield (
-        f"The numbers come from a picture. Its {x_kind} x-axis was {x_origin} as {first} to {last}, and its {y_kind} "
-        f"y-axis as {low} to {high} ({y_origin}). A point is off by about {reading.lr_error:.1g} decades and by "
-        f"{reading.loss_error:.1g} in the loss, if the labels were read correctly. The noise of single batches between "
-        "two pixels is not known."
-    )
-    if reading.num_points is not None:
-        yield f"The bends of the line show that it was drawn through about {reading.num_points} points."
-    if reading.num_lines > 1:
-        yield f"The plot shows {reading.num_lines} lines. The roughest of the longest was read."
-    if averaging is not None:
-        yield note_on_average(averaging)
-    elif reading.look is not None:
-        yield (
-            f"The labels of the axes are those of {reading.look.tools}. {reading.look.says} "
-            f"{note_on_average(reading.look.averaging)}"
-        )
-    else:
-        yield (
-            "The labels do not tell which tool drew the picture. If it drew the losses of single batches, read the "
-            "curve as it is. If it drew an average, as most tools do, the valley is deeper and lies further left than "
-            "it appears."
-        )
-
-
 def read_curve(
     data: Mapping[str, Any],
     *,
@@ -401,12 +312,6 @@ def build_curve(
     known = with_notes(known, *notes)
     lr = lr[: loss.size]
     return _merged(np.concatenate([lr[:1], lr[:-1]]) if shift else lr, loss, known)
-
-
-def with_notes(context: ScanContext | None, *notes: str) -> ScanContext:
-    """Returns the context with more notes."""
-    known = context or ScanContext()
-    return dataclasses.replace(known, notes=(*known.notes, *notes))
 
 
 IMPORTERS: Mapping[str, Callable[..., LRCurve]] = MappingProxyType(

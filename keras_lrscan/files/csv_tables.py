@@ -15,7 +15,7 @@ from keras_lrscan.files.read_write import Source, name_of, read_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["LOSS_COLUMN", "LOSS_KEYS", "RATE_COLUMN", "RATE_KEYS", "Columns", "read_columns"]
+__all__ = ["LOSS_COLUMN", "LOSS_KEYS", "RATE_COLUMN", "RATE_KEYS", "Columns", "is_number", "read_columns"]
 
 RATE_COLUMN, LOSS_COLUMN = "lr", "loss"
 """Names of the columns that this package writes."""
@@ -162,7 +162,7 @@ def _read_cells(path: Source) -> tuple[list[tuple[int, list[str]]], bool]:
     """Returns the non-empty lines with their line numbers, and whether the first one is a header."""
     text = read_text(path)
     first = next((line.strip() for line in text.splitlines() if line.strip()), "")
-    has_header = not all(_is_number(part) for part in re.split(r"[;,\s]+", first) if part)
+    has_header = not all(is_number(part) for part in re.split(r"[;,\s]+", first) if part)
     try:
         delimiter = max(DELIMITERS, key=lambda mark: len(next(csv.reader([first], delimiter=mark), [])))
         if not has_header and ", " not in first:  # then a comma may be that of a decimal
@@ -199,7 +199,8 @@ def _with_header(
     return list(names), [(line, row) for (line, _), row in zip(lines, cells, strict=True)], (note,)
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Returns whether a cell holds a number with a decimal point, `nan` or `inf`."""
     try:
         float(text)
     except ValueError:
@@ -210,7 +211,7 @@ def _is_number(text: str) -> bool:
 def _only_rises(cells: Sequence[str]) -> bool:
     """Returns whether the cells hold positive numbers, each larger than the one before."""
     points = [cell.replace(",", ".", 1) for cell in cells]
-    return all(map(_is_number, points)) and all(
+    return all(map(is_number, points)) and all(
         low < high for low, high in itertools.pairwise([0.0, *map(float, points)])
     )
 

@@ -15,7 +15,6 @@ from keras_lrscan.hosts.snapshot import read_value
 from keras_lrscan.inspection.arrays import NoArrayError, joined, leaves, select, to_arrays
 from keras_lrscan.inspection.chance_level import chance_of
 from keras_lrscan.inspection.settings import regularization_in
-from keras_lrscan.reading.facts import facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -102,8 +101,8 @@ class Workbench:
 
     @property
     def known(self) -> Mapping[str, Any]:
-        """What is known of the scan: its features and its context."""
-        return facts(self.analysis.features, self.analysis.curve.context)
+        """What is known of the scan: its features, its context, and what follows from them."""
+        return self.analysis.facts
 
     @property
     def regularization(self) -> float:
