@@ -15,7 +15,7 @@ from statistics import median
 
 from keras_lrscan import analyze
 from keras_lrscan.datasets.synthetic import synthetic_curve
-from keras_lrscan.reading.smoothing import LINEAR_SMOOTHERS, smooth
+from keras_lrscan.reading.smoothing import smooth
 
 SIZES = (100, 1_000, 10_000, 100_000, 1_000_000)
 REPEATS = 3
@@ -42,13 +42,13 @@ def import_seconds(names: str) -> float:
 def measure(num_steps: int) -> None:
     """Measures one curve length and prints its row."""
     curve = synthetic_curve("u-shaped", num_steps=num_steps)
-    smoothing = [timed(smooth, curve, method=method) for method in LINEAR_SMOOTHERS]
+    smoothing = timed(smooth, curve)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     whole = timed(analyze, curve)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
         f"{num_steps:>9}"
-        + "".join(f"{seconds:>10.3f}" for seconds in [*smoothing, whole])
+        + "".join(f"{seconds:>10.3f}" for seconds in [smoothing, whole])
         + f"{before:>10.0f}{peak:>10.0f}"
     )
 
@@ -60,7 +60,7 @@ if __name__ == "__main__":
         turns = [[import_seconds(names) for names in IMPORTS] for _ in range(IMPORT_REPEATS)]
         for names, seconds in zip(IMPORTS, zip(*turns, strict=True), strict=True):
             print(f"import {names}: {median(seconds):.2f} s of CPU")
-        names = [*LINEAR_SMOOTHERS, "analyze", "MB before", "MB peak"]
+        names = ["smooth", "analyze", "MB before", "MB peak"]
         print(f"{'points':>9}" + "".join(f"{name:>10}" for name in names), flush=True)
         for size in SIZES:
             subprocess.run([sys.executable, __file__, str(size)], check=True)

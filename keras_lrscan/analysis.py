@@ -203,13 +203,12 @@ class Analysis(PureAnalysis):
         return notebook_html(self)
 
 
-def analyze(curve: LRCurve, *, smoother: str = "spline", num_copies: int = NUM_COPIES) -> Analysis:
+def analyze(curve: LRCurve, *, smoother: str = "adaptive", num_copies: int = NUM_COPIES) -> Analysis:
     """Analyzes a curve: smooths it, finds its landmarks, names its shape and likely causes, and suggests rates.
 
     Args:
         curve: The recorded curve.
-        smoother: String. One of `"spline"`, `"local"` and `"adaptive"`, which do not lag, and `"ema"`, which does.
-            `"adaptive"` follows losses more closely (`benchmarks/smoothing`), but the rules were set on `"spline"`.
+        smoother: String. One of `"adaptive"`, which does not lag, and `"ema"`, which does.
         num_copies: Integer, at least 1. Number of noise-resampled copies that vote on the confidence; fewer are faster.
 
     Returns:
@@ -224,13 +223,12 @@ def analyze(curve: LRCurve, *, smoother: str = "spline", num_copies: int = NUM_C
         raise InvalidOptionError(msg)
     cleaned = curve.without_dust()
     readable = trim(cleaned, reference=reference_loss(cleaned))
-    fit = Fit.of(readable, method=smoother)
-    smoothed = smooth(readable, method=smoother) if fit is None else fit.smoothed()
+    smoothed = smooth(readable, method=smoother)
     landmarks, features = _measure(readable, smoothed)
     known = facts(features, curve.context)
-    copies = [_measure(thinned, copy) for thinned, copy in _resample(readable, fit, num_copies)]
+    copies = [_measure(thinned, copy) for thinned, copy in _resample(readable, num_copies)]
     verdict = classify(known, copies=[facts(copy, curve.context) for _, copy in copies])
-    landmarks = with_ranges(landmarks, [marks for marks, _ in copies])
+    landmarks = with_ranges(landmarks, [marks for marks, _ in copies], smoothed)
     reading = Reading(curve=curve, smoothed=smoothed, landmarks=landmarks, features=features, verdict=verdict)
     detected = _detect_averaging(cleaned)
     findings, excluded = find_causes(facts_of(reading, detected))
@@ -271,15 +269,14 @@ def _detect_averaging(curve: LRCurve) -> str | None:
     return (detected.averaging or "of an unknown kind") if detected.averaged else None
 
 
-def _resample(curve: LRCurve, fit: Fit | None, num_copies: int) -> Iterator[tuple[LRCurve, SmoothedCurve]]:
+def _resample(curve: LRCurve, num_copies: int) -> Iterator[tuple[LRCurve, SmoothedCurve]]:
     """Yields noise-resampled copies of the smoothed curve, each with the recorded points that it corresponds to.
 
     A curve of fewer than four points has no copies, because its noise cannot be estimated.
     """
     every = slice(None, None, 1 + len(curve) // MAX_COPY_POINTS)
     thinned = dataclasses.replace(curve, lr=curve.lr[every], loss=curve.loss[every])
-    if fit is None or len(thinned) < len(curve):
-        fit = Fit.of(thinned)
+    fit = Fit.of(thinned)
     if fit is None:
         return
     for copy in fit.copies(num_copies):

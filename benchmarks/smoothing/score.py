@@ -89,9 +89,7 @@ def moving_average(keep: float) -> Callable[[Array, Array, Array], Array]:
 
 
 LINES: Mapping[str, Callable[[Array, Array, Array], Array]] = {
-    "spline, the default": ours("spline"),
-    "local (LOESS)": ours("local"),
-    "adaptive": ours("adaptive"),
+    "ours": ours("adaptive"),
     "running median of 5": running_median,
     "SciPy's GCV spline": gcv_spline,
     "SciPy's GCV spline, cut": cut_gcv_spline,

@@ -348,8 +348,19 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
         title="At large rates the model collapses: it gives the same answer for everything.",
         means="A step that is too large can switch units off for good. A constant prediction remains: a flat line.",
         start=-1.4,
-        when=(LOSS_FALLS, LOSS_RISES),
+        when=(LOSS_FALLS,),
         clues=(
+            LOSS_RISES,
+            Clue(
+                when=(Condition("shape", "==", "falls-to-chance"),),
+                weight=4.0,
+                says="Over the last {chance_end_decades} powers of ten, the loss is at the chance level.",
+            ),
+            Clue(
+                when=(NO_RISE, Condition("shape", "!=", "falls-to-chance")),
+                weight=-9.0,
+                says="Against it: the loss never turns upward.",
+            ),
             Clue(
                 when=(Condition("chance_share", "<", 0.25),),
                 weight=-0.8,

@@ -350,7 +350,7 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
         when=(Clue(when=(Condition("optimizer", "in", FIXED_STEP),), says="The optimizer is {optimizer}."),),
         clues=(
             Clue(when=(NO_RISE,), weight=2.8, says=NEVER_RISES.says),
-            Clue(when=(RISES, Condition("rise_over_fall", "<", 2.0)), weight=1.0, says="The rise is gentle."),
+            Clue(when=(RISES, Condition("rise_over_fall", "<", 2.0)), weight=2.6, says="The rise is gentle."),
             Clue(
                 when=(Condition("optimizer", "in", PER_LAYER),),
                 weight=0.8,
@@ -425,7 +425,7 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
         clues=(
             Clue(
                 when=(Condition("first_jump", ">=", 0.15), Condition("start_lr", ">=", 1e-5)),
-                weight=4.8,
+                weight=7.2,
                 says="The very first updates raised the loss by {first_jump} of the chance level, or of the first loss "
                 "if that level is unknown.",
             ),
@@ -476,7 +476,7 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
         clues=(
             Clue(
                 when=(Condition("momentum", ">=", 0.98),),
-                weight=4.0,
+                weight=3.0,
                 says="So each step counts for 50 batches or more.",
             ),
             Clue(when=(RISES,), weight=0.6, says=LOSS_RISES.says),

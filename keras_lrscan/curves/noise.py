@@ -1,4 +1,4 @@
-"""Measures the noise of single batches about a curve, pulls back outliers, and tests for trends."""
+"""Measures the noise of single batches about a curve, finds isolated outliers, and tests for trends."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = [
     "correlation",
     "difference_noise",
     "local_noise",
+    "lone_outliers",
     "neighbor_noise",
     "precision",
-    "pull_back_outliers",
     "rank_correlation",
     "trend_of",
 ]
@@ -29,7 +29,7 @@ NORMAL_MAD = 1.4826
 """Ratio of the standard deviation of a normal variable to its median absolute deviation."""
 
 OUTLIER_SIGMA = 6.0
-"""A batch further than this many standard deviations from its neighbors' median is pulled back to that distance."""
+"""A batch further than this many standard deviations from its neighbors' median is an outlier."""
 
 OUTLIER_SHARE = 0.02
 """Smallest standard deviation for that test, as a share of the range of the lower losses, for calm neighbors."""
@@ -93,17 +93,16 @@ def precision(noise: Array) -> Array:
     return np.asarray(inverse / inverse.max())
 
 
-def pull_back_outliers(y: Array) -> tuple[Array, NDArray[np.intp]]:
-    """Returns the losses with isolated outliers pulled back to the edge of the usual range, and their indices."""
+def lone_outliers(y: Array) -> NDArray[np.intp]:
+    """Returns the indices of isolated losses far outside the usual range of their neighbors."""
     middle = median_filter(y, size=min(MIDDLE_WIDTH, y.size - (1 - y.size % 2)), mode="nearest")
-    away = y - middle
-    usual = NORMAL_MAD * median_filter(np.abs(away), size=min(2 * NOISE_WIDTH - 1, y.size), mode="nearest")
+    away = np.abs(y - middle)
+    usual = NORMAL_MAD * median_filter(away, size=min(2 * NOISE_WIDTH - 1, y.size), mode="nearest")
     low, high = np.percentile(middle, [5, 75])
-    reach = OUTLIER_SIGMA * np.maximum(usual, OUTLIER_SHARE * (high - low))
-    far = np.abs(away) > reach
+    far = away > OUTLIER_SIGMA * np.maximum(usual, OUTLIER_SHARE * (high - low))
     alone = far & ~np.roll(far, 1) & ~np.roll(far, -1)
     alone[[0, -1]] = False
-    return np.where(alone, middle + np.sign(away) * reach, y), np.flatnonzero(alone)
+    return np.flatnonzero(alone)
 
 
 def trend_of(x: Array, loss: Array) -> tuple[float, float]:

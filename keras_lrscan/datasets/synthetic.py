@@ -47,8 +47,9 @@ SYNTHETIC_LOSSES: Mapping[Shape, Callable[[Array], Array]] = MappingProxyType(
         Shape.DIVERGES_AT_ONCE: lambda x: CHANCE + _break(x, -7, 40.0),
         Shape.VALLEY_THEN_PLATEAU: lambda x: CHANCE - 1.8 * (_step(x, -3.5, 0.6) - _step(x, -1.5, 0.2)),
         Shape.SEVERAL_VALLEYS: lambda x: (
-            CHANCE - 1.6 * np.exp(-((x + 3.5) ** 2) / 0.6) - 1.0 * np.exp(-((x + 1.2) ** 2) / 0.3) + _break(x, -0.4)
+            CHANCE - 1.0 * np.exp(-((x + 3.5) ** 2) / 0.6) - 1.6 * np.exp(-((x + 1.2) ** 2) / 0.3) + _break(x, -0.4)
         ),
+        Shape.FALLS_TO_CHANCE: lambda x: CHANCE * (3.0 - 2.0 * _step(x, -2.5, 0.6)),
         Shape.UPWARD_DRIFT: lambda x: 1.6 + 0.05 * (x + 7),
     }
 )

@@ -14,7 +14,7 @@ from keras_lrscan.curves.noise import difference_noise
 if TYPE_CHECKING:
     from keras_lrscan.curves.curve import LRCurve
 
-__all__ = ["early_explosion", "num_recoveries", "plateau_start", "share_near", "trim"]
+__all__ = ["early_explosion", "first_settled", "num_recoveries", "plateau_start", "share_near", "trim"]
 
 BEYOND = 100.0
 """A record is cut off where losses exceed the start by more than this many times the fall; 20 times is still read."""
@@ -33,6 +33,9 @@ REFERENCE_SHARE = 0.2
 
 NEAR_SHARE = 0.1
 """A loss is near a level if it differs from it by less than this share of the level, or by less than the noise."""
+
+SETTLED_SHARE = 0.9
+"""Share of the losses up to the end that must be near a level if the loss has settled there."""
 
 FALL_SHARE = 0.25
 """Training can break and recover once the loss has fallen by this share of its start, if that is positive."""
@@ -162,6 +165,23 @@ def share_near(loss: Array, level: float, noise: float) -> float:
     0.75
     """
     return float((np.abs(loss - level) < max(NEAR_SHARE * abs(level), noise)).mean())
+
+
+def first_settled(loss: Array, level: float) -> int | None:
+    """Returns the first index from which on nearly all losses are near `level`, or `None` if the loss ends elsewhere.
+
+    Args:
+        loss: Finite losses. Array of shape `(n,)`.
+        level: The level, in the unit of the loss.
+
+    Example:
+    >>> first_settled(np.array([9.0, 5.0, 2.3, 2.4, 2.2, 2.3]), 2.3)
+    2
+    """
+    near = np.abs(loss - level) < NEAR_SHARE * abs(level)
+    share = np.cumsum(near[::-1])[::-1] / np.arange(loss.size, 0, -1)
+    settled = np.flatnonzero((share >= SETTLED_SHARE) & near)
+    return int(settled[0]) if settled.size else None
 
 
 def num_recoveries(loss: Array, noise: float) -> int:

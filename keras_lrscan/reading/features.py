@@ -12,16 +12,18 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.ndimage import uniform_filter1d
 
 from keras_lrscan.curves.context import chance_loss, uniform_loss
 from keras_lrscan.curves.detect_averaging import MIN_POINTS, correlations_of_differences
 from keras_lrscan.curves.noise import correlation, rank_correlation, trend_of
 from keras_lrscan.formatting import COUNT, RATIO, measured
-from keras_lrscan.reading.divergence import early_explosion, num_recoveries, plateau_start, share_near
+from keras_lrscan.reading.divergence import early_explosion, first_settled, num_recoveries, plateau_start, share_near
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from keras_lrscan._typing import Array
     from keras_lrscan.curves.context import ScanContext
     from keras_lrscan.curves.curve import LRCurve
     from keras_lrscan.reading.landmarks import Landmark, Landmarks
@@ -151,6 +153,9 @@ class CurveFeatures:
     plateau_decades: float | None = measured("decades on a high plateau at the end", "{:.1f}")
     plateau_ratio: float | None = measured("ratio of the plateau to the chance level", RATIO)
     end_ratio: float | None = measured("ratio of the last losses to the chance level", RATIO)
+    chance_end_decades: float | None = measured(
+        "decades at the end over which the loss is at the chance level", "{:.1f}"
+    )
     chance_share: float | None = measured(
         "share of batches after the elbow with a loss near the chance level", "{:.0%}"
     )
@@ -177,7 +182,9 @@ class CurveFeatures:
     peak: float | None = measured(
         "height of the largest loss above the start, in units of the larger of fall and reference loss", "{:.3g}"
     )
-    epoch_pattern: float | None = measured("correlation of losses one epoch apart, without the trend", "{:.2f}")
+    epoch_pattern: float | None = measured(
+        "correlation of losses one epoch apart, less the mean over an epoch", "{:.2f}"
+    )
     neighbor_correlation: float | None = measured("correlation of successive changes of the loss", "{:+.2f}")
     linear_spacing: float | None = measured(
         "excess linearity of the learning rates over that of their logarithms", "{:.2f}"
@@ -366,12 +373,22 @@ def _without_fall(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks, ref
     trend, error = trend_of(x, curve.loss[np.isfinite(curve.loss)])
     rank = rank_correlation(x, loss) if np.ptp(loss) > 0 else None
     return {
+        "startup_bump": _bump(loss, marks, end),
         "end_rise": (float(np.median(loss[-tail:])) - level) / reference,
         "calm_share": None if marks.elbow is None else float(x[end] - x[0]) / _planned_decades(curve),
         "drift": rank,
         "trend": trend / reference,
         "trend_in_errors": trend / error if error > 0 else None,
     }
+
+
+def _bump(loss: Array, marks: Landmarks, end: int) -> float | None:
+    """Returns the height of the first peak before `end`, as a share of the fall after it, or `None` without a peak."""
+    peak = next((peak.index for peak in marks.peaks if 0 < peak.index < end), None)
+    if peak is None:
+        return None
+    fall = float(loss[peak] - loss[peak : end + 1].min())
+    return float(loss[peak] - loss[0]) / fall if fall > 0 else None
 
 
 def _with_fall(smoothed: SmoothedCurve, marks: Landmarks, top: float, chance: float | None) -> dict[str, Any]:
@@ -416,6 +433,10 @@ def _ends(curve: LRCurve, reference: float | None) -> dict[str, Any]:
 def _after_the_break(curve: LRCurve, marks: Landmarks, noise: float) -> dict[str, Any]:
     loss, chance = curve.loss[np.isfinite(curve.loss)], chance_reference(curve)
     found: dict[str, Any] = {"num_recoveries": num_recoveries(loss, noise)}
+    if chance and loss.size:
+        x = np.log10(curve.lr[np.isfinite(curve.loss)])
+        settled = first_settled(loss - (curve.context.regularization_loss or 0.0), chance)
+        found["chance_end_decades"] = 0.0 if settled is None else float(x[-1] - x[settled])
     if chance and marks.valleys and marks.elbow is not None and loss.size > marks.elbow.index + FEW_BATCHES:
         after = loss[marks.elbow.index + 1 :] - (curve.context.regularization_loss or 0.0)
         found["chance_share"] = share_near(after, chance, noise)
@@ -434,7 +455,8 @@ def _whole_record(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks, noi
     period = curve.context.steps_per_epoch
     end = smoothed.loss.size if marks.elbow is None else marks.elbow.index
     if period is not None and 2 <= period <= end // 2:
-        residual = (curve.loss[finite] - smoothed.loss)[:end]
+        before = curve.loss[finite][:end]  # the mean over a whole epoch holds no pattern that repeats every epoch
+        residual = before - uniform_filter1d(before, period, mode="nearest")
         found["epoch_pattern"] = correlation(residual[:-period], residual[period:])
     together = correlations_of_differences(curve.loss[finite])[0] if finite.sum() >= MIN_POINTS else math.nan
     found["neighbor_correlation"] = None if math.isnan(together) else together

@@ -1,41 +1,38 @@
 """Smooths a recorded curve without lag.
 
-The default smoother is a natural cubic smoothing spline of the raw losses over log10(rate). Generalized
-cross-validation chooses its smoothness, so users need not set a coefficient. Its derivative is exact, so the slope does
-not depend on differences of noisy numbers. A spline is symmetric: unlike a moving average, it does not shift landmarks
-to the right.
+The smoothed curve is a penalized line through the losses over log10(rate), on a scale on which their noise is even.
+Generalized cross-validation chooses its smoothness, so users need not set a coefficient; see
+`keras_lrscan.reading.adaptive_smoother`. The line is symmetric: unlike a moving average, it does not shift landmarks to
+the right.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
 from keras_lrscan._typing import Array
 from keras_lrscan.curves.noise import (
     OUTLIER_SIGMA,
     difference_noise,
     local_noise,
+    lone_outliers,
     neighbor_noise,
     precision,
-    pull_back_outliers,
 )
 from keras_lrscan.errors import InvalidCurveError, unknown_option
 from keras_lrscan.files.decoding import Floats, Indices, Number
-from keras_lrscan.reading.adaptive_smoother import adaptive_hat
-from keras_lrscan.reading.linear_smoothers import Bottom, Hat, identity_hat, local_hat, spline_hat
+from keras_lrscan.reading.adaptive_smoother import Hat, adaptive_hat, identity_hat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator
 
     from keras_lrscan.curves.curve import LRCurve
 
-__all__ = ["LINEAR_SMOOTHERS", "SMOOTHERS", "Fit", "SmoothedCurve", "smooth"]
+__all__ = ["SMOOTHERS", "Fit", "SmoothedCurve", "smooth"]
 
 MAX_KNOTS = 250
 """Number of points above which they are first averaged in equal bins of log10(rate), for a cost linear in points."""
@@ -43,17 +40,11 @@ MAX_KNOTS = 250
 MIN_POINTS = 4
 """Smallest number of points that are smoothed, since a cubic has four coefficients."""
 
-EXPLOSION = 3.0
-"""Multiple of the depth below the start by which an exploding loss exceeds the start."""
+LOW_PERCENT = 2
+"""Percentile of the losses that stands for the lowest of them."""
 
-NEIGHBORS = 7
-"""Number of neighboring points, or bins, with the losses that bound the smoothed curve."""
-
-OVERSHOOT = 20.0
-"""Largest excess of a spline over its values on the asinh scale, against overflow at absurd scales."""
-
-SLACK = 1e-3
-"""Share of the fall by which the curve may leave its bounds where points were averaged, since it rounds off valleys."""
+LOW_SHARE = 1e-3
+"""Smallest such loss, as a share of the median, since a logarithmic scale has no place for a loss of zero."""
 
 SMALLEST_SCALE = 1e-200
 """Difference below which losses count as constant, since dividing by less would leave the range of a float."""
@@ -106,7 +97,7 @@ class SmoothedCurve:
             raise InvalidCurveError(msg)
 
 
-def smooth(curve: LRCurve, *, method: str = "spline") -> SmoothedCurve:
+def smooth(curve: LRCurve, *, method: str = "adaptive") -> SmoothedCurve:
     """Smooths the finite points of a curve.
 
     Args:
@@ -124,17 +115,16 @@ def smooth(curve: LRCurve, *, method: str = "spline") -> SmoothedCurve:
     >>> from keras_lrscan import LRCurve
     >>> lr = np.logspace(-6, 0, 60)
     >>> line = smooth(LRCurve(lr=lr, loss=3.0 - 0.1 * np.log10(lr)))
-    >>> bool(np.allclose(line.slope, -0.1))
+    >>> bool(np.allclose(line.slope, -0.1, atol=0.002))
     True
     """
     if method not in SMOOTHERS:
         raise unknown_option("method", method, SMOOTHERS)
-    fit = Fit.of(curve, method=method)
-    if fit is not None:
-        return fit.smoothed()
-    finite = np.isfinite(curve.loss)
-    x, y = np.log10(curve.lr[finite]), curve.loss[finite]
-    return _unsmoothed(method, x, y) if x.size < MIN_POINTS else ema(x, y)
+    fit = Fit.of(curve)
+    if fit is None:
+        finite = np.isfinite(curve.loss)
+        return _unsmoothed(method, np.log10(curve.lr[finite]), curve.loss[finite])
+    return fit.smoothed() if method == "adaptive" else ema(fit.x, fit.y)
 
 
 def ema(x: Array, y: Array) -> SmoothedCurve:
@@ -166,102 +156,113 @@ def ema(x: Array, y: Array) -> SmoothedCurve:
     )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Prepared:
-    """Prepares losses for a linear smoother: pulls back outliers, compresses an explosion and averages many points.
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """Puts losses on a scale on which the noise is even: ``asinh((loss - zero) / unit)``.
 
-    If the loss explodes, the smoother is fitted to ``asinh((y - start) / scale)``. A divergence to 1e6 times the start
-    is then a few units high and does not determine the smoothness of the rest, and the noise, which grows with the
-    loss, stays comparable. Each point is weighted by the inverse variance of the noise around it, since the noise of a
-    scan is not uniform.
+    The noise of a batch grows with its loss. Losses that are all positive are compared with zero, so the scale is
+    logarithmic but for the lowest of them. Other losses are compared with their start, in units of the fall. In both
+    cases, a divergence to 1e6 times the start is a few units high and does not determine the line elsewhere.
+
+    Attributes:
+        zero: Loss at the middle of the scale (the model's unit).
+        unit: Distance from there within which the scale is about linear (the model's unit).
     """
 
-    start: float
-    scale: float
-    exploded: bool
+    zero: float
+    unit: float
+
+    @classmethod
+    def of(cls, y: Array) -> Scale:
+        """Chooses the scale for the losses of one curve."""
+        low, middle = (float(level) for level in np.percentile(y, [LOW_PERCENT, 50]))
+        if y.min() >= 0 and middle > SMALLEST_SCALE:
+            return cls(zero=0.0, unit=2 * max(low, LOW_SHARE * middle))
+        start = float(np.median(y[: max(3, y.size // 25)]))
+        bulk = float(np.percentile(y, 75) - np.percentile(y, 5))
+        unit = max(start - low, 5 * difference_noise(y), bulk / 2) or float(np.ptp(y))
+        return cls(zero=start, unit=unit if unit > SMALLEST_SCALE else 1.0)
+
+    def to(self, y: Array) -> Array:
+        """Returns losses on this scale."""
+        return np.arcsinh((y - self.zero) / self.unit)
+
+    def back(self, z: Array) -> tuple[Array, Array]:
+        """Returns the losses of values on this scale, and the losses per unit of the scale."""
+        return self.zero + self.unit * np.sinh(z), self.unit * np.cosh(z)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Prepared:
+    """Holds the values that the line is fitted to: the losses on their scale, averaged in bins if there are many.
+
+    Each value is weighted by the inverse variance of the noise around it, since the noise of a scan is not uniform.
+    """
+
+    scale: Scale
     knots: Array
     values: Array
     noise: Array
     weights: Array
-    bottom: Bottom | None
     bin_width: float
-    bounds: tuple[Array, Array]
     outliers: Indices
 
     @classmethod
     def of(cls, x: Array, y: Array) -> _Prepared:
-        cleaned, outliers = pull_back_outliers(y)
-        start, scale = _level_and_scale(cleaned)
-        z = (cleaned - start) / scale
-        exploded = bool(z.max() > EXPLOSION)
-        z = np.arcsinh(z) if exploded else z
+        scale = Scale.of(y)
+        z = scale.to(y)
         knots, values, counts = _thin(x, z)
-        noise, width = neighbor_noise(values), NEIGHBORS * -(-x.size // MAX_KNOTS)
-        slack = SLACK * scale if knots.size < x.size else 0.0
+        noise = neighbor_noise(values)
         return cls(
-            start=start,
             scale=scale,
-            exploded=exploded,
             knots=knots,
             values=values,
             noise=noise,
             weights=counts * precision(noise * np.sqrt(counts)),
-            bottom=Bottom.of(values),
             bin_width=float(x[-1] - x[0]) / MAX_KNOTS if knots.size < x.size else 0.0,
-            bounds=(minimum_filter1d(cleaned, width) - slack, maximum_filter1d(cleaned, width) + slack),
-            outliers=outliers,
+            outliers=lone_outliers(y),
         )
 
-    def hat(self, method: str) -> Hat:
-        return identity_hat(self.values) or LINEAR_SMOOTHERS[method](self.knots, self.weights, self.values, self.bottom)
+    def hat(self) -> Hat:
+        """Fits the line."""
+        return identity_hat(self.values) or adaptive_hat(self.knots, self.weights, self.values)
 
     def line(self, x: Array, fitted: Array) -> tuple[Array, Array, Array]:
-        """Returns the loss, the slope and the loss per unit of the fit, at `x`.
-
-        The loss is bounded by the losses around each point, since a spline would swing far below zero near an
-        explosion.
-        """
+        """Returns the loss, the slope and the loss per unit of the scale, at `x`."""
         from scipy.interpolate import CubicSpline
 
         curve = CubicSpline(self.knots, fitted, bc_type="natural")
         if self.bin_width:  # the mean over a bin exceeds its middle where the curve is convex
-            bent = fitted - self.bin_width**2 / 24 * curve(self.knots, 2)
-            curve = CubicSpline(self.knots, bent, bc_type="natural")
-        z = np.clip(curve(x), self.values.min() - OVERSHOOT, self.values.max() + OVERSHOOT)
-        height, stretch = (np.sinh(z), np.cosh(z)) if self.exploded else (z, np.ones_like(z))
-        loss = self.start + self.scale * height
-        return (
-            np.clip(loss, *self.bounds),
-            self.scale * stretch * curve(x, 1),
-            self.scale * stretch,
-        )
+            fitted = fitted - self.bin_width**2 / 24 * curve(self.knots, 2)
+        fitted = np.clip(fitted, self.values.min(), self.values.max())
+        curve = CubicSpline(self.knots, fitted, bc_type="natural")
+        loss, stretch = self.scale.back(curve(x))
+        return loss, stretch * curve(x, 1), stretch
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Fit:
-    """Holds a fitted linear smoother and its data, and computes the smoothed curve and noise-resampled copies.
+    """Holds a fitted line and its data, and computes the smoothed curve and noise-resampled copies.
 
     Attributes:
-        method: A key of `LINEAR_SMOOTHERS`.
         x: log10 of the rates. Array of shape `(n,)`.
         y: Finite losses. Array of shape `(n,)`.
     """
 
-    method: str
     x: Array
     y: Array
     _prepared: _Prepared
     _hat: Hat
 
     @classmethod
-    def of(cls, curve: LRCurve, *, method: str = "spline") -> Fit | None:
-        """Fits the finite points of a curve; `None` for fewer than four points or a method that is not linear."""
+    def of(cls, curve: LRCurve) -> Fit | None:
+        """Fits the finite points of a curve; `None` for fewer than four points."""
         finite = np.isfinite(curve.loss)
-        if finite.sum() < MIN_POINTS or method not in LINEAR_SMOOTHERS:
+        if finite.sum() < MIN_POINTS:
             return None
         x, y = np.log10(curve.lr[finite]), curve.loss[finite]
         prepared = _Prepared.of(x, y)
-        return cls(method=method, x=x, y=y, _prepared=prepared, _hat=prepared.hat(method))
+        return cls(x=x, y=y, _prepared=prepared, _hat=prepared.hat())
 
     def smoothed(self) -> SmoothedCurve:
         """Returns the smoothed curve."""
@@ -274,7 +275,7 @@ class Fit:
             slope=slope,
             noise=local_noise(self.y - loss),
             standard_error=stretch * np.interp(self.x, prepared.knots, spread),
-            method=self.method,
+            method="adaptive",
             window=self.x.size / hat.dof,
             outliers=prepared.outliers.copy(),
         )
@@ -303,16 +304,6 @@ class Fit:
             yield replace(smoothed, loss=loss, slope=slope)
 
 
-def _level_and_scale(y: Array) -> tuple[float, float]:
-    """Returns the first level of the loss, and the depth of the loss below it or the size of the noise, if larger."""
-    head = max(3, y.size // 25)
-    start = float(np.median(y[:head]))
-    low = float(np.percentile(y, 2))
-    bulk = float(np.percentile(y, 75) - np.percentile(y, 5))
-    scale = max(start - low, 5 * difference_noise(y), bulk / 2) or float(np.ptp(y))
-    return start, scale if scale > SMALLEST_SCALE else 1.0
-
-
 def _thin(x: Array, y: Array) -> tuple[Array, Array, Array]:
     """Averages points in at most `MAX_KNOTS` equal bins of x; returns bin centers, means and counts."""
     if x.size <= MAX_KNOTS:
@@ -339,10 +330,5 @@ def _unsmoothed(method: str, x: Array, y: Array) -> SmoothedCurve:
     )
 
 
-LINEAR_SMOOTHERS: Mapping[str, Callable[[Array, Array, Array, Bottom | None], Hat]] = MappingProxyType(
-    {"spline": spline_hat, "local": local_hat, "adaptive": adaptive_hat}
-)
-"""Name → smoother without lag: a function of (places, weights, values, bottom)."""
-
-SMOOTHERS = (*LINEAR_SMOOTHERS, "ema")
+SMOOTHERS = ("adaptive", "ema")
 """Names of all smoothers; `ema` lags and serves for comparison only."""

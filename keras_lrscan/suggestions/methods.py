@@ -39,9 +39,9 @@ MINIMUM_MARGIN = 10.0
 ELBOW_MARGINS: Mapping[str, float] = MappingProxyType(
     {
         StartState.BETTER_THAN_CHANCE: 2.0,
-        StartState.AT_CHANCE: 6.0,
+        StartState.AT_CHANCE: 10.0,
         StartState.WORSE_THAN_CHANCE: 16.0,
-        StartState.UNKNOWN: 4.0,
+        StartState.UNKNOWN: 3.0,
     }
 )
 """Start state → margin below the elbow for a curve without a valley.
@@ -49,6 +49,16 @@ ELBOW_MARGINS: Mapping[str, float] = MappingProxyType(
 The loss of a model that is already good hardly moves before it diverges, so usable rates lie close to the elbow. A
 model that starts untrained, and learned nothing in a hundred batches, needs a larger margin.
 """
+
+HIDING_NOISE = 0.05
+"""Batch-to-batch noise, as a share of the reference loss, above which the margin below the elbow grows with the noise.
+
+On the 565 scans of `benchmarks/suggestions` without a valley, this lowers the mean regret from 0.21 to 0.19. Fitted on
+half of the data sets, it lowers that of the other half by 0.003 to 0.008. Valleys need no such margin.
+"""
+
+MOST_HIDDEN = 10.0
+"""Largest factor by which the noise widens that margin."""
 
 VALLEY_MARGIN = 4.0
 """Margin below the midpoint of minimum and elbow."""
@@ -150,15 +160,17 @@ def open_valley(reading: Reading) -> float | None:
 
 
 def wall(reading: Reading) -> float | None:
-    """Returns ``elbow / (margin * lag)``, for a curve without a valley, or `None` without a rise.
+    """Returns ``elbow / (margin * hidden * lag)``, for a curve without a valley, or `None` without a rise.
 
-    The margin is 2 for a model that starts better than chance, 6 for one at chance, 16 for one worse than chance, and 4
-    if the start state is unknown. `lag` is that of `valley_floor`.
+    The margin is 2 for a model that starts better than chance, 10 for one at chance, 16 for one worse than chance, and
+    3 if the start state is unknown. `hidden` is the noise of a batch in units of 5 % of the reference loss, at least 1
+    and at most 10, since noise hides the beginning of the rise. `lag` is that of `valley_floor`.
     """
     elbow = reading.landmarks.elbow
     if elbow is None:
         return None
-    return elbow.lr / (ELBOW_MARGINS[reading.verdict.start_state] * momentum_lag(reading))
+    hidden = min(max(1.0, (reading.features.noise or 0.0) / HIDING_NOISE), MOST_HIDDEN)
+    return elbow.lr / (ELBOW_MARGINS[reading.verdict.start_state] * hidden * momentum_lag(reading))
 
 
 def valley_floor(reading: Reading) -> float | None:

@@ -210,7 +210,7 @@ DEFAULT_METHODS = ("valley-floor", "open-valley", "wall")
 `benchmarks/suggestions` compares them with all other methods on real sweeps.
 """
 
-NEVER = frozenset({Shape.FLAT, Shape.DIVERGES_AT_ONCE, Shape.TOO_SHORT})
+NEVER = frozenset({Shape.FLAT, Shape.DIVERGES_AT_ONCE, Shape.FALLS_TO_CHANCE, Shape.TOO_SHORT})
 """Shapes that warrant no suggestion, even if they show landmarks."""
 
 WHY_NONE: Mapping[str, str] = MappingProxyType(
@@ -218,6 +218,7 @@ WHY_NONE: Mapping[str, str] = MappingProxyType(
         Shape.NOISY: "batch-to-batch noise hides the effect of the learning rate.",
         Shape.FLAT: "the loss did not respond to the learning rate at all.",
         Shape.DIVERGES_AT_ONCE: "even the smallest rate of this test was too large.",
+        Shape.FALLS_TO_CHANCE: "the loss falls only to the cost of guessing, so no rate taught the model anything.",
         Shape.TOO_SHORT: "the curve is too short to read.",
         Shape.UNCLEAR: "the curve has no clear shape.",
     }

@@ -104,5 +104,7 @@ def test_over_many_scans_the_range_of_the_minimum_mostly_holds_where_it_truly_is
 
 
 def test_a_landmark_that_the_copies_do_not_show_has_no_range() -> None:
-    mark = Landmark(index=3, lr=0.1, loss=1.0)
-    assert with_ranges(Landmarks(minimum=mark), [Landmarks(), Landmarks(minimum=mark), Landmarks()]).minimum == mark
+    mark, line = Landmark(index=3, lr=0.1, loss=1.0), smooth(synthetic_curve("flat"))
+    assert (
+        with_ranges(Landmarks(minimum=mark), [Landmarks(), Landmarks(minimum=mark), Landmarks()], line).minimum == mark
+    )

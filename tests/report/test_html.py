@@ -98,9 +98,9 @@ def test_code_to_scan_again_has_the_settings_of_the_scan() -> None:
 
 def test_a_record_of_unknown_origin_gets_no_code_to_scan_again() -> None:
     curve = synthetic_curve("u-shaped")
-    codes = Page(report_html(analyze(LRCurve(lr=curve.lr, loss=curve.loss), smoother="local"))).named("pre")
+    codes = Page(report_html(analyze(LRCurve(lr=curve.lr, loss=curve.loss), smoother="ema"))).named("pre")
     assert len(codes) == 1
-    assert 'analyze(curve, smoother="local")' in codes[0].text
+    assert 'analyze(curve, smoother="ema")' in codes[0].text
 
 
 def test_the_recording_is_packed_into_the_report() -> None:
