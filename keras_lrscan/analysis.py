@@ -23,6 +23,7 @@ from keras_lrscan.reading.features import (
     breaks,
     chance_reference,
     compute_features,
+    record_features,
     reference_loss,
     start_reference,
 )
@@ -34,7 +35,7 @@ from keras_lrscan.report.html import notebook_html, write_report
 from keras_lrscan.suggestions.suggest import Role, all_suggestions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from os import PathLike
     from pathlib import Path
     from typing import SupportsIndex
@@ -223,10 +224,11 @@ def analyze(curve: LRCurve, *, smoother: str = "adaptive", num_copies: int = NUM
         raise InvalidOptionError(msg)
     cleaned = curve.without_dust()
     readable = trim(cleaned, reference=reference_loss(cleaned))
-    smoothed = smooth(readable, method=smoother)
-    landmarks, features = _measure(readable, smoothed)
+    fit = Fit.of(readable)
+    smoothed = smooth(readable, method=smoother, fit=fit)
+    [(landmarks, features)] = _measure(readable, [smoothed])
     known = facts(features, curve.context)
-    copies = [_measure(thinned, copy) for thinned, copy in _resample(readable, num_copies)]
+    copies = list(_resampled(readable, fit, num_copies))
     verdict = classify(known, copies=[facts(copy, curve.context) for _, copy in copies])
     landmarks = with_ranges(landmarks, [marks for marks, _ in copies], smoothed)
     reading = Reading(curve=curve, smoothed=smoothed, landmarks=landmarks, features=features, verdict=verdict)
@@ -251,12 +253,13 @@ def load(path: str | PathLike[str]) -> Analysis:
     return Analysis.from_dict(read_json_object(path))
 
 
-def _measure(curve: LRCurve, smoothed: SmoothedCurve) -> tuple[Landmarks, CurveFeatures]:
-    """Returns the landmarks and features of a smoothed curve."""
-    landmarks = find_landmarks(
-        smoothed, reference=start_reference(curve), chance=chance_reference(curve), breaks=breaks(curve)
-    )
-    return landmarks, compute_features(curve, smoothed, landmarks)
+def _measure(curve: LRCurve, lines: Iterable[SmoothedCurve]) -> Iterator[tuple[Landmarks, CurveFeatures]]:
+    """Yields the landmarks and features of smoothed curves of one recorded curve."""
+    record, ends = record_features(curve), breaks(curve)
+    reference, chance = start_reference(curve), chance_reference(curve)
+    for line in lines:
+        landmarks = find_landmarks(line, reference=reference, chance=chance, breaks=ends)
+        yield landmarks, compute_features(curve, line, landmarks, record)
 
 
 def _detect_averaging(curve: LRCurve) -> str | None:
@@ -269,15 +272,15 @@ def _detect_averaging(curve: LRCurve) -> str | None:
     return (detected.averaging or "of an unknown kind") if detected.averaged else None
 
 
-def _resample(curve: LRCurve, num_copies: int) -> Iterator[tuple[LRCurve, SmoothedCurve]]:
-    """Yields noise-resampled copies of the smoothed curve, each with the recorded points that it corresponds to.
+def _resampled(curve: LRCurve, fit: Fit | None, num_copies: int) -> Iterator[tuple[Landmarks, CurveFeatures]]:
+    """Yields the landmarks and features of noise-resampled copies of the smoothed curve.
 
-    A curve of fewer than four points has no copies, because its noise cannot be estimated.
+    A curve of fewer than four points has no copies, because its noise cannot be estimated. Copies of a long curve have
+    fewer points than the curve.
     """
-    every = slice(None, None, 1 + len(curve) // MAX_COPY_POINTS)
-    thinned = dataclasses.replace(curve, lr=curve.lr[every], loss=curve.loss[every])
-    fit = Fit.of(thinned)
-    if fit is None:
-        return
-    for copy in fit.copies(num_copies):
-        yield thinned, copy
+    if len(curve) > MAX_COPY_POINTS:
+        every = slice(None, None, 1 + len(curve) // MAX_COPY_POINTS)
+        curve = dataclasses.replace(curve, lr=curve.lr[every], loss=curve.loss[every])
+        fit = Fit.of(curve)
+    if fit is not None:
+        yield from _measure(curve, fit.copies(num_copies))

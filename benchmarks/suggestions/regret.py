@@ -24,10 +24,13 @@ class Regret:
     Args:
         log10_lr: log10 of the grid's rates, increasing. Array of shape `(g,)`.
         values: Regret at each rate. Array of shape `(g,)`.
+        is_harmful: Whether training at each rate ends worse than it starts, by more than twice the standard deviation
+            between seeds. Array of shape `(g,)`.
     """
 
     log10_lr: Array
     values: Array
+    is_harmful: NDArray[np.bool_]
 
     @classmethod
     def from_sweep(cls, lr: Array, val: Array, start: float) -> Regret | None:
@@ -50,11 +53,17 @@ class Regret:
         best = float(middle.min())
         if not best < start:
             return None
-        return cls(np.log10(lr), np.clip((middle - best) / (start - best), 0.0, 1.0))
+        spread = float(np.std(val[:, middle.argmin()], ddof=1)) if len(val) > 1 else 0.0
+        values = np.clip((middle - best) / (start - best), 0.0, 1.0)
+        return cls(np.log10(lr), values, middle > start + 2 * spread)
 
     def __call__(self, lr: float) -> float:
         """Returns the regret of a learning rate."""
         return float(np.interp(np.log10(lr), self.log10_lr, self.values))
+
+    def harms(self, lr: float) -> bool:
+        """Returns whether training at the rate of the grid that is nearest on the log axis is harmful."""
+        return bool(self.is_harmful[np.abs(self.log10_lr - np.log10(lr)).argmin()])
 
     def lowest(self, low: float, high: float) -> float:
         """Returns the lowest regret of any rate between `low` and `high`."""

@@ -61,6 +61,7 @@ COLUMNS: Mapping[str, str] = {
     "p90": ".3f",
     f"<= {GOOD}": ".0%",
     f">= {BAD}": ".0%",
+    "harm": ".1%",
     "none": ".0%",
     "range holds": ".0%",
     "decades": ".2f",
@@ -90,6 +91,7 @@ class Scored:
     Attributes:
         task: Index of the task.
         regret: Regret of the suggested rate, or of the optimizer's default if there is no suggestion.
+        harms: Whether training at that rate ends worse than it starts.
         is_missing: Whether there is no suggestion.
         holds: Whether the range contains a rate with a regret of at most 0.05, or `None` if there is no suggestion.
         decades: Width of the range in decades.
@@ -98,6 +100,7 @@ class Scored:
 
     task: int
     regret: float
+    harms: bool
     is_missing: bool
     holds: bool | None
     decades: float
@@ -167,13 +170,20 @@ def score(suggested: Suggested, regret: Regret, *, task: int, default_lr: float)
     """Scores one suggestion."""
     if suggested.lr is None:
         return Scored(
-            task=task, regret=regret(default_lr), is_missing=True, holds=None, decades=math.nan, owns_range=False
+            task=task,
+            regret=regret(default_lr),
+            harms=regret.harms(default_lr),
+            is_missing=True,
+            holds=None,
+            decades=math.nan,
+            owns_range=False,
         )
     low = suggested.lr / HALF_WIDTH if suggested.low is None else suggested.low
     high = suggested.lr * HALF_WIDTH if suggested.high is None else suggested.high
     return Scored(
         task=task,
         regret=regret(suggested.lr),
+        harms=regret.harms(suggested.lr),
         is_missing=False,
         holds=regret.lowest(low, high) <= GOOD,
         decades=math.log10(high / low),
@@ -226,6 +236,7 @@ def summary(rows: list[Scored]) -> list[str]:
         np.quantile(regrets, 0.9),
         np.mean(regrets <= GOOD),
         np.mean(regrets >= BAD),
+        np.mean([row.harms for row in rows]),
         np.mean([row.is_missing for row in rows]),
         np.mean([row.holds for row in ranged]) if ranged else math.nan,
         np.median([row.decades for row in ranged]) if ranged else math.nan,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from exhibits import EXHIBITS
 from keras_lrscan.causes.ranking import CAUSES
 from keras_lrscan.explanation import handbook
-from keras_lrscan.reading.shapes import SHAPE_RULES, TRAIT_RULES
+from keras_lrscan.reading.shapes import SHAPE_RULES
+from keras_lrscan.reading.traits import TRAIT_RULES
 from pages.markdown import bullets, capitalized, cards, linked, picture, table
 from pages.pictures import alt_text, reading
 

@@ -407,7 +407,7 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
             ),
         ),
         to_check="Train at such a rate and predict: the predictions should be the same for every input.",
-        advice="Stay well left of the jump: a collapsed model rarely recovers.",
+        advice="Stay well left of the rates at which it collapses: a collapsed model rarely recovers.",
         is_not="The calm line at large rates does not mean that training works there.",
         sources=("https://github.com/huggingface/transformers/issues/735",),
         alarm=False,

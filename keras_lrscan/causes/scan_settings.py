@@ -390,7 +390,7 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
             ),
             Clue(
                 when=(Condition("num_recoveries", ">=", 1),),
-                weight=3.0,
+                weight=3.6,
                 says="Training broke and came back to its lowest level so far (times: {num_recoveries}).",
             ),
             Clue(when=(Condition("num_recoveries", ">=", 2),), weight=0.8, says="Training recovered more than once."),

@@ -56,6 +56,10 @@ PROBLEM = Question(
         Answer(says="{averaged}: in the record. It holds averages, which hide part of the curve."),
         Answer(when=(UNREADABLE,), says=": not known. This curve is {unreadable}."),
         Answer(
+            when=(Condition("shape", "==", Shape.FALLS_TO_CHANCE),),
+            says=": likely. At the large rates the model only guesses, and before it did worse than guessing.",
+        ),
+        Answer(
             when=(FALLS, CALM_START, is_false("learns")),
             says=": not known. The loss falls, but nothing shows yet that the model learns.",
         ),

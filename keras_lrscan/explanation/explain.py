@@ -23,7 +23,8 @@ from keras_lrscan.explanation.slots import CODES_OF_RANGE, escape_braces, fill, 
 from keras_lrscan.formatting import slots_of
 from keras_lrscan.reading.features import MIN_FOR_START, StartState, has_natural_zero
 from keras_lrscan.reading.features import WORSE_THAN_CHANCE as WORSE_THAN_CHANCE_RATIO
-from keras_lrscan.reading.shapes import MIN_POINTS, NO_CONFIDENCE, TRAIT_RULES
+from keras_lrscan.reading.shapes import MIN_POINTS, NO_CONFIDENCE
+from keras_lrscan.reading.traits import TRAIT_RULES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

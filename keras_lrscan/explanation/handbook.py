@@ -14,7 +14,8 @@ from keras_lrscan.explanation.levels import BEGINNER, EXPERT, LEVELS
 from keras_lrscan.explanation.questions import QUESTIONS
 from keras_lrscan.formatting import slots_of
 from keras_lrscan.reading.facts import MEASURES
-from keras_lrscan.reading.shapes import SHAPE_RULES, TRAIT_RULES
+from keras_lrscan.reading.shapes import SHAPE_RULES
+from keras_lrscan.reading.traits import TRAIT_RULES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from keras_lrscan.causes.cause import Cause, Clue
     from keras_lrscan.explanation.questions import Question
     from keras_lrscan.reading.facts import Condition
-    from keras_lrscan.reading.shapes import ShapeRule, TraitRule
+    from keras_lrscan.reading.shapes import ShapeRule
+    from keras_lrscan.reading.traits import TraitRule
 
 __all__ = ["CODES", "page", "pages_about"]
 

@@ -8,6 +8,7 @@ part is found first. After it, the line is flexible where it bends. `benchmarks/
 from __future__ import annotations
 
 import math
+from bisect import insort
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -54,8 +55,13 @@ Kim and Gu (2004), "Smoothing spline Gaussian regression: more scalable computat
 1.4 adds a third to those in the valley.
 """
 
-MIN_FREE = 0.1
-"""Smallest share of the values that must remain after the cost of the degrees of freedom."""
+MIN_FREE = 0.55
+"""Smallest share of the values that must remain after the cost of the degrees of freedom.
+
+With 0.1, cross-validation lets the line pass through every batch of some scans whose noise explodes with the loss. On
+every sixteenth scan of `benchmarks/smoothing`, the error in the valley is 1.21 with 0.1, 1.18 with 0.4 and 1.14 with
+0.55; elsewhere they agree.
+"""
 
 PENALTIES = np.logspace(-2, 7, 19)
 """Candidates for the penalty on roughness, for places one unit apart and weights around 1."""
@@ -160,10 +166,13 @@ def quiet_end(y: Array) -> int:
     (100, 55)
     """
     noise = difference_noise(y) * MEDIAN_ERROR
+    before = sorted(y[:FIRST].tolist())
     for i in range(FIRST, y.size - NEXT // 2):
-        change = abs(float(np.median(y[i : i + NEXT]) - np.median(y[:i])))
+        level = (before[(i - 1) // 2] + before[i // 2]) / 2
+        change = abs(float(np.median(y[i : i + NEXT])) - level)
         if change > QUIET_SIGMA * noise * math.sqrt(1 / NEXT + 1 / i):
             return max(0, i - LEAD)
+        insort(before, float(y[i]))
     return y.size
 
 

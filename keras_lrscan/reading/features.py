@@ -21,6 +21,8 @@ from keras_lrscan.formatting import COUNT, RATIO, measured
 from keras_lrscan.reading.divergence import early_explosion, first_settled, num_recoveries, plateau_start, share_near
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from keras_lrscan._typing import Array
@@ -43,6 +45,7 @@ __all__ = [
     "compute_features",
     "has_natural_zero",
     "largest_at_chance",
+    "record_features",
     "reference_loss",
     "start_reference",
 ]
@@ -243,28 +246,50 @@ def breaks(curve: LRCurve) -> bool:
     return not bool(np.isfinite(curve.loss[-1]))
 
 
-def compute_features(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) -> CurveFeatures:
+def record_features(curve: LRCurve) -> Mapping[str, Any]:
+    """Computes the features that depend on the recorded losses alone, so that all copies of a curve share them.
+
+    Args:
+        curve: The recorded curve.
+    """
+    finite = np.isfinite(curve.loss)
+    loss, chance = curve.loss[finite], chance_reference(curve)
+    found: dict[str, Any] = {"early_explosion": _early_explosion(curve)}
+    if chance and loss.size:
+        x = np.log10(curve.lr[finite])
+        settled = first_settled(loss - (curve.context.regularization_loss or 0.0), chance)
+        found["chance_end_decades"] = 0.0 if settled is None else float(x[-1] - x[settled])
+    together = correlations_of_differences(loss)[0] if loss.size >= MIN_POINTS else math.nan
+    found["neighbor_correlation"] = None if math.isnan(together) else together
+    steps = np.arange(curve.lr.size, dtype=float)
+    if curve.lr.size > 2:
+        found["linear_spacing"] = correlation(curve.lr, steps) - correlation(np.log10(curve.lr), steps)
+    return found | _ends(loss, reference_loss(curve), chance)
+
+
+def compute_features(
+    curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks, record: Mapping[str, Any]
+) -> CurveFeatures:
     """Computes the features of a curve.
 
     Args:
         curve: The recorded curve.
         smoothed: The smoothed curve.
         marks: The landmarks of the curve.
+        record: The `record_features` of the curve.
     """
     x, loss = smoothed.log10_lr, smoothed.loss
     if marks.start is None or marks.minimum is None:
         return CurveFeatures(stop=str(curve.stop), finite_share=0.0, rise_before_nonfinite=0.0)
     low, top = marks.minimum, _top_before(marks, marks.start)
     fall = max(top - low.loss, 0.0) if marks.valleys else 0.0
-    known = reference_loss(curve)
-    reference = known or max(fall or float(np.ptp(loss)), 1e-12)
+    reference = reference_loss(curve) or max(fall or float(np.ptp(loss)), 1e-12)
     noise = _batch_noise(curve, smoothed, marks)
     next_top = max((peak.loss for peak in marks.peaks if peak.index > low.index), default=low.loss)
     rise = max(next_top - low.loss, 0.0) if marks.elbow is not None else 0.0
     rise = max(rise, reference) if breaks(curve) else rise
     calm_to = marks.descent_start or marks.elbow
-    explosion = _early_explosion(curve)
-    start = float(curve.loss[0]) if explosion >= EXPLODED else marks.start.loss
+    start = float(curve.loss[0]) if record["early_explosion"] >= EXPLODED else marks.start.loss
     lone = smoothed.outliers[smoothed.outliers < (x.size if marks.elbow is None else marks.elbow.index)]
     return CurveFeatures(
         num_points=x.size,
@@ -283,12 +308,11 @@ def compute_features(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) 
         lone_batches=lone.size,
         spike=_spike(curve, smoothed, lone),
         peak=(float(loss.max()) - marks.start.loss) / max(fall, reference),
-        early_explosion=explosion,
+        **record,
         **_start(curve, start, low.loss),
         **_without_fall(curve, smoothed, marks, reference),
         **_with_fall(smoothed, marks, top, chance_reference(curve)),
         **_whole_record(curve, smoothed, marks, noise),
-        **_ends(curve, known),
         **_after_the_break(curve, marks, noise),
     )
 
@@ -421,9 +445,8 @@ def _planned_decades(curve: LRCurve) -> float:
     return max(recorded, math.log10(curve.context.end_lr / curve.context.start_lr), 1e-9)
 
 
-def _ends(curve: LRCurve, reference: float | None) -> dict[str, Any]:
+def _ends(loss: Array, reference: float | None, chance: float | None) -> dict[str, Any]:
     """Computes the features of the first updates and the last batches, without smoothing."""
-    loss, chance = curve.loss[np.isfinite(curve.loss)], chance_reference(curve)
     if loss.size <= 2 * FEW_BATCHES:
         return {}
     jump = None if reference is None else float(np.median(loss[1 : 1 + FEW_BATCHES]) - loss[0]) / reference
@@ -433,10 +456,6 @@ def _ends(curve: LRCurve, reference: float | None) -> dict[str, Any]:
 def _after_the_break(curve: LRCurve, marks: Landmarks, noise: float) -> dict[str, Any]:
     loss, chance = curve.loss[np.isfinite(curve.loss)], chance_reference(curve)
     found: dict[str, Any] = {"num_recoveries": num_recoveries(loss, noise)}
-    if chance and loss.size:
-        x = np.log10(curve.lr[np.isfinite(curve.loss)])
-        settled = first_settled(loss - (curve.context.regularization_loss or 0.0), chance)
-        found["chance_end_decades"] = 0.0 if settled is None else float(x[-1] - x[settled])
     if chance and marks.valleys and marks.elbow is not None and loss.size > marks.elbow.index + FEW_BATCHES:
         after = loss[marks.elbow.index + 1 :] - (curve.context.regularization_loss or 0.0)
         found["chance_share"] = share_near(after, chance, noise)
@@ -458,9 +477,4 @@ def _whole_record(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks, noi
         before = curve.loss[finite][:end]  # the mean over a whole epoch holds no pattern that repeats every epoch
         residual = before - uniform_filter1d(before, period, mode="nearest")
         found["epoch_pattern"] = correlation(residual[:-period], residual[period:])
-    together = correlations_of_differences(curve.loss[finite])[0] if finite.sum() >= MIN_POINTS else math.nan
-    found["neighbor_correlation"] = None if math.isnan(together) else together
-    steps = np.arange(curve.lr.size, dtype=float)
-    if curve.lr.size > 2:
-        found["linear_spacing"] = correlation(curve.lr, steps) - correlation(np.log10(curve.lr), steps)
     return found

@@ -1,9 +1,8 @@
-"""Names the shape of a curve and its traits, by tables of rules that also hold the words for both.
+"""Names the shape of a curve, by a table of rules that also holds the words for it.
 
 A shape is a row of `SHAPE_RULES`: the conditions that make it and the sentences that explain it. `classify` tries the
-rows in order, and the first whose conditions hold is the verdict. A trait is a row of `TRAIT_RULES`; a curve has every
-trait whose conditions hold. `keras_lrscan.explanation` fills the slots in braces and drops a sentence whose slot is
-unknown.
+rows in order, and the first whose conditions hold is the verdict. `keras_lrscan.explanation` fills the slots in braces
+and drops a sentence whose slot is unknown.
 """
 
 from __future__ import annotations
@@ -15,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from keras_lrscan.errors import InvalidCurveError
 from keras_lrscan.files.decoding import Share
-from keras_lrscan.reading.facts import CALM_START, EXPLODES, FALLS, NO_FALL, NO_RISE, RISES, Condition
+from keras_lrscan.reading.facts import EXPLODES, FALLS, NO_FALL, NO_RISE, RISES, Condition
 from keras_lrscan.reading.features import MIN_FOR_START, StartState
+from keras_lrscan.reading.traits import TRAIT_RULES, traits_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,11 +27,9 @@ __all__ = [
     "MIN_POINTS",
     "NO_CONFIDENCE",
     "SHAPE_RULES",
-    "TRAIT_RULES",
     "Shape",
     "ShapeRule",
     "ShapeVerdict",
-    "TraitRule",
     "classify",
 ]
 
@@ -93,23 +91,6 @@ class ShapeRule:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TraitRule:
-    """Defines one trait by conditions and describes it in words.
-
-    Attributes:
-        code: Permanent code, such as `"LRS201"`.
-        name: The trait.
-        when: Conditions that must all hold.
-        says: One to three sentences, with the same slots as those of a shape.
-    """
-
-    code: str
-    name: str
-    when: tuple[Condition, ...]
-    says: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class ShapeVerdict:
     """Holds the shape of one curve, its traits, and the evidence for the shape.
 
@@ -161,15 +142,9 @@ def classify(facts: Mapping[str, Any], *, copies: Sequence[Mapping[str, Any]] = 
         shape=rule.shape,
         confidence=min(votes[rule] / len(copies), facts["num_points"] / MIN_POINTS) if copies else 0.0,
         start_state=StartState(facts["start_state"]),
-        traits=tuple(trait.name for trait in _possible_traits(facts) if all(part.holds(facts) for part in trait.when)),
+        traits=traits_of(facts),
         evidence=evidence,
     )
-
-
-def _possible_traits(facts: Mapping[str, Any]) -> tuple[TraitRule, ...]:
-    """Returns the traits that a curve with this many points can show; a loss that is not finite needs no points."""
-    many = facts["num_points"] >= MIN_FOR_START
-    return tuple(trait for trait in TRAIT_RULES if many or trait.name == "early-nonfinite")
 
 
 def _first_match(facts: Mapping[str, Any]) -> tuple[ShapeRule, tuple[Condition, ...]]:
@@ -402,7 +377,8 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         code="LRS113",
         shape=Shape.FALLS_TO_CHANCE,
         title="falls to guessing, and stays there",
-        # This finds 10 of the 11 scans of benchmarks/suggestions that collapse this way, and no other.
+        # Five scans of benchmarks/suggestions collapse this way. Eleven others that end at the chance level fall below
+        # it before, and so they are valleys.
         when=(
             (
                 FALLS,
@@ -469,68 +445,3 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
     UNCLEAR,
 )
 """All shapes, in the order in which `classify` tries them; the last is for curves whose copies disagree."""
-
-TRAIT_RULES: tuple[TraitRule, ...] = (
-    TraitRule(
-        code="LRS201",
-        name="late-dip",
-        when=(Condition("flat_decades", ">=", 4.0), Condition("fall_decades", "<", 1.5)),
-        says="At most rates of the test, the steps are too small to show in so few batches; the part that shows "
-        "something is short. Start the next scan at a higher rate.",
-    ),
-    TraitRule(
-        code="LRS202",
-        name="starts-mid-fall",
-        when=(Condition("early_slope", ">=", 0.5), Condition("noise_over_fall", "<", 0.3), CALM_START),
-        says="The loss falls from the very first rate, so the left side of the valley is cut off. Start the next scan "
-        "at a rate 10 to 100 times smaller.",
-    ),
-    TraitRule(
-        code="LRS203",
-        name="noisy",
-        when=(Condition("noise_over_fall", ">=", 0.1),),
-        says="The loss jumps from batch to batch by a large part of the whole fall, so every rate given here is rough.",
-    ),
-    TraitRule(
-        code="LRS204",
-        name="spike",
-        # Ordinary noise, even with heavy tails, stays below 6 on the scans of `docs/curves`.
-        when=(Condition("spike", ">=", 8.0),),
-        says="A single batch lies far from its neighbors. It was ignored: one unusual batch is not a trend.",
-    ),
-    TraitRule(
-        code="LRS205",
-        name="early-nonfinite",
-        when=(Condition("finite_share", "<", 0.5), Condition("rise_before_nonfinite", "<", 1.0)),
-        says="The loss became NaN or infinite before it had risen. Check the data and the loss function before the "
-        "learning rate.",
-    ),
-    TraitRule(
-        code="LRS206",
-        name="startup-bump",
-        when=(Condition("startup_bump", ">=", 0.25),),
-        says="The loss rises before it first falls. At such small rates, the reason is not the rate but the order of "
-        "the data, a fresh optimizer, or averaging by another tool.",
-    ),
-    TraitRule(
-        code="LRS207",
-        name="squashed-view",
-        when=(Condition("peak", ">=", 20.0),),
-        says="The largest loss is far above the rest of the curve; the plot is cut off to keep the rest readable.",
-    ),
-    TraitRule(
-        code="LRS208",
-        name="sawtooth",
-        when=(Condition("epoch_pattern", ">=", 0.5),),
-        says="The pattern repeats every epoch, so it comes from the order of the batches, not from the learning rate. "
-        "{order}",
-    ),
-    TraitRule(
-        code="LRS209",
-        name="linear-sweep",
-        when=(Condition("linear_spacing", ">=", 0.05), Condition("decades", ">=", 1.0)),
-        says="The rates grow by equal amounts, not by equal factors, so nearly all points lie in the last factor of "
-        "ten.",
-    ),
-)
-"""All traits."""

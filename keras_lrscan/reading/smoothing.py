@@ -97,12 +97,13 @@ class SmoothedCurve:
             raise InvalidCurveError(msg)
 
 
-def smooth(curve: LRCurve, *, method: str = "adaptive") -> SmoothedCurve:
+def smooth(curve: LRCurve, *, method: str = "adaptive", fit: Fit | None = None) -> SmoothedCurve:
     """Smooths the finite points of a curve.
 
     Args:
         curve: The recorded curve.
         method: String. One of `SMOOTHERS`.
+        fit: The `Fit` of the curve, if it exists already.
 
     Returns:
         A `SmoothedCurve` over the points with a finite loss; its arrays are empty if there are none.
@@ -120,7 +121,7 @@ def smooth(curve: LRCurve, *, method: str = "adaptive") -> SmoothedCurve:
     """
     if method not in SMOOTHERS:
         raise unknown_option("method", method, SMOOTHERS)
-    fit = Fit.of(curve)
+    fit = fit or Fit.of(curve)
     if fit is None:
         finite = np.isfinite(curve.loss)
         return _unsmoothed(method, np.log10(curve.lr[finite]), curve.loss[finite])
@@ -231,9 +232,9 @@ class _Prepared:
         """Returns the loss, the slope and the loss per unit of the scale, at `x`."""
         from scipy.interpolate import CubicSpline
 
-        curve = CubicSpline(self.knots, fitted, bc_type="natural")
         if self.bin_width:  # the mean over a bin exceeds its middle where the curve is convex
-            fitted = fitted - self.bin_width**2 / 24 * curve(self.knots, 2)
+            bend = CubicSpline(self.knots, fitted, bc_type="natural")(self.knots, 2)
+            fitted = fitted - self.bin_width**2 / 24 * bend
         fitted = np.clip(fitted, self.values.min(), self.values.max())
         curve = CubicSpline(self.knots, fitted, bc_type="natural")
         loss, stretch = self.scale.back(curve(x))

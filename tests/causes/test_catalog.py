@@ -4,7 +4,8 @@ import pytest
 
 from keras_lrscan import LRCurve, analyze
 from keras_lrscan.causes.ranking import CAUSES
-from keras_lrscan.reading.shapes import SHAPE_RULES, TRAIT_RULES
+from keras_lrscan.reading.shapes import SHAPE_RULES
+from keras_lrscan.reading.traits import TRAIT_RULES
 from tests.support.catalog import PAIRS
 
 CODES = [row.code for table in (SHAPE_RULES, TRAIT_RULES, CAUSES) for row in table]

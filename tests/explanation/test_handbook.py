@@ -8,7 +8,8 @@ import pytest
 from keras_lrscan import InvalidOptionError
 from keras_lrscan.causes.ranking import CAUSES
 from keras_lrscan.explanation.handbook import CODES, page
-from keras_lrscan.reading.shapes import SHAPE_RULES, TRAIT_RULES
+from keras_lrscan.reading.shapes import SHAPE_RULES
+from keras_lrscan.reading.traits import TRAIT_RULES
 
 if TYPE_CHECKING:
     from keras_lrscan.causes.cause import Cause

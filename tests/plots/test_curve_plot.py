@@ -18,6 +18,7 @@ from keras_lrscan.plots.curve_plot import FIGURE_SIZE, FILLS
 from keras_lrscan.plots.label_placement import spread
 from keras_lrscan.plots.regions import RegionKind, regions
 from keras_lrscan.reading.features import MIN_FOR_START
+from keras_lrscan.reading.shapes import Shape
 from tests.support.catalog import PAIRS
 from tests.support.strategies import any_curves
 
@@ -107,7 +108,7 @@ def test_any_curve_can_be_drawn_and_described(curve: LRCurve) -> None:
 
 def test_each_shape_has_its_own_title() -> None:
     titles = {plot_curve(read_pair(code), ax=axes()).get_title(loc="left") for code in PAIRS if code < "LRS2"}
-    assert len(titles) == 12
+    assert len(titles) == len(Shape)
 
 
 ONE_OF_EACH_SHAPE = (

@@ -6,7 +6,8 @@ import pytest
 
 from keras_lrscan.causes.ranking import CAUSES
 from keras_lrscan.reading.facts import MEASURES, Condition
-from keras_lrscan.reading.shapes import SHAPE_RULES, TRAIT_RULES
+from keras_lrscan.reading.shapes import SHAPE_RULES
+from keras_lrscan.reading.traits import TRAIT_RULES
 
 if TYPE_CHECKING:
     from keras_lrscan.causes.cause import Clue

@@ -22,8 +22,10 @@ from keras_lrscan.errors import InvalidOptionError, MissingDependencyError
 from keras_lrscan.explanation.answer import title
 from keras_lrscan.explanation.explain import sections
 from keras_lrscan.explanation.formulas import formulas
+from keras_lrscan.formatting import format_lr
 from keras_lrscan.report.html import notebook_html, report_html
 from keras_lrscan.report.svg import svg
+from keras_lrscan.suggestions.suggest import Role, format_range
 from tests.support.html_tree import Page
 
 pytest.importorskip("jinja2", reason="a report needs jinja2", exc_type=ImportError)
@@ -78,7 +80,9 @@ def test_what_was_ruled_out_and_the_formulas_are_folded_away() -> None:
 def test_every_method_has_a_row_with_a_rate_for_each_role() -> None:
     analysis = recorded("fresh-classifier")
     row = next(tag for tag in page("fresh-classifier").named("tr") if tag.text.startswith("default"))
-    assert row.text.startswith("default0.004 0.002 to 0.010.01 0.004 to 0.03This rate lies left of the lowest loss")
+    rates = [analysis.suggest(role=role) for role in Role]
+    cells = "".join(f"{format_lr(rate.lr)} {format_range(rate)}" for rate in rates if rate.lr is not None)
+    assert row.text.startswith(f"default{cells}This rate lies left of the lowest loss")
     names = {tag.text for tag in page("fresh-classifier").named("th") if tag.attributes.get("scope") == "row"}
     assert {item.method for item in analysis.suggestions} <= names
 
