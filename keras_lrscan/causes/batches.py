@@ -144,7 +144,7 @@ CAUSES_OF_FEEDING: tuple[Cause, ...] = (
             ),
             Clue(when=(NO_FALL,), weight=0.5, says=NEVER_FALLS.says),
             Clue(
-                when=(Condition("suspect_labels", ">=", SUSPECT)),
+                when=(Condition("suspect_labels", ">=", SUSPECT),),
                 weight=-0.5,
                 says="Against it: {suspect_labels} of the labels contradict those of similar ones, which adds noise.",
             ),
