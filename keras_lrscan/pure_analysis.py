@@ -7,6 +7,7 @@ As in `pathlib`, where `PurePath` is the value and `Path` adds methods that acce
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -81,7 +82,7 @@ class PureAnalysis(Reading):
         """The confirmed or likely cause that the user should fix first, or `None`."""
         return next((finding for finding in self.findings if finding.alarm and finding.is_sure), None)
 
-    @property
+    @functools.cached_property
     def facts(self) -> Mapping[str, Any]:
         """Facts that the rules may test, by name: features, context, and values derived from both."""
         return facts_of(self, self.detected_averaging)
