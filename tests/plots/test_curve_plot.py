@@ -18,7 +18,7 @@ from keras_lrscan.plots.curve_plot import FIGURE_SIZE, FILLS
 from keras_lrscan.plots.label_placement import spread
 from keras_lrscan.plots.regions import RegionKind, regions
 from keras_lrscan.reading.features import MIN_FOR_START
-from tests.support.catalog import PAIRS
+from tests.support.catalog import PAIRS, analysis_of
 from tests.support.strategies import any_curves
 
 if TYPE_CHECKING:
@@ -36,11 +36,6 @@ RECORDED = Path(__file__).parents[2] / "docs" / "curves"
 @cache
 def read(shape: str) -> Analysis:
     return analyze(synthetic_curve(shape))
-
-
-@cache
-def read_pair(code: str) -> Analysis:
-    return analyze(PAIRS[code][0])
 
 
 @cache
@@ -106,7 +101,7 @@ def test_any_curve_can_be_drawn_and_described(curve: LRCurve) -> None:
 
 
 def test_each_shape_has_its_own_title() -> None:
-    titles = {plot_curve(read_pair(code), ax=axes()).get_title(loc="left") for code in PAIRS if code < "LRS2"}
+    titles = {plot_curve(analysis_of(code), ax=axes()).get_title(loc="left") for code in PAIRS if code < "LRS2"}
     assert len(titles) == 12
 
 
@@ -161,7 +156,7 @@ def overlapping(ax: Axes) -> list[tuple[str, str]]:
 @WIDTHS
 @pytest.mark.parametrize("code", [code for code in PAIRS if code < "LRS2"])
 def test_no_text_covers_another_or_leaves_the_figure(code: str, size: tuple[float, float]) -> None:
-    ax = drawn(read_pair(code), size)
+    ax = drawn(analysis_of(code), size)
     assert overlapping(ax) == []
     whole = ax.figure.bbox
     for name, box in boxes(ax).items():
@@ -202,7 +197,7 @@ def test_stretches_are_named_and_adjoin(shape: str, names: list[str]) -> None:
 
 @pytest.mark.parametrize("code", ["LRS103", "LRS111", "LRS112"])
 def test_no_stretch_is_named_on_a_curve_that_cannot_be_read(code: str) -> None:
-    assert regions(read_pair(code)) == ()
+    assert regions(analysis_of(code)) == ()
 
 
 def test_kinds_of_stretches_can_be_told_apart_without_color() -> None:
