@@ -119,6 +119,7 @@ def pretrained(keras: Any, *, size: int = 6) -> Any:
     return compiled(keras, keras.optimizers.SGD(0.01, momentum=0.9), model=model)
 
 
+@pytest.mark.one_backend
 @pytest.mark.keras
 def test_groups_follow_the_structure_of_the_model(keras: Any) -> None:
     model = pretrained(keras)
@@ -136,6 +137,7 @@ def test_groups_follow_the_structure_of_the_model(keras: Any) -> None:
     assert flat[0].num_params == 8 * 16 + 16
 
 
+@pytest.mark.one_backend
 @pytest.mark.keras
 def test_a_body_is_looked_into_until_no_part_holds_most_of_its_weights(keras: Any) -> None:
     layers = keras.layers
@@ -235,6 +237,7 @@ def test_the_curve_of_a_group_is_that_of_a_model_with_the_rest_frozen(keras: Any
     assert "trainable weights outside all groups stayed fixed" in found.notes[0]
 
 
+@pytest.mark.one_backend
 @pytest.mark.keras
 def test_an_optimizer_is_made_with_the_rates_of_the_groups(keras: Any) -> None:
     model = pretrained(keras, size=2)
