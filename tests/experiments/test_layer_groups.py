@@ -50,18 +50,18 @@ def layer_groups(together: Analysis, **alone: Analysis) -> LayerGroups:
     return LayerGroups(together=together, groups=tuple(groups), num_planned=len(groups), optimizer="Adam")
 
 
-ADVICE = [
-    (reading(fall=0.0), Advice.FREEZE),
-    (reading(fall=0.1), Advice.FREEZE),
-    (reading(wall=-2.0), Advice.LOWER),
-    (reading(), Advice.READY),
-    (reading(wall=-0.5), Advice.READY),
+ADVICE: list[tuple[dict[str, float], Advice]] = [
+    ({"fall": 0.0}, Advice.FREEZE),
+    ({"fall": 0.1}, Advice.FREEZE),
+    ({"wall": -2.0}, Advice.LOWER),
+    ({}, Advice.READY),
+    ({"wall": -0.5}, Advice.READY),
 ]
 
 
 @pytest.mark.parametrize(("alone", "advice"), ADVICE)
-def test_a_group_is_advised_by_its_fall_and_its_rate(alone: Analysis, advice: Advice) -> None:
-    assert layer_groups(reading(), body=alone, head=reading()).advice["body"] == advice
+def test_a_group_is_advised_by_its_fall_and_its_rate(alone: dict[str, float], advice: Advice) -> None:
+    assert layer_groups(reading(), body=reading(**alone), head=reading()).advice["body"] == advice
 
 
 def test_no_group_is_given_more_than_all_together() -> None:

@@ -103,7 +103,7 @@ def test_a_question_that_does_not_come_up_is_not_answered() -> None:
 
 @given(any_curves())
 def test_text_is_whole_on_any_curve(curve: LRCurve) -> None:
-    analysis = analyze(curve)
+    analysis = analyze(curve, num_copies=5)
     least = {"What you see", "What it does not mean"}
     for level, more in (("beginner", set()), ("full", {"What it means", "What to try, in order"})):
         text = analysis.explain(level=level)

@@ -260,7 +260,7 @@ def test_a_scan_compiles_nothing_that_training_would_not(keras: Any, used: bool)
     counts = []
     for with_scan in (False, True):
         given = keras.layers.InputLayer(input_shape=(8,)) if IS_TF_KERAS else keras.layers.Input((8,))
-        model = compiled(keras, model=keras.Sequential([given, Counted(10, "softmax")]))
+        model = compiled(keras, model=keras.Sequential([given, Counted(10, "softmax")]), metrics=["accuracy"])
         traces.clear()
         if used:
             train(keras, model)

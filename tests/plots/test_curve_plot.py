@@ -87,7 +87,7 @@ def test_lines_take_their_style_from_the_caller() -> None:
 
 @given(any_curves())
 def test_any_curve_can_be_drawn_and_described(curve: LRCurve) -> None:
-    analysis = analyze(curve)
+    analysis = analyze(curve, num_copies=5)
     bottom, top = plot_curve(analysis, ax=axes()).get_ylim()
     assert np.isfinite([bottom, top]).all()
     assert bottom < top

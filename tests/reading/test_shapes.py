@@ -16,7 +16,8 @@ from keras_lrscan.reading.shapes import SHAPE_RULES, Shape, classify
 def test_each_shape_is_recognized_whatever_the_steps_and_noise(
     shape: str, num_steps: int, noise: float, seed: int
 ) -> None:
-    verdict = analyze(synthetic_curve(shape, num_steps=num_steps, noise=noise, seed=seed)).verdict
+    curve = synthetic_curve(shape, num_steps=num_steps, noise=noise, seed=seed)
+    verdict = analyze(curve, num_copies=20).verdict
     assert verdict.shape == shape
     assert verdict.confidence >= 0.5
 
