@@ -45,7 +45,7 @@ FAMILY = ("Adam", "AdamW", "Nadam")
 NAMES = ("schedule-free AdamW", "Prodigy", "D-Adaptation AdamW", "Prodigy, cosine", "D-Adaptation AdamW, cosine")
 """The trainings of `alternatives.npz`, in its order."""
 SEARCH = (1e-5, 1e-1)
-TRIALS = (1, 2, 3, 4, 8)
+TRIALS = (1, 2, 4, 6, 8)
 """Numbers of trainings of a random search."""
 DRAWS = 40
 """Number of random searches per task and seed."""
