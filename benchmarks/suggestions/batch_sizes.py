@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 BATCH_SIZES = Path(__file__).with_name("batch_sizes.npz")
-OPTIMIZERS = ("SGD", "Momentum", "Adam", "RMSprop")
+OPTIMIZERS = ("SGD", "Momentum", "Adam", "AdamW", "RMSprop")
 MODELS = ("dense", "linear", "bag of words", "factorisation", "autoencoder")
 """Models of the rows; batches of 8 take too long with convolutions and recurrent layers."""
 SIZES, MIDDLE = (8, 32, 128), 32

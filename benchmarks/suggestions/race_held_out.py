@@ -70,6 +70,11 @@ def means(rows: Sequence[Raced], *, before: bool = False) -> str:
     return f"{values.mean():.3f} ({values[trained].mean():.3f}, {values[~trained].mean():.3f})"
 
 
+def scans_of(found: Sequence[Course], role: str) -> list[Raced]:
+    """Returns races of one round, of which only the regret of the suggestion before the race counts."""
+    return play_all(found, Plan(run="constant", decades=FOUR, rounds=((10, 1),)), role, by_val=True)
+
+
 def mean_regret(found: Sequence[Course], plan: Plan, *, by_val: bool) -> float:
     """Returns the mean regret after the races of a plan at a constant rate."""
     return float(np.mean([row.regret for row in play_all(found, plan, Role.CONSTANT, by_val=by_val)]))
@@ -91,8 +96,8 @@ def report(chosen_on: Sequence[Course], held_out: Sequence[Course]) -> None:
         print("|---|--:|---|--:|---|---|")
         cycles = Plan(run="cycle 70", decades=FOUR, rounds=((70, 1),))
         shipped = PLANS["constant"][SHIPPED] if role == Role.CONSTANT else cycles
-        rows = play_all(held_out, shipped, role, by_val=True)
-        print(f"| | 0 | none: the suggestion of the scan | | {means(rows, before=True)} | |")
+        before = [means(scans_of(some, role), before=True) for some in (chosen_on, held_out)]
+        print(f"| | 0 | none: the suggestion of the scan | {before[0].split()[0]} | {before[1]} | |")
         for by_val in JUDGES:
             rows = play_all(held_out, shipped, role, by_val=by_val)
             known = f"{mean_regret(chosen_on, shipped, by_val=by_val):.3f}" if role == Role.CONSTANT else ""
