@@ -103,15 +103,17 @@ class PureAnalysis(Reading):
     def for_batch_size(self, batch_size: SupportsIndex) -> Suggestion:
         """Returns the suggested constant rate for training with another batch size, for as many epochs.
 
-        It is the suggestion of the scan times the square root of the ratio of the batch sizes, with a wider range. The
-        number of updates changes with the batch size; for as many updates, the best rate moves less.
+        It is the suggestion of the scan times the square root of the ratio of the batch sizes, or times that ratio for
+        SGD with momentum, with a wider range. The number of updates changes with the batch size; for as many updates,
+        the best rate moves less.
 
         Args:
             batch_size: Integer, from a quarter of the batch size of the scan to four times that.
 
         Returns:
             A `Suggestion`. Its `lr` is `None`, with the reason, if the curve does not support a rate, if the optimizer
-            is not one of `keras_lrscan.suggestions.batch_size.MEASURED`, or if the loss is a sum over the batch.
+            is not one of `keras_lrscan.suggestions.batch_size.MEASURED` or the momentum of SGD is unknown, or if the
+            loss is a sum over the batch.
 
         Raises:
             InvalidOptionError: If `batch_size` is not an integer within these limits.
@@ -128,7 +130,8 @@ class PureAnalysis(Reading):
 
         References:
             Krizhevsky (2014), "One weird trick for parallelizing convolutional neural networks", for the square
-            root; `benchmarks/suggestions/batch_sizes.py` for its limits.
+            root; Goyal et al. (2017), "Accurate, Large Minibatch SGD", for momentum; and
+            `benchmarks/suggestions/batch_sizes.py` for where each holds.
         """
         return for_batch_size(self.suggestion, self.curve.context, batch_size)
 

@@ -30,7 +30,7 @@ from shards import measure_missing, quick_tasks, rounded, stack_shards
 from tasks import FROZEN, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -49,6 +49,8 @@ SEEDS = 2
 BUDGETS = ("same examples", "same steps")
 RULES: Mapping[str, float] = {"unchanged": 0.0, "square root": 0.5, "linear": 1.0}
 """Name of a rule → its exponent of the batch size."""
+MOVES: Mapping[int, tuple[tuple[int, int], ...]] = {4: ((0, 1), (1, 0), (1, 2), (2, 1)), 16: ((0, 2), (2, 0))}
+"""Factor between two batch sizes → the pairs of their indices in `SIZES`."""
 MIN_GAIN = 0.2
 """Smallest improvement on the start at the best rate, as a share of the start loss, for a task to count."""
 
@@ -156,18 +158,22 @@ def report(measured: Mapping[str, Any]) -> None:
             if some:
                 low, middle, high = np.quantile([one.exponent for one in some], [1 / 6, 1 / 2, 5 / 6])
                 print(f"| {budget} | {optimizer} | {len(some)} | {middle:.2f} | {low:.2f} to {high:.2f} |")
-    print(f"\n| budget | optimizer | from, to | {' | '.join(RULES)} |\n|---|---|---|{'--:|' * len(RULES)}")
+    print(f"\n| budget | optimizer | change | {' | '.join(RULES)} |\n|---|---|--:|{'--:|' * len(RULES)}")
     for budget, every in found.items():
-        for optimizer in OPTIMIZERS:
-            for first, last in ((1, 2), (1, 0), (0, 2), (2, 0)):
-                some = [one for one in every if one.optimizer == optimizer and math.isfinite(one.best[first])]
-                ratio = math.log10(SIZES[last] / SIZES[first])
-                cells = [
-                    np.mean([one.regrets[last](10.0 ** (one.best[first] + power * ratio)) for one in some])
-                    for power in RULES.values()
-                ]
-                shown = " | ".join(f"{value:.3f}" for value in cells)
-                print(f"| {budget} | {optimizer} | {SIZES[first]}, {SIZES[last]} ({len(some)}) | {shown} |")
+        for optimizer in (*OPTIMIZERS, "all"):
+            some = [one for one in every if optimizer in {one.optimizer, "all"}]
+            for factor, moves in MOVES.items():
+                cells = [np.mean(list(moved_regrets(some, moves, exponent))) for exponent in RULES.values()]
+                print(f"| {budget} | {optimizer} | {factor} | {' | '.join(f'{value:.3f}' for value in cells)} |")
+
+
+def moved_regrets(some: Iterable[Swept], moves: Iterable[tuple[int, int]], exponent: float) -> Iterator[float]:
+    """Yields the regret at one batch size of the best rate for another one, moved by a rule."""
+    for one in some:
+        for first, last in moves:
+            if math.isfinite(one.best[first]):
+                place = one.best[first] + exponent * math.log10(SIZES[last] / SIZES[first])
+                yield one.regrets[last](10.0**place)
 
 
 def main() -> None:

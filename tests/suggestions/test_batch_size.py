@@ -28,6 +28,16 @@ def test_the_rate_moves_with_the_square_root_within_a_range_that_never_narrows(s
     assert moved.high / moved.low >= 2.5e-3 / 4e-4 * (1 - 1e-9)
 
 
+def test_the_rate_of_sgd_moves_in_proportion_with_momentum_and_with_the_square_root_without() -> None:
+    heavy, plain = (
+        for_batch_size(FOUND, ScanContext(batch_size=32, optimizer="SGD", momentum=momentum), 128)
+        for momentum in (0.9, 0.0)
+    )
+    assert heavy.lr == pytest.approx(4e-3)
+    assert heavy.reason == "A rate. It was multiplied by 128/32, for as many epochs."
+    assert plain.lr == pytest.approx(2e-3)
+
+
 def test_the_reason_names_the_move() -> None:
     moved = for_batch_size(FOUND, CONTEXT, 128)
     assert moved.reason == "A rate. It was multiplied by the square root of 128/32, for as many epochs."
@@ -42,6 +52,7 @@ def test_the_batch_size_of_the_scan_changes_nothing() -> None:
     [
         ({"optimizer": "Lion"}, "the rule was measured with SGD, Adam, AdamW, RMSprop, and not with Lion."),
         ({"optimizer": None}, "and not with an unknown optimizer."),
+        ({"optimizer": "SGD"}, "the momentum of this SGD is unknown."),
         ({"loss_reduction": "sum"}, "the loss adds up the samples of a batch"),
         ({"loss_adds_up": "samples"}, "the loss adds up the samples of a batch"),
     ],
@@ -60,7 +71,7 @@ def test_a_curve_without_a_suggestion_gives_none_for_any_batch_size() -> None:
 
 @pytest.mark.parametrize("optimizer", MEASURED)
 def test_every_measured_optimizer_gets_a_rate(optimizer: str) -> None:
-    assert for_batch_size(FOUND, dataclasses.replace(CONTEXT, optimizer=optimizer), 64).lr is not None
+    assert for_batch_size(FOUND, dataclasses.replace(CONTEXT, optimizer=optimizer, momentum=0.0), 64).lr is not None
 
 
 @pytest.mark.parametrize(
