@@ -21,7 +21,7 @@ In `benchmarks/suggestions/batch_sizes.py`, the regret after a move by the squar
 a proportional one with Adam, AdamW, RMSprop and plain SGD. With momentum, that of a proportional move is.
 """
 
-SPREAD = 0.4
+SPREAD = 0.35
 """Largest distance of a measured exponent from its rule, without the sixths at both ends; widens the range."""
 
 MAX_CHANGE = 4
