@@ -268,9 +268,14 @@ def _measure(curve: LRCurve, smoothed: SmoothedCurve) -> tuple[Landmarks, CurveF
 
 
 def _of_all_points(features: CurveFeatures, curve: LRCurve) -> CurveFeatures:
-    """Returns the features of a thinned curve, with those that count the points of the recorded one."""
+    """Returns the features of a thinned curve, with those that count the points of the recorded one.
+
+    How the loss behaves at the first rates is unknown, because the first step of a linear ramp may cross a decade.
+    """
     return dataclasses.replace(
         features,
+        early_slope=None,
+        flat_decades=None,
         num_points=int(np.isfinite(curve.loss).sum()),
         points_per_decade=None,
         linear_spacing=linear_spacing(curve),

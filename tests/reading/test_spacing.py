@@ -63,6 +63,7 @@ def test_numbers_about_points_are_those_of_the_whole_linear_record() -> None:
     assert analysis.features.num_points == len(curve)
     assert analysis.features.points_per_decade is None
     assert analysis.features.linear_spacing == linear_spacing(curve)
+    assert "range-too-high" not in [finding.name for finding in analysis.findings if finding.is_sure]
     assert len(analysis.smoothed.loss) < len(curve)
     assert "linear-sweep" in analysis.verdict.traits
 
