@@ -49,6 +49,7 @@ from keras_lrscan.scan import LRScan
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from keras_lrscan.curves.curve import LRCurve
     from keras_lrscan.files.read_write import Source
 
 __all__ = ["Exit", "main"]
@@ -75,6 +76,8 @@ OPTIONS: Mapping[str, str] = MappingProxyType(
         "averaging": "--averaging",
         "steps_per_epoch": "--steps-per-epoch",
         "undo": "--no-undo",
+        "skip_start": "--skip-start",
+        "skip_end": "--skip-end",
     }
 )
 """Argument of the functions that read a file → the option with its value."""
@@ -177,6 +180,9 @@ def _add_input(parser: argparse.ArgumentParser, subject: str) -> None:
         parser.add_argument(option, nargs=2, type=_number, metavar=("LOW", "HIGH"), help=text)
     text = "draw what was read from a picture over that picture, to check it"
     parser.add_argument("--overlay", type=Path, metavar="OUT.png", help=text)
+    for option, where in (("--skip-start", "first"), ("--skip-end", "last")):
+        text = f"leave out the {where} N points, after averages have been undone (default: 0)"
+        parser.add_argument(option, type=int, default=0, metavar="N", help=text)
     text = "batches per epoch (samples / batch size), for averages that restart at each epoch"
     parser.add_argument("--steps-per-epoch", type=_number, metavar="N", help=text)
     parser.add_argument("--no-undo", dest="undo", action="store_false", help="keep averaged losses as they are")
@@ -251,9 +257,17 @@ def _read(arguments: argparse.Namespace) -> Analysis:
         source, is_json = io.BytesIO(data), data.lstrip().startswith(b"{")
     if is_json:
         saved = read_json_object(source)
-        return Analysis.from_dict(saved) if "curve" in saved else analyze(read_curve(saved, context=context, **options))
+        if "curve" not in saved:
+            return _analyzed(read_curve(saved, context=context, **options), arguments)
+        analysis = Analysis.from_dict(saved)
+        return _analyzed(analysis.curve, arguments) if arguments.skip_start or arguments.skip_end else analysis
     columns = {"lr_column": arguments.lr_column, "loss_column": arguments.loss_column}
-    return analyze(from_csv(source, context=context, **columns, **options))
+    return _analyzed(from_csv(source, context=context, **columns, **options), arguments)
+
+
+def _analyzed(curve: LRCurve, arguments: argparse.Namespace) -> Analysis:
+    """Analyzes a curve without the points that `--skip-start` and `--skip-end` leave out."""
+    return analyze(curve.trimmed(skip_start=arguments.skip_start, skip_end=arguments.skip_end))
 
 
 def _read_picture(arguments: argparse.Namespace, context: ScanContext) -> Analysis:
@@ -268,7 +282,7 @@ def _read_picture(arguments: argparse.Namespace, context: ScanContext) -> Analys
         sys.stderr.write(f"Overlay written to {_printable(overlay)}\n")
     curve = curve_of_picture(reading, averaging=arguments.averaging, context=context)
     sys.stderr.write(f"{curve.context.notes[0]}\n")
-    return analyze(curve)
+    return _analyzed(curve, arguments)
 
 
 def _output(analysis: Analysis, arguments: argparse.Namespace) -> str:

@@ -40,6 +40,17 @@ def test_a_scan_from_end_to_end_has_as_many_points_as_steps(keras: Any) -> None:
 
 
 @pytest.mark.keras
+def test_a_linear_scan_raises_the_rate_by_equal_amounts(keras: Any) -> None:
+    model = compiled(keras)
+    before = weights(model)
+    analysis = lr_scan(model, *digits(), start_lr=1e-3, end_lr=0.1, num_steps=35, ramp="linear", verbose=0)
+    curve = analysis.curve
+    np.testing.assert_allclose(curve.lr, np.linspace(1e-3, 0.1, 35)[: len(curve)])
+    assert curve.context.ramp == "linear"
+    assert same_bits(before, weights(model))
+
+
+@pytest.mark.keras
 @pytest.mark.parametrize(("optimizer", "start"), [("Adam", 0.3), ("Adam", 1.0), ("Adam", 10.0), ("SGD", 10.0)])
 def test_a_scan_from_a_rate_that_breaks_training_suggests_none(keras: Any, optimizer: str, start: float) -> None:
     keras.utils.set_random_seed(0)

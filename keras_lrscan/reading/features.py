@@ -18,6 +18,7 @@ from keras_lrscan.curves.detect_averaging import MIN_POINTS, correlations_of_dif
 from keras_lrscan.curves.noise import correlation, rank_correlation, trend_of
 from keras_lrscan.formatting import COUNT, RATIO, measured
 from keras_lrscan.reading.divergence import early_explosion, num_recoveries, plateau_start, share_near
+from keras_lrscan.reading.spacing import linear_spacing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -438,7 +439,5 @@ def _whole_record(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks, noi
         found["epoch_pattern"] = correlation(residual[:-period], residual[period:])
     together = correlations_of_differences(curve.loss[finite])[0] if finite.sum() >= MIN_POINTS else math.nan
     found["neighbor_correlation"] = None if math.isnan(together) else together
-    steps = np.arange(curve.lr.size, dtype=float)
-    if curve.lr.size > 2:
-        found["linear_spacing"] = correlation(curve.lr, steps) - correlation(np.log10(curve.lr), steps)
+    found["linear_spacing"] = linear_spacing(curve)
     return found

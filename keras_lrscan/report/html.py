@@ -273,7 +273,8 @@ def _snippets(analysis: PureAnalysis) -> Iterator[tuple[str, str]]:
     """Yields each code snippet with its purpose."""
     context, method = analysis.curve.context, analysis.smoothed.method
     how = "" if method not in SMOOTHERS[1:] else f', smoother="{method}"'
-    planned = {"start_lr": context.start_lr, "end_lr": context.end_lr, "num_steps": context.num_steps}
+    planned: dict[str, Any] = {"start_lr": context.start_lr, "end_lr": context.end_lr, "num_steps": context.num_steps}
+    planned |= {"ramp": context.ramp} if context.ramp == "linear" else {}
     settings = ", ".join(f"{name}={json.dumps(value)}" for name, value in planned.items() if value is not None)
     fit = [] if context.batch_size is None else [f"batch_size={context.batch_size}"]
     if context.num_steps and context.steps_per_epoch:
