@@ -35,6 +35,17 @@ MAX_NAME = 80
 SEPARATORS = re.compile(r"[\s,;]+")
 
 
+NOT_OVERFITTING = (
+    "It says nothing about overfitting, which shows on validation data: a learning-rate plot holds the loss of "
+    "training batches while the rate rises."
+)
+AVERAGED = (
+    "The losses in it are averages, which look back: the valley of the batch losses is deeper and lies further left, "
+    "and a flat stretch can hide it."
+)
+"""Sentences of the first paragraph."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Question:
     """Holds what was sent with the form.
@@ -74,7 +85,7 @@ def answer(question: Question) -> tuple[int, str]:
             "answer.html.j2",
             analysis,
             reading=_shown(reading, analysis.curve, data),
-            lead=lead(analysis, averaged=reading is not None and reading.look is not None),
+            lead=lead(analysis),
             error="",
             **_form(),
         )
@@ -83,28 +94,15 @@ def answer(question: Question) -> tuple[int, str]:
     return 200, page
 
 
-def lead(analysis: Analysis, *, averaged: bool) -> str:
-    """Returns the first paragraph: whether it is overfitting, what the curve shows, and which rate to try.
-
-    Args:
-        analysis: The analysis.
-        averaged: Whether the tool is known to draw averages, even if it is not known which.
-    """
-    shape, suggestion = title(analysis), analysis.suggestion
-    about_overfitting = (
-        "It says nothing about overfitting, which shows on validation data: a learning-rate plot holds the loss of "
-        "training batches while the rate rises."
-    )
-    rate = format_suggestion(suggestion)
-    advice = f"No learning rate can be suggested. {suggestion.reason}" if rate is None else f"Try {rate}."
-    if averaged or analysis.curve.context.averaging is not None:
-        advice = (
-            "The tool drew averages, which look back: the valley of the batch losses is deeper and lies further left, "
-            "and a flat stretch can hide it."
-        )
-        if rate is not None:
-            advice += f" So a good rate is at most {rate}. Scan again with `LRScan` to find it."
-    return " ".join([f"{shape}: that is the shape of the drawn curve.", about_overfitting, advice])
+def lead(analysis: Analysis) -> str:
+    """Returns the first paragraph: whether it is overfitting, what the curve shows, and which rate to try."""
+    rate = format_suggestion(analysis.suggestion, at_most=analysis.holds_averages)
+    if analysis.holds_averages:
+        limit = "" if rate is None else f" So a good rate is {rate}."
+        advice = f"{AVERAGED}{limit} Scan again with `LRScan`, which records the loss of each batch."
+    else:
+        advice = f"No learning rate can be suggested. {analysis.suggestion.reason}" if rate is None else f"Try {rate}."
+    return f"{title(analysis)}: that is the shape of the drawn curve. {NOT_OVERFITTING} {advice}"
 
 
 def _form() -> dict[str, object]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_lrscan._typing import Array
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
-from keras_lrscan.pictures.axis import Axis, Tick, axis_from_range, factor_of, fit_axis, values_of
+from keras_lrscan.pictures.axis import Axis, Tick, axis_from_range, factor_of, fit_axis, is_word, values_of
 from keras_lrscan.pictures.bends import corners, count_intervals
 from keras_lrscan.pictures.frame import Frame, find_frames
 from keras_lrscan.pictures.image import Raster, open_image
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["PictureReading", "read_picture"]
+__all__ = ["PictureReading", "UnreadableAxisError", "read_picture"]
 
 MIN_LABELS = 3
 """Fewest tick labels around a frame: without any, a rectangle is a table, a box or a photograph."""
@@ -42,6 +42,16 @@ SHORT_FRONT = 2.3
 """Width of the 10 in a power of ten, in heights of a digit; only the power itself must then be recognized."""
 
 Range = tuple[float, float]
+
+
+class UnreadableAxisError(InvalidCurveError):
+    """Raised when the numbers along an axis cannot be read; the message names the argument that replaces them.
+
+    Attributes:
+        question: Asks for these numbers without naming the argument, for a page that has a field for them.
+    """
+
+    question: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -188,48 +198,59 @@ def _ticks(light: NDArray[np.float32], boxes: tuple[Box, ...], *, along: int) ->
             text = recognize([cut(light, box)])[0]
             values, is_power = values_of(text)
         sign = "-" if box.power_is_negative else ""
+        if is_word(text):  # of the label of the axis
+            continue
         found.append(Tick(at=box.center[along], text=text or f"10^{sign}{power}", values=values, is_power=is_power))
     return found
 
 
 def _x_axis(light: NDArray[np.float32], frame: Frame, texts: Surroundings, line: Line, given: Range | None) -> Axis:
-    if given is not None:
-        places = _outer([box.center[0] for box in texts.x_ticks]) or (float(line.columns[0]), float(line.columns[-1]))
-        return axis_from_range(places, given, is_log=given[1] / given[0] >= 10)
     ticks = _ticks(light, texts.x_ticks, along=0)
+    if given is not None:
+        places = _outer(ticks) or (float(line.columns[0]), float(line.columns[-1]))
+        return axis_from_range(places, given, is_log=given[1] / given[0] >= 10)
     axis = fit_axis(ticks, length=frame.width, upward=True)
     if axis is None or not _rates_are_possible(axis, line):
-        seen = ", ".join(repr(tick.text) for tick in ticks if tick.text) or "no labels"
-        where = (
-            "at the first and the last label of the x-axis" if len(texts.x_ticks) > 1 else "at both ends of the line"
-        )
-        msg = (
-            f"Expected legible learning rates along the x-axis. Received: {seen}. Pass the rates {where}, for example "
-            "`--lr-range 1e-7 10` or `lr_range=(1e-7, 10)`."
-        )
-        raise InvalidCurveError(msg)
+        ends = "at the first and the last label" if len(ticks) > 1 else "at the left and the right end of the line"
+        raise _unreadable(("learning rates", "x-axis"), ticks, ends, "lr_range=(1e-7, 10)")
     return _with_factor(snapped(light, frame, axis, along=0), light, texts.x_factor)
 
 
 def _y_axis(light: NDArray[np.float32], frame: Frame, texts: Surroundings, line: Line, given: Range | None) -> Axis:
-    if given is not None:
-        places = _outer([box.center[1] for box in texts.y_ticks]) or (float(line.rows.min()), float(line.rows.max()))
-        return axis_from_range((places[1], places[0]), given, is_log=False)
     ticks = _ticks(light, texts.y_ticks, along=1)
+    if given is not None:
+        places = _outer(ticks) or (float(line.rows.min()), float(line.rows.max()))
+        return axis_from_range((places[1], places[0]), given, is_log=False)
     axis = fit_axis(ticks, length=frame.height, upward=False)
     if axis is None:
-        seen = ", ".join(repr(tick.text) for tick in ticks if tick.text) or "no labels"
-        few = len(texts.y_ticks) < 2
-        where = "at the lowest and the highest point of the line" if few else "at the lowest and the highest label"
-        msg = (
-            f"Expected legible losses along the y-axis. Received: {seen}. Pass the losses {where}, for example "
-            "`--loss-range 0.5 2.5` or `loss_range=(0.5, 2.5)`."
+        ends = (
+            "at the lowest and the highest label" if len(ticks) > 1 else "at the lowest and highest point of the line"
         )
-        raise InvalidCurveError(msg)
+        raise _unreadable(("losses", "y-axis"), ticks, ends, "loss_range=(0.5, 2.5)")
     return _with_factor(snapped(light, frame, axis, along=1), light, texts.y_factor)
 
 
-def _outer(places: list[float]) -> Range | None:
+def _unreadable(names: tuple[str, str], ticks: list[Tick], ends: str, argument: str) -> UnreadableAxisError:
+    """Returns the error for an axis whose labels do not agree on a scale.
+
+    Args:
+        names: What the axis shows, and its own name.
+        ticks: Its labels.
+        ends: The two places whose values are needed.
+        argument: The argument for them, with an example.
+    """
+    values, axis = names
+    seen = ", ".join(repr(tick.text) for tick in ticks if tick.text) or "no labels"
+    error = UnreadableAxisError(
+        f"Expected legible {values} along the {axis}. Received: {seen}. Pass the {values} {ends}, for example "
+        f"`{argument}`."
+    )
+    error.question = f"The {values} along the {axis} are not legible (read: {seen}). Type the {values} {ends} below."
+    return error
+
+
+def _outer(ticks: list[Tick]) -> Range | None:
+    places = [tick.at for tick in ticks]
     return (min(places), max(places)) if len(places) > 1 else None
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from keras_lrscan import InvalidCurveError, InvalidOptionError, LRCurve, analyze
-from keras_lrscan.curves.importers import from_image
+from keras_lrscan.curves.importers import from_image, from_json
 from keras_lrscan.pictures.overlay import draw_overlay
 from keras_lrscan.pictures.reader import read_picture
 
@@ -38,6 +38,7 @@ def drawn(
     dpi: int = 100,
     scale: str = "log",
     kind: str = "png",
+    labels: bool = True,
     **line: Any,
 ) -> bytes:
     lr, loss = numbers()
@@ -45,6 +46,7 @@ def drawn(
     ax = figure.subplots()
     ax.plot(lr, loss, **line)
     ax.set(xscale=scale, xlabel=x, ylabel=y)
+    ax.tick_params(which="both", labelbottom=labels, labelleft=labels)
     data = io.BytesIO()
     figure.savefig(data, dpi=dpi, format=kind)
     return data.getvalue()
@@ -81,6 +83,21 @@ def test_the_labels_of_ktrain_name_its_average() -> None:
     assert any("too far right" in note for note in curve.context.notes)
 
 
+def test_labels_of_two_tools_leave_the_kind_of_average_open() -> None:
+    analysis = analyze(from_image(drawn(x="Learning rate", y="Loss")), num_copies=3)
+    assert analysis.curve.context.averaging == "of an unknown kind"
+    assert analysis.holds_averages
+
+
+@pytest.mark.parametrize("averaging", [None, "ema-0.98"])
+def test_an_average_in_a_picture_is_not_undone_after_saving(tmp_path: Path, averaging: str | None) -> None:
+    curve = from_image(drawn())
+    curve.to_json(tmp_path / "curve.json")
+    again = from_json(tmp_path / "curve.json", averaging=averaging)
+    assert again.loss.tolist() == curve.loss.tolist()
+    assert again.context.averaging == (averaging or "running-mean")
+
+
 def test_other_labels_name_no_tool_and_both_readings_are_given() -> None:
     curve = from_image(drawn(x="lr"))
     assert curve.context.averaging is None
@@ -105,7 +122,7 @@ def test_labels_that_are_missing_are_asked_for_by_the_option() -> None:
     ax.minorticks_off()
     data = io.BytesIO()
     figure.savefig(data)
-    with pytest.raises(InvalidCurveError, match="--lr-range 1e-7 10"):
+    with pytest.raises(InvalidCurveError, match=r"lr_range=\(1e-7, 10\)"):
         from_image(data.getvalue())
     decades, share = errors(from_image(data.getvalue(), lr_range=(float(lr[0]), float(lr[-1]))))
     assert decades <= DECADES
