@@ -23,7 +23,7 @@ for needed in ("PIL", "onnxruntime", "rapidocr"):
 @pytest.fixture(name="folder")
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Enters a folder with a plot, a plot without numbers along its axes, a file to protect, and a link to it."""
-    (tmp_path / "plot.png").write_bytes(drawn())
+    (tmp_path / "plot.png").write_bytes(drawn(average="ktrain"))
     (tmp_path / "bare.png").write_bytes(drawn(labels=False))
     (tmp_path / "victim").write_text("kept")
     (tmp_path / "link.csv").symlink_to(tmp_path / "victim")
@@ -99,8 +99,8 @@ def test_a_range_that_cannot_be_read_is_asked_for_by_its_option(
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["--lr-range", "1", "1e-7"], "`--lr-range` must be two positive numbers, the smaller one first"),
-        (["--lr-range", "0", "1"], "`--lr-range` must be two positive numbers"),
+        (["--lr-range", "1", "1e-7"], "`--lr-range` must be two numbers from 0 on, the smaller one first"),
+        (["--lr-range", "-1", "1"], "`--lr-range` must be two numbers from 0 on"),
         (["--loss-range", "2", "2"], "`--loss-range` must be two numbers, the smaller one first"),
         (["--overlay", "plot.png"], "an output file other than the input file. Received: --overlay="),
         (["--overlay", "link.png"], "Received: --overlay='link.png', a symbolic link"),
