@@ -135,12 +135,16 @@ def answer(question: Question) -> tuple[int, str]:
 
 def lead(analysis: Analysis) -> str:
     """Returns the first paragraph: whether it is overfitting, what the curve shows, and which rate to try."""
-    rate = format_suggestion(analysis.suggestion, at_most=analysis.holds_averages)
+    rate, limit = (format_suggestion(analysis.suggestion, at_most=at_most) for at_most in (False, True))
     if analysis.holds_averages:
-        limit = "" if rate is None else f" So a good rate is {rate}."
-        advice = f"{AVERAGED}{limit} Scan again with `LRScan`, which records the loss of each batch."
+        good = "" if limit is None else f" So a good rate is {limit}."
+        advice = f"{AVERAGED}{good} Scan again with `LRScan`, which records the loss of each batch."
+    elif rate is None:
+        advice = f"No learning rate can be suggested. {analysis.suggestion.reason}"
+    elif any(finding.name == "averaging" for finding in analysis.findings):
+        advice = f"If the tool drew the loss of each batch, try {rate}. If it drew averages, a good rate is {limit}."
     else:
-        advice = f"No learning rate can be suggested. {analysis.suggestion.reason}" if rate is None else f"Try {rate}."
+        advice = f"Try {rate}."
     return f"{title(analysis)}: that is the shape of the drawn curve. {NOT_OVERFITTING} {advice}"
 
 

@@ -130,10 +130,11 @@ def _plain_values(text: str, clean: str, power: re.Match[str] | None) -> tuple[f
 def is_word(text: str) -> bool:
     """Returns whether a text has letters in a row that no number has, misread or not.
 
-    >>> is_word("learning"), is_word("le-O5"), is_word("OOl"), is_word("2.5k")
-    (True, False, False, False)
+    >>> is_word("learning"), is_word("(log"), is_word("le-O5"), is_word("OOl"), is_word("2.5k")
+    (True, True, False, False, False)
     """
-    return re.search(r"[a-zA-Z]{3}", text.translate(LOOKALIKES)) is not None
+    rows = re.findall(r"[a-zA-Z]{3,}", text)
+    return any(re.search("[a-zA-Z]", row.translate(LOOKALIKES)) for row in rows)
 
 
 def factor_of(text: str) -> tuple[float, float]:

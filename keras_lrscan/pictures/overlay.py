@@ -34,7 +34,7 @@ def draw_overlay(reading: PictureReading) -> bytes:
     image = Image.fromarray(faded.astype(np.uint8))
     zoom = 2 if max(image.size) < SMALLEST_SIDE else 1
     image = image.resize((image.width * zoom, image.height * zoom))
-    draw, font = ImageDraw.Draw(image), ImageFont.load_default(max(12, round(image.width / 75)))
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(max(12, round(image.width / 50)))
     frame, line_width = reading.frame, max(2, round(image.width / 600))
     color = tuple(min(255, part + 120) for part in SCALE) if dark else SCALE
     box = [place * zoom for place in (frame.left, frame.top, frame.right, frame.bottom)]

@@ -258,12 +258,14 @@ def _unreadable(names: tuple[str, str], ticks: list[Tick], ends: str, argument: 
         argument: The argument for them, with an example.
     """
     values, axis = names
-    seen = ", ".join(repr(tick.text) for tick in ticks if tick.text) or "no labels"
+    texts = [repr(tick.text) for tick in ticks if tick.text]
+    seen = ", ".join(texts) or "no labels"
     error = UnreadableAxisError(
         f"Expected legible {values} along the {axis}. Received: {seen}. Pass the {values} {ends}, for example "
         f"`{argument}`."
     )
-    error.question = f"The {values} along the {axis} are not legible (read: {seen}). Type the {values} {ends} below."
+    found = f"The {values} along the {axis} are not legible: {seen}." if texts else f"The {axis} shows no {values}."
+    error.question = f"{found} Type the {values} {ends} below."
     return error
 
 

@@ -60,7 +60,6 @@ def svg(analysis: PureAnalysis, *, size: tuple[float, float] = WIDE, prefix: str
         figure = Figure(figsize=size, layout="constrained")
         raster = {"rasterized": True} if len(analysis.curve) > MAX_POINTS else {}
         plot_curve(analysis, ax=figure.subplots(), raw_kw=raster)
-        figure.set_layout_engine("none")  # the plot has run its layout
         buffer = io.StringIO()
         canvas: Any = FigureCanvasSVG(figure)  # whose methods have no types
         canvas.print_svg(buffer, metadata={"Date": None})  # `savefig` draws twice
