@@ -38,6 +38,9 @@ REACH = (-1.0, -0.5, 0.0, 0.5, 1.0)
 TREND_WIDTH = 31
 """Columns in the mean that is subtracted from the slopes, to remove the course of the curve."""
 
+MIN_SLOPE = 0.01
+"""Smallest scatter of the slopes that can be seen, in rows per column."""
+
 TURNS = -0.1
 """Largest correlation of slopes that counts as turning back."""
 
@@ -47,8 +50,8 @@ BLURRED = 0.8
 Set on 61 pictures of batch losses, for which it gives intervals within a third of the true ones in three of four.
 """
 
-USUAL_INTERVALS, FEWEST, MOST = 100, 60, 400
-"""Intervals of a smooth line, the number that most finders take by default, and the limits of an estimate."""
+USUAL_INTERVALS, MOST_INTERVALS = 100, 400
+"""Smallest and largest estimate: most finders take 100 steps by default, and a smooth line shows no number."""
 
 
 def count_intervals(columns: Array, rows: Array, *, width: float = 1.0) -> int | None:
@@ -104,14 +107,14 @@ def estimate_intervals(columns: Array, rows: Array) -> int:
     slope = np.clip(slope, -cap, cap)
     slope -= uniform_filter1d(slope, TREND_WIDTH)
     size = float(np.mean(slope**2))
-    interval = slope.size / USUAL_INTERVALS
-    if size > 0:
+    if size > MIN_SLOPE**2:
         lags = range(1, min(TREND_WIDTH, slope.size - 1))
         alike = np.array([np.mean(slope[lag:] * slope[:-lag]) / size for lag in lags])
         turns = np.flatnonzero((alike[1:-1] < TURNS) & (alike[1:-1] <= alike[:-2]) & (alike[1:-1] <= alike[2:])) + 1
         if turns.size:
             interval = BLURRED * (float(turns[0]) + 1)
-    return int(np.clip(slope.size / interval, FEWEST, MOST))
+            return int(np.clip(slope.size / interval, USUAL_INTERVALS, MOST_INTERVALS))
+    return USUAL_INTERVALS
 
 
 def corners(line: Line, intervals: int) -> tuple[Array, Array]:
