@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from fuzzing import attempt, run
 from hostile_files import FILES, plot, saved
-from page_server import Reply, Request, Server, multipart, running
+from page_server import START_SECONDS, Reply, Request, Server, multipart, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -154,6 +154,8 @@ def fuzz(count: int, *, seed: int = 0, show: int = 3, limit: float = SECONDS) ->
     ends: Counter[str] = Counter()
     slowest = (0.0, "")
     with tempfile.TemporaryDirectory() as name, running(Path(name)) as server:
+        for _ in range(2):  # its processes load the recognizer
+            server.send(multipart((b'; name="file"; filename="plot.png"', saved(plot()))), timeout=START_SECONDS)
         for number in range(count):
             kind = list(REQUESTS)[number % len(REQUESTS)]
             request = REQUESTS[kind](np.random.default_rng((seed, number)))

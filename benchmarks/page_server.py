@@ -17,9 +17,11 @@ from keras_lrscan.app.server import free_port
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Reply", "Request", "Server", "multipart", "running"]
+__all__ = ["START_SECONDS", "Reply", "Request", "Server", "multipart", "running"]
 
 START_SECONDS = 120.0
+"""Longest start of the page and of its processes."""
+
 BOUNDARY = b"page-server-boundary"
 ROOT = Path(__file__).parents[1]
 

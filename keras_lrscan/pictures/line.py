@@ -28,6 +28,9 @@ SAME_COLOR = 0.5
 GRID_SHARE = 0.85
 """A row or column of one color over this share of the frame is a gridline, a spine or a line across."""
 
+EDGE_SHARE = 0.02
+"""Share of the frame at both ends in which such a line is seen too."""
+
 MIN_COVERAGE = 0.12
 """Smallest share of the frame's width that a curve extends over."""
 
@@ -141,7 +144,10 @@ def _across(drawn: NDArray[np.bool_], part: Pixels) -> NDArray[np.bool_]:
     """Returns the pixels of gridlines and of other straight lines over the whole width or height."""
     mask = np.zeros_like(drawn)
     for axis in (0, 1):
-        for place in np.flatnonzero(drawn.mean(axis=1 - axis) > GRID_SHARE):
+        along = drawn if axis == 0 else drawn.T
+        end = max(2, round(EDGE_SHARE * along.shape[1]))
+        reaches = along[:, :end].any(axis=1) & along[:, -end:].any(axis=1)  # a flat curve ends before the edges
+        for place in np.flatnonzero((along.mean(axis=1) > GRID_SHARE) & reaches):
             index = (place, slice(None)) if axis == 0 else (slice(None), place)
             colors = part[index]
             middle = np.median(colors, axis=0)

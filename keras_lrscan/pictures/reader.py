@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PictureReading", "UnreadableAxisError", "read_picture"]
 
-MIN_LABELS = 3
-"""Fewest tick labels around a frame: without any, a rectangle is a table, a box or a photograph."""
-
 POINTS_PER_DECADE = 20
 """Points of a curve on a straight axis, where a finder raises the rate by a factor and columns grow dense."""
 
@@ -155,11 +152,10 @@ def _check_range(name: str, given: Range | None, *, positive: bool) -> None:
 
 def _plot(raster: Raster, light: NDArray[np.float32]) -> tuple[Frame, Surroundings, list[Line]]:
     """Returns the frame with the most tick labels around it, its texts, and the curves in it."""
-    frames = [on_spines(light, frame) for frame in find_frames(raster.pixels)]
-    found = [(frame, find_labels(light, frame)) for frame in frames]
+    found = [(frame, find_labels(light, frame)) for frame in find_frames(raster.pixels)]
     ranked = sorted(found, key=lambda one: -(one[1].size + 2 * one[0].sides))
     for frame, texts in ranked[:3]:
-        lines = find_lines(raster.pixels, frame)
+        lines = find_lines(raster.pixels, on_spines(light, frame))
         if lines:
             return frame, texts, lines
     if not ranked:
