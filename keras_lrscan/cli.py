@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import io
+import itertools
 import json
 import math
 import os
@@ -85,6 +86,9 @@ OPTIONS: Mapping[str, str] = MappingProxyType(
 ARGUMENT = re.compile(rf"(?<=`)({'|'.join(OPTIONS)})(?=[`=])|(?<= )({'|'.join(OPTIONS)})(?==)")
 """Name of such an argument in an error message."""
 
+RANGE = re.compile(r"\b(lr|loss)_range(?:=\(([^,()]+), ([^,()]+)\))?")
+"""Name of a range in an error message, which may have its two numbers."""
+
 STANDARD_INPUT = Path("-")
 
 TOPIC = re.compile(r"[^./\\]+")
@@ -104,6 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = _parser().parse_args(argv)
     try:
+        _check_outputs(arguments)
         text, status = arguments.run(arguments)
     except (InvalidOptionError, MissingDependencyError) as error:
         return _fail(error, Exit.BAD_OPTION)
@@ -116,6 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _fail(error: Exception, status: Exit) -> int:
     """Prints a message that names the options of the command instead of the arguments of functions."""
     message = ARGUMENT.sub(lambda found: OPTIONS[found[0]], str(error))
+    message = RANGE.sub(lambda found: " ".join([f"--{found[1]}-range", *filter(None, found.groups()[1:])]), message)
     sys.stderr.write(f"lrscan: {message}\n")
     return int(status)
 
@@ -194,8 +200,6 @@ def _demo(arguments: argparse.Namespace) -> tuple[str, Exit]:
 
 
 def _analyze(arguments: argparse.Namespace) -> tuple[str, Exit]:
-    if arguments.output is not None:
-        check_output(arguments.output, inputs=_inputs(arguments), name="--output")
     analysis = _read(arguments)
     if arguments.output is not None:
         analysis.curve.to_csv(arguments.output)
@@ -222,6 +226,22 @@ def _report(arguments: argparse.Namespace) -> tuple[str, Exit]:
     target = arguments.output or Path(f"{arguments.file.parent / arguments.file.stem}.html")
     path = write_report(_read(arguments), target, inputs=_inputs(arguments))
     return f"Report written to {_printable(path)}\n", Exit.OK
+
+
+def _check_outputs(arguments: argparse.Namespace) -> None:
+    """Refuses output files that cannot be written, or that would overwrite the input or each other."""
+    names = ("output", "overlay", "plot")
+    outputs = {f"--{name}": path for name in names if (path := getattr(arguments, name, None)) is not None}
+    for name, path in outputs.items():
+        check_output(path, inputs=_inputs(arguments), name=name)
+    for one, other in itertools.combinations(outputs, 2):
+        if outputs[one].resolve() == outputs[other].resolve():
+            msg = f"Expected `{one}` and `{other}` to be different files. Received: {str(outputs[one])!r} for both."
+            raise InvalidOptionError(msg)
+    overlay = outputs.get("--overlay")
+    if overlay is not None and overlay.suffix.lower() != ".png":
+        msg = f"`--overlay` must end with '.png'. Received: --overlay={str(overlay)!r}."
+        raise InvalidOptionError(msg)
 
 
 def _inputs(arguments: argparse.Namespace) -> list[Path]:
@@ -273,8 +293,6 @@ def _analyzed(curve: LRCurve, arguments: argparse.Namespace) -> Analysis:
 def _read_picture(arguments: argparse.Namespace, context: ScanContext) -> Analysis:
     """Analyzes a picture, and writes the overlay if `--overlay` is set."""
     overlay = arguments.overlay
-    if overlay is not None:
-        check_output(overlay, inputs=[arguments.file], name="--overlay")
     ranges = {name: getattr(arguments, name) for name in ("lr_range", "loss_range")}
     reading = read_picture(arguments.file, **{name: given and tuple(given) for name, given in ranges.items()})
     if overlay is not None:
@@ -309,7 +327,6 @@ def _write_plot(analysis: Analysis, path: Path, inputs: Sequence[Path]) -> None:
     ending = path.suffix.lower().removeprefix(".")
     if ending not in endings:
         raise unknown_option("--plot", str(path), (f"*.{known}" for known in sorted(endings)))
-    check_output(path, inputs=inputs, name="--plot")
     analysis.plot(ax=figure.subplots())
     image = io.BytesIO()
     figure.savefig(image, dpi=150, format=ending)

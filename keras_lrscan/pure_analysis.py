@@ -83,6 +83,12 @@ class PureAnalysis(Reading):
         """The confirmed or likely cause that the user should fix first, or `None`."""
         return next((finding for finding in self.findings if finding.alarm and finding.is_sure), None)
 
+    @property
+    def holds_averages(self) -> bool:
+        """Whether the losses most likely are averages, which were not undone: rates read off them are too large."""
+        sure = any(finding.name == "averaging" and finding.is_sure for finding in self.findings)
+        return sure and self.curve.context.undone_averaging is None
+
     @functools.cached_property
     def facts(self) -> Mapping[str, Any]:
         """Facts that the rules may test, by name: features, context, and values derived from both."""
