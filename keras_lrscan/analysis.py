@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_lrscan._typing import Model, Optimizer, Value
 from keras_lrscan.causes.ranking import find_causes
+from keras_lrscan.curves.averaging import UNKNOWN_AVERAGE
 from keras_lrscan.curves.detect_averaging import detect_averaging
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
 from keras_lrscan.explanation.explain import explain, summarize
@@ -289,7 +290,7 @@ def _detect_averaging(curve: LRCurve) -> str | None:
     if any(one is not None for one in known):
         return None
     detected = detect_averaging(curve)
-    return (detected.averaging or "of an unknown kind") if detected.averaged else None
+    return (detected.averaging or UNKNOWN_AVERAGE) if detected.averaged else None
 
 
 def _resample(curve: LRCurve, fit: Fit | None, num_copies: int) -> Iterator[tuple[LRCurve, SmoothedCurve]]:

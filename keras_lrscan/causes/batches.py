@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from keras_lrscan.causes.cause import Cause, Clue
-from keras_lrscan.causes.clues import NEVER_FALLS
+from keras_lrscan.causes.clues import NEVER_FALLS, SUSPECT
 from keras_lrscan.curves.context import BATCHES_SEEN
 from keras_lrscan.reading.facts import FALLS, HAS_REFERENCE, IN_ORDER, NO_FALL, Condition, is_false, is_true
 
@@ -144,7 +144,7 @@ CAUSES_OF_FEEDING: tuple[Cause, ...] = (
             ),
             Clue(when=(NO_FALL,), weight=0.5, says=NEVER_FALLS.says),
             Clue(
-                when=(Condition("suspect_labels", ">=", 0.08), Condition("num_classes", ">=", 5)),
+                when=(Condition("suspect_labels", ">=", SUSPECT),),
                 weight=-0.5,
                 says="Against it: {suspect_labels} of the labels contradict those of similar ones, which adds noise.",
             ),

@@ -135,8 +135,8 @@ class ScanContext:
         majority_share: Share of the most frequent label; classification only.
         bad_labels: Share of labels outside the model's classes; classification only.
         labels_follow_inputs: Whether simple models predict the real labels from the inputs better than shuffled labels.
-        suspect_labels: Share of the compared samples with a label that contradicts those of their nearest neighbors;
-            classification only.
+        suspect_labels: Share of the compared samples whose nearest neighbors agree on another label, without those of
+            classes that overlap; classification only.
         label_runs: Degree to which the data are sorted by label or target, from 0 (random order) to 1 (fully sorted).
         zero_weight_share: Share of samples with zero weight in the loss.
         num_layers: Layers with weights, including nested layers.
@@ -223,7 +223,9 @@ class ScanContext:
     majority_share: float | None = measured("share of the most frequent label", SHARE)
     bad_labels: float | None = measured("share of labels outside the model's classes", "{:.2%}")
     labels_follow_inputs: bool | None = measured("labels predictable from the inputs by simple models", "{}")
-    suspect_labels: float | None = measured("share of labels that contradict those of similar samples", SHARE)
+    suspect_labels: float | None = measured(
+        "share of labels that contradict those of similar samples, overlapping classes aside", SHARE
+    )
     label_runs: float | None = measured("degree of sorting by label, from 0 to 1")
     zero_weight_share: float | None = measured("share of samples with zero weight", SHARE)
     num_layers: int | None = measured("layers with weights", COUNT)

@@ -189,7 +189,7 @@ PAIRS: Mapping[str, tuple[LRCurve, LRCurve]] = MappingProxyType(
             with_tail(cut(outside_domain("linear"), 1), 0),
             with_tail(cut(outside_domain("softplus"), 1), 0),
         ),
-        "LRS333": (known("u-shaped", suspect_labels=0.12), known("u-shaped", suspect_labels=0.05)),
+        "LRS333": (known("u-shaped", suspect_labels=0.12), known("u-shaped", suspect_labels=0.01)),
         "LRS334": (
             known("u-shaped", body_is_frozen=True, num_frozen_layers=4, num_layers=6),
             known("u-shaped", body_is_frozen=False, num_frozen_layers=4, num_layers=6),
