@@ -6,8 +6,11 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from keras_lrscan._typing import Model, Optimizer, Value
 from keras_lrscan.causes.ranking import find_causes
+from keras_lrscan.curves.averaging import UNKNOWN_AVERAGE
 from keras_lrscan.curves.detect_averaging import detect_averaging
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
 from keras_lrscan.explanation.explain import explain, summarize
@@ -31,6 +34,7 @@ from keras_lrscan.reading.landmarks import Landmarks, find_landmarks, with_range
 from keras_lrscan.reading.reading import Reading, facts_of
 from keras_lrscan.reading.shapes import classify
 from keras_lrscan.reading.smoothing import Fit, SmoothedCurve, smooth
+from keras_lrscan.reading.spacing import evenly_spaced, linear_spacing
 from keras_lrscan.report.html import notebook_html, write_report
 from keras_lrscan.suggestions.suggest import Role, all_suggestions
 
@@ -223,10 +227,13 @@ def analyze(curve: LRCurve, *, smoother: str = "adaptive", num_copies: int = NUM
         msg = f"Argument `num_copies` must be an integer of at least 1. Received: num_copies={num_copies!r}."
         raise InvalidOptionError(msg)
     cleaned = curve.without_dust()
-    readable = trim(cleaned, reference=reference_loss(cleaned))
+    even = evenly_spaced(cleaned)
+    readable = trim(even, reference=reference_loss(even))
     fit = Fit.of(readable)
     smoothed = smooth(readable, method=smoother, fit=fit)
     [(landmarks, features)] = _measure(readable, [smoothed])
+    if even is not cleaned:
+        features = _of_all_points(features, cleaned)
     known = facts(features, curve.context)
     copies = list(_resampled(readable, fit, num_copies))
     verdict = classify(known, copies=[facts(copy, curve.context) for _, copy in copies])
@@ -262,6 +269,21 @@ def _measure(curve: LRCurve, lines: Iterable[SmoothedCurve]) -> Iterator[tuple[L
         yield landmarks, compute_features(curve, line, landmarks, record)
 
 
+def _of_all_points(features: CurveFeatures, curve: LRCurve) -> CurveFeatures:
+    """Returns the features of a thinned curve, with those that count the points of the recorded one.
+
+    How the loss behaves at the first rates is unknown, because the first step of a linear ramp may cross a decade.
+    """
+    return dataclasses.replace(
+        features,
+        early_slope=None,
+        flat_decades=None,
+        num_points=int(np.isfinite(curve.loss).sum()),
+        points_per_decade=None,
+        linear_spacing=linear_spacing(curve),
+    )
+
+
 def _detect_averaging(curve: LRCurve) -> str | None:
     """Returns the kind of running average in a curve of unknown origin, or `None`."""
     context = curve.context
@@ -269,7 +291,7 @@ def _detect_averaging(curve: LRCurve) -> str | None:
     if any(one is not None for one in known):
         return None
     detected = detect_averaging(curve)
-    return (detected.averaging or "of an unknown kind") if detected.averaged else None
+    return (detected.averaging or UNKNOWN_AVERAGE) if detected.averaged else None
 
 
 def _resampled(curve: LRCurve, fit: Fit | None, num_copies: int) -> Iterator[tuple[Landmarks, CurveFeatures]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import io
+import itertools
 import json
 import math
 import os
@@ -49,6 +50,7 @@ from keras_lrscan.scan import LRScan
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from keras_lrscan.curves.curve import LRCurve
     from keras_lrscan.files.read_write import Source
 
 __all__ = ["Exit", "main"]
@@ -75,12 +77,17 @@ OPTIONS: Mapping[str, str] = MappingProxyType(
         "averaging": "--averaging",
         "steps_per_epoch": "--steps-per-epoch",
         "undo": "--no-undo",
+        "skip_start": "--skip-start",
+        "skip_end": "--skip-end",
     }
 )
 """Argument of the functions that read a file → the option with its value."""
 
 ARGUMENT = re.compile(rf"(?<=`)({'|'.join(OPTIONS)})(?=[`=])|(?<= )({'|'.join(OPTIONS)})(?==)")
 """Name of such an argument in an error message."""
+
+RANGE = re.compile(r"\b(lr|loss)_range(?:=\(([^,()]+), ([^,()]+)\))?")
+"""Name of a range in an error message, which may have its two numbers."""
 
 STANDARD_INPUT = Path("-")
 
@@ -101,6 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = _parser().parse_args(argv)
     try:
+        _check_outputs(arguments)
         text, status = arguments.run(arguments)
     except (InvalidOptionError, MissingDependencyError) as error:
         return _fail(error, Exit.BAD_OPTION)
@@ -113,6 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _fail(error: Exception, status: Exit) -> int:
     """Prints a message that names the options of the command instead of the arguments of functions."""
     message = ARGUMENT.sub(lambda found: OPTIONS[found[0]], str(error))
+    message = RANGE.sub(lambda found: " ".join([f"--{found[1]}-range", *filter(None, found.groups()[1:])]), message)
     sys.stderr.write(f"lrscan: {message}\n")
     return int(status)
 
@@ -177,6 +186,9 @@ def _add_input(parser: argparse.ArgumentParser, subject: str) -> None:
         parser.add_argument(option, nargs=2, type=_number, metavar=("LOW", "HIGH"), help=text)
     text = "draw what was read from a picture over that picture, to check it"
     parser.add_argument("--overlay", type=Path, metavar="OUT.png", help=text)
+    for option, where in (("--skip-start", "first"), ("--skip-end", "last")):
+        text = f"leave out the {where} N points, after averages have been undone (default: 0)"
+        parser.add_argument(option, type=int, default=0, metavar="N", help=text)
     text = "batches per epoch (samples / batch size), for averages that restart at each epoch"
     parser.add_argument("--steps-per-epoch", type=_number, metavar="N", help=text)
     parser.add_argument("--no-undo", dest="undo", action="store_false", help="keep averaged losses as they are")
@@ -188,8 +200,6 @@ def _demo(arguments: argparse.Namespace) -> tuple[str, Exit]:
 
 
 def _analyze(arguments: argparse.Namespace) -> tuple[str, Exit]:
-    if arguments.output is not None:
-        check_output(arguments.output, inputs=_inputs(arguments), name="--output")
     analysis = _read(arguments)
     if arguments.output is not None:
         analysis.curve.to_csv(arguments.output)
@@ -216,6 +226,22 @@ def _report(arguments: argparse.Namespace) -> tuple[str, Exit]:
     target = arguments.output or Path(f"{arguments.file.parent / arguments.file.stem}.html")
     path = write_report(_read(arguments), target, inputs=_inputs(arguments))
     return f"Report written to {_printable(path)}\n", Exit.OK
+
+
+def _check_outputs(arguments: argparse.Namespace) -> None:
+    """Refuses output files that cannot be written, or that would overwrite the input or each other."""
+    names = ("output", "overlay", "plot")
+    outputs = {f"--{name}": path for name in names if (path := getattr(arguments, name, None)) is not None}
+    for name, path in outputs.items():
+        check_output(path, inputs=_inputs(arguments), name=name)
+    for one, other in itertools.combinations(outputs, 2):
+        if outputs[one].resolve() == outputs[other].resolve():
+            msg = f"Expected `{one}` and `{other}` to be different files. Received: {str(outputs[one])!r} for both."
+            raise InvalidOptionError(msg)
+    overlay = outputs.get("--overlay")
+    if overlay is not None and overlay.suffix.lower() != ".png":
+        msg = f"`--overlay` must end with '.png'. Received: --overlay={str(overlay)!r}."
+        raise InvalidOptionError(msg)
 
 
 def _inputs(arguments: argparse.Namespace) -> list[Path]:
@@ -251,16 +277,22 @@ def _read(arguments: argparse.Namespace) -> Analysis:
         source, is_json = io.BytesIO(data), data.lstrip().startswith(b"{")
     if is_json:
         saved = read_json_object(source)
-        return Analysis.from_dict(saved) if "curve" in saved else analyze(read_curve(saved, context=context, **options))
+        if "curve" not in saved:
+            return _analyzed(read_curve(saved, context=context, **options), arguments)
+        analysis = Analysis.from_dict(saved)
+        return _analyzed(analysis.curve, arguments) if arguments.skip_start or arguments.skip_end else analysis
     columns = {"lr_column": arguments.lr_column, "loss_column": arguments.loss_column}
-    return analyze(from_csv(source, context=context, **columns, **options))
+    return _analyzed(from_csv(source, context=context, **columns, **options), arguments)
+
+
+def _analyzed(curve: LRCurve, arguments: argparse.Namespace) -> Analysis:
+    """Analyzes a curve without the points that `--skip-start` and `--skip-end` leave out."""
+    return analyze(curve.trimmed(skip_start=arguments.skip_start, skip_end=arguments.skip_end))
 
 
 def _read_picture(arguments: argparse.Namespace, context: ScanContext) -> Analysis:
     """Analyzes a picture, and writes the overlay if `--overlay` is set."""
     overlay = arguments.overlay
-    if overlay is not None:
-        check_output(overlay, inputs=[arguments.file], name="--overlay")
     ranges = {name: getattr(arguments, name) for name in ("lr_range", "loss_range")}
     reading = read_picture(arguments.file, **{name: given and tuple(given) for name, given in ranges.items()})
     if overlay is not None:
@@ -268,7 +300,7 @@ def _read_picture(arguments: argparse.Namespace, context: ScanContext) -> Analys
         sys.stderr.write(f"Overlay written to {_printable(overlay)}\n")
     curve = curve_of_picture(reading, averaging=arguments.averaging, context=context)
     sys.stderr.write(f"{curve.context.notes[0]}\n")
-    return analyze(curve)
+    return _analyzed(curve, arguments)
 
 
 def _output(analysis: Analysis, arguments: argparse.Namespace) -> str:
@@ -295,7 +327,6 @@ def _write_plot(analysis: Analysis, path: Path, inputs: Sequence[Path]) -> None:
     ending = path.suffix.lower().removeprefix(".")
     if ending not in endings:
         raise unknown_option("--plot", str(path), (f"*.{known}" for known in sorted(endings)))
-    check_output(path, inputs=inputs, name="--plot")
     analysis.plot(ax=figure.subplots())
     image = io.BytesIO()
     figure.savefig(image, dpi=150, format=ending)

@@ -7,9 +7,10 @@ As in `pathlib`, where `PurePath` is the value and `Path` adds methods that acce
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from keras_lrscan.errors import InvalidCurveError, shown
 from keras_lrscan.files.decoding import checked_object, decode
 from keras_lrscan.files.read_write import write_file
 from keras_lrscan.reading.reading import Reading, facts_of
+from keras_lrscan.suggestions.batch_size import for_batch_size
 from keras_lrscan.suggestions.search_range import RangeKind, SearchRange, search_range
 from keras_lrscan.suggestions.suggest import Role, Suggestion, SuggestionMethod, suggest
 
@@ -82,6 +84,12 @@ class PureAnalysis(Reading):
         return next((finding for finding in self.findings if finding.alarm and finding.is_sure), None)
 
     @property
+    def holds_averages(self) -> bool:
+        """Whether the losses most likely are averages, which were not undone: rates read off them are too large."""
+        sure = any(finding.name == "averaging" and finding.is_sure for finding in self.findings)
+        return sure and self.curve.context.undone_averaging is None
+
+    @functools.cached_property
     def facts(self) -> Mapping[str, Any]:
         """Facts that the rules may test, by name: features, context, and values derived from both."""
         return facts_of(self, self.detected_averaging)
@@ -98,6 +106,41 @@ class PureAnalysis(Reading):
             InvalidOptionError: If `method` or `role` is unknown.
         """
         return suggest(self, method=method, role=role, findings=self.findings)
+
+    def for_batch_size(self, batch_size: SupportsIndex) -> Suggestion:
+        """Returns the suggested constant rate for training with another batch size, for as many epochs.
+
+        It is the suggestion of the scan times the square root of the ratio of the batch sizes, or times that ratio for
+        SGD with momentum, with a wider range. The number of updates changes with the batch size; for as many updates,
+        the best rate moves less.
+
+        Args:
+            batch_size: Integer, from a quarter of the batch size of the scan to four times that.
+
+        Returns:
+            A `Suggestion`. Its `lr` is `None`, with the reason, if the curve does not support a rate, if the optimizer
+            is not one of `keras_lrscan.suggestions.batch_size.MEASURED` or the momentum of SGD is unknown, or if the
+            loss is a sum over the batch.
+
+        Raises:
+            InvalidOptionError: If `batch_size` is not an integer within these limits.
+            InvalidCurveError: If the batch size of the scan is unknown.
+
+        Example:
+        >>> import numpy as np
+        >>> from keras_lrscan import LRCurve, ScanContext, analyze
+        >>> x = np.linspace(-7, 0, 100)
+        >>> loss = 2.3 - np.exp(-((x + 2) ** 2)) + 10.0 ** (3 * x + 1)
+        >>> analysis = analyze(LRCurve(lr=10.0**x, loss=loss, context=ScanContext(batch_size=32, optimizer="Adam")))
+        >>> round(analysis.for_batch_size(128).lr / analysis.suggestion.lr, 3)
+        2.0
+
+        References:
+            Krizhevsky (2014), "One weird trick for parallelizing convolutional neural networks", for the square
+            root; Goyal et al. (2017), "Accurate, Large Minibatch SGD", for momentum; and
+            `benchmarks/suggestions/batch_sizes.py` for where each holds.
+        """
+        return for_batch_size(self.suggestion, self.curve.context, batch_size)
 
     def search_range(self, *, kind: str = RangeKind.TO_ELBOW) -> SearchRange:
         """Returns the range of learning rates that a hyper-parameter search should cover, on a log axis.

@@ -49,6 +49,8 @@ class LRScan(Hooks):
         start_lr: Float. First learning rate.
         end_lr: Float. Last learning rate.
         num_steps: Integer, at least 8. Number of updates. If `fit` has fewer, the ramp is shortened to them.
+        ramp: String. How the rate rises: `"exponential"`, by equal factors, or `"linear"`, by equal amounts. A linear
+            ramp needs a range of few decades, since its first steps already cross most of them.
         stop_on_divergence: Boolean. Whether to stop when the loss diverges. A non-finite loss always stops the scan.
         snapshot: String. Where to store the state to restore: `"memory"` for one copy of it, or `"disk"` for a
             temporary file without a name.
@@ -79,13 +81,14 @@ class LRScan(Hooks):
         start_lr: float = 1e-7,
         end_lr: float = 10.0,
         num_steps: int = 100,
+        ramp: str = "exponential",
         stop_on_divergence: bool = True,
         snapshot: str = "memory",
         monitor: str = "loss",
         optimizer: Optimizer = None,
         verbose: int = 1,
     ) -> None:
-        self._ramp = checked_ramp(start_lr, end_lr, num_steps)
+        self._ramp = checked_ramp(start_lr, end_lr, num_steps, ramp)
         self._place = checked_place(snapshot)
         if verbose not in {0, 1}:
             msg = f"Argument `verbose` must be 0 or 1. Received: verbose={verbose!r}."
@@ -351,6 +354,7 @@ def lr_scan(
     start_lr: float = 1e-7,
     end_lr: float = 10.0,
     num_steps: int = 100,
+    ramp: str = "exponential",
     stop_on_divergence: bool = True,
     snapshot: str = "memory",
     monitor: str = "loss",
@@ -367,6 +371,7 @@ def lr_scan(
         start_lr: Float. First learning rate.
         end_lr: Float. Last learning rate.
         num_steps: Integer, at least 8. Number of updates.
+        ramp: String. How the rate rises, `"exponential"` or `"linear"`; see `LRScan`.
         stop_on_divergence: Boolean. Whether to stop when the loss diverges.
         snapshot: String. Where to store the state to restore, `"memory"` or `"disk"`.
         monitor: String. Key of the loss in the logs of `fit`.
@@ -393,6 +398,7 @@ def lr_scan(
         start_lr=start_lr,
         end_lr=end_lr,
         num_steps=num_steps,
+        ramp=ramp,
         stop_on_divergence=stop_on_divergence,
         snapshot=snapshot,
         monitor=monitor,

@@ -50,6 +50,23 @@ def test_analyze_reads_a_saved_curve_and_a_saved_analysis(tmp_path: Path, capsys
     assert capsys.readouterr().out == first
 
 
+@pytest.mark.parametrize("saved", ["curve.csv", "curve.json", "analysis.json"])
+def test_analyze_leaves_out_points_at_either_end(
+    saved: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    curve = synthetic_curve("u-shaped", num_steps=100)
+    curve.to_csv(tmp_path / "curve.csv")
+    curve.to_json(tmp_path / "curve.json")
+    analyze(curve).save(tmp_path / "analysis.json")
+    assert main(["analyze", str(tmp_path / saved), "--json", "--skip-start", "10", "--skip-end", "5"]) == Exit.OK
+    assert json.loads(capsys.readouterr().out)["curve"]["lr"] == curve.lr[10:-5].tolist()
+
+
+def test_a_number_of_points_below_zero_is_an_invalid_option(csv: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["analyze", str(csv), "--skip-end", "-1"]) == Exit.BAD_OPTION
+    assert "`--skip-end` must be an integer of at least 0. Received: --skip-end=-1." in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -45,6 +45,7 @@ def test_a_fresh_digits_classifier_draws_a_u_from_chance(keras: ModuleType, x_y:
     assert keras_lrscan.last_scan() is scan
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_trained_digits_classifier_is_told_to_be_already_good(
     keras: ModuleType, x_y: tuple[Any, Any], seed: int
@@ -72,6 +73,7 @@ def test_the_verdict_is_printed_without_a_handle(
     assert printed[1].startswith("Learning rate: ")
 
 
+@pytest.mark.one_backend
 @pytest.mark.usefixtures("keras", "x_y")
 def test_the_demo_explains_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("matplotlib", exc_type=ImportError)
@@ -80,6 +82,7 @@ def test_the_demo_explains_and_draws(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert (tmp_path / "demo.png").stat().st_size > 10_000
 
 
+@pytest.mark.one_backend
 @pytest.mark.usefixtures("keras")
 def test_a_scan_saved_on_one_machine_is_read_on_another(tmp_path: Path, x_y: tuple[Any, Any]) -> None:
     scan = keras_lrscan.LRScan(verbose=0)

@@ -22,6 +22,7 @@ from tests.support.hosts import (
     compiled,
     digits,
     given_input,
+    light,
     same_bits,
     state,
     weights,
@@ -31,11 +32,22 @@ from tests.support.hosts import (
 @pytest.mark.keras
 def test_a_scan_from_end_to_end_has_as_many_points_as_steps(keras: Any) -> None:
     recorder = LRScan(start_lr=1e-6, end_lr=1e-3, num_steps=35, verbose=0)
-    compiled(keras).fit(*digits(), epochs=10, verbose=0, callbacks=[recorder])
+    light(keras).fit(*digits(), epochs=10, verbose=0, callbacks=[recorder])
     curve = recorder.curve
     assert len(curve) == 35
     assert (curve.lr[0], curve.lr[-1]) == (1e-6, 1e-3)
     assert curve.stop is StopReason.END_LR
+
+
+@pytest.mark.keras
+def test_a_linear_scan_raises_the_rate_by_equal_amounts(keras: Any) -> None:
+    model = compiled(keras)
+    before = weights(model)
+    analysis = lr_scan(model, *digits(), start_lr=1e-3, end_lr=0.1, num_steps=35, ramp="linear", verbose=0)
+    curve = analysis.curve
+    np.testing.assert_allclose(curve.lr, np.linspace(1e-3, 0.1, 35)[: len(curve)])
+    assert curve.context.ramp == "linear"
+    assert same_bits(before, weights(model))
 
 
 @pytest.mark.keras
@@ -59,7 +71,7 @@ def test_a_poisson_loss_of_negative_predictions_is_told_from_nan_in_the_data(
     keras.utils.set_random_seed(0)
     x, y = digits()
     layers = [given_input(keras, (8,)), keras.layers.Dense(1, activation=activation)]
-    model = compiled(keras, model=keras.Sequential(layers), loss="poisson", metrics=None)
+    model = compiled(keras, model=keras.Sequential(layers), loss="poisson")
     analysis = lr_scan(model, x, y.astype("float32"), num_steps=40, verbose=0)
     assert bool(np.isfinite(analysis.curve.loss[0])) == is_defined
     assert (analysis.findings[0].name == "loss-outside-domain") != is_defined
@@ -118,7 +130,7 @@ def test_the_context_names_the_loss_as_keras_does(keras: Any, loss: str, name: s
 def test_the_ramp_fits_the_batches_there_are_and_warns_when_they_are_few(keras: Any) -> None:
     recorder = LRScan(start_lr=1e-6, end_lr=1e-3, verbose=0)
     with pytest.warns(LRScanWarning, match=r"at least 30 steps.*Received: 14 updates.*Pass `epochs=15`"):
-        compiled(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[recorder])
+        light(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[recorder])
     curve = recorder.curve
     assert len(curve) == 14
     assert (curve.lr[0], curve.lr[-1], curve.stop) == (1e-6, 1e-3, StopReason.END_LR)
@@ -127,13 +139,13 @@ def test_the_ramp_fits_the_batches_there_are_and_warns_when_they_are_few(keras: 
 @pytest.mark.keras
 def test_the_epoch_that_fit_starts_from_counts(keras: Any) -> None:
     recorder = LRScan(start_lr=1e-6, end_lr=1e-3, num_steps=40, verbose=0)
-    compiled(keras).fit(*digits(), epochs=8, initial_epoch=3, verbose=0, callbacks=[recorder])
+    light(keras).fit(*digits(), epochs=8, initial_epoch=3, verbose=0, callbacks=[recorder])
     assert recorder.curve.context.num_steps == 35
 
 
 @pytest.mark.keras
 def test_the_verdict_is_printed_and_the_scan_can_be_found_again(keras: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    compiled(keras).fit(*digits(), epochs=6, verbose=0, callbacks=[LRScan(num_steps=40)])
+    light(keras).fit(*digits(), epochs=6, verbose=0, callbacks=[LRScan(num_steps=40)])
     found = last_scan()
     assert found is not None
     assert isinstance(found.analysis, Analysis)
@@ -145,7 +157,7 @@ def test_the_verdict_is_printed_and_the_scan_can_be_found_again(keras: Any, caps
 def test_the_function_returns_the_analysis_and_leaves_the_model_alone(
     keras: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model = compiled(keras)
+    model = light(keras)
     model.fit(*digits(), verbose=0)
     before = state(model)
     analysis = lr_scan(model, *digits(), num_steps=40, batch_size=50, verbose=0)
@@ -163,7 +175,7 @@ def test_a_model_that_is_not_compiled_is_refused(keras: Any) -> None:
 
 @pytest.mark.keras
 def test_a_loss_that_is_not_logged_is_refused_with_what_is(keras: Any) -> None:
-    model = compiled(keras)
+    model = light(keras)
     before = weights(model)
     with pytest.raises(ScanError, match=r"`monitor` to be one of the logs.*'loss'.*Received: monitor='lost'"):
         model.fit(*digits(), epochs=6, verbose=0, callbacks=[LRScan(monitor="lost", verbose=0)])
@@ -173,15 +185,15 @@ def test_a_loss_that_is_not_logged_is_refused_with_what_is(keras: Any) -> None:
 @pytest.mark.keras
 def test_copies_leave_model_and_running_scan_behind(keras: Any) -> None:
     recorder = LRScan(num_steps=14, verbose=0)
-    compiled(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[recorder])
+    light(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[recorder])
     for twin in (copy.deepcopy(recorder), pickle.loads(pickle.dumps(recorder))):
         np.testing.assert_array_equal(twin.curve.loss, recorder.curve.loss)
-        compiled(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[twin])
+        light(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[twin])
 
 
 @pytest.mark.keras
 def test_a_loop_of_train_on_batch_can_drive_a_scan(keras: Any) -> None:
-    model = compiled(keras)
+    model = light(keras)
     x, y = digits(320)
     before = weights(model)
     recorder = LRScan(start_lr=1e-5, end_lr=1e-2, num_steps=10, verbose=0)

@@ -103,12 +103,14 @@ class Optimizer(NamedTuple):
         default: Keras's default learning rate.
         make: learning rate → gradient transformation.
         momentum: Keras's `momentum`.
+        evaluated: (state of the optimizer, weights) → weights to evaluate.
     """
 
     keras: str
     default: float
     make: Callable[[jax.Array], optax.GradientTransformation]
     momentum: float = 0.0
+    evaluated: Callable[[Any, Any], Any] = lambda _, weights: weights
 
 
 EPSILON = 1e-7

@@ -3,8 +3,9 @@
 Run with: python benchmarks/suggestions/race.py [races.npz]
 
 `races.npz` (from `race_runs.py`) contains short trainings of many tasks at 21 rates. A race uses the trainings nearest
-to its candidates and ranks them with the functions of `keras_lrscan.race`. Each scan of a task suggests a rate, which
-leads to one race on each of two sets of batches. Regret comes from the sweeps, as defined in `regret.py`.
+to its candidates and ranks them with the functions that `keras_lrscan.race` calls (`experiments/race_rules.py`), so
+score, start loss, required lead and range are those of the product. Each scan of a task suggests a rate, which leads to
+one race on each of two sets of batches. Regret comes from the sweeps, as defined in `regret.py`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from race_runs import BLOCK, PEAK, RACES, RUNS
+from race_runs import BLOCK, PEAK, RACES
 from regret import Regret
 from score import GOOD, RESULTS, ROLES, as_scanned, context_of
 
@@ -59,9 +60,10 @@ class Plan:
 
 FOUR, FIVE, THREE = (-1.0, -0.5, 0.0, 0.5), (-1.0, -0.5, 0.0, 0.5, 1.0), (-0.5, 0.0, 0.5)
 WIDE = (-4 / 3, -2 / 3, 0.0, 2 / 3, 4 / 3)
+SHIPPED = "shipped: four, 40 steps, three of them to 80"
 PLANS: Mapping[str, Mapping[str, Plan]] = {
     "constant": {
-        "shipped: four, 40 steps, three of them to 80": Plan(run="constant", decades=FOUR, rounds=((40, 3), (80, 1))),
+        SHIPPED: Plan(run="constant", decades=FOUR, rounds=((40, 3), (80, 1))),
         "the same, distance ignored": Plan(
             run="constant", decades=FOUR, rounds=((40, 3), (80, 1)), penalizes_distance=False
         ),
@@ -144,7 +146,7 @@ def play(course: Course, plan: Plan, role: str, suggested: float, begin: int, *,
     grid = np.log10(course.lr) + (math.log10(PEAK) if plan.run != "constant" else 0.0)
     places = suggested - lag + np.array(plan.decades)
     chosen = np.array([int(np.abs(grid - place).argmin()) for place in places])
-    start = course.start_val[begin] if by_val else float(np.median(course.losses[plan.run][begin][:3, 0]))
+    start = course.start_val[begin] if by_val else float(course.losses[plan.run][begin][chosen[0], 0])
     distances = None if by_val or not plan.penalizes_distance else list(plan.decades)
     alive, behind = np.ones(len(places), bool), np.full(len(places), math.inf)
     for until, left in plan.rounds:
@@ -176,12 +178,19 @@ def course_of(item: tuple[Mapping[str, Any], Array, Array, Mapping[str, Any]]) -
             found = analyze(as_scanned(lr, np.asarray(loss, float), context_of(about, lr)), num_copies=3)
         for role in ROLES:
             suggested[role].append(math.log10(found.suggest(role=role).lr or about["default_lr"]))
+
+    def recorded(kind: str) -> dict[str, Array]:
+        ending = f", {kind}"
+        return {
+            name.removesuffix(ending): np.asarray(one, float) for name, one in arrays.items() if name.endswith(ending)
+        }
+
     return Course(
         trained=about["start"] != "fresh",
         regret=arrays["regret"],
         lr=np.asarray(arrays["lr"], float),
-        losses={run: np.asarray(arrays[f"{run}, loss"], float) for run in RUNS},
-        val={run: np.asarray(arrays[f"{run}, val"], float) for run in RUNS},
+        losses=recorded("loss"),
+        val=recorded("val"),
         start_val=np.asarray(arrays["start_val"], float),
         suggested=suggested,
     )
@@ -227,9 +236,19 @@ def line(name: str, plan: Plan, raced: Mapping[bool, Sequence[Raced]]) -> str:
     return f"| {name} | {plan.cost} | {' | '.join(cells)} |"
 
 
+def play_all(found: Sequence[Course], plan: Plan, role: str, *, by_val: bool) -> list[Raced]:
+    """Simulates the races of all tasks, from each of their scans and on each set of batches."""
+    return [
+        play(course, plan, role, suggested, begin, by_val=by_val)
+        for course in found
+        for suggested in course.suggested[role]
+        for begin in range(len(course.start_val))
+    ]
+
+
 def main() -> None:
     """Prints one table per role."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("races", nargs="?", type=Path, default=RACES)
     parser.add_argument("--jobs", type=int, default=2, help="number of processes")
     options = parser.parse_args()
@@ -241,15 +260,7 @@ def main() -> None:
         print(f"\n{role}: mean regret (trained, fresh starts), share of ranges with a good rate, width in decades\n")
         print("| race | steps | by validation loss | range | by training loss | range |\n|---|--:|---|---|---|---|")
         for number, (name, plan) in enumerate(PLANS[role].items()):
-            raced = {
-                by_val: [
-                    play(course, plan, role, suggested, begin, by_val=by_val)
-                    for course in found
-                    for suggested in course.suggested[role]
-                    for begin in range(len(course.start_val))
-                ]
-                for by_val in (True, False)
-            }
+            raced = {by_val: play_all(found, plan, role, by_val=by_val) for by_val in (True, False)}
             if number == 0:
                 rows = raced[True]
                 parts = [[row.before for row in rows if row.trained is kind] for kind in (True, False)]

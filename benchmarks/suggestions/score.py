@@ -31,7 +31,7 @@ from regret import Regret
 
 from keras_lrscan import LRCurve, ScanContext, StopReason, analyze
 from keras_lrscan.analysis import NUM_COPIES
-from keras_lrscan.recording.ramp import ExponentialRamp
+from keras_lrscan.recording.ramp import ExponentialRamp, ScanRamp
 from keras_lrscan.recording.recorder import Recorder
 from keras_lrscan.suggestions.suggest import SUGGESTION_METHODS, Role
 
@@ -126,9 +126,9 @@ def context_of(task: Mapping[str, Any], lr: Array) -> ScanContext:
     )
 
 
-def as_scanned(lr: Array, loss: Array, context: ScanContext) -> LRCurve:
+def as_scanned(lr: Array, loss: Array, context: ScanContext, ramp: type[ScanRamp] = ExponentialRamp) -> LRCurve:
     """Returns the curve that `LRScan` would have recorded, cut where it would have stopped."""
-    recorder = Recorder(ExponentialRamp(float(lr[0]), float(lr[-1]), lr.size))
+    recorder = Recorder(ramp(float(lr[0]), float(lr[-1]), lr.size))
     for value in loss.tolist():
         recorder.add(value)
     recorder.end(StopReason.OUT_OF_BATCHES)

@@ -18,6 +18,8 @@ from schedules import batches, one_cycle
 from tasks import FRESH, FROZEN, HEAD
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from data import Data
     from numpy.typing import NDArray
     from tasks import Row, Task
@@ -128,10 +130,8 @@ class Problem:
         outputs, _ = apply(self.layers, [*here.frozen, *here.trained], here.moving, self.data.x_val, mode)
         return self.loss.each(outputs, self.data.y_val).mean() * self.unit
 
-    def train(
-        self, optimizer: Optimizer, here: Start, rates: jax.Array, chosen: jax.Array, key: jax.Array
-    ) -> tuple[Start, jax.Array]:
-        """Trains the model and returns the final weights and the loss of each batch before its update."""
+    def stepper(self, optimizer: Optimizer, key: jax.Array) -> Callable[[Any, Any], tuple[Any, jax.Array]]:
+        """Returns the function of a step: ((weights, memory), (rate, rows, number)) → (the same, batch loss before)."""
         x, y = jnp.asarray(self.data.x), jnp.asarray(self.data.y)
 
         def step(carry: tuple[Start, Tree], now: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[Any, jax.Array]:
@@ -141,9 +141,36 @@ class Problem:
             change, memory = optimizer.make(rate).update(slopes, memory, at.trained)
             return (Start(optax.apply_updates(at.trained, change), at.frozen, moving), memory), loss
 
+        return step
+
+    def train(
+        self, optimizer: Optimizer, here: Start, rates: jax.Array, chosen: jax.Array, key: jax.Array
+    ) -> tuple[Start, jax.Array]:
+        """Trains the model and returns the final weights and the loss of each batch before its update."""
         memory = optimizer.make(jnp.zeros(())).init(here.trained)
-        (after, _), losses = jax.lax.scan(step, (here, memory), (rates, chosen, jnp.arange(len(chosen))))
+        steps = (rates, chosen, jnp.arange(len(chosen)))
+        (after, _), losses = jax.lax.scan(self.stepper(optimizer, key), (here, memory), steps)
         return after, losses
+
+    def watched(
+        self, optimizer: Optimizer, here: Start, rates: jax.Array, chosen: jax.Array, key: jax.Array, *, every: int
+    ) -> tuple[jax.Array, jax.Array]:
+        """Trains the model and returns the loss of each batch before its update, and the validation losses.
+
+        These are computed after every `every` steps, a divisor of the number of steps, with the weights that the
+        optimizer evaluates.
+        """
+        step = self.stepper(optimizer, key)
+
+        def block(carry: Any, now: Any) -> tuple[Any, tuple[jax.Array, jax.Array]]:
+            (at, memory), losses = jax.lax.scan(step, carry, now)
+            return (at, memory), (losses, self.validation(at._replace(trained=optimizer.evaluated(memory, at.trained))))
+
+        memory = optimizer.make(jnp.zeros(())).init(here.trained)
+        steps = (rates, chosen, jnp.arange(len(chosen)))
+        blocks = jax.tree_util.tree_map(lambda leaf: leaf.reshape(-1, every, *leaf.shape[1:]), steps)
+        _, (losses, val) = jax.lax.scan(block, (here, memory), blocks)
+        return losses.reshape(-1), val
 
 
 def stacked(trees: list[Tree]) -> Tree:

@@ -4,35 +4,64 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
+import dataclasses
 import io
 import re
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from keras_lrscan.analysis import Analysis, analyze
 from keras_lrscan.curves.averaging import AVERAGES
 from keras_lrscan.curves.curve import LRCurve
 from keras_lrscan.curves.importers import build_curve, from_csv, read_curve
 from keras_lrscan.curves.picture_importer import curve_of_picture
-from keras_lrscan.errors import InvalidCurveError, LRScanError
+from keras_lrscan.errors import InvalidCurveError, LRScanError, MissingDependencyError
 from keras_lrscan.explanation.answer import title
 from keras_lrscan.files.csv_tables import is_number
 from keras_lrscan.files.decoding import read_json_object
 from keras_lrscan.formatting import format_lr
 from keras_lrscan.pictures.image import ENDINGS, MAX_BYTES
+from keras_lrscan.pictures.ocr import recognize
 from keras_lrscan.pictures.overlay import draw_overlay
-from keras_lrscan.pictures.reader import PictureReading, read_picture
+from keras_lrscan.pictures.reader import PictureReading, UnreadableAxisError, read_picture
 from keras_lrscan.report.html import render_page
 from keras_lrscan.suggestions.suggest import format_suggestion
 
-__all__ = ["Question", "answer", "form_page", "lead"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"BM", b"GIF8")
-"""First bytes of the types of pictures that are read, whatever their names."""
+__all__ = ["Question", "answer", "form_page", "lead", "warm_up"]
+
+MAGIC: Mapping[bytes, str] = MappingProxyType(
+    {
+        b"\x89PNG": "image/png",
+        b"\xff\xd8\xff": "image/jpeg",
+        b"RIFF": "image/webp",
+        b"BM": "image/bmp",
+        b"GIF8": "image/gif",
+    }
+)
+"""First bytes of the pictures that are read, whatever their names → their type."""
 
 MAX_NAME = 80
 """Most characters of the name of a file in a message."""
 
 SEPARATORS = re.compile(r"[\s,;]+")
+
+
+NOT_OVERFITTING = (
+    "It says nothing about overfitting, which shows on validation data: a learning-rate plot holds the loss of "
+    "training batches while the rate rises."
+)
+AVERAGED = (
+    "The losses in it are averages, which look back: the valley of the batch losses is deeper and lies further left, "
+    "and a flat stretch can hide it."
+)
+"""Sentences of the first paragraph."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,16 +85,36 @@ class Question:
     averaging: str = ""
 
 
-def form_page(error: str = "") -> str:
-    """Returns the page with the empty form, and the sentence of an error above it."""
-    return render_page("keras_lrscan.app", "form.html.j2", None, error=error, **_form())
+def warm_up() -> None:
+    """Loads the recognizer and the templates, which take seconds, before the first visitor comes."""
+    with contextlib.suppress(MissingDependencyError):  # the first visitor with a picture is told
+        recognize([np.zeros((20, 40))])
+    form_page()
+
+
+def form_page(error: str = "", *, question: Question | None = None, data: bytes = b"") -> str:
+    """Returns the page with the form, below the sentence of an error if there is one.
+
+    Args:
+        error: The sentence.
+        question: What was sent, if the sentence asks for the ranges of its picture.
+        data: That picture.
+    """
+    fields = _form(question or Question(), data)
+    return render_page("keras_lrscan.app", "form.html.j2", None, error=error, picture=_type_of(data), **fields)
+
+
+def _type_of(data: bytes) -> str | None:
+    """Returns the type of a picture, or `None` for other data."""
+    return next((kind for start, kind in MAGIC.items() if data.startswith(start)), None)
 
 
 def answer(question: Question) -> tuple[int, str]:
     """Returns the status and the page of the answer; an input that cannot be read gets one sentence and the form."""
+    data = question.data
     try:
-        data = question.data or base64.b64decode(question.kept, validate=True)
-        reading = _picture(question, data) if data.startswith(MAGIC) else None
+        data = data or base64.b64decode(question.kept, validate=True)
+        reading = None if _type_of(data) is None else _picture(question, data)
         averaging = question.averaging if question.averaging in AVERAGES else None
         curve = _numbers(question, data) if reading is None else curve_of_picture(reading, averaging=averaging)
         analysis = analyze(curve)
@@ -73,42 +122,42 @@ def answer(question: Question) -> tuple[int, str]:
             "keras_lrscan.app",
             "answer.html.j2",
             analysis,
-            reading=_shown(reading, analysis.curve, data),
-            lead=lead(analysis, averaged=reading is not None and reading.look is not None),
-            error="",
-            **_form(),
+            reading=_shown(reading, analysis.curve),
+            lead=lead(analysis),
+            **_form(_corrected(question, reading, analysis.curve), data),
         )
+    except UnreadableAxisError as error:
+        return 400, form_page(error.question, question=question, data=data)
     except (LRScanError, binascii.Error, OSError) as error:
         return 400, form_page(str(error))
     return 200, page
 
 
-def lead(analysis: Analysis, *, averaged: bool) -> str:
-    """Returns the first paragraph: whether it is overfitting, what the curve shows, and which rate to try.
-
-    Args:
-        analysis: The analysis.
-        averaged: Whether the tool is known to draw averages, even if it is not known which.
-    """
-    shape, suggestion = title(analysis), analysis.suggestion
-    about_overfitting = (
-        "It says nothing about overfitting, which shows on validation data: a learning-rate plot holds the loss of "
-        "training batches while the rate rises."
-    )
-    rate = format_suggestion(suggestion)
-    advice = f"No learning rate can be suggested. {suggestion.reason}" if rate is None else f"Try {rate}."
-    if averaged or analysis.curve.context.averaging is not None:
-        advice = (
-            "The tool drew averages, which look back: the valley of the batch losses is deeper and lies further left, "
-            "and a flat stretch can hide it."
-        )
-        if rate is not None:
-            advice += f" So a good rate is at most {rate}. Scan again with `LRScan` to find it."
-    return " ".join([f"{shape}: that is the shape of the drawn curve.", about_overfitting, advice])
+def lead(analysis: Analysis) -> str:
+    """Returns the first paragraph: whether it is overfitting, what the curve shows, and which rate to try."""
+    rate, limit = (format_suggestion(analysis.suggestion, at_most=at_most) for at_most in (False, True))
+    if analysis.holds_averages:
+        good = "" if limit is None else f" So a good rate is {limit}."
+        advice = f"{AVERAGED}{good} Scan again with `LRScan`, which records the loss of each batch."
+    elif rate is None:
+        advice = f"No learning rate can be suggested. {analysis.suggestion.reason}"
+    elif any(finding.name == "averaging" for finding in analysis.findings):
+        advice = f"If the tool drew the loss of each batch, try {rate}. If it drew averages, a good rate is {limit}."
+    else:
+        advice = f"Try {rate}."
+    return f"{title(analysis)}: that is the shape of the drawn curve. {NOT_OVERFITTING} {advice}"
 
 
-def _form() -> dict[str, object]:
-    return {"accept": ",".join((*ENDINGS, ".csv", ".json")), "averages": AVERAGES, "megabytes": MAX_BYTES // 1_000_000}
+def _form(question: Question, data: bytes) -> dict[str, object]:
+    """Returns the contents of the fields, and what they accept."""
+    return {
+        "accept": ",".join((*ENDINGS, ".csv", ".json")),
+        "averages": AVERAGES,
+        "megabytes": MAX_BYTES // 1_000_000,
+        "kept": base64.b64encode(data).decode(),
+        "ranges": question.ranges,
+        "averaging": question.averaging,
+    }
 
 
 def _picture(question: Question, data: bytes) -> PictureReading:
@@ -160,16 +209,22 @@ def _columns(text: str) -> LRCurve:
     )
 
 
-def _shown(reading: PictureReading | None, curve: LRCurve, data: bytes) -> dict[str, object] | None:
+def _shown(reading: PictureReading | None, curve: LRCurve) -> dict[str, object] | None:
     """Returns what the page shows of a picture that was read."""
     if reading is None:
         return None
     return {
         "overlay": base64.b64encode(draw_overlay(reading)).decode(),
-        "kept": base64.b64encode(data).decode(),
         "notes": curve.context.notes,
         "first": format_lr(reading.lr[0]),
         "last": format_lr(reading.lr[-1]),
-        "ranges": [f"{value:.6g}" for value in (*reading.lr_ticks, *reading.loss_ticks)],
-        "averaging": curve.context.averaging or "",
     }
+
+
+def _corrected(question: Question, reading: PictureReading | None, curve: LRCurve) -> Question:
+    """Returns the question with the ranges and the average that were read from a picture."""
+    if reading is None:
+        return question
+    lr_low, lr_high, loss_low, loss_high = (f"{value:.6g}" for value in (*reading.lr_ticks, *reading.loss_ticks))
+    ranges = (lr_low, lr_high, loss_low, loss_high)
+    return dataclasses.replace(question, ranges=ranges, averaging=curve.context.averaging or "")

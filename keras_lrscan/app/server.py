@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Any
 
-from keras_lrscan.app.answer import Question, answer, form_page
+from keras_lrscan.app.answer import Question, answer, form_page, warm_up
 from keras_lrscan.errors import InvalidOptionError, missing_dependency
 from keras_lrscan.pictures.image import MAX_BYTES
 
@@ -70,7 +70,7 @@ def build_app() -> Any:  # noqa: ANN401 - an optional package
         for _ in range(NUM_WORKERS):  # start them before the first visitor comes
             app.state.workers.submit(os.getpid)
         yield
-        app.state.workers.shutdown(wait=False, cancel_futures=True)
+        app.state.workers.shutdown(cancel_futures=True)  # the server ends by its signal, which leaves processes behind
 
     return Starlette(routes=[Route("/", _page, methods=["GET", "POST"])], lifespan=lifespan)
 
@@ -111,7 +111,7 @@ def free_port(host: str, port: int) -> int:
 
 
 def _workers() -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(NUM_WORKERS, mp_context=multiprocessing.get_context("spawn"))
+    return ProcessPoolExecutor(NUM_WORKERS, mp_context=multiprocessing.get_context("spawn"), initializer=warm_up)
 
 
 async def _page(request: Any) -> Any:  # noqa: ANN401 - an optional package

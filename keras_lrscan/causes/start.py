@@ -407,6 +407,11 @@ CAUSES_OF_START: tuple[Cause, ...] = (
                 says="The numbers were read from a picture, and most tools draw averages.",
             ),
             Clue(
+                when=(is_true("from_picture"), Condition("neighbor_correlation", "<", -0.35)),
+                weight=-2.5,
+                says="Against it: the losses jump from one to the next, as those of single batches do.",
+            ),
+            Clue(
                 when=(is_true("is_foreign"),),
                 weight=3.6,
                 says="The record does not say which tool made it, and most tools store averages.",

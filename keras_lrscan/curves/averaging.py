@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AVERAGES",
+    "UNKNOWN_AVERAGE",
     "Average",
     "Undone",
     "get_average",
@@ -203,6 +204,10 @@ AVERAGES: Mapping[str, Average] = _table(
     ),
 )
 """Name → average that other tools store, with its inverse."""
+
+
+UNKNOWN_AVERAGE = "of an unknown kind"
+"""Stands in the context for an average that is none of `AVERAGES`, or of which only its tools are known."""
 
 
 def get_average(averaging: str | Average) -> Average:

@@ -77,6 +77,7 @@ class ScanContext:
         start_lr: First learning rate of the planned ramp.
         end_lr: Last learning rate of the planned ramp.
         num_steps: Planned number of optimizer updates.
+        ramp: How the learning rate rises: `"exponential"`, by equal factors, or `"linear"`, by equal amounts.
         batch_size: Samples per batch.
         steps_per_epoch: Batches per epoch of the scanned `fit`.
         framework: Name and version of Keras, such as `"keras 3.15.1"` or `"tf_keras 2.21.0"`; for a learner of ktrain,
@@ -164,6 +165,7 @@ class ScanContext:
     start_lr: float | None = measured("first planned learning rate", RATE)
     end_lr: float | None = measured("last planned learning rate", RATE)
     num_steps: int | None = measured("planned updates", COUNT)
+    ramp: str | None = measured("ramp of the learning rate", "{}")
     batch_size: int | None = measured("samples per batch", COUNT)
     steps_per_epoch: int | None = measured("batches per epoch", COUNT)
     framework: str | None = None

@@ -10,16 +10,17 @@ import dataclasses
 import io
 import json
 import math
+import operator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 
 from keras_lrscan._typing import Array, DataFrame
 from keras_lrscan.curves.context import ScanContext, with_epoch_means
 from keras_lrscan.curves.frames import frame_of
-from keras_lrscan.errors import CurveTooShortError, InvalidCurveError, shown
+from keras_lrscan.errors import CurveTooShortError, InvalidCurveError, InvalidOptionError, shown
 from keras_lrscan.files.csv_tables import LOSS_COLUMN, RATE_COLUMN, read_columns
 from keras_lrscan.files.decoding import Floats, checked_object, decode, read_json_object
 from keras_lrscan.files.read_write import Source, write_file
@@ -131,6 +132,42 @@ class LRCurve:
     def without_dust(self) -> LRCurve:
         """Returns the curve with losses below 1e-100 in size set to zero, which keeps all ratios of losses finite."""
         return dataclasses.replace(self, loss=np.where(np.abs(self.loss) < 1 / LARGEST, 0.0, self.loss))
+
+    def trimmed(self, *, skip_start: SupportsIndex = 0, skip_end: SupportsIndex = 0) -> LRCurve:
+        """Returns the curve without its first and last points, as other tools leave them out of their plots.
+
+        An analysis then takes the first remaining loss for the loss at the start. A note in the context counts the
+        points left out, and the reason for the end becomes `"unknown"` if the end is among them. Importers undo
+        averages first, so the remaining losses are the same with and without the others.
+
+        Args:
+            skip_start: Integer, at least 0. Number of points to leave out at the lowest learning rates.
+            skip_end: Integer, at least 0. Number of points to leave out at the highest learning rates.
+
+        Raises:
+            InvalidOptionError: If a number is not an integer of at least 0.
+            CurveTooShortError: If no point would remain.
+
+        Example:
+        >>> from keras_lrscan import LRCurve
+        >>> curve = LRCurve(lr=[1e-4, 1e-3, 1e-2, 1e-1], loss=[2.3, 2.2, 1.9, 7.5])
+        >>> curve.trimmed(skip_start=1, skip_end=1).loss.tolist()
+        [2.2, 1.9]
+        """
+        first, last = _count("skip_start", skip_start), _count("skip_end", skip_end)
+        if not first and not last:
+            return self
+        if first + last >= len(self):
+            msg = (
+                f"Expected at least one point to remain. Received: a curve of {len(self)} points, skip_start={first}, "
+                f"skip_end={last}."
+            )
+            raise CurveTooShortError(msg)
+        kept = slice(first, len(self) - last)
+        note = f"Points left out by request: {first} at the lowest rates, {last} at the highest."
+        context = dataclasses.replace(self.context, notes=(*self.context.notes, note))
+        stop = StopReason.UNKNOWN if last else self.stop
+        return LRCurve(lr=self.lr[kept], loss=self.loss[kept], stop=stop, context=context)
 
     def __len__(self) -> int:
         """Returns the number of points."""
@@ -267,6 +304,17 @@ def numbers(name: str, values: ArrayLike) -> Array:
         msg = f"{expected} Received: {first}. Scale the numbers down, or omit this point."
         raise InvalidCurveError(msg)
     return array
+
+
+def _count(name: str, value: SupportsIndex) -> int:
+    try:
+        number = -1 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = -1
+    if number < 0:
+        msg = f"Argument `{name}` must be an integer of at least 0. Received: {name}={value!r}."
+        raise InvalidOptionError(msg)
+    return number
 
 
 def _not_numbers(name: str, values: object) -> InvalidCurveError:

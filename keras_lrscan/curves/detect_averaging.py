@@ -22,7 +22,7 @@ from keras_lrscan.curves.noise import NORMAL_MAD
 if TYPE_CHECKING:
     from keras_lrscan.curves.curve import LRCurve
 
-__all__ = ["MIN_POINTS", "DetectedAveraging", "correlations_of_differences", "detect_averaging"]
+__all__ = ["MIN_POINTS", "DetectedAveraging", "correlations_of_differences", "detect_averaging", "scatter_as_batches"]
 
 MIN_POINTS = 40
 """Smallest number of points for a decision: in shorter records, raw losses look averaged by chance."""
@@ -183,6 +183,18 @@ def detect_averaging(curve: LRCurve) -> DetectedAveraging:
     if not any(plain.surprise - candidate.surprise > CLEAR_PREDICTION for candidate in candidates):
         return _raw(f"{first}, but no known average explains this")
     return _choose(candidates, first, whole=stored.size < MAX_POINTS)
+
+
+def scatter_as_batches(losses: Array, *, doubt: float = DOUBT) -> bool:
+    """Returns whether successive differences correlate as clearly negatively as those of single batches do.
+
+    Args:
+        losses: Finite losses; fewer than `MIN_POINTS` prove nothing.
+        doubt: See `DOUBT`; larger if other evidence says that they are averages.
+    """
+    if losses.size < MIN_POINTS:
+        return False
+    return correlations_of_differences(losses)[0] <= RAW_CORRELATIONS[1] - doubt / math.sqrt(losses.size)
 
 
 def correlations_of_differences(losses: Array) -> tuple[float, float]:

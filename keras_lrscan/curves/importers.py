@@ -258,6 +258,9 @@ def read_curve(
     how: dict[str, Any] = {"averaging": averaging, "steps_per_epoch": steps_per_epoch, "undo": undo, "detect": True}
     if "format" in data or "context" in data:
         own = LRCurve.from_dict(data)
+        if own.context.from_picture:  # an average cannot be undone from pixels
+            average = own.context.averaging if averaging is None else get_average(averaging).name
+            return dataclasses.replace(own, context=dataclasses.replace(own.context, averaging=average))
         if averaging is None and own.context.averaging is None:
             return own
         return dataclasses.replace(build_curve(own.lr, own.loss, context=own.context, **how), stop=own.stop)

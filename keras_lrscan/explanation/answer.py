@@ -81,7 +81,6 @@ PROBLEM = Question(
 """Whether something is wrong, as the continuation of one word."""
 
 RATE = "Learning rate: {suggestion}."
-RATE_OF_AVERAGES = "Learning rate: at most {suggestion}."
 RATE_UNTIL_THEN = "Learning rate until that is fixed: {suggestion}."
 NO_RATE_UNTIL_THEN = "Learning rate: none until that is fixed."
 NO_RATE = "Learning rate: none; {why}"
@@ -123,17 +122,16 @@ def _problem(analysis: PureAnalysis) -> str:
     if problem is not None:
         sure = "confirmed" if problem.status == CauseStatus.CONFIRMED else f"{problem.percent}% likely"
         slots = {"sure": sure, "first_problem": problem.title}
-    if _is_averaged(analysis):
+    if analysis.holds_averages:
         slots["averaged"] = ""
     slots["unreadable"] = RULES[analysis.verdict.code].title.replace("no clear shape", "too unclear to read")
     return f"{PROBLEM.asks}{answer(PROBLEM, analysis.facts, slots)}"
 
 
 def _rate(analysis: PureAnalysis) -> str:
-    rate = format_suggestion(analysis.suggestion)
+    rate = format_suggestion(analysis.suggestion, at_most=analysis.holds_averages)
     if rate is not None:
-        row = RATE if analysis.first_problem is None else RATE_UNTIL_THEN
-        return (RATE_OF_AVERAGES if _is_averaged(analysis) else row).format(suggestion=rate)
+        return (RATE if analysis.first_problem is None else RATE_UNTIL_THEN).format(suggestion=rate)
     if what_stops_learning(analysis.findings) is not None:
         return NO_RATE_UNTIL_THEN
     return NO_RATE.format(why=WHY_NONE.get(analysis.verdict.shape, NO_TREND))
@@ -146,7 +144,7 @@ def _next(analysis: PureAnalysis, slots: Mapping[str, str]) -> str:
         step = f"Next: {SENTENCE_END.split(analysis.first_problem.advice)[0]}"
         again = f"{step} Then scan again."
         return again if len(again) <= WIDTH and "scan" not in step.lower() else step
-    if _is_averaged(analysis):
+    if analysis.holds_averages:
         return BATCH_LOSSES
     if lr is None or shape in DOUBTFUL:
         tries = (said for said in RULES[analysis.verdict.code].tries if slots_of(said) <= set(slots))
@@ -156,12 +154,6 @@ def _next(analysis: PureAnalysis, slots: Mapping[str, str]) -> str:
     if shape == Shape.MONOTONE_FROM_PRETRAINED and is_unknown:
         return FIRST_CHECK.format(lr=format_lr(lr))
     return _place(context).format(lr=format_lr(lr))
-
-
-def _is_averaged(analysis: PureAnalysis) -> bool:
-    """Returns whether the recorded losses are most likely averages that were not undone."""
-    sure = any(finding.name == "averaging" and finding.is_sure for finding in analysis.findings)
-    return sure and analysis.curve.context.undone_averaging is None
 
 
 def _place(context: ScanContext) -> str:

@@ -217,7 +217,7 @@ def _short_parts(analysis: PureAnalysis) -> Iterable[tuple[str, Iterable[str]]]:
     yield "How to read it", [_guide(analysis)]
     yield SEES, [*rule.sees, *(TRAITS[name].says for name in verdict.traits), *_confidence(analysis)]
     reasons = [escape_braces(_evidence(finding, shown, MAX_EVIDENCE)) for finding in likely[: MAX_LIKELY - 1]]
-    yield WHY, [*_start(analysis), *reasons]
+    yield WHY, [*reasons, *_start(analysis)] if analysis.holds_averages else [*_start(analysis), *reasons]
     yield IS_NOT, [*rule.is_not[:2], *_wrong_conclusions(likely)]
     tries = [said for said in rule.tries if "suggestion" not in slots_of(said)]
     yield TRY, [*_fixes(likely[:MAX_LIKELY]), *_kind(likely), *tries]

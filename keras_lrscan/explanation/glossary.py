@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -36,6 +37,15 @@ TERMS: Mapping[str, str] = MappingProxyType(
 )
 """Term → its meaning, for the parentheses after the term."""
 
+PATTERNS = {
+    term: re.compile(rf"(?<![\w`-]){re.escape(term)}s?(?![\w-])", re.IGNORECASE)
+    for term in sorted(TERMS, key=len, reverse=True)
+}
+"""Term → the pattern of its mentions, the longest terms first, because some contain others."""
+
+NO_TERMS = re.compile(r"`[^`]*`|\([^)]*\)|https?://\S+")
+"""Parts of a sentence in which no term is explained."""
+
 
 def with_terms_explained(sentences: Iterable[str], explained: set[str]) -> tuple[str, ...]:
     """Returns the sentences with each term explained in parentheses where it first appears.
@@ -52,23 +62,29 @@ def with_terms_explained(sentences: Iterable[str], explained: set[str]) -> tuple
 
 
 def _explain_terms(sentence: str, explained: set[str]) -> str:
-    spans = [(match.start(), match.end()) for match in re.finditer(r"`[^`]*`|\([^)]*\)|https?://\S+", sentence)]
+    new = [(end, term) for term, end in _mentions(sentence) if term not in explained]
+    explained.update(term for _, term in new)
+    for end, term in sorted(new, reverse=True):
+        already = sentence[end:].startswith(" (")
+        sentence = sentence if already else f"{sentence[:end]} ({TERMS[term]}){sentence[end:]}"
+    return sentence
+
+
+@functools.lru_cache(maxsize=4096)
+def _mentions(sentence: str) -> tuple[tuple[str, int], ...]:
+    """Returns each term in the sentence, outside of code, links and parentheses, with the end of its first mention."""
+    spans = [match.span() for match in NO_TERMS.finditer(sentence)]
     found = []
-    for term in sorted(TERMS, key=len, reverse=True):
+    for term, pattern in PATTERNS.items():
         match = next(
             (
                 match
-                for match in re.finditer(rf"(?<![\w`-]){re.escape(term)}s?(?![\w-])", sentence, re.IGNORECASE)
+                for match in pattern.finditer(sentence)
                 if not any(start < match.end() and match.start() < end for start, end in spans)
             ),
             None,
         )
         if match is not None:
             spans.append(match.span())
-            if term not in explained:
-                explained.add(term)
-                found.append((match.end(), TERMS[term]))
-    for end, meaning in sorted(found, reverse=True):
-        already = sentence[end:].startswith(" (")
-        sentence = sentence if already else f"{sentence[:end]} ({meaning}){sentence[end:]}"
-    return sentence
+            found.append((term, match.end()))
+    return tuple(found)

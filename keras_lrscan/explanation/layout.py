@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,7 @@ def factor(decades: float) -> str:
     return f"{'higher' if decades > 0 else 'lower'} by a factor of {shown}"
 
 
+@functools.lru_cache(maxsize=4096)
 def _wrapped(sentence: str, bullet: str) -> str:
     indent = " " * len(bullet)
     return textwrap.fill(

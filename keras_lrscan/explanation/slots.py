@@ -67,10 +67,10 @@ def slots_for(analysis: PureAnalysis) -> dict[str, str]:
     for finding in reversed(analysis.findings):
         if finding.alarm and finding.is_sure:
             slots["test_problem" if finding.code in CODES_OF_RANGE else "problem"] = finding.title
-    rate = format_suggestion(suggestion)
+    rate = format_suggestion(suggestion, at_most=analysis.holds_averages)
     if rate is not None:
         slots |= {"suggestion": rate, "reason": suggestion.reason}
-    if suggestion.lr is not None:
+    if suggestion.lr is not None and not analysis.holds_averages:  # a larger rate is no advice then
         slots["suggested_lr"] = format_lr(suggestion.lr)
     return slots
 

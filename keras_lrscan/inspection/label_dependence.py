@@ -141,11 +141,12 @@ def measure_dependence(inputs: NDArray[Any], labels: NDArray[Any], *, classes: b
     targets = given - given.mean(0)
     random = np.random.default_rng(seed)
     orders = [np.arange(len(targets)), *(random.permutation(len(targets)) for _ in range(NUM_SHUFFLES))]
-    copies = np.stack([targets[order] for order in orders])
+    copies = np.stack([targets[order] for order in orders], axis=1)
     total = _score(np.zeros_like(copies), 1 / len(targets), copies)[0][0]
-    best, predictions = np.full(len(copies), -np.inf), targets * 0.0
+    best, predictions = np.full(len(orders), -np.inf), targets * 0.0
     for hat, diagonal in _hats(columns):
-        squares, predicted = _score(hat @ copies, diagonal, copies)
+        fits = (hat @ copies.reshape(len(targets), -1)).reshape(copies.shape)  # one product is faster than one per copy
+        squares, predicted = _score(fits, diagonal, copies)
         explained = 1 - squares / total
         predictions = predicted if explained[0] > best[0] else predictions
         best = np.maximum(best, explained)
@@ -209,7 +210,10 @@ def _hats(columns: Array) -> Iterator[tuple[Array, Array]]:
 
 
 def _score(fits: Array, diagonal: Array | float, copies: Array) -> tuple[Array, Array]:
-    """Returns each copy's sum of squared leave-one-out residuals, and the predictions behind them for the first."""
-    share = np.reshape(np.maximum(1 - np.asarray(diagonal), 1e-6), (-1, 1))
+    """Returns each copy's sum of squared leave-one-out residuals, and the predictions behind them for the first.
+
+    Fits and copies have the shape `(n, copies, columns)`.
+    """
+    share = np.reshape(np.maximum(1 - np.asarray(diagonal), 1e-6), (-1, 1, 1))
     residuals = (copies - fits) / share
-    return np.square(residuals).sum(axis=(1, 2)), copies[0] - residuals[0]
+    return np.square(residuals).sum(axis=(0, 2)), copies[:, 0] - residuals[:, 0]

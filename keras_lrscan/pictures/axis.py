@@ -15,7 +15,7 @@ from keras_lrscan._typing import Array
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["Axis", "Tick", "axis_from_range", "factor_of", "fit_axis", "values_of"]
+__all__ = ["Axis", "Tick", "axis_from_range", "factor_of", "fit_axis", "is_word", "values_of"]
 
 TOLERANCE = 2.2
 """Distance of a label from the place of its value, in pixels, that the drawing and the cutting explain."""
@@ -125,6 +125,16 @@ def _plain_values(text: str, clean: str, power: re.Match[str] | None) -> tuple[f
     if re.fullmatch(r"0\d+", clean):  # a lost decimal point
         return (float(f"0.{clean[1:]}"),)
     return (float(clean), 10.0 ** int(power[1])) if power and len(clean) <= 4 else (float(clean),)
+
+
+def is_word(text: str) -> bool:
+    """Returns whether a text has letters in a row that no number has, misread or not.
+
+    >>> is_word("learning"), is_word("(log"), is_word("le-O5"), is_word("OOl"), is_word("2.5k")
+    (True, True, False, False, False)
+    """
+    rows = re.findall(r"[a-zA-Z]{3,}", text)
+    return any(re.search("[a-zA-Z]", row.translate(LOOKALIKES)) for row in rows)
 
 
 def factor_of(text: str) -> tuple[float, float]:

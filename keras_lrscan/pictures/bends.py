@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+from scipy.ndimage import uniform_filter1d
 
 from keras_lrscan._typing import Array
 
-__all__ = ["corners", "count_intervals"]
+if TYPE_CHECKING:
+    from keras_lrscan.pictures.line import Line
+
+__all__ = ["corners", "count_intervals", "estimate_intervals"]
 
 MIN_INTERVALS = 16
 """Fewest intervals that are looked for: with fewer points, markers and the course of the curve bend as regularly."""
@@ -24,7 +30,28 @@ STEP = 2
 """Columns between the rows whose second difference is a bend: the pixels of a corner are blurred."""
 
 USUAL_BEND = 90
-"""Percentile at which a bend is capped, so that the explosion does not outweigh the rest."""
+"""Percentile at which a bend or a slope is capped, so that the explosion does not outweigh the rest."""
+
+REACH = (-1.0, -0.5, 0.0, 0.5, 1.0)
+"""Columns around a corner in which its tip is looked for."""
+
+TREND_WIDTH = 31
+"""Columns in the mean that is subtracted from the slopes, to remove the course of the curve."""
+
+MIN_SLOPE = 0.01
+"""Smallest scatter of the slopes that can be seen, in rows per column."""
+
+TURNS = -0.1
+"""Largest correlation of slopes that counts as turning back."""
+
+BLURRED = 0.8
+"""Ratio of an interval to the distance at which the slopes turn back, which the width of the line adds to.
+
+Set on 61 pictures of batch losses, for which it gives intervals within a third of the true ones in three of four.
+"""
+
+USUAL_INTERVALS, MOST_INTERVALS = 100, 400
+"""Smallest and largest estimate: most finders take 100 steps by default, and a smooth line shows no number."""
 
 
 def count_intervals(columns: Array, rows: Array, *, width: float = 1.0) -> int | None:
@@ -64,24 +91,52 @@ def count_intervals(columns: Array, rows: Array, *, width: float = 1.0) -> int |
     return int(numbers[strength.argmax()]) if best > max(MIN_STRENGTH, MIN_CONTRAST * usual) else None
 
 
-def corners(columns: Array, rows: Array, intervals: int, width: float) -> tuple[Array, Array]:
-    """Returns columns and rows of the points that a line was drawn through.
+def estimate_intervals(columns: Array, rows: Array) -> int:
+    """Returns a rough number of intervals for a line whose bends do not show it.
 
-    A point above or below both neighbors has the outermost row near it, since the blur of a corner cuts its tip.
+    Between two points, a line keeps its direction. The losses of single batches scatter, so one interval further it
+    tends to turn back: the slopes of columns at this distance have the most negative correlation.
 
     Args:
         columns: Columns of the line. Array of shape `(n,)`.
         rows: Its rows. Array of shape `(n,)`.
-        intervals: Number of equal intervals between the points.
-        width: Thickness of the line.
     """
-    places = np.linspace(*_ends(columns, width), intervals + 1)
-    middle = np.interp(places, columns, rows)
-    near = np.stack([np.interp(places + step, columns, rows) for step in (-1.0, -0.5, 0.0, 0.5, 1.0)])
+    course = np.interp(np.arange(columns[0], columns[-1] + 1), columns, rows)
+    slope = np.diff(course)
+    cap = float(np.percentile(np.abs(slope), USUAL_BEND))
+    slope = np.clip(slope, -cap, cap)
+    slope -= uniform_filter1d(slope, TREND_WIDTH)
+    size = float(np.mean(slope**2))
+    if size > MIN_SLOPE**2:
+        lags = range(1, min(TREND_WIDTH, slope.size - 1))
+        alike = np.array([np.mean(slope[lag:] * slope[:-lag]) / size for lag in lags])
+        turns = np.flatnonzero((alike[1:-1] < TURNS) & (alike[1:-1] <= alike[:-2]) & (alike[1:-1] <= alike[2:])) + 1
+        if turns.size:
+            interval = BLURRED * (float(turns[0]) + 1)
+            return int(np.clip(slope.size / interval, USUAL_INTERVALS, MOST_INTERVALS))
+    return USUAL_INTERVALS
+
+
+def corners(line: Line, intervals: int) -> tuple[Array, Array]:
+    """Returns columns and rows of the points that a line was drawn through.
+
+    A point above or below both neighbors is half a line width within the outermost ink near it.
+
+    Args:
+        line: The line.
+        intervals: Number of equal intervals between the points.
+    """
+    first, last = _ends(line.columns, line.width)
+    places = np.linspace(first, last, intervals + 1)
+    middle = np.interp(places, line.columns, line.rows)
+    near = [np.interp(places + step, line.columns, line.tops) for step in REACH]
+    top = np.min(near, axis=0) + (line.width - 1) / 2
+    near = [np.interp(places + step, line.columns, line.bottoms) for step in REACH]
+    bottom = np.max(near, axis=0) - (line.width - 1) / 2
     before, after = np.roll(middle, 1), np.roll(middle, -1)
     is_top, is_bottom = (middle < before) & (middle < after), (middle > before) & (middle > after)
-    tips = np.where(is_top, near.min(axis=0), np.where(is_bottom, near.max(axis=0), middle))
-    tips[[0, -1]] = middle[[0, -1]]
+    tips = np.where(is_top, np.minimum(top, middle), np.where(is_bottom, np.maximum(bottom, middle), middle))
+    tips[[0, -1]] = line.rows[[0, -1]]
     return places, tips
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     from keras_lrscan.pictures.image import Pixels
 
-__all__ = ["Frame", "find_frames"]
+__all__ = ["Frame", "find_frames", "on_spines"]
 
 EDGE = 9.0
 """Smallest difference of neighboring colors that counts as an edge, of 255: a light grid on light paper."""
@@ -25,6 +26,15 @@ MIN_LENGTH = 0.22
 
 MAX_SEGMENTS, MAX_GROUPS = 400, 40
 """Most long edges, and most groups of edges with the same ends; a plot has fewer than 60 and 20."""
+
+MAX_FRAMES = 24
+"""Most rectangles that are returned; pictures of one plot have up to six."""
+
+BLUR = 8
+"""Side of the blocks that JPEG compresses, up to which an edge beside a sharp line may extend."""
+
+SPINE = 40.0
+"""Smallest contrast of a spine, of 255."""
 
 NEAR = 4
 """Pixels within which two ends count as the same."""
@@ -77,8 +87,43 @@ class _Segment:
     end: int
 
 
+def on_spines(light: NDArray[np.float32], frame: Frame) -> Frame:
+    """Returns the frame moved to its spines, whose ends the blocks of a JPEG blur by up to `BLUR` pixels.
+
+    Args:
+        light: Brightness of each pixel. Array of shape `(height, width)`.
+        frame: The frame. A side without a spine stays where it is.
+    """
+    rows, columns = _inner(frame.top, frame.bottom), _inner(frame.left, frame.right)
+    return dataclasses.replace(
+        frame,
+        left=_spine(light[rows].T, frame.left),
+        right=_spine(light[rows].T, frame.right),
+        top=_spine(light[:, columns], frame.top),
+        bottom=_spine(light[:, columns], frame.bottom),
+    )
+
+
+def _inner(first: float, last: float) -> slice:
+    """Returns the middle of a side, without its ends."""
+    return slice(round(first + 0.1 * (last - first)), round(last - 0.1 * (last - first)))
+
+
+def _spine(lines: NDArray[np.float32], at: float) -> float:
+    """Returns the center of the dark or light line near a place, or the place if there is none."""
+    start = max(round(at) - BLUR, 0)
+    part = lines[start : round(at) + BLUR + 1]
+    level = np.abs(np.median(part, axis=1) - np.median(part))
+    peak = int(level.argmax())
+    around = level[max(peak - 3, 0) : peak + 4]
+    if level[peak] < SPINE or min(around[0], around[-1]) > 0.5 * level[peak]:
+        return at
+    weight = np.where(around > 0.3 * level[peak], around, 0.0)
+    return float(start + max(peak - 3, 0) + np.arange(weight.size) @ weight / weight.sum())
+
+
 def find_frames(pixels: Pixels) -> list[Frame]:
-    """Returns the rectangles that may be the frame of a plot, without order.
+    """Returns the rectangles that may be the frame of a plot, those with more sides first, then the larger ones.
 
     Spines, gridlines and the edges of a colored ground all extend over the whole width or height of the axes. So each
     group of horizontal edges with common ends gives a width, and each group of vertical ones a height.
@@ -94,7 +139,7 @@ def find_frames(pixels: Pixels) -> list[Frame]:
             touches = touches and columns.min() >= left - NEAR and columns.max() <= right + NEAR
             if touches and not any(_same(frame, other) for other in found):
                 found.append(frame)
-    return found
+    return sorted(found, key=lambda frame: (-frame.sides, -frame.width * frame.height))[:MAX_FRAMES]
 
 
 def _same(one: Frame, other: Frame) -> bool:

@@ -52,12 +52,11 @@ class Raster:
     scale: float
 
 
-def open_image(source: str | PathLike[str] | bytes, *, name: str = "path") -> Raster:
+def open_image(source: str | PathLike[str] | bytes) -> Raster:
     """Decodes a picture, laid over white or, if its lines are light, over black where it is transparent.
 
     Args:
         source: The file or its bytes.
-        name: Name of the argument, for error messages.
 
     Raises:
         InvalidCurveError: If the file is not a picture of a known type, is broken, or is too large or too small.
@@ -73,7 +72,7 @@ def open_image(source: str | PathLike[str] | bytes, *, name: str = "path") -> Ra
     data, shown = _bytes_of(source)
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as file:
-            _check_size(file.size, name, shown)
+            _check_size(file.size, shown)
             file.seek(0)
             upright = ImageOps.exif_transpose(file).convert("RGBA")
     except InvalidCurveError:
@@ -91,12 +90,12 @@ def open_image(source: str | PathLike[str] | bytes, *, name: str = "path") -> Ra
     ) as error:
         # Pillow's decoders raise all of these on broken files
         msg = (
-            f"Expected a picture of type {', '.join(FORMATS)}. Received: {name}={shown}, which cannot be decoded "
+            f"Expected a picture of type {', '.join(FORMATS)}. Received: {shown}, which cannot be decoded "
             f"({type(error).__name__}). Save the picture again, as PNG."
         )
         raise InvalidCurveError(msg) from error
     except Image.DecompressionBombError as error:
-        raise _too_large(name, shown, "more pixels than a screenshot has") from error
+        raise _too_large(shown, "more pixels than a screenshot has") from error
     scale = min(1.0, WORKING_SIDE / max(upright.size))
     if scale < 1:
         upright = upright.resize(
@@ -110,30 +109,30 @@ def _bytes_of(source: str | PathLike[str] | bytes) -> tuple[bytes, str]:
         shown, data = f"{len(source)} bytes", source
     else:
         path = checked_path(source)
-        shown = repr(str(source))
+        shown = f"path={str(source)!r}"
         with Path(path).open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
-        raise _too_large("path", shown, f"over {MAX_BYTES / 1e6:.0f} MB")
+        raise _too_large(shown, f"over {MAX_BYTES / 1e6:.0f} MB")
     return data, shown
 
 
-def _check_size(size: tuple[int, int], name: str, shown: str) -> None:
+def _check_size(size: tuple[int, int], shown: str) -> None:
     width, height = size
     if max(size) > MAX_SIDE or width * height > MAX_PIXELS:
-        raise _too_large(name, shown, f"{width} x {height} pixels")
+        raise _too_large(shown, f"{width} x {height} pixels")
     if min(size) < MIN_SIDE:
         msg = (
-            f"Expected a picture of at least {MIN_SIDE} pixels in width and height. Received: {name}={shown}, "
+            f"Expected a picture of at least {MIN_SIDE} pixels in width and height. Received: {shown}, "
             f"{width} x {height} pixels. Take a larger screenshot of the plot."
         )
         raise InvalidCurveError(msg)
 
 
-def _too_large(name: str, shown: str, size: str) -> InvalidCurveError:
+def _too_large(shown: str, size: str) -> InvalidCurveError:
     msg = (
         f"Expected a picture of at most {MAX_BYTES / 1e6:.0f} MB and {MAX_PIXELS / 1e6:.0f} million pixels. Received: "
-        f"{name}={shown}, {size}. Cut out the plot."
+        f"{shown}, {size}. Cut out the plot."
     )
     return InvalidCurveError(msg)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -221,8 +222,12 @@ def _y_ticks(boxes: list[Box], frame: Frame) -> tuple[tuple[Box, ...], list[Box]
     digit = _digit_height([box for box in tall if nearest - box.right < 2 * box.height])
     texts = _texts(boxes, digit)
     ticks = [box for box in texts if nearest - box.right < 0.8 * digit and 0.6 * digit < box.height < 2.2 * digit]
+    ticks.sort(key=lambda box: box.top)
+    gaps = [after.top - before.bottom for before, after in itertools.pairwise(ticks)]
+    if gaps and np.median(gaps) < LETTER_GAP * digit:  # the letters of an axis label, which is written upwards
+        return (), boxes
     used = {piece for piece in boxes if any(_inside(piece, box) for box in ticks)}
-    return tuple(sorted(ticks, key=lambda box: box.top)[:MAX_LABELS]), [box for box in boxes if box not in used]
+    return tuple(ticks[:MAX_LABELS]), [box for box in boxes if box not in used]
 
 
 def _digit_height(boxes: list[Box]) -> float:

@@ -28,6 +28,9 @@ SAME_COLOR = 0.5
 GRID_SHARE = 0.85
 """A row or column of one color over this share of the frame is a gridline, a spine or a line across."""
 
+EDGE_SHARE = 0.02
+"""Share of the frame at both ends in which such a line is seen too."""
+
 MIN_COVERAGE = 0.12
 """Smallest share of the frame's width that a curve extends over."""
 
@@ -52,6 +55,9 @@ MAX_JUMP, MAX_HOLE = 0.2, 0.1
 HUE_BINS, HUE_REACH = 24, 1.6
 """Bins of the circle of hues, and those on each side of a peak that are one color."""
 
+MIN_CHROMA = 0.3
+"""Smallest chroma of a pixel of a line, as a share of what its color has there; JPEG blurs colors more than light."""
+
 GRAY_CHROMA = 28.0
 """Difference of the largest and the smallest of red, green and blue below which a color is gray."""
 
@@ -63,6 +69,8 @@ class Line:
     Attributes:
         columns: Columns in which the line was seen, from left to right. Array of shape `(n,)`.
         rows: Row of the line in each column. Array of shape `(n,)`.
+        tops: First row of its ink in each column. Array of shape `(n,)`.
+        bottoms: Last row of its ink in each column. Array of shape `(n,)`.
         color: Red, green and blue from 0 to 255.
         width: Thickness in rows where the line is flat.
         roughness: Mean change of direction from column to column, in rows: large for the losses of single batches.
@@ -72,11 +80,23 @@ class Line:
 
     columns: Array
     rows: Array
+    tops: Array
+    bottoms: Array
     color: tuple[int, int, int]
     width: float
     roughness: float
     coverage: float
     is_across: bool
+
+    def moved(self, right: int, down: int) -> Line:
+        """Returns the line in pixels of a picture in which its own picture starts at the given column and row."""
+        return dataclasses.replace(
+            self,
+            columns=self.columns + right,
+            rows=self.rows + down,
+            tops=self.tops + down,
+            bottoms=self.bottoms + down,
+        )
 
 
 def find_lines(pixels: Pixels, frame: Frame) -> list[Line]:
@@ -103,7 +123,7 @@ def find_lines(pixels: Pixels, frame: Frame) -> list[Line]:
         mask = drawn & (cover > SAME_COLOR)
         line = _follow(cover, mask & ~beside_color if np.ptp(color) < GRAY_CHROMA else mask, color)
         if line is not None:
-            found.append(dataclasses.replace(line, columns=line.columns + left, rows=line.rows + top))
+            found.append(line.moved(left, top))
     distinct: list[Line] = []
     for line in sorted(found, key=lambda one: -one.coverage):
         if not any(_is_same(line, other) for other in distinct):
@@ -124,7 +144,10 @@ def _across(drawn: NDArray[np.bool_], part: Pixels) -> NDArray[np.bool_]:
     """Returns the pixels of gridlines and of other straight lines over the whole width or height."""
     mask = np.zeros_like(drawn)
     for axis in (0, 1):
-        for place in np.flatnonzero(drawn.mean(axis=1 - axis) > GRID_SHARE):
+        along = drawn if axis == 0 else drawn.T
+        end = max(2, round(EDGE_SHARE * along.shape[1]))
+        reaches = along[:, :end].any(axis=1) & along[:, -end:].any(axis=1)  # a flat curve ends before the edges
+        for place in np.flatnonzero((along.mean(axis=1) > GRID_SHARE) & reaches):
             index = (place, slice(None)) if axis == 0 else (slice(None), place)
             colors = part[index]
             middle = np.median(colors, axis=0)
@@ -180,7 +203,9 @@ def _share_of(away: Pixels, color: NDArray[np.float32]) -> NDArray[np.float32]:
     share = away @ color / size
     rest = np.sqrt(((away - share[..., None] * color) ** 2).sum(axis=-1))
     limit = 0.35 * np.sqrt(size) + 12
-    return np.asarray(np.where(rest < limit, np.clip(share, 0, 1), 0.0), dtype=np.float32)
+    # gray lines across a colored one
+    colored = np.ptp(away, axis=-1) >= MIN_CHROMA * share * np.ptp(color)
+    return np.asarray(np.where((rest < limit) & colored, np.clip(share, 0, 1), 0.0), dtype=np.float32)
 
 
 def _follow(cover: NDArray[np.float32], mask: NDArray[np.bool_], color: NDArray[np.float32]) -> Line | None:
@@ -209,6 +234,8 @@ def _follow(cover: NDArray[np.float32], mask: NDArray[np.bool_], color: NDArray[
     return Line(
         columns=columns.astype(np.float64),
         rows=rows,
+        tops=first.astype(np.float64),
+        bottoms=last.astype(np.float64),
         color=(int(color[0]), int(color[1]), int(color[2])),
         width=usual,
         roughness=float(bends.mean()) if bends.size else 0.0,

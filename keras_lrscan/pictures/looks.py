@@ -1,4 +1,4 @@
-"""Recognizes the tool whose plot a picture shows, from the words around it, and says what its average does.
+"""Recognizes the tool whose plot a picture shows, from the words around it.
 
 Sources: the plotting functions of ktrain 0.41 (`lroptimize/lrfinder.py`), keras_lr_finder, fastai 1 (`basic_train.py`)
 and 2 (`callback/schedule.py`), Lightning 2.6 (`tuner/lr_finder.py`) and torch-lr-finder 0.2 (`lr_finder.py`).
@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-__all__ = ["LOOKS", "Look", "note_on_average", "recognize_look"]
+__all__ = ["LOOKS", "Look", "recognize_look"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +22,7 @@ class Look:
 
     Attributes:
         tools: The tools that label it so.
-        x_label: Pattern of the label of the x-axis, letters of both cases apart.
+        x_label: Pattern of the label of the x-axis, in which case matters.
         y_label: Pattern of the label of the y-axis.
         averaging: Key of `AVERAGES` that all those tools have in common, or `None` if they differ.
         says: What the tools store, as a sentence.
@@ -64,17 +63,6 @@ LOOKS: Sequence[Look] = (
 )
 """The looks that labels can tell apart."""
 
-EFFECTS: Mapping[str, str] = MappingProxyType(
-    {
-        "running-mean": "half the batches since the epoch began",
-        "ktrain": "half the batches since the epoch began and up to 49 batches more",
-        "ema-0.98": "up to 49 batches",
-        "lightning": "up to 49 batches",
-        "ema-seeded-0.05": "up to 19 batches",
-    }
-)
-"""Average → how far it looks back."""
-
 
 def recognize_look(x_label: str, y_label: str) -> Look | None:
     """Returns the look with these labels, or `None` if no tool is known to write them.
@@ -89,14 +77,3 @@ def recognize_look(x_label: str, y_label: str) -> Look | None:
         if re.fullmatch(look.x_label, x_label.strip()) and re.fullmatch(look.y_label, y_label.strip())
     )
     return next(found, None)
-
-
-def note_on_average(averaging: str | None) -> str:
-    """Returns what an average did to a curve of which only a picture is left; `None` is one of unknown length."""
-    back = EFFECTS.get(averaging or "")
-    moved = "" if back is None else f", by {back}"
-    return (
-        f"An average looks back, so the valley in this picture is shallower than that of the batch losses and lies too "
-        f"far right{moved}. It cannot be undone from a picture, in which the differences of neighboring points are "
-        "lost. Scan again with `LRScan`, or import the numbers that the tool stored, to get the batch losses."
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,9 @@ NARROWEST = 96
 
 ONE_AT_A_TIME = threading.Lock()
 """The recognizer keeps state between its steps."""
+
+NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
+"""Environment variable without which `onnxruntime` reports its use to its maker: a picture stays on the computer."""
 
 
 def recognize(lines: Sequence[NDArray[Any]]) -> list[str]:
@@ -50,6 +54,7 @@ def recognize(lines: Sequence[NDArray[Any]]) -> list[str]:
 
 @functools.cache
 def _engine() -> Any:  # noqa: ANN401 - the package has no types
+    os.environ.setdefault(NO_TELEMETRY, "1")
     try:
         import onnxruntime
         from rapidocr import RapidOCR
@@ -57,6 +62,7 @@ def _engine() -> Any:  # noqa: ANN401 - the package has no types
         purpose = "Reading a picture"
         raise missing_dependency(purpose, "rapidocr and onnxruntime", "pictures") from error
 
+    onnxruntime.disable_telemetry_events()  # for a process that has imported it before
     onnxruntime.set_default_logger_severity(3)
     params = {
         # more threads only wait for each other: a line takes 25 ms on one core

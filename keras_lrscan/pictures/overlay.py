@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_lrscan.formatting import format_loss, format_lr
+from keras_lrscan.pictures.frame import on_spines
+from keras_lrscan.pictures.labels import gray
 
 if TYPE_CHECKING:
     from keras_lrscan.pictures.reader import PictureReading
@@ -34,8 +36,8 @@ def draw_overlay(reading: PictureReading) -> bytes:
     image = Image.fromarray(faded.astype(np.uint8))
     zoom = 2 if max(image.size) < SMALLEST_SIDE else 1
     image = image.resize((image.width * zoom, image.height * zoom))
-    draw, font = ImageDraw.Draw(image), ImageFont.load_default(max(12, round(image.width / 75)))
-    frame, line_width = reading.frame, max(2, round(image.width / 600))
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(max(12, round(image.width / 50)))
+    frame, line_width = on_spines(gray(pixels), reading.frame), max(2, round(image.width / 600))
     color = tuple(min(255, part + 120) for part in SCALE) if dark else SCALE
     box = [place * zoom for place in (frame.left, frame.top, frame.right, frame.bottom)]
     draw.rectangle(box, outline=color, width=line_width)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,9 +11,9 @@ import numpy as np
 
 from keras_lrscan._typing import Array
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
-from keras_lrscan.pictures.axis import Axis, Tick, axis_from_range, factor_of, fit_axis, values_of
-from keras_lrscan.pictures.bends import corners, count_intervals
-from keras_lrscan.pictures.frame import Frame, find_frames
+from keras_lrscan.pictures.axis import Axis, Tick, axis_from_range, factor_of, fit_axis, is_word, values_of
+from keras_lrscan.pictures.bends import corners, count_intervals, estimate_intervals
+from keras_lrscan.pictures.frame import Frame, find_frames, on_spines
 from keras_lrscan.pictures.image import Raster, open_image
 from keras_lrscan.pictures.labels import Box, Surroundings, cut, cut_power, find_labels, gray
 from keras_lrscan.pictures.line import Line, find_lines
@@ -27,13 +26,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["PictureReading", "read_picture"]
+__all__ = ["PictureReading", "UnreadableAxisError", "read_picture"]
 
-MIN_LABELS = 3
-"""Fewest tick labels around a frame: without any, a rectangle is a table, a box or a photograph."""
-
-MAX_POINTS = 400
-"""Most points of a curve: neighboring columns of pixels share most of their ink."""
+POINTS_PER_DECADE = 20
+"""Points of a curve on a straight axis, where a finder raises the rate by a factor and columns grow dense."""
 
 MAX_LOG10 = 20.0
 """Learning rates are at most 20 decades away from 1."""
@@ -42,6 +38,16 @@ SHORT_FRONT = 2.3
 """Width of the 10 in a power of ten, in heights of a digit; only the power itself must then be recognized."""
 
 Range = tuple[float, float]
+
+
+class UnreadableAxisError(InvalidCurveError):
+    """Raised when the numbers along an axis cannot be read; the message names the argument that replaces them.
+
+    Attributes:
+        question: Asks for these numbers without naming the argument, for a page that has a field for them.
+    """
+
+    question: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,6 +61,8 @@ class PictureReading:
         loss_error: Standard error of a loss, in the unit of the loss.
         x_axis: Scale of the learning rates.
         y_axis: Scale of the losses.
+        lr_ticks: Rates at the first and the last label of the x-axis.
+        loss_ticks: Losses at the lowest and the highest label of the y-axis.
         frame: Rectangle of the axes, in pixels of `raster`.
         line: The line that was followed, in pixels of `raster`.
         num_lines: Number of curves in the frame.
@@ -71,6 +79,8 @@ class PictureReading:
     loss_error: float
     x_axis: Axis
     y_axis: Axis
+    lr_ticks: Range
+    loss_ticks: Range
     frame: Frame
     line: Line
     num_lines: int
@@ -79,22 +89,6 @@ class PictureReading:
     y_label: str
     look: Look | None
     raster: Raster
-
-    @property
-    def lr_ticks(self) -> Range:
-        """Rates at the first and the last label of the x-axis that were used."""
-        return _ends(self.x_axis)
-
-    @property
-    def loss_ticks(self) -> Range:
-        """Losses at the lowest and the highest label of the y-axis that were used."""
-        low, high = sorted(_ends(self.y_axis))
-        return low, high
-
-
-def _ends(axis: Axis) -> Range:
-    places = sorted(axis.ticks, key=lambda tick: tick.at)
-    return places[0].values[0], places[-1].values[0]
 
 
 def read_picture(
@@ -111,8 +105,7 @@ def read_picture(
 
     Raises:
         InvalidCurveError: If the picture shows no plot or no line, or if an axis cannot be read and no range is given.
-        InvalidOptionError: If a range is not two different numbers in increasing order, or has a rate that is not
-            positive.
+        InvalidOptionError: If a range is not two different numbers in increasing order, or has a rate below zero.
         MissingDependencyError: If the extra `pictures` is not installed.
         OSError: If the file cannot be read.
     """
@@ -122,8 +115,8 @@ def read_picture(
     light = gray(raster.pixels)
     frame, texts, lines = _plot(raster, light)
     line = _curve_of(lines)
-    x_axis = _x_axis(light, frame, texts, line, lr_range)
-    y_axis = _y_axis(light, frame, texts, line, loss_range)
+    x_axis, lr_ticks = _x_axis(light, frame, texts, line, lr_range)
+    y_axis, loss_ticks = _y_axis(light, frame, texts, line, loss_range)
     x_label, y_label = _axis_labels(light, texts)
     intervals = count_intervals(line.columns, line.rows, width=line.width) if x_axis.is_log else None
     lr, loss = _points(line, x_axis, y_axis, intervals)
@@ -134,6 +127,8 @@ def read_picture(
         loss_error=y_axis.error if not y_axis.is_log else float(np.median(loss)) * y_axis.error * math.log(10),
         x_axis=x_axis,
         y_axis=y_axis,
+        lr_ticks=lr_ticks,
+        loss_ticks=loss_ticks,
         frame=frame,
         line=line,
         num_lines=len(lines),
@@ -149,8 +144,8 @@ def _check_range(name: str, given: Range | None, *, positive: bool) -> None:
     if given is None:
         return
     low, high = given
-    if not (math.isfinite(low) and math.isfinite(high) and low < high and (low > 0 or not positive)):
-        kind = "two positive numbers" if positive else "two numbers"
+    if not (math.isfinite(low) and math.isfinite(high) and low < high and (low >= 0 or not positive)):
+        kind = "two numbers from 0 on" if positive else "two numbers"
         msg = f"Argument `{name}` must be {kind}, the smaller one first. Received: {name}={given!r}."
         raise InvalidOptionError(msg)
 
@@ -160,7 +155,7 @@ def _plot(raster: Raster, light: NDArray[np.float32]) -> tuple[Frame, Surroundin
     found = [(frame, find_labels(light, frame)) for frame in find_frames(raster.pixels)]
     ranked = sorted(found, key=lambda one: -(one[1].size + 2 * one[0].sides))
     for frame, texts in ranked[:3]:
-        lines = find_lines(raster.pixels, frame)
+        lines = find_lines(raster.pixels, on_spines(light, frame))
         if lines:
             return frame, texts, lines
     if not ranked:
@@ -188,49 +183,94 @@ def _ticks(light: NDArray[np.float32], boxes: tuple[Box, ...], *, along: int) ->
             text = recognize([cut(light, box)])[0]
             values, is_power = values_of(text)
         sign = "-" if box.power_is_negative else ""
+        if is_word(text):  # of the label of the axis
+            continue
         found.append(Tick(at=box.center[along], text=text or f"10^{sign}{power}", values=values, is_power=is_power))
     return found
 
 
-def _x_axis(light: NDArray[np.float32], frame: Frame, texts: Surroundings, line: Line, given: Range | None) -> Axis:
-    if given is not None:
-        places = _outer([box.center[0] for box in texts.x_ticks]) or (float(line.columns[0]), float(line.columns[-1]))
-        return axis_from_range(places, given, is_log=given[1] / given[0] >= 10)
+def _x_axis(
+    light: NDArray[np.float32], frame: Frame, texts: Surroundings, line: Line, given: Range | None
+) -> tuple[Axis, Range]:
+    """Returns the scale of the learning rates, and the rates at the first and the last label."""
     ticks = _ticks(light, texts.x_ticks, along=0)
     axis = fit_axis(ticks, length=frame.width, upward=True)
+    if axis is not None:
+        axis = _with_factor(snapped(light, frame, axis, along=0), light, texts.x_factor)
+    if given is not None and (axis is None or not _is_confirmed(axis, ticks, given)):
+        places = _outer(ticks) or (float(line.columns[0]), float(line.columns[-1]))
+        is_log = given[0] > 0 and (given[1] / given[0] >= 10 if axis is None else axis.is_log)
+        return axis_from_range(places, given, is_log=is_log), given
     if axis is None or not _rates_are_possible(axis, line):
-        seen = ", ".join(repr(tick.text) for tick in ticks if tick.text) or "no labels"
-        where = (
-            "at the first and the last label of the x-axis" if len(texts.x_ticks) > 1 else "at both ends of the line"
-        )
-        msg = (
-            f"Expected legible learning rates along the x-axis. Received: {seen}. Pass the rates {where}, for example "
-            "`--lr-range 1e-7 10` or `lr_range=(1e-7, 10)`."
-        )
-        raise InvalidCurveError(msg)
-    return _with_factor(snapped(light, frame, axis, along=0), light, texts.x_factor)
+        ends = "at the first and the last label" if len(ticks) > 1 else "at the left and the right end of the line"
+        raise _unreadable(("learning rates", "x-axis"), ticks, ends, "lr_range=(1e-7, 10)")
+    return axis, _ends(axis, ticks)
 
 
-def _y_axis(light: NDArray[np.float32], frame: Frame, texts: Surroundings, line: Line, given: Range | None) -> Axis:
-    if given is not None:
-        places = _outer([box.center[1] for box in texts.y_ticks]) or (float(line.rows.min()), float(line.rows.max()))
-        return axis_from_range((places[1], places[0]), given, is_log=False)
+def _y_axis(
+    light: NDArray[np.float32], frame: Frame, texts: Surroundings, line: Line, given: Range | None
+) -> tuple[Axis, Range]:
+    """Returns the scale of the losses, and the losses at the lowest and the highest label."""
     ticks = _ticks(light, texts.y_ticks, along=1)
     axis = fit_axis(ticks, length=frame.height, upward=False)
+    if axis is not None:
+        axis = _with_factor(snapped(light, frame, axis, along=1), light, texts.y_factor)
+    if given is not None and (axis is None or not _is_confirmed(axis, ticks, given)):
+        top, bottom = _outer(ticks) or (float(line.rows.min()), float(line.rows.max()))
+        is_log = axis is not None and axis.is_log and given[0] > 0
+        return axis_from_range((bottom, top), given, is_log=is_log), given
     if axis is None:
-        seen = ", ".join(repr(tick.text) for tick in ticks if tick.text) or "no labels"
-        few = len(texts.y_ticks) < 2
-        where = "at the lowest and the highest point of the line" if few else "at the lowest and the highest label"
-        msg = (
-            f"Expected legible losses along the y-axis. Received: {seen}. Pass the losses {where}, for example "
-            "`--loss-range 0.5 2.5` or `loss_range=(0.5, 2.5)`."
+        where = "label" if len(ticks) > 1 else "point of the line"
+        raise _unreadable(
+            ("losses", "y-axis"), ticks, f"at the lowest and the highest {where}", "loss_range=(0.5, 2.5)"
         )
-        raise InvalidCurveError(msg)
-    return _with_factor(snapped(light, frame, axis, along=1), light, texts.y_factor)
+    return axis, _ends(axis, ticks)
 
 
-def _outer(places: list[float]) -> Range | None:
-    return (min(places), max(places)) if len(places) > 1 else None
+def _ends(axis: Axis, ticks: list[Tick]) -> Range:
+    """Returns the values at the outermost labels, also at those that are not legible."""
+    read = {tick.at: tick.values[0] for tick in axis.ticks}
+    low, high = sorted(read.get(tick.at, float(axis.values(np.array(tick.at)))) for tick in _outermost(ticks))
+    return low, high
+
+
+def _is_confirmed(axis: Axis, ticks: list[Tick], given: Range) -> bool:
+    """Returns whether a given range is what was read, which also rests on the labels between both ends."""
+    return bool(np.allclose(_ends(axis, ticks), given, rtol=1e-5, atol=0.0))
+
+
+def _outermost(ticks: list[Tick]) -> tuple[Tick, Tick]:
+    places = sorted(ticks, key=lambda tick: tick.at)
+    return places[0], places[-1]
+
+
+def _unreadable(names: tuple[str, str], ticks: list[Tick], ends: str, argument: str) -> UnreadableAxisError:
+    """Returns the error for an axis whose labels do not agree on a scale.
+
+    Args:
+        names: What the axis shows, and its own name.
+        ticks: Its labels.
+        ends: The two places whose values are needed.
+        argument: The argument for them, with an example.
+    """
+    values, axis = names
+    texts = [repr(tick.text) for tick in ticks if tick.text]
+    seen = ", ".join(texts) or "no labels"
+    error = UnreadableAxisError(
+        f"Expected legible {values} along the {axis}. Received: {seen}. Pass the {values} {ends}, for example "
+        f"`{argument}`."
+    )
+    found = f"The {values} along the {axis} are not legible: {seen}." if texts else f"The {axis} shows no {values}."
+    error.question = f"{found} Type the {values} {ends} below."
+    return error
+
+
+def _outer(ticks: list[Tick]) -> Range | None:
+    """Returns the places of the outermost labels, or `None` if there are fewer than two."""
+    if len(ticks) < 2:
+        return None
+    first, last = _outermost(ticks)
+    return first.at, last.at
 
 
 def _rates_are_possible(axis: Axis, line: Line) -> bool:
@@ -262,30 +302,26 @@ def _axis_labels(light: NDArray[np.float32], texts: Surroundings) -> tuple[str, 
 
 
 def _points(line: Line, x_axis: Axis, y_axis: Axis, intervals: int | None) -> tuple[Array, Array]:
-    """Returns positive rates and the losses at the points of the line, or else at `MAX_POINTS` columns at most."""
-    columns, rows = line.columns, line.rows
+    """Returns positive rates and the losses at the points of the line, or at about as many columns."""
+    if not x_axis.is_log:
+        return _points_on_straight_axis(line, x_axis, y_axis)
     if intervals is not None:
-        columns, rows = corners(line.columns, line.rows, intervals, line.width)
-    lr, loss = x_axis.values(columns), y_axis.values(rows)
-    kept = lr > 0
-    if not x_axis.is_log:  # the first columns of a straight axis hold decades each
-        kept &= columns > x_axis.place(0.0) + 0.75
-    lr, loss, rows = lr[kept], loss[kept], rows[kept]
+        columns, rows = corners(line, intervals)
+        return x_axis.values(columns), y_axis.values(rows)
+    columns = np.linspace(line.columns[0], line.columns[-1], estimate_intervals(line.columns, line.rows) + 1)
+    return x_axis.values(columns), y_axis.values(np.interp(columns, line.columns, line.rows))
+
+
+def _points_on_straight_axis(line: Line, x_axis: Axis, y_axis: Axis) -> tuple[Array, Array]:
+    """Returns the points at rates whose ratio is constant, where the columns tell them apart."""
+    shown = line.columns > x_axis.place(0.0) + 0.75  # the first columns hold decades each
+    lr, loss = x_axis.values(line.columns[shown]), y_axis.values(line.rows[shown])
     if lr.size < 2:
         msg = "Expected a line at positive learning rates. Received: a line at rates of zero or below. Pass `lr_range`."
         raise InvalidCurveError(msg)
-    chosen = _thinned(rows, MAX_POINTS)
+    wanted = np.geomspace(lr[0], lr[-1], math.ceil(POINTS_PER_DECADE * math.log10(lr[-1] / lr[0])) + 1)
+    chosen = np.unique(np.searchsorted(lr, wanted * (1 - 1e-9)).clip(0, lr.size - 1))
     return lr[chosen], loss[chosen]
-
-
-def _thinned(rows: Array, most: int) -> NDArray[np.intp]:
-    """Returns the indices of the columns to keep: of each few neighbors the one furthest from the course."""
-    if rows.size <= most:
-        return np.arange(rows.size)
-    edges = np.linspace(0, rows.size, most + 1).astype(int)
-    trend = np.interp(np.arange(rows.size), edges[:-1], rows[edges[:-1]])
-    away = np.abs(rows - trend)
-    return np.array([start + int(away[start:stop].argmax()) for start, stop in itertools.pairwise(edges.tolist())])
 
 
 def _lr_error(axis: Axis, lr: Array) -> float:

@@ -10,7 +10,7 @@ from keras_lrscan.plots.regions import regions
 from keras_lrscan.plots.view import chance_level, chance_name, count_off_top, view
 from keras_lrscan.reading.features import MIN_FOR_START, StartState
 from keras_lrscan.reading.shapes import NO_CONFIDENCE, SHAPE_RULES
-from keras_lrscan.suggestions.suggest import format_range
+from keras_lrscan.suggestions.suggest import format_range, format_suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -67,6 +67,8 @@ def caption(analysis: PureAnalysis) -> str:
     reach = format_range(suggestion)
     if suggestion.lr is not None and reach is not None:
         advice = f"the suggested learning rate is about {format_lr(suggestion.lr)}, in a range from {reach}"
+        if analysis.holds_averages:
+            advice = f"a good learning rate is {format_suggestion(suggestion, at_most=True)}, since averages look back"
     confidence = "" if verdict.shape in NO_CONFIDENCE else f" (confidence {100 * verdict.confidence:.0f} %)"
     problem = "" if analysis.first_problem is None else f" Fix this first: {analysis.first_problem.title}"
     return f"Verdict {verdict.shape}{confidence}: {STARTS[verdict.start_state]}; {advice}.{problem}"

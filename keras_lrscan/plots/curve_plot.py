@@ -107,7 +107,7 @@ def plot_curve(
     _label_axes(ax, analysis)
     marked = _draw_landmarks(ax, analysis)
     _draw_regions(ax, analysis)
-    draw_band(ax, analysis.suggestion)
+    draw_band(ax, analysis)
     _draw_legend(ax)
     _run_layout(ax)
     bottom, top = view(analysis)
@@ -115,7 +115,11 @@ def plot_curve(
     ax.set_ylim(bottom - (top - bottom) * share / (1 - share), top)
     ax.set_yticks([tick for tick in ax.get_yticks() if bottom <= tick <= top])
     _name_regions(ax, analysis)
-    taken = [*draw_rates(ax, rates, share), *_note_off_top(ax, analysis, top), *_draw_chance_level(ax, analysis)]
+    taken = [
+        *draw_rates(ax, rates, share, at_most=analysis.holds_averages),
+        *_note_off_top(ax, analysis, top),
+        *_draw_chance_level(ax, analysis),
+    ]
     _label_landmarks(ax, analysis, marked, np.array(taken).reshape(-1, 4))
     return ax
 

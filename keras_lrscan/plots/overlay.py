@@ -10,6 +10,7 @@ from keras_lrscan.curves.context import chance_loss
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
 from keras_lrscan.formatting import format_lr
 from keras_lrscan.plots.palette import INK, PAPER, SERIES
+from keras_lrscan.plots.rate_panel import rate_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +48,8 @@ def draw_rate(ax: Axes, analysis: PureAnalysis, color: str) -> None:
     """Draws the suggested learning rate as a dashed line."""
     lr = analysis.suggestion.lr
     if lr is not None:
-        ax.axvline(lr, color=color, lw=1.2, ls="--", label=f"suggested: about {format_lr(lr)}")
+        words = f"{rate_name(at_most=analysis.holds_averages)} about {format_lr(lr)}"
+        ax.axvline(lr, color=color, lw=1.2, ls="--", label=words)
 
 
 def view(analyses: Sequence[PureAnalysis]) -> tuple[float, float]:
@@ -131,7 +133,8 @@ def plot_curves(
     for number, (analysis, name) in enumerate(zip(analyses, names, strict=True)):
         color = SERIES[number % len(SERIES)]
         lr = analysis.suggestion.lr
-        rate = "no suggestion" if lr is None else f"suggested: about {format_lr(lr)}"
+        limit = rate_name(at_most=analysis.holds_averages)
+        rate = "no suggestion" if lr is None else f"{limit} about {format_lr(lr)}"
         draw_curve(ax, analysis, f"{name} ({rate})", color)
         if lr is not None:
             ax.axvline(lr, color=color, lw=1.2, ls="--")

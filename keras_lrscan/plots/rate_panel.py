@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["RULES_OF_OTHERS", "draw_band", "draw_rates", "panel_height", "rates_to_show"]
+__all__ = ["RULES_OF_OTHERS", "draw_band", "draw_rates", "panel_height", "rate_name", "rates_to_show"]
 
 RULES_OF_OTHERS: Mapping[str, str] = MappingProxyType(
     {
@@ -73,22 +73,31 @@ def panel_height(rates: Sequence[Suggestion]) -> float:
     return ROW * len(rates) + (0.5 * ROW if rates else 0.0)
 
 
-def draw_band(ax: Axes, suggestion: Suggestion) -> None:
-    """Draws the suggested learning rate and its range over the full height of the axes."""
+def rate_name(*, at_most: bool) -> str:
+    """Returns the words before the suggested learning rate, which is an upper limit if it was read off averages."""
+    return "no more than" if at_most else "suggested:"
+
+
+def draw_band(ax: Axes, analysis: PureAnalysis) -> None:
+    """Draws the suggested learning rate over the full height of the axes, with its range unless it is a limit."""
+    suggestion, at_most = analysis.suggestion, analysis.holds_averages
     if suggestion.lr is None or suggestion.low is None or suggestion.high is None:
         return
-    ax.axvspan(suggestion.low, suggestion.high, facecolor=SUGGESTED, alpha=0.16, lw=0, zorder=0.5)
-    words = f"suggested: about {format_lr(suggestion.lr)}, with range"
+    words = f"{rate_name(at_most=at_most)} about {format_lr(suggestion.lr)}"
+    if not at_most:
+        ax.axvspan(suggestion.low, suggestion.high, facecolor=SUGGESTED, alpha=0.16, lw=0, zorder=0.5)
+        words += ", with range"
     ax.axvline(suggestion.lr, color=SUGGESTED, lw=2.2, ls=(0, (5, 2)), zorder=1.5, label=words)
 
 
-def draw_rates(ax: Axes, rates: Sequence[Suggestion], share: float) -> list[Array]:
+def draw_rates(ax: Axes, rates: Sequence[Suggestion], share: float, *, at_most: bool = False) -> list[Array]:
     """Draws one row per learning rate on the lowest `share` of the axes, with the suggestion on top.
 
     Args:
         ax: The axes.
         rates: The suggestions to draw; each must have a learning rate.
         share: Height of the panel, from 0 to 1.
+        at_most: Whether the suggestion is an upper limit, so that its bar starts at the left edge.
 
     Returns:
         The box of the panel in display units, as left, bottom, right, top; none without `rates`.
@@ -107,14 +116,17 @@ def draw_rates(ax: Axes, rates: Sequence[Suggestion], share: float) -> list[Arra
     for item, y in zip(rates, rows, strict=True):
         ours = item.method == "default"
         rate, low, high = (float(lr or math.nan) for lr in (item.lr, item.low, item.high))
+        if ours and at_most:
+            low, high = first, rate
         if ours:
             _draw_suggestion(ax, rate, (low, high), y)
         elif first <= rate <= last:
             ax.plot([rate], [y], "D", transform=across, mfc=ax.get_facecolor(), mec=ink, ms=5, mew=1.4, zorder=4)
         ends = [min(max(end, first), last) for end in ((low, high) if ours else (rate, rate))]
         arrow = LEFT if rate < first else RIGHT if rate > last else ""
-        names = ("suggested",) if ours else (RULES_OF_OTHERS.get(item.method, item.method), item.method)
-        _write_beside(ax, [f"{arrow}{name}: {format_lr(rate)}" for name in names], ends, y, bold=ours)
+        others = (f"{RULES_OF_OTHERS.get(item.method, item.method)}:", f"{item.method}:")
+        names = (rate_name(at_most=at_most),) if ours else others
+        _write_beside(ax, [f"{arrow}{name} {format_lr(rate)}" for name in names], ends, y, bold=ours)
     box = ax.get_window_extent()
     return [np.array([box.x0, box.y0, box.x1, box.y0 + share * box.height])]
 

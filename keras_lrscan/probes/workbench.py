@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from keras_lrscan.hosts.gradients import Gradient
     from keras_lrscan.hosts.host import Host
     from keras_lrscan.probes.investigation import Outcome
-    from keras_lrscan.recording.ramp import ExponentialRamp
+    from keras_lrscan.recording.ramp import ScanRamp
     from keras_lrscan.recording.trials import Trials
 
     Array = NDArray[Any]
@@ -153,7 +153,7 @@ class Workbench:
         self,
         *,
         renew: bool = False,
-        ramp: ExponentialRamp | None = None,
+        ramp: ScanRamp | None = None,
         batches: Sequence[Batch] | None = None,
     ) -> LRCurve:
         """Scans from the initial state of the model.

@@ -19,6 +19,7 @@ from keras_lrscan.curves.detect_averaging import MIN_POINTS, correlations_of_dif
 from keras_lrscan.curves.noise import correlation, rank_correlation, trend_of
 from keras_lrscan.formatting import COUNT, RATIO, measured
 from keras_lrscan.reading.divergence import early_explosion, first_settled, num_recoveries, plateau_start, share_near
+from keras_lrscan.reading.spacing import linear_spacing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -261,9 +262,7 @@ def record_features(curve: LRCurve) -> Mapping[str, Any]:
         found["chance_end_decades"] = 0.0 if settled is None else float(x[-1] - x[settled])
     together = correlations_of_differences(loss)[0] if loss.size >= MIN_POINTS else math.nan
     found["neighbor_correlation"] = None if math.isnan(together) else together
-    steps = np.arange(curve.lr.size, dtype=float)
-    if curve.lr.size > 2:
-        found["linear_spacing"] = correlation(curve.lr, steps) - correlation(np.log10(curve.lr), steps)
+    found["linear_spacing"] = linear_spacing(curve)
     return found | _ends(loss, reference_loss(curve), chance)
 
 

@@ -27,6 +27,7 @@ from keras_lrscan.inspection.describe import data_notes, describe, describe_labe
 from keras_lrscan.inspection.first_batches import FirstBatches
 from keras_lrscan.inspection.weight_change import movement_facts
 from keras_lrscan.recording.interrupts import InterruptGuard
+from keras_lrscan.recording.ramp import ramp_name
 from keras_lrscan.recording.recorder import FEW_STEPS, Recorder, warn_of_few_steps
 from keras_lrscan.recording.scope import EXHAUSTED, ModelGuard
 from keras_lrscan.recording.step_watch import StepWatch
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from keras_lrscan.hosts.batch_loss import Meter
     from keras_lrscan.hosts.host import Host
     from keras_lrscan.hosts.snapshot import Place
-    from keras_lrscan.recording.ramp import ExponentialRamp, Ramp
+    from keras_lrscan.recording.ramp import Ramp, ScanRamp
 
 __all__ = ["Session"]
 
@@ -89,7 +90,7 @@ class Session:
         self,
         host: Host,
         *,
-        ramp: ExponentialRamp,
+        ramp: ScanRamp,
         stop_on_divergence: bool,
         place: Place,
         monitor: str,
@@ -101,7 +102,7 @@ class Session:
             msg = "Expected a model with weights. Received: a model that is not built. Call it on one batch first."
             raise ScanError(msg)
         self.recorder: Recorder | None = None
-        self.context = ScanContext(start_lr=ramp.start_lr, end_lr=ramp.end_lr)
+        self.context = ScanContext(start_lr=ramp.start_lr, end_lr=ramp.end_lr, ramp=ramp_name(ramp))
         self._ramp = ramp
         self._stop_on_divergence = stop_on_divergence
         self._place = place

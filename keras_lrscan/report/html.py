@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -163,6 +164,7 @@ def _render(
         sections=[section for section in every_section if section.heading not in CLOSING],
         closing=[section for section in every_section if section.heading in CLOSING],
         suggestions=list(_suggestions(analysis)),
+        at_most=analysis.holds_averages,
         has_confidence=analysis.verdict.shape not in NO_CONFIDENCE,
         record=list(_record(analysis)),
         context=list(_context(analysis)),
@@ -182,6 +184,7 @@ def _pictures(analysis: PureAnalysis, sizes: Mapping[str, tuple[float, float]]) 
     return {which: svg(analysis, size=size, prefix=f"lrscan-{name}-{which}") for which, size in sizes.items()}
 
 
+@functools.cache
 def _environment(package: str | None = None) -> tuple[Environment, Callable[[str], Markup]]:
     try:
         import matplotlib as mpl
@@ -223,16 +226,18 @@ def _suggestions(analysis: PureAnalysis) -> Iterator[dict[str, Any]]:
         reason = by_role[Role.CONSTANT].reason
         yield {
             "method": method,
-            "constant": _rate(by_role[Role.CONSTANT]),
-            "one_cycle": _rate(by_role[Role.ONE_CYCLE]),
+            "constant": _rate(by_role[Role.CONSTANT], at_most=analysis.holds_averages),
+            "one_cycle": _rate(by_role[Role.ONE_CYCLE], at_most=analysis.holds_averages),
             "says": reason if method == "default" or rule is None else rule.says,
         }
 
 
-def _rate(item: Suggestion) -> dict[str, str]:
+def _rate(item: Suggestion, *, at_most: bool) -> dict[str, str]:
     reach = format_range(item)
     if item.lr is None or reach is None:
         return {"lr": "none", "range": ""}
+    if at_most:
+        return {"lr": f"no more than {format_lr(item.lr)}", "range": ""}
     return {"lr": format_lr(item.lr), "range": reach}
 
 
@@ -273,7 +278,8 @@ def _snippets(analysis: PureAnalysis) -> Iterator[tuple[str, str]]:
     """Yields each code snippet with its purpose."""
     context, method = analysis.curve.context, analysis.smoothed.method
     how = "" if method not in SMOOTHERS[1:] else f', smoother="{method}"'
-    planned = {"start_lr": context.start_lr, "end_lr": context.end_lr, "num_steps": context.num_steps}
+    planned: dict[str, Any] = {"start_lr": context.start_lr, "end_lr": context.end_lr, "num_steps": context.num_steps}
+    planned |= {"ramp": context.ramp} if context.ramp == "linear" else {}
     settings = ", ".join(f"{name}={json.dumps(value)}" for name, value in planned.items() if value is not None)
     fit = [] if context.batch_size is None else [f"batch_size={context.batch_size}"]
     if context.num_steps and context.steps_per_epoch:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import io
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from keras_lrscan.plots.alt_text import describe_plot
 from keras_lrscan.plots.curve_plot import FIGURE_SIZE, plot_curve
@@ -53,6 +53,7 @@ def svg(analysis: PureAnalysis, *, size: tuple[float, float] = WIDE, prefix: str
     '<svg role="img" aria-lab'
     """
     from matplotlib import rc_context, style
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     with style.context("default"), rc_context({"svg.hashsalt": prefix, "svg.fonttype": "path"}):
@@ -60,7 +61,8 @@ def svg(analysis: PureAnalysis, *, size: tuple[float, float] = WIDE, prefix: str
         raster = {"rasterized": True} if len(analysis.curve) > MAX_POINTS else {}
         plot_curve(analysis, ax=figure.subplots(), raw_kw=raster)
         buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
+        canvas: Any = FigureCanvasSVG(figure)  # whose methods have no types
+        canvas.print_svg(buffer, metadata={"Date": None})  # `savefig` draws twice
     text = METADATA.sub("", buffer.getvalue())
     element = text[text.index("<svg") :].strip()
     element = HEIGHT.sub(r"\1", SIZE.sub(r"\1", element, count=1), count=1)

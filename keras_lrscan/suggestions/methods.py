@@ -75,6 +75,9 @@ best margin for Adam is larger than for RMSprop by 0.5 decade on scans of 100 st
 steps, which is 5 to 6 steps on both.
 """
 
+MAX_LAG = 10.0
+"""Largest factor for that rise: momentum of 0.9 multiplies a step by at most ten."""
+
 ELBOW_TENTH = 10.0
 """Howard's margin below the elbow, for models that are already good."""
 
@@ -139,13 +142,20 @@ def geometric_mean(reading: Reading) -> float | None:
 def momentum_lag(reading: Reading) -> float:
     """Returns the factor by which momentum shifts a curve to the right: the rise of the ramp in `MOMENTUM_STEPS`.
 
-    The shift is at most the width of the recorded curve.
+    These are the steps before the elbow, or before the minimum of a curve without one, because the steps of a linear
+    ramp differ in size on the log axis. The factor is at most `MAX_LAG`, and 1 for a curve with neither landmark.
     """
-    context, density = reading.curve.context, reading.features.points_per_decade
+    context, marks, x = reading.curve.context, reading.landmarks, np.log10(reading.curve.lr)
     share = optimizer_family(context.optimizer).momentum_share
     if share < 1.0 and context.momentum is not None:
         share = float(context.momentum > 0)
-    return 10.0 ** min(share * MOMENTUM_STEPS / density, reading.features.decades) if density else 1.0
+    mark = marks.minimum if marks.elbow is None else marks.elbow
+    if mark is None:
+        return 1.0
+    steps = np.arange(x.size)
+    at = math.log10(mark.lr)
+    before = np.interp(np.interp(at, x, steps) - share * MOMENTUM_STEPS, steps, x)
+    return min(float(10.0 ** (at - before)), MAX_LAG)
 
 
 def open_valley(reading: Reading) -> float | None:
@@ -176,9 +186,9 @@ def wall(reading: Reading) -> float | None:
 def valley_floor(reading: Reading) -> float | None:
     """Returns ``sqrt(minimum * elbow) / (4 * lag)``, or `None` without a fall or without a rise.
 
-    `lag` is the factor by which the ramp climbs while momentum builds up, ``10 ** (5 m / d)``. `d` is the number of
-    points per decade. `m` is 1 for optimizers with momentum, 0 for those without, and 1/2 for SGD if its momentum is
-    unknown.
+    `lag` is the factor by which the ramp climbs while momentum builds up, in the ``5 m`` steps before the elbow: with
+    `d` points per decade, ``10 ** (5 m / d)``. `m` is 1 for optimizers with momentum, 0 for those without, and 1/2 for
+    SGD if its momentum is unknown.
 
     The two ends of the valley floor, minimum and elbow, vary independently by about 0.2 decade from scan to scan. Their
     midpoint is steadier than either.

@@ -149,17 +149,25 @@ def why_nothing_is_learned(cause: Finding) -> str:
     return f"{sure}nothing can be learned before this is fixed: {cause.title}"
 
 
-def format_suggestion(suggestion: Suggestion) -> str | None:
+def format_suggestion(suggestion: Suggestion, *, at_most: bool = False) -> str | None:
     """Returns the rate and its range in words, or `None` without a rate.
+
+    Args:
+        suggestion: The suggestion.
+        at_most: Whether the rate is an upper limit, since it was read off averages.
 
     Example:
     >>> suggestion = Suggestion(method="valley", role=Role.CONSTANT, lr=0.0042, low=0.0011, high=0.013, reason="")
     >>> format_suggestion(suggestion)
     'about 0.004 (somewhere from 0.001 to 0.01)'
+    >>> format_suggestion(suggestion, at_most=True)
+    'no more than about 0.004'
     """
     reach = format_range(suggestion)
     if suggestion.lr is None or reach is None:
         return None
+    if at_most:
+        return f"no more than about {format_lr(suggestion.lr)}"
     return f"about {format_lr(suggestion.lr)} (somewhere from {reach})"
 
 

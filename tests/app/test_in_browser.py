@@ -91,7 +91,7 @@ def test_a_picture_of_ktrain_is_explained_wide_and_on_a_phone(browser: Any, addr
         send(browser, address, picture, width=width, dark=dark)
         first = text_of(browser, "p.lead")
         assert "nothing about overfitting" in first
-        assert "drew averages" in first
+        assert "losses in it are averages" in first
         assert "ktrain or keras_lr_finder" in text_of(browser, "main")
         assert browser.execute_script("return document.querySelector('img.overlay').naturalWidth") > 0
         assert browser.execute_script(STICKS_OUT) == []

@@ -15,6 +15,7 @@ from keras_lrscan import InvalidOptionError
 from keras_lrscan.app.answer import Question, answer, form_page
 from keras_lrscan.app.server import HEADERS, build_app, free_port
 from keras_lrscan.pictures.image import MAX_BYTES
+from tests.pictures.test_reader import drawn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,6 +81,22 @@ def test_what_cannot_be_read_gets_one_sentence(question: Question) -> None:
     assert 0 < len(one_sentence(text)) < 700
     assert "Traceback" not in text
     assert "<script" not in text
+
+
+def test_a_picture_without_numbers_is_shown_with_fields_for_its_ranges() -> None:
+    pytest.importorskip("rapidocr", exc_type=ImportError)
+    data = drawn(labels=False)
+    status, text = answer(Question(data=data))
+    assert status == 400
+    assert "Type the learning rates at the left and the right end of the line below" in one_sentence(text)
+    kept = base64.b64encode(data).decode()
+    assert f'src="data:image/png;base64,{kept}"' in text
+    assert f'name="kept" value="{kept}"' in text
+    status, text = answer(Question(kept=kept, ranges=("1e-7", "0.4", "", "")))
+    assert status == 400
+    assert "Type the losses at the lowest and the highest point of the line below" in one_sentence(text)
+    assert 'name="lr_low" inputmode="text" value="1e-7"' in text
+    assert answer(Question(kept=kept, ranges=("1e-7", "0.4", "0.6", "7.5")))[0] == 200
 
 
 def test_nothing_that_was_sent_is_left_on_disk() -> None:

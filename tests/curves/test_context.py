@@ -106,6 +106,7 @@ ONLY_TF_KERAS: dict[str, tuple[Callable[[Any], Any], dict[str, Any]]] = {
 OPTIMIZERS |= ONLY_TF_KERAS if IS_TF_KERAS else ONLY_KERAS_3
 
 
+@pytest.mark.one_backend
 @pytest.mark.keras
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_settings_of_optimizers(keras: Any, name: str) -> None:
@@ -145,6 +146,7 @@ LOSSES: dict[str, tuple[Callable[[Any], Any], str | None, bool | None]] = {
 }
 
 
+@pytest.mark.one_backend
 @pytest.mark.keras
 @pytest.mark.parametrize("name", LOSSES)
 def test_settings_of_losses(keras: Any, name: str) -> None:
@@ -170,6 +172,7 @@ ENDS: dict[str, tuple[tuple[int, ...], Layers, str | None, int]] = {
 }
 
 
+@pytest.mark.one_backend
 @pytest.mark.keras
 @pytest.mark.parametrize("name", ENDS)
 def test_the_activation_that_makes_the_output(keras: Any, name: str) -> None:
@@ -218,7 +221,7 @@ def test_the_activation_of_models_within_models_and_of_those_without_a_graph(ker
 def test_a_scan_fills_the_context(keras: Any, shuffle: bool) -> None:
     x, y = digits(200)
     recorder = LRScan(start_lr=1e-3, end_lr=1e-1, num_steps=12, verbose=0)
-    compiled(keras, keras.optimizers.Adam(1e-3, clipnorm=1.0)).fit(
+    compiled(keras, keras.optimizers.Adam(1e-3, clipnorm=1.0), metrics=["accuracy"]).fit(
         poked(x, (slice(0, 2), 0), np.inf), y, epochs=2, shuffle=shuffle, verbose=0, callbacks=[recorder]
     )
     context = recorder.curve.context

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 
-from keras_lrscan import CurveTooShortError, InvalidCurveError, LRCurve, ScanContext, StopReason
+from keras_lrscan import CurveTooShortError, InvalidCurveError, InvalidOptionError, LRCurve, ScanContext, StopReason
+from keras_lrscan.datasets.synthetic import synthetic_curve
 from tests.support.strategies import any_curves
 
 if TYPE_CHECKING:
@@ -116,6 +117,45 @@ def test_csv_columns_can_be_named(tmp_path: Path) -> None:
     (tmp_path / "scan.csv").write_text("\ufeffstep,rate,batch\n0,1e-4,2\n1,1e-3,1.5\n", encoding="utf-8")
     curve = LRCurve.from_csv(tmp_path / "scan.csv", lr_column="rate", loss_column="batch")
     assert curve.loss.tolist() == [2.0, 1.5]
+
+
+def test_points_left_out_at_either_end_are_counted_in_a_note() -> None:
+    curve = synthetic_curve("u-shaped", num_steps=100)
+    kept = curve.trimmed(skip_start=10, skip_end=5)
+    np.testing.assert_array_equal(kept.lr, curve.lr[10:-5])
+    np.testing.assert_array_equal(kept.loss, curve.loss[10:-5])
+    assert kept.context.notes[-1] == "Points left out by request: 10 at the lowest rates, 5 at the highest."
+    assert kept.stop is StopReason.UNKNOWN
+
+
+def test_the_reason_for_the_end_stays_with_the_end() -> None:
+    curve = synthetic_curve("u-shaped", num_steps=100)
+    assert curve.trimmed(skip_start=10).stop is curve.stop is StopReason.DIVERGED
+    assert curve.trimmed() is curve
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        (
+            {"skip_start": -1},
+            InvalidOptionError,
+            r"`skip_start` must be an integer of .* Received: skip_start=-1",
+        ),
+        ({"skip_end": 1.5}, InvalidOptionError, r"`skip_end` must be an integer of at least 0. Received: skip_end=1.5"),
+        ({"skip_end": True}, InvalidOptionError, r"Received: skip_end=True"),
+        (
+            {"skip_start": 1, "skip_end": 1},
+            CurveTooShortError,
+            r"of 2 points, skip_start=1, skip_end=1",
+        ),
+    ],
+)
+def test_points_that_cannot_be_left_out_are_refused(
+    options: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        LRCurve(lr=[1e-3, 1e-2], loss=[2.0, 1.0]).trimmed(**options)
 
 
 @pytest.mark.parametrize(

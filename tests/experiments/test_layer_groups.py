@@ -50,18 +50,18 @@ def layer_groups(together: Analysis, **alone: Analysis) -> LayerGroups:
     return LayerGroups(together=together, groups=tuple(groups), num_planned=len(groups), optimizer="Adam")
 
 
-ADVICE = [
-    (reading(fall=0.0), Advice.FREEZE),
-    (reading(fall=0.1), Advice.FREEZE),
-    (reading(wall=-2.0), Advice.LOWER),
-    (reading(), Advice.READY),
-    (reading(wall=-0.5), Advice.READY),
+ADVICE: list[tuple[dict[str, float], Advice]] = [
+    ({"fall": 0.0}, Advice.FREEZE),
+    ({"fall": 0.1}, Advice.FREEZE),
+    ({"wall": -2.0}, Advice.LOWER),
+    ({}, Advice.READY),
+    ({"wall": -0.5}, Advice.READY),
 ]
 
 
 @pytest.mark.parametrize(("alone", "advice"), ADVICE)
-def test_a_group_is_advised_by_its_fall_and_its_rate(alone: Analysis, advice: Advice) -> None:
-    assert layer_groups(reading(), body=alone, head=reading()).advice["body"] == advice
+def test_a_group_is_advised_by_its_fall_and_its_rate(alone: dict[str, float], advice: Advice) -> None:
+    assert layer_groups(reading(), body=reading(**alone), head=reading()).advice["body"] == advice
 
 
 def test_no_group_is_given_more_than_all_together() -> None:
@@ -119,6 +119,7 @@ def pretrained(keras: Any, *, size: int = 6) -> Any:
     return compiled(keras, keras.optimizers.SGD(0.01, momentum=0.9), model=model)
 
 
+@pytest.mark.one_backend
 @pytest.mark.keras
 def test_groups_follow_the_structure_of_the_model(keras: Any) -> None:
     model = pretrained(keras)
@@ -136,6 +137,7 @@ def test_groups_follow_the_structure_of_the_model(keras: Any) -> None:
     assert flat[0].num_params == 8 * 16 + 16
 
 
+@pytest.mark.one_backend
 @pytest.mark.keras
 def test_a_body_is_looked_into_until_no_part_holds_most_of_its_weights(keras: Any) -> None:
     layers = keras.layers
@@ -235,6 +237,7 @@ def test_the_curve_of_a_group_is_that_of_a_model_with_the_rest_frozen(keras: Any
     assert "trainable weights outside all groups stayed fixed" in found.notes[0]
 
 
+@pytest.mark.one_backend
 @pytest.mark.keras
 def test_an_optimizer_is_made_with_the_rates_of_the_groups(keras: Any) -> None:
     model = pretrained(keras, size=2)

@@ -82,7 +82,7 @@ def test_harmless_callbacks_run_and_see_the_model_put_back_only_after_them(keras
 
 
 def test_validation_data_is_not_evaluated_in_a_scan_and_is_afterwards(keras: Any) -> None:
-    model = compiled(keras)
+    model = compiled(keras, metrics=["accuracy"])
     x, y = digits(200)
     options = {"verbose": 0, "validation_data": (x[:50], y[:50])}
     scanned = model.fit(x, y, epochs=2, callbacks=[LRScan(num_steps=14, verbose=0)], **options).history

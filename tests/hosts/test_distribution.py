@@ -54,11 +54,24 @@ def workers(number: int) -> list[dict[str, str]]:
     return [{"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})} for task in tasks]
 
 
-@pytest.mark.skipif(BACKEND != "tensorflow", reason="tf.distribute comes with TensorFlow")
-def test_mirrored_replicas_record_the_curve_of_one_device_and_go_on_as_without_a_scan() -> None:
+@pytest.fixture(scope="module", name="mirrored")
+def _mirrored() -> dict[str, Any]:
+    """Returns what a process with two devices found."""
+    if BACKEND != "tensorflow":
+        pytest.skip("tf.distribute comes with TensorFlow")
     (found,) = run("mirrored")
-    assert found["losses"] == pytest.approx(found["single"], rel=1e-4)
-    assert found["same"]
+    return found
+
+
+def test_mirrored_replicas_record_the_curve_of_one_device_and_go_on_as_without_a_scan(mirrored: dict[str, Any]) -> None:
+    assert mirrored["losses"] == pytest.approx(mirrored["single"], rel=1e-4)
+    assert mirrored["same"]
+
+
+def test_on_two_devices_the_mean_of_a_tracker_is_recorded_and_a_raw_loss_refused(mirrored: dict[str, Any]) -> None:
+    found = mirrored["custom steps"]
+    assert found["tracked"] == pytest.approx(found["single"], rel=1e-4)
+    assert "not the value of a metric" in found["raw"]
 
 
 @pytest.mark.skipif(not IS_TF_KERAS, reason="fit of Keras 3 does not run under MultiWorkerMirroredStrategy")

@@ -129,7 +129,7 @@ def test_of_a_generator_of_batches_of_many_sizes(keras: Any) -> None:
 
 def test_history_holds_what_keras_would_have_logged(keras: Any) -> None:
     x, y = digits(200)
-    recorder, history = scan(compiled(keras), x, y)
+    recorder, history = scan(compiled(keras, metrics=["accuracy"]), x, y)
     sizes = [32] * 6 + [8]
     for epoch, logged in enumerate(history.history["loss"]):
         losses = recorder.curve.loss[7 * epoch : 7 * epoch + 7]

@@ -46,6 +46,17 @@ def test_every_older_keras_is_installed_run_and_in_the_table(tox: ConfigParser, 
     assert table["keras-minors"].split("|")[1].strip().split(", ") == run[::-1]
 
 
+def test_every_file_with_a_test_for_older_versions_is_run(tox: ConfigParser) -> None:
+    marked = [path for path in (ROOT / "tests").rglob("test_*.py") if "mark.minors" in path.read_text(encoding="utf-8")]
+    assert len(marked) > 5
+    run = [ROOT / name for name in tox["minors"]["files"].split()]
+    assert [path for path in marked if not any(path.is_relative_to(given) for given in run)] == []
+    for name in ("lowest", "keras-minors"):
+        commands = [line for line in tox[f"testenv:{name}"]["commands"].splitlines() if "-m minors" in line]
+        assert commands
+        assert all("{[minors]files}" in line for line in commands)
+
+
 @pytest.mark.parametrize("name", ["lowest", "minimal", "keras-torch"])
 def test_every_version_that_is_pinned_is_in_the_table(tox: ConfigParser, table: dict[str, str], name: str) -> None:
     unseen = {"hypothesis", "pytest", "textstat"}  # only used by the tests

@@ -41,7 +41,7 @@ def test_losses_are_exact_and_stand_at_the_rates_of_a_fit(keras: Any, evaluate: 
 
 
 def test_the_model_is_as_it_was_after_the_loop(keras: Any) -> None:
-    model = compiled(keras, model=classifier(keras, rich=True))
+    model = compiled(keras, model=classifier(keras, rich=True), metrics=["accuracy"])
     x, y = digits(64)
     model.train_on_batch(x, y)
     before = state(model)
@@ -69,7 +69,7 @@ def test_an_exception_in_the_loop_puts_the_model_back_and_keeps_the_record(keras
 
 
 def test_the_call_returns_the_loss_of_its_batch_alone(keras: Any) -> None:
-    model = compiled(keras)
+    model = compiled(keras, metrics=["accuracy"])
     x, y = digits(64)
     recorder = LRScan(num_steps=8, verbose=0)
     with recorder.on(model):

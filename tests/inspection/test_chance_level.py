@@ -140,6 +140,7 @@ CASES: dict[str, tuple[Callable[[Any], Any], Any, tuple[int, str | None], float,
 }
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("name", list(CASES))
 def test_the_chance_level_is_the_loss_of_the_best_constant(keras: Any, name: str) -> None:
     loss, y, (units, activation), expected, source = CASES[name]
@@ -261,6 +262,7 @@ UNKNOWN: dict[str, tuple[Callable[[Any], Any], Any, str]] = {
 }
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("name", list(UNKNOWN))
 def test_what_the_labels_do_not_tell_is_said_in_a_note(keras: Any, name: str) -> None:
     loss, y, words = UNKNOWN[name]
@@ -334,6 +336,8 @@ RIGHT: dict[str, tuple[Callable[[Any], Any], Any, int, float]] = {
 }
 
 
+@pytest.mark.one_backend
+@pytest.mark.one_backend
 @pytest.mark.parametrize("name", RIGHT)
 def test_what_right_answers_cost(keras: Any, name: str) -> None:
     make, labels, units, expected = RIGHT[name]

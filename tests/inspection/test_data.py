@@ -59,6 +59,7 @@ INPUTS: dict[str, tuple[Any, Layers, dict[str, Any]]] = {
 
 
 @pytest.mark.keras
+@pytest.mark.one_backend
 @pytest.mark.parametrize("name", INPUTS)
 def test_ranges_of_inputs_where_their_size_matters(keras: Any, name: str) -> None:
     x, layers, expected = INPUTS[name]
@@ -66,6 +67,7 @@ def test_ranges_of_inputs_where_their_size_matters(keras: Any, name: str) -> Non
 
 
 @pytest.mark.keras
+@pytest.mark.one_backend
 def test_columns_of_unlike_size_without_those_that_never_change(keras: Any) -> None:
     facts = looked_up(stacked(keras, (3,), lambda k: [k.Dense(1)]), TABLE)
     assert facts["input_spread_ratio"] == pytest.approx(TABLE[:, 1].std() / TABLE[:, 0].std(), rel=1e-3)
@@ -77,6 +79,7 @@ def test_columns_of_unlike_size_without_those_that_never_change(keras: Any) -> N
 
 
 @pytest.mark.keras
+@pytest.mark.one_backend
 def test_of_several_inputs_the_largest_measurement_is_told(keras: Any) -> None:
     words, amounts = keras.Input((4,), name="words", dtype="int32"), keras.Input((2,), name="amounts")
     small = keras.Input((2,), name="small")
@@ -124,6 +127,7 @@ LABELS: dict[str, tuple[Any, Any, Layers, dict[str, Any]]] = {
 
 
 @pytest.mark.keras
+@pytest.mark.one_backend
 @pytest.mark.parametrize("name", LABELS)
 def test_labels(keras: Any, name: str) -> None:
     loss, y, layers, expected = LABELS[name]
@@ -133,6 +137,7 @@ def test_labels(keras: Any, name: str) -> None:
 
 
 @pytest.mark.keras
+@pytest.mark.one_backend
 def test_labels_that_the_loss_leaves_out_are_no_bad_labels(keras: Any) -> None:
     model = stacked(keras, (8,), FOUR, keras.losses.SparseCategoricalCrossentropy(ignore_class=-1))
     assert looked_up(model, np.ones((1000, 8)), np.where(CODES == 0, -1, CODES))["bad_labels"] == 0
@@ -148,6 +153,7 @@ ORDERS: dict[str, tuple[Any, float, float]] = {
 
 
 @pytest.mark.keras
+@pytest.mark.one_backend
 @pytest.mark.parametrize("name", ORDERS)
 def test_how_far_labels_are_sorted(keras: Any, name: str) -> None:
     labels, low, high = ORDERS[name]
@@ -166,6 +172,7 @@ AMOUNTS: dict[str, tuple[Any, float, float]] = {
 
 
 @pytest.mark.keras
+@pytest.mark.one_backend
 @pytest.mark.parametrize("name", AMOUNTS)
 def test_how_far_targets_are_sorted(keras: Any, name: str) -> None:
     targets, low, high = AMOUNTS[name]
@@ -198,6 +205,7 @@ COPIES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
 
 
 @pytest.mark.keras
+@pytest.mark.one_backend
 @pytest.mark.parametrize("name", COPIES)
 def test_copies_among_the_samples(keras: Any, name: str) -> None:
     x, y, expected = COPIES[name]
@@ -205,6 +213,7 @@ def test_copies_among_the_samples(keras: Any, name: str) -> None:
 
 
 @pytest.mark.keras
+@pytest.mark.one_backend
 def test_samples_without_weight(keras: Any) -> None:
     model, x = stacked(keras, (8,), FOUR, SPARSE), np.ones((1000, 8))
     assert looked_up(model, x, CODES)["zero_weight_share"] == 0

@@ -134,6 +134,7 @@ def _taken(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 
 @pytest.mark.keras
+@pytest.mark.one_backend
 def test_a_scan_hands_its_feeding_to_probes_and_to_a_race(keras: Any, taken: list[dict[str, Any]]) -> None:
     model, scan = light(keras), LRScan(num_steps=14, verbose=0)
     x, y = digits()
@@ -148,6 +149,7 @@ def test_a_scan_hands_its_feeding_to_probes_and_to_a_race(keras: Any, taken: lis
 
 
 @pytest.mark.keras
+@pytest.mark.one_backend
 def test_a_scan_with_weights_of_samples_asks_for_them(keras: Any, taken: list[dict[str, Any]]) -> None:
     model, scan = light(keras), LRScan(num_steps=14, verbose=0)
     x, y = digits()
@@ -161,6 +163,7 @@ def test_a_scan_with_weights_of_samples_asks_for_them(keras: Any, taken: list[di
 
 
 @pytest.mark.keras
+@pytest.mark.one_backend
 def test_batches_of_a_probe_are_those_of_the_scan(keras: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model, seen = light(keras), []
     x, y = digits()
@@ -177,6 +180,7 @@ def test_batches_of_a_probe_are_those_of_the_scan(keras: Any, monkeypatch: pytes
 
 
 @pytest.mark.keras
+@pytest.mark.one_backend
 def test_a_class_of_the_user_with_a_fit_of_its_own_is_not_taken_for_the_models(keras: Any) -> None:
     class Learner:
         def fit(self, batch_size: int) -> Any:
@@ -187,6 +191,7 @@ def test_a_class_of_the_user_with_a_fit_of_its_own_is_not_taken_for_the_models(k
 
 
 @pytest.mark.keras
+@pytest.mark.one_backend
 def test_of_a_generator_as_many_batches_are_taken_as_are_needed_whatever_an_epoch_was(keras: Any) -> None:
     x, y = digits()
 

@@ -52,6 +52,7 @@ def test_samples_that_hold_no_numbers_are_left_out() -> None:
 
 
 @pytest.mark.keras
+@pytest.mark.one_backend
 def test_a_scan_whose_loss_does_not_fall_says_whether_labels_hang_on_inputs(keras: Any) -> None:
     x, y = digits(1200)
     healthy = lr_scan(compiled(keras), x, y, batch_size=32, verbose=0)

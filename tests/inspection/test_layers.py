@@ -112,6 +112,7 @@ def test_weights_as_drawn_are_no_sign_of_training_and_others_are(keras: Any, kin
         assert _is_used(layer), draw
 
 
+@pytest.mark.one_backend
 @pytest.mark.one_host
 def test_a_trained_body_without_biases_counts_in_full(keras: Any) -> None:
     layers, (x, y) = keras.layers, digits(400)
@@ -143,6 +144,7 @@ def test_a_head_that_was_trained_too_is_not_fresh(keras: Any) -> None:
     assert (facts["head_is_fresh"], facts["head_is_untrained"]) == (False, False)
 
 
+@pytest.mark.one_backend
 def test_a_head_without_a_bias_does_not_tell_whether_it_was_trained(keras: Any) -> None:
     layers, inputs = keras.layers, keras.Input((8,))
     model = keras.Model(inputs, layers.Dense(2, use_bias=False)(layers.Dense(4)(inputs)))
@@ -230,6 +232,8 @@ NAMES = {
 }
 
 
+@pytest.mark.one_backend
+@pytest.mark.one_backend
 @pytest.mark.parametrize("name", NAMES)
 def test_names_of_backbones(name: str) -> None:
     assert backbone_of([SimpleNamespace(name="model"), SimpleNamespace(name=name)]) == NAMES[name]

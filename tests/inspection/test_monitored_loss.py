@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.keras,
+    pytest.mark.one_backend,
     # Keras's own code for JAX and torch uses an outdated NumPy protocol
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),
 ]

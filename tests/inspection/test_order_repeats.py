@@ -10,7 +10,7 @@ import pytest
 
 from keras_lrscan.causes.cause import CauseStatus
 from keras_lrscan.scan import LRScan
-from tests.support.hosts import BACKEND, IS_TF_KERAS, compiled, digits
+from tests.support.hosts import BACKEND, IS_TF_KERAS, digits, light
 
 pytestmark = [pytest.mark.keras, pytest.mark.minors]
 
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.keras, pytest.mark.minors]
 def scanned(keras: Any, *, seeded: bool, **options: Any) -> tuple[bool, LRScan]:
     """Returns whether two epochs had the same batches, and a scan of the same `fit`."""
     x, y = digits(256)
-    model = compiled(keras)
+    model = light(keras)
     seen: list[Any] = []
 
     class Watching(keras.Sequential):  # type: ignore[misc]
@@ -26,7 +26,7 @@ def scanned(keras: Any, *, seeded: bool, **options: Any) -> tuple[bool, LRScan]:
             seen.append(x)
             return super().compute_loss(x, *args, **kwargs)
 
-    watching = compiled(keras, model=Watching(model.layers), run_eagerly=True)
+    watching = light(keras, model=Watching(model.layers), run_eagerly=True)
     scan = LRScan(start_lr=1e-5, end_lr=1e-2, num_steps=16, verbose=0)
     if seeded:
         keras.utils.set_random_seed(3)
@@ -58,5 +58,5 @@ def test_arrays_that_are_not_shuffled_repeat_too(keras: Any) -> None:
 def test_other_hosts_shuffle_anew_with_a_seed(keras: Any) -> None:
     scan = LRScan(start_lr=1e-5, end_lr=1e-2, num_steps=16, verbose=0)
     keras.utils.set_random_seed(3)
-    compiled(keras).fit(*digits(256), batch_size=32, epochs=2, verbose=0, callbacks=[scan])
+    light(keras).fit(*digits(256), batch_size=32, epochs=2, verbose=0, callbacks=[scan])
     assert scan.curve.context.order_repeats is False

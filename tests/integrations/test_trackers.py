@@ -53,7 +53,7 @@ def test_the_run_that_autologging_opens_for_a_scan_holds_nothing_of_it(
     keras: Any, mlflow: Any, tmp_path: Path, flavor: str
 ) -> None:
     getattr(mlflow, flavor).autolog(log_models=False, log_datasets=False)
-    model, scan = compiled(keras), LRScan(**RANGE)
+    model, scan = compiled(keras, metrics=["accuracy"]), LRScan(**RANGE)
     model.fit(*digits(), epochs=2, verbose=0, callbacks=[scan])
     assert (logged(mlflow), files(tmp_path)) == ([[]], [])
     assert any(
@@ -76,7 +76,7 @@ def test_scans_that_call_fit_themselves_open_no_run(keras: Any, mlflow: Any, fla
 
 
 def test_the_callback_of_mlflow_logs_nothing_of_a_scan(keras: Any, mlflow: Any, tmp_path: Path) -> None:
-    model = compiled(keras)
+    model = compiled(keras, metrics=["accuracy"])
     with mlflow.start_run():
         model.fit(*digits(), epochs=2, verbose=0, callbacks=[mlflow.keras.MlflowCallback(), LRScan(**RANGE)])
         assert (logged(mlflow), files(tmp_path)) == ([[]], [])

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from keras_lrscan import InvalidCurveError, InvalidOptionError, LRCurve, analyze
-from keras_lrscan.curves.importers import from_image
+from keras_lrscan.curves.averaging import AVERAGES
+from keras_lrscan.curves.importers import from_image, from_json
 from keras_lrscan.pictures.overlay import draw_overlay
 from keras_lrscan.pictures.reader import read_picture
 
@@ -38,13 +39,17 @@ def drawn(
     dpi: int = 100,
     scale: str = "log",
     kind: str = "png",
+    labels: bool = True,
+    average: str | None = None,
     **line: Any,
 ) -> bytes:
     lr, loss = numbers()
+    loss = loss if average is None else AVERAGES[average].apply(loss, lr.size)
     figure = figures.Figure(figsize=(6.4, 4.8))
     ax = figure.subplots()
     ax.plot(lr, loss, **line)
     ax.set(xscale=scale, xlabel=x, ylabel=y)
+    ax.tick_params(which="both", labelbottom=labels, labelleft=labels)
     data = io.BytesIO()
     figure.savefig(data, dpi=dpi, format=kind)
     return data.getvalue()
@@ -74,15 +79,38 @@ def test_a_line_of_any_color_is_followed(color: str) -> None:
 
 
 def test_the_labels_of_ktrain_name_its_average() -> None:
-    curve = from_image(drawn())
+    curve = from_image(drawn(average="ktrain"))
     assert curve.context.averaging == "running-mean"
     assert curve.context.from_picture
     assert any("ktrain or keras_lr_finder" in note for note in curve.context.notes)
     assert any("too far right" in note for note in curve.context.notes)
 
 
+def test_labels_of_two_tools_leave_the_kind_of_average_open() -> None:
+    analysis = analyze(from_image(drawn(x="Learning rate", y="Loss", average="lightning")), num_copies=3)
+    assert analysis.curve.context.averaging == "of an unknown kind"
+    assert analysis.holds_averages
+
+
+@pytest.mark.parametrize("averaging", [None, "ema-0.98"])
+def test_an_average_in_a_picture_is_not_undone_after_saving(tmp_path: Path, averaging: str | None) -> None:
+    curve = from_image(drawn(average="ktrain"))
+    curve.to_json(tmp_path / "curve.json")
+    again = from_json(tmp_path / "curve.json", averaging=averaging)
+    assert again.loss.tolist() == curve.loss.tolist()
+    assert again.context.averaging == (averaging or "running-mean")
+
+
+@pytest.mark.parametrize(("x", "y"), [("Learning Rate", "Loss"), ("lr", "loss")])
+def test_a_line_that_jumps_from_point_to_point_is_read_as_batch_losses(x: str, y: str) -> None:
+    curve = from_image(drawn(x=x, y=y))
+    assert curve.context.averaging is None
+    assert any("jumps from point to point" in note for note in curve.context.notes)
+    assert not analyze(curve, num_copies=3).holds_averages
+
+
 def test_other_labels_name_no_tool_and_both_readings_are_given() -> None:
-    curve = from_image(drawn(x="lr"))
+    curve = from_image(drawn(x="lr", average="lightning"))
     assert curve.context.averaging is None
     assert any("single batches" in note and "average" in note for note in curve.context.notes[1:])
 
@@ -105,14 +133,24 @@ def test_labels_that_are_missing_are_asked_for_by_the_option() -> None:
     ax.minorticks_off()
     data = io.BytesIO()
     figure.savefig(data)
-    with pytest.raises(InvalidCurveError, match="--lr-range 1e-7 10"):
+    with pytest.raises(InvalidCurveError, match=r"lr_range=\(1e-7, 10\)"):
         from_image(data.getvalue())
     decades, share = errors(from_image(data.getvalue(), lr_range=(float(lr[0]), float(lr[-1]))))
     assert decades <= DECADES
     assert share <= SHARE
 
 
-@pytest.mark.parametrize("given", [(10.0, 1e-7), (0.0, 1.0), (-1.0, 1.0), (1e-7, float("nan")), (1.0, 1.0)])
+def test_a_range_that_is_given_as_it_was_read_changes_nothing_and_another_one_its_axis() -> None:
+    read = read_picture(drawn(scale="linear"))
+    low, high = read.loss_ticks
+    again = read_picture(drawn(scale="linear"), lr_range=read.lr_ticks, loss_range=(2 * low, 2 * high))
+    assert again.lr.tolist() == read.lr.tolist()
+    assert not again.x_axis.is_given
+    assert again.y_axis.is_given
+    assert again.loss == pytest.approx(2 * read.loss, rel=0.03)
+
+
+@pytest.mark.parametrize("given", [(10.0, 1e-7), (-1.0, 1.0), (1e-7, float("nan")), (1.0, 1.0)])
 def test_an_impossible_range_is_refused(given: tuple[float, float]) -> None:
     with pytest.raises(InvalidOptionError, match="lr_range"):
         from_image(drawn(), lr_range=given)

@@ -19,7 +19,7 @@ from keras_lrscan.plots.label_placement import spread
 from keras_lrscan.plots.regions import RegionKind, regions
 from keras_lrscan.reading.features import MIN_FOR_START
 from keras_lrscan.reading.shapes import Shape
-from tests.support.catalog import PAIRS
+from tests.support.catalog import PAIRS, analysis_of
 from tests.support.strategies import any_curves
 
 if TYPE_CHECKING:
@@ -37,11 +37,6 @@ RECORDED = Path(__file__).parents[2] / "docs" / "curves"
 @cache
 def read(shape: str) -> Analysis:
     return analyze(synthetic_curve(shape))
-
-
-@cache
-def read_pair(code: str) -> Analysis:
-    return analyze(PAIRS[code][0])
 
 
 @cache
@@ -93,7 +88,7 @@ def test_lines_take_their_style_from_the_caller() -> None:
 
 @given(any_curves())
 def test_any_curve_can_be_drawn_and_described(curve: LRCurve) -> None:
-    analysis = analyze(curve)
+    analysis = analyze(curve, num_copies=5)
     bottom, top = plot_curve(analysis, ax=axes()).get_ylim()
     assert np.isfinite([bottom, top]).all()
     assert bottom < top
@@ -107,7 +102,7 @@ def test_any_curve_can_be_drawn_and_described(curve: LRCurve) -> None:
 
 
 def test_each_shape_has_its_own_title() -> None:
-    titles = {plot_curve(read_pair(code), ax=axes()).get_title(loc="left") for code in PAIRS if code < "LRS2"}
+    titles = {plot_curve(analysis_of(code), ax=axes()).get_title(loc="left") for code in PAIRS if code < "LRS2"}
     assert len(titles) == len(Shape)
 
 
@@ -162,7 +157,7 @@ def overlapping(ax: Axes) -> list[tuple[str, str]]:
 @WIDTHS
 @pytest.mark.parametrize("code", [code for code in PAIRS if code < "LRS2"])
 def test_no_text_covers_another_or_leaves_the_figure(code: str, size: tuple[float, float]) -> None:
-    ax = drawn(read_pair(code), size)
+    ax = drawn(analysis_of(code), size)
     assert overlapping(ax) == []
     whole = ax.figure.bbox
     for name, box in boxes(ax).items():
@@ -203,7 +198,7 @@ def test_stretches_are_named_and_adjoin(shape: str, names: list[str]) -> None:
 
 @pytest.mark.parametrize("code", ["LRS103", "LRS111", "LRS112"])
 def test_no_stretch_is_named_on_a_curve_that_cannot_be_read(code: str) -> None:
-    assert regions(read_pair(code)) == ()
+    assert regions(analysis_of(code)) == ()
 
 
 def test_kinds_of_stretches_can_be_told_apart_without_color() -> None:

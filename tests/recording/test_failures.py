@@ -50,14 +50,20 @@ def stopper(keras: Any, action: Any) -> Any:
 
 
 def used_model(keras: Any) -> Any:
-    model = compiled(keras, keras.optimizers.SGD(0.05, momentum=0.9), metrics=None)
+    """Returns a model with momenta, which make a difference to what is put back."""
+    model = compiled(keras, keras.optimizers.SGD(0.05, momentum=0.9))
     x, y = digits(64)
     model.fit(x, y, verbose=0)
     return model
 
 
-def test_ctrl_c_ends_the_scan_between_two_batches(keras: Any) -> None:
-    model = used_model(keras)
+@pytest.fixture(scope="module", name="model")
+def _model(keras: Any) -> Any:
+    """Returns the model that tests share, because each new one is compiled again."""
+    return used_model(keras)
+
+
+def test_ctrl_c_ends_the_scan_between_two_batches(keras: Any, model: Any) -> None:
     before, handler = state(model), signal.getsignal(signal.SIGINT)
     recorder = scan_of(model, *digits(), callbacks=(stopper(keras, lambda: os.kill(os.getpid(), signal.SIGINT)),))
     assert isinstance(vars(recorder)["error"], KeyboardInterrupt)
@@ -68,8 +74,7 @@ def test_ctrl_c_ends_the_scan_between_two_batches(keras: Any) -> None:
     assert last_scan() is recorder
 
 
-def test_an_exception_in_another_callback_leaves_a_model_that_can_be_put_back(keras: Any) -> None:
-    model = used_model(keras)
+def test_an_exception_in_another_callback_leaves_a_model_that_can_be_put_back(keras: Any, model: Any) -> None:
     before, handler = state(model), signal.getsignal(signal.SIGINT)
 
     def fail() -> None:
@@ -98,8 +103,7 @@ def _ctrl_c() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_ctrl_c_works")
-def test_ctrl_c_after_such_an_exception_is_not_swallowed(keras: Any) -> None:
-    model = used_model(keras)
+def test_ctrl_c_after_such_an_exception_is_not_swallowed(keras: Any, model: Any) -> None:
     before = state(model)
 
     def fail() -> None:
@@ -118,8 +122,7 @@ def broken_batches() -> Any:
     raise BrokenDataError
 
 
-def test_an_exception_in_the_data_leaves_a_model_that_is_or_can_be_put_back(keras: Any) -> None:
-    model = used_model(keras)
+def test_an_exception_in_the_data_leaves_a_model_that_is_or_can_be_put_back(model: Any) -> None:
     before = state(model)
     recorder = scan_of(model, broken_batches(), shuffle=False, epochs=1, batch_size=None)
     assert hasattr(recorder, "error")
@@ -130,16 +133,14 @@ def test_an_exception_in_the_data_leaves_a_model_that_is_or_can_be_put_back(kera
     model.fit(*digits(), verbose=0)
 
 
-def test_the_function_puts_the_model_back_whatever_happens(keras: Any) -> None:
-    model = used_model(keras)
+def test_the_function_puts_the_model_back_whatever_happens(model: Any) -> None:
     before = state(model)
     with pytest.raises(Exception):  # noqa: B017, PT011 - each host wraps the error of the data
         lr_scan(model, broken_batches(), num_steps=20, verbose=0)
     assert same_bits(before, state(model))
 
 
-def test_labels_out_of_range_leave_the_model_as_it_was(keras: Any) -> None:
-    model = used_model(keras)
+def test_labels_out_of_range_leave_the_model_as_it_was(model: Any) -> None:
     before = state(model)
     x, y = digits(320)
     y[200:] = 77
@@ -151,8 +152,7 @@ def test_labels_out_of_range_leave_the_model_as_it_was(keras: Any) -> None:
     assert finite[:6].all()
 
 
-def test_a_batch_of_nans_stops_the_scan_and_is_kept(keras: Any) -> None:
-    model = used_model(keras)
+def test_a_batch_of_nans_stops_the_scan_and_is_kept(model: Any) -> None:
     before = state(model)
     x, y = digits(320)
     w = np.ones(320, "float32")
@@ -165,8 +165,7 @@ def test_a_batch_of_nans_stops_the_scan_and_is_kept(keras: Any) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Your input ran out of data:UserWarning")
-def test_another_callback_that_stops_training_is_told_apart_from_the_end_of_the_data(keras: Any) -> None:
-    model = used_model(keras)
+def test_another_callback_that_stops_training_is_told_apart_from_the_end_of_the_data(keras: Any, model: Any) -> None:
     recorder = scan_of(model, *digits(), callbacks=(stopper(keras, lambda: setattr(model, "stop_training", True)),))
     assert recorder.curve.stop is StopReason.INTERRUPTED
     assert len(recorder.curve) == 5
@@ -199,11 +198,12 @@ def test_a_step_that_fails_on_jax_leaves_living_arrays(keras: Any) -> None:
     assert same_bits(before, state(model))
 
 
-def test_the_model_is_put_back_when_a_look_at_the_data_fails(keras: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_model_is_put_back_when_a_look_at_the_data_fails(
+    keras: Any, model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fails(*_: Any) -> None:
         raise BrokenDataError
 
-    model = used_model(keras)
     before = state(model)
     monkeypatch.setattr("keras_lrscan.recording.session.describe_labels", fails)
     recorder = scan_of(model, *digits(256))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_lrscan.errors import InvalidOptionError
-from keras_lrscan.recording.ramp import ExponentialRamp, checked_ramp
+from keras_lrscan.recording.ramp import RAMPS, ExponentialRamp, LinearRamp, checked_ramp, ramp_name
 
 
 @given(st.floats(1e-9, 1e-3), st.floats(1e-2, 1e3), st.integers(2, 500))
@@ -22,8 +22,23 @@ def test_rates_rise_evenly_on_a_log_scale_from_end_to_end(start: float, end: flo
     np.testing.assert_allclose(widths, widths.mean(), rtol=1e-6)
 
 
-def test_steps_outside_the_ramp_get_the_nearest_end() -> None:
-    ramp = ExponentialRamp(1e-4, 1e-1, 4)
+@given(st.floats(1e-9, 1e-3), st.floats(1e-2, 1e3), st.integers(2, 500))
+def test_rates_of_a_linear_ramp_rise_by_equal_amounts_from_end_to_end(start: float, end: float, steps: int) -> None:
+    ramp = LinearRamp(start, end, steps)
+    rates = np.array([ramp(step) for step in range(steps)])
+    assert (rates[0], rates[-1]) == (start, end)
+    np.testing.assert_allclose(np.diff(rates), (end - start) / (steps - 1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", RAMPS)
+def test_a_ramp_keeps_its_kind_when_it_is_shortened(name: str) -> None:
+    ramp = checked_ramp(1e-3, 1e-1, 100, name)
+    assert ramp_name(ramp.shortened_to(20)) == ramp_name(ramp) == name
+
+
+@pytest.mark.parametrize("kind", RAMPS.values())
+def test_steps_outside_the_ramp_get_the_nearest_end(kind: type[ExponentialRamp | LinearRamp]) -> None:
+    ramp = kind(1e-4, 1e-1, 4)
     assert (ramp(-1), ramp(4), ramp(99)) == (1e-4, 1e-1, 1e-1)
 
 
@@ -51,6 +66,8 @@ def test_a_ramp_of_one_step_stays_at_the_start() -> None:
         ({"start_lr": 1.0, "end_lr": 0.1}, r"`end_lr` must be above `start_lr`. Received: start_lr=1.0, end_lr=0.1"),
         ({"num_steps": 7}, r"`num_steps` must be an integer of at least 8. Received: num_steps=7"),
         ({"num_steps": True}, r"`num_steps` must be an integer of at least 8. Received: num_steps=True"),
+        ({"kind": "cosine"}, r"`ramp` must be one of 'exponential', 'linear'. Received: ramp='cosine'"),
+        ({"kind": "linear"}, r"num_steps=100, which leaves no rate between 1e-7 and 0.1. Pass a narrower range"),
         ({"num_steps": 20.0}, r"`num_steps` must be an integer. Received: num_steps=20.0"),
     ],
 )

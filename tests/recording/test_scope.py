@@ -69,7 +69,7 @@ def _ctrl_c() -> Any:
 @pytest.fixture(name="model", scope="module")
 def _model(keras: Any) -> Any:
     """Returns a trained model that every test must leave unchanged."""
-    model = compiled(keras)
+    model = compiled(keras, metrics=["accuracy"])
     x, y = digits(64)
     model.fit(x, y, verbose=0)
     return model
@@ -122,7 +122,7 @@ def test_a_training_after_a_failed_scan_is_the_training_without_it(keras: Any) -
     ends = []
     x, y = digits(96)
     for with_scan in (False, True):
-        model = compiled(keras, keras.optimizers.SGD(0.05, momentum=0.9), metrics=None)
+        model = compiled(keras, keras.optimizers.SGD(0.05, momentum=0.9))
         model.fit(x, y, batch_size=32, verbose=0)
         if with_scan:
             callback = failing(keras, "on_epoch_end", raises(BrokenError))

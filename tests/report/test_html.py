@@ -100,6 +100,13 @@ def test_code_to_scan_again_has_the_settings_of_the_scan() -> None:
     assert all(compile(code, "report", "exec") for code in codes)
 
 
+def test_code_to_scan_again_names_a_linear_ramp() -> None:
+    curve = synthetic_curve("u-shaped")
+    context = dataclasses.replace(curve.context, start_lr=1e-3, end_lr=0.1, num_steps=100, ramp="linear")
+    code = Page(report_html(analyze(dataclasses.replace(curve, context=context)))).named("pre")[0].text
+    assert 'scan = LRScan(start_lr=0.001, end_lr=0.1, num_steps=100, ramp="linear")' in code
+
+
 def test_a_record_of_unknown_origin_gets_no_code_to_scan_again() -> None:
     curve = synthetic_curve("u-shaped")
     codes = Page(report_html(analyze(LRCurve(lr=curve.lr, loss=curve.loss), smoother="ema"))).named("pre")

@@ -19,7 +19,7 @@ RISING = ("monotone-from-pretrained", "flat-at-chance")
 
 @given(any_curves())
 def test_a_search_range_has_two_ends_in_order_or_none_with_a_reason(curve: LRCurve) -> None:
-    analysis = analyze(curve)
+    analysis = analyze(curve, num_copies=10)
     for kind in RangeKind:
         found = analysis.search_range(kind=kind)
         assert found.kind is kind
@@ -34,7 +34,8 @@ def test_a_search_range_has_two_ends_in_order_or_none_with_a_reason(curve: LRCur
 
 @given(curve=valley_curves(), factor=st.floats(1e-2, 1e2))
 def test_scaling_the_rates_scales_the_search_range(curve: LRCurve, factor: float) -> None:
-    before, after = analyze(curve), analyze(LRCurve(lr=factor * curve.lr, loss=curve.loss))
+    moved = LRCurve(lr=factor * curve.lr, loss=curve.loss)
+    before, after = (analyze(one, num_copies=10) for one in (curve, moved))
     for kind in RangeKind:
         first, second = before.search_range(kind=kind), after.search_range(kind=kind)
         assert first.low is not None

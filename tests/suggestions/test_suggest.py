@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @given(any_curves())
 def test_a_suggestion_is_a_rate_within_its_range_or_none_with_a_reason(curve: LRCurve) -> None:
-    for suggestion in analyze(curve).suggestions:
+    for suggestion in analyze(curve, num_copies=10).suggestions:
         assert suggestion.reason
         if suggestion.lr is None:
             assert suggestion.low is None
@@ -40,7 +40,7 @@ def test_scaling_or_shifting_the_loss_leaves_the_suggested_rate_alone(
     curve: LRCurve, scale: float, shift: float
 ) -> None:
     moved = LRCurve(lr=curve.lr, loss=scale * (curve.loss + shift))  # the fall stays a visible share of the loss
-    before, after = analyze(curve).suggestion.lr, analyze(moved).suggestion.lr
+    before, after = (analyze(one, num_copies=10).suggestion.lr for one in (curve, moved))
     assert before is not None
     assert after is not None
     step = math.log10(curve.lr[1] / curve.lr[0])
@@ -50,7 +50,7 @@ def test_scaling_or_shifting_the_loss_leaves_the_suggested_rate_alone(
 @given(curve=valley_curves(), factor=st.floats(1e-2, 1e2))
 def test_scaling_the_rates_scales_the_suggestion(curve: LRCurve, factor: float) -> None:
     moved = LRCurve(lr=factor * curve.lr, loss=curve.loss)
-    before, after = analyze(curve).suggestion.lr, analyze(moved).suggestion.lr
+    before, after = (analyze(one, num_copies=10).suggestion.lr for one in (curve, moved))
     assert before is not None
     assert after == pytest.approx(factor * before, rel=1e-6)
 
@@ -59,7 +59,7 @@ def test_scaling_the_rates_scales_the_suggestion(curve: LRCurve, factor: float) 
 def test_a_non_finite_tail_changes_nothing_left_of_it(curve: LRCurve, tail: list[float]) -> None:
     lr = [*curve.lr, *(curve.lr[-1] * 1.1 ** (i + 1) for i in range(len(tail)))]
     longer = LRCurve(lr=lr, loss=[*curve.loss, *tail])
-    before, after = analyze(curve), analyze(longer)
+    before, after = (analyze(one, num_copies=10) for one in (curve, longer))
     assert after.landmarks == before.landmarks
     assert after.suggestion == before.suggestion
 

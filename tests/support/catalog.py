@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_lrscan import LRCurve, ScanContext
+from keras_lrscan import Analysis, LRCurve, ScanContext, analyze
 from keras_lrscan.datasets.synthetic import synthetic_curve
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["PAIRS"]
+__all__ = ["PAIRS", "analysis_of"]
 
 TEN_CLASSES = ScanContext(
     loss_name="sparse_categorical_crossentropy", num_classes=10, start_lr=1e-7, end_lr=10.0, num_steps=200
@@ -204,3 +205,9 @@ PAIRS: Mapping[str, tuple[LRCurve, LRCurve]] = MappingProxyType(
     }
 )
 """Code → (curve that triggers it, near miss)."""
+
+
+@functools.cache
+def analysis_of(code: str, *, near_miss: bool = False) -> Analysis:
+    """Returns the analysis of the curve of a code, or of its near miss. All tests share it, so none may change it."""
+    return analyze(PAIRS[code][near_miss])

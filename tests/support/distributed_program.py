@@ -13,6 +13,7 @@ from typing import Any
 from keras_lrscan.errors import ScanError
 from keras_lrscan.scan import LRScan, last_scan, lr_scan
 from tests.support.hosts import IS_TF_KERAS, compiled, digits, same_bits, weights
+from tests.support.mirrored_steps import scan_custom_steps
 
 STEPS = 12
 OPTIONS: dict[str, Any] = {"batch_size": 32, "epochs": 2, "shuffle": False, "verbose": 0}
@@ -71,6 +72,7 @@ def main() -> None:
                 "single": single,
                 "stop": str(recorder.curve.stop),
                 "same": same_bits(after, weights(plain)),
+                "custom steps": scan_custom_steps(keras, spread) if mode == "mirrored" else None,
             }
         )
     )

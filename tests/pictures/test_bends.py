@@ -1,0 +1,56 @@
+"""Tests how many points a line is said to have, and where they are found."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from keras_lrscan.pictures.bends import corners, count_intervals, estimate_intervals
+from keras_lrscan.pictures.line import Line
+
+
+def course(points: int, columns: int = 700, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the columns and rows of a thin line through points that scatter."""
+    rows = 200 + 20 * np.random.default_rng(seed).standard_normal(points + 1)
+    places = np.arange(columns + 1.0)
+    return places, np.interp(places, np.linspace(0, columns, points + 1), rows)
+
+
+@pytest.mark.parametrize("points", [40, 100, 175])
+def test_the_points_of_a_sharp_line_are_counted(points: int) -> None:
+    assert count_intervals(*course(points)) == points
+
+
+@pytest.mark.parametrize("points", [120, 175, 230])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_points_of_a_blurred_line_are_estimated(points: int, seed: int) -> None:
+    columns, rows = course(points, seed=seed)
+    blurred = np.convolve(np.pad(rows, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")
+    assert estimate_intervals(columns, blurred) == pytest.approx(points, rel=1 / 3)
+
+
+def test_a_smooth_line_has_the_usual_number() -> None:
+    columns = np.arange(500.0)
+    assert estimate_intervals(columns, 100 + np.zeros(500)) == 100
+    assert estimate_intervals(columns, 100 + 0.1 * columns) == 100
+
+
+def test_the_tip_of_a_corner_is_half_a_width_within_its_ink() -> None:
+    columns = np.arange(100.0)
+    rows = np.full(100, 50.0)
+    tops, bottoms = rows - 1, rows + 1
+    tops[50], rows[50], bottoms[50] = 9.0, 30.0, 51.0
+    line = Line(
+        columns=columns,
+        rows=rows,
+        tops=tops,
+        bottoms=bottoms,
+        color=(0, 0, 0),
+        width=3.0,
+        roughness=0.0,
+        coverage=1.0,
+        is_across=False,
+    )
+    places, tips = corners(line, 4)
+    assert tips.min() == 10.0
+    assert places[tips.argmin()] == pytest.approx(49.5)
