@@ -16,7 +16,8 @@ form of Keras's messages: the expectation, then ``Received: name=value.``, then 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import operator
+from typing import TYPE_CHECKING, SupportsIndex
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,6 +33,7 @@ __all__ = [
     "missing_dependency",
     "shown",
     "unknown_option",
+    "whole_number",
 ]
 
 
@@ -83,6 +85,26 @@ def unknown_option(argument: str, value: object, options: Iterable[str]) -> Inva
     """
     known = ", ".join(repr(str(option)) for option in options)
     return InvalidOptionError(f"Argument `{argument}` must be one of {known}. Received: {argument}={value!r}.")
+
+
+def whole_number(argument: str, value: SupportsIndex, least: int, remedy: str = "") -> int:
+    """Returns an argument that must be an integer, and no boolean, of at least `least`.
+
+    Raises:
+        InvalidOptionError: If it is not. The message ends with the `remedy`.
+
+    Example:
+    >>> whole_number("skip_end", 3, 0)
+    3
+    """
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or number < least:
+        msg = f"Argument `{argument}` must be an integer of at least {least}. Received: {argument}={value!r}."
+        raise InvalidOptionError(f"{msg} {remedy}".rstrip())
+    return number
 
 
 def missing_dependency(purpose: str, package: str, extra: str) -> MissingDependencyError:

@@ -24,9 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from regret import Regret
-from run import SHARDS
 from score import BAD, GOOD, RESULTS, ROLES, as_scanned, context_of
-from shards import measure_missing, quick_tasks, rounded, stack_shards
+from shards import add_shard_options, measure_missing, merge_shards, quick_tasks
 from tasks import FROZEN, all_tasks
 
 from keras_lrscan import analyze
@@ -187,22 +186,18 @@ def main() -> None:
     """Runs the command-line interface."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--measure", type=int, metavar="N", help=f"train the first N quick tasks with {FAMILY}")
-    parser.add_argument("--minutes", type=float, default=math.inf, help="start no task after this time")
-    parser.add_argument("--merge", action="store_true", help="merge the existing shards into --alternatives only")
-    parser.add_argument("--shards", type=Path, default=SHARDS / "alternatives", help="folder of the shards")
-    parser.add_argument("--alternatives", type=Path, default=ALTERNATIVES, help="path of the merged file")
+    add_shard_options(parser, "alternatives", ALTERNATIVES)
     parser.add_argument("--copies", type=int, default=3, help="resampled copies that vote on the confidence")
     options = parser.parse_args()
     if options.measure is not None:
         tasks = [task for task in quick_tasks() if task.optimizer in FAMILY]
         measure_missing(tasks[: options.measure], options.shards, measure, minutes=options.minutes)
     elif options.merge:
-        names, arrays = stack_shards(all_tasks(), options.shards)
-        np.savez_compressed(options.alternatives, tasks=json.dumps(names), val=rounded(arrays["val"]))
+        merge_shards(all_tasks(), options.shards, options.results)
     else:
         with np.load(RESULTS) as file:
             results = dict(file)
-        alternatives = dict(np.load(options.alternatives)) if options.alternatives.exists() else None
+        alternatives = dict(np.load(options.results)) if options.results.exists() else None
         report(results, alternatives, options.copies)
 
 

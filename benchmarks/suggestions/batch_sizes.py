@@ -25,8 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from regret import Regret
-from run import SHARDS
-from shards import measure_missing, quick_tasks, rounded, stack_shards
+from shards import add_shard_options, measure_missing, merge_shards, quick_tasks
 from tasks import FROZEN, Task
 
 if TYPE_CHECKING:
@@ -180,24 +179,15 @@ def main() -> None:
     """Runs the command-line interface."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--measure", type=int, metavar="N", help="train the first N combinations")
-    parser.add_argument("--minutes", type=float, default=math.inf, help="start no combination after this time")
-    parser.add_argument("--merge", action="store_true", help="merge the existing shards into --results only")
-    parser.add_argument("--shards", type=Path, default=SHARDS / "batch_sizes", help="folder of the shards")
-    parser.add_argument("--results", type=Path, default=BATCH_SIZES, help="path of the merged file")
+    add_shard_options(parser, "batch_sizes", BATCH_SIZES)
     options = parser.parse_args()
     if options.measure is not None:
         measure_missing(combinations()[: options.measure], options.shards, measure, minutes=options.minutes)
     elif options.merge:
         from keras_formulas import OPTIMIZERS as KNOWN
 
-        names, arrays = stack_shards(combinations(), options.shards)
         defaults = json.dumps({name: KNOWN[name].default for name in OPTIMIZERS})
-        np.savez_compressed(
-            options.results,
-            tasks=json.dumps(names),
-            defaults=defaults,
-            **{key: rounded(one) for key, one in arrays.items()},
-        )
+        merge_shards(combinations(), options.shards, options.results, defaults=defaults)
     else:
         with np.load(options.results) as file:
             report(dict(file))

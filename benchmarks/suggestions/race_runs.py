@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from run import RESULTS, SHARDS
-from shards import measure_missing, quick_tasks, rounded, stack_shards
+from run import RESULTS
+from shards import add_shard_options, measure_missing, merge_shards, quick_tasks
 from tasks import FROZEN, all_tasks
 
 if TYPE_CHECKING:
@@ -109,22 +108,11 @@ def scans_of(results: Path) -> dict[str, tuple[Mapping[str, Any], Array, Array]]
         return {about["name"]: (about, lr, scans) for about, scans in zip(names, file["scan_loss"], strict=True)}
 
 
-def merge(tasks: list[Task], folder: Path, results: Path) -> None:
-    """Merges all existing shards into one file, in the order of `tasks`."""
-    names, arrays = stack_shards(tasks, folder)
-    kept = {name: values if name == "lr" else rounded(values) for name, values in arrays.items()}
-    np.savez_compressed(results, tasks=np.array(json.dumps(names)), **kept)
-    print(f"{results}: {len(names)} of {len(tasks)} tasks, {results.stat().st_size / 1e6:.1f} MB")
-
-
 def main() -> None:
     """Runs the command-line interface."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--held-out", action="store_true", help="measure other tasks than those of `races.npz`")
-    parser.add_argument("--minutes", type=float, default=math.inf, help="start no task after this time")
-    parser.add_argument("--shards", type=Path, default=SHARDS / "races", help="folder of the shards, one per task")
-    parser.add_argument("--merge", action="store_true", help="merge the existing shards into --results only")
-    parser.add_argument("--results", type=Path, help="path of the merged file")
+    add_shard_options(parser, "races", None)
     options = parser.parse_args()
     seen, tasks, runs, results, folder = scans_of(RESULTS), all_tasks(), RUNS, RACES, options.shards
     if options.held_out:
@@ -133,7 +121,7 @@ def main() -> None:
         tasks = [task for task in quick_tasks() if task.name not in chosen_on]
         runs, results, folder = HELD_OUT_RUNS, HELD_OUT, folder / "held_out"
     if options.merge:
-        merge(tasks, folder, options.results or results)
+        merge_shards(tasks, folder, options.results or results, exact=["lr"])
     else:
         measure_missing(
             [task for task in tasks if task.name in seen],

@@ -21,9 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from regret import Regret
-from run import SHARDS
 from score import RESULTS, as_scanned, context_of
-from shards import measure_missing, quick_tasks, rounded, stack_shards
+from shards import add_shard_options, measure_missing, merge_shards, quick_tasks
 from tasks import FROZEN, all_tasks
 
 from keras_lrscan import LRCurve, analyze
@@ -142,21 +141,15 @@ def main() -> None:
     """Runs the command-line interface."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--measure", type=int, metavar="N", help="run the scans of the first N quick tasks")
-    parser.add_argument("--minutes", type=float, default=math.inf, help="start no task after this time")
-    parser.add_argument("--merge", action="store_true", help="merge the existing shards into --variants only")
-    parser.add_argument("--shards", type=Path, default=SHARDS / "variants", help="folder of the shards, one per task")
-    parser.add_argument("--variants", type=Path, default=VARIANTS, help="path of the merged file")
+    add_shard_options(parser, "variants", VARIANTS)
     parser.add_argument("--copies", type=int, default=3, help="resampled copies that vote on the confidence")
     options = parser.parse_args()
     if options.measure is not None:
         measure_missing(quick_tasks(QUICK)[: options.measure], options.shards, measure, minutes=options.minutes)
     elif options.merge:
-        names, arrays = stack_shards(all_tasks(), options.shards)
-        np.savez_compressed(
-            options.variants, tasks=json.dumps(names), **{name: rounded(one) for name, one in arrays.items()}
-        )
+        merge_shards(all_tasks(), options.shards, options.results)
     else:
-        with np.load(RESULTS) as file, np.load(options.variants) as more:
+        with np.load(RESULTS) as file, np.load(options.results) as more:
             report(dict(more), dict(file), options.copies)
 
 

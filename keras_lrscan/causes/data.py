@@ -363,7 +363,7 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
         when=(
             Clue(
                 when=(Condition("suspect_labels", ">=", SUSPECT),),
-                says="For at least {suspect_labels} of the compared samples, the most similar ones agree on another of "
+                says="For about {suspect_labels} of the compared samples, the most similar ones agree on another of "
                 "the {num_classes} labels, and not just between a few classes that look alike.",
             ),
         ),

@@ -10,7 +10,6 @@ import dataclasses
 import io
 import json
 import math
-import operator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, SupportsIndex
@@ -20,7 +19,7 @@ import numpy as np
 from keras_lrscan._typing import Array, DataFrame
 from keras_lrscan.curves.context import ScanContext, with_epoch_means
 from keras_lrscan.curves.frames import frame_of
-from keras_lrscan.errors import CurveTooShortError, InvalidCurveError, InvalidOptionError, shown
+from keras_lrscan.errors import CurveTooShortError, InvalidCurveError, shown, whole_number
 from keras_lrscan.files.csv_tables import LOSS_COLUMN, RATE_COLUMN, read_columns
 from keras_lrscan.files.decoding import Floats, checked_object, decode, read_json_object
 from keras_lrscan.files.read_write import Source, write_file
@@ -154,7 +153,7 @@ class LRCurve:
         >>> curve.trimmed(skip_start=1, skip_end=1).loss.tolist()
         [2.2, 1.9]
         """
-        first, last = _count("skip_start", skip_start), _count("skip_end", skip_end)
+        first, last = whole_number("skip_start", skip_start, 0), whole_number("skip_end", skip_end, 0)
         if not first and not last:
             return self
         if first + last >= len(self):
@@ -304,17 +303,6 @@ def numbers(name: str, values: ArrayLike) -> Array:
         msg = f"{expected} Received: {first}. Scale the numbers down, or omit this point."
         raise InvalidCurveError(msg)
     return array
-
-
-def _count(name: str, value: SupportsIndex) -> int:
-    try:
-        number = -1 if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        number = -1
-    if number < 0:
-        msg = f"Argument `{name}` must be an integer of at least 0. Received: {name}={value!r}."
-        raise InvalidOptionError(msg)
-    return number
 
 
 def _not_numbers(name: str, values: object) -> InvalidCurveError:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import operator
 from typing import TYPE_CHECKING
 
 from keras_lrscan._typing import Optimizer, Value
-from keras_lrscan.errors import InvalidOptionError, MissingDependencyError, ScanError, unknown_option
+from keras_lrscan.errors import MissingDependencyError, ScanError, unknown_option, whole_number
 from keras_lrscan.hosts.optimizers import innermost, is_variable, rate_of, rate_shares, update_phase
 from keras_lrscan.hosts.snapshot import read_value
 
@@ -95,16 +94,8 @@ def one_cycle_schedule(peak: float, num_steps: SupportsIndex, *, library: str) -
     """
     if library not in LIBRARIES:
         raise unknown_option("library", library, LIBRARIES)
-    try:
-        steps = operator.index(num_steps)
-    except TypeError:
-        steps = 0
-    if steps < MIN_STEPS or isinstance(num_steps, bool):
-        msg = (
-            f"Argument `num_steps` must be an integer of at least {MIN_STEPS}. Received: num_steps={num_steps!r}. Pass "
-            "the number of epochs times the number of batches in an epoch."
-        )
-        raise InvalidOptionError(msg)
+    remedy = "Pass the number of epochs times the number of batches in an epoch."
+    steps = whole_number("num_steps", num_steps, MIN_STEPS, remedy)
     try:
         schedules = importlib.import_module(library).optimizers.schedules
     except ImportError as error:

@@ -122,7 +122,8 @@ def draw_rates(ax: Axes, rates: Sequence[Suggestion], share: float, *, at_most: 
             _draw_suggestion(ax, rate, (low, high), y)
         elif first <= rate <= last:
             ax.plot([rate], [y], "D", transform=across, mfc=ax.get_facecolor(), mec=ink, ms=5, mew=1.4, zorder=4)
-        ends = [min(max(end, first), last) for end in ((low, high) if ours else (rate, rate))]
+        marked = (low, high) if ours and not at_most else (rate, rate)  # the bar of a limit fills one side
+        ends = [min(max(end, first), last) for end in marked]
         arrow = LEFT if rate < first else RIGHT if rate > last else ""
         others = (f"{RULES_OF_OTHERS.get(item.method, item.method)}:", f"{item.method}:")
         names = (rate_name(at_most=at_most),) if ours else others
@@ -155,6 +156,7 @@ def _write_beside(ax: Axes, versions: Sequence[str], ends: Sequence[float], y: f
             va="center_baseline",
             fontsize=SIZE,
             fontweight="bold" if bold else "normal",
+            bbox={"facecolor": ax.get_facecolor(), "lw": 0, "pad": 1},
             zorder=5,
         )
         text.set_in_layout(False)

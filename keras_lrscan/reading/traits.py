@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from keras_lrscan.reading.facts import CALM_START, Condition
 from keras_lrscan.reading.features import MIN_FOR_START
+from keras_lrscan.reading.spacing import LINEAR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -106,7 +107,7 @@ TRAIT_RULES: tuple[TraitRule, ...] = (
     TraitRule(
         code="LRS209",
         name="linear-sweep",
-        when=(Condition("linear_spacing", ">=", 0.05), Condition("decades", ">=", 1.0)),
+        when=(Condition("linear_spacing", ">=", LINEAR), Condition("decades", ">=", 1.0)),
         says="The rates grow by equal amounts, not by equal factors, so nearly all points lie in the last factor of "
         "ten.",
     ),

@@ -184,16 +184,21 @@ def _pictures(analysis: PureAnalysis, sizes: Mapping[str, tuple[float, float]]) 
     return {which: svg(analysis, size=size, prefix=f"lrscan-{name}-{which}") for which, size in sizes.items()}
 
 
-@functools.cache
 def _environment(package: str | None = None) -> tuple[Environment, Callable[[str], Markup]]:
     try:
+        import jinja2
         import matplotlib as mpl
-        from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-        from markupsafe import Markup, escape
     except ImportError as error:
         msg = f"Expected jinja2 and matplotlib for a report. Received: {error}. Run `pip install jinja2 matplotlib`."
         raise MissingDependencyError(msg) from error
-    del mpl
+    del jinja2, mpl
+    return _templates(package)
+
+
+@functools.cache
+def _templates(package: str | None) -> tuple[Environment, Callable[[str], Markup]]:
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup, escape
 
     def rich(text: str) -> Markup:
         """Converts `code` and URLs to elements, and escapes everything else."""

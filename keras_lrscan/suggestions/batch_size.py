@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import operator
 from typing import TYPE_CHECKING, SupportsIndex
 
-from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
+from keras_lrscan.errors import InvalidCurveError, InvalidOptionError, whole_number
 from keras_lrscan.suggestions.suggest import Role, Suggestion
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ MEASURED = ("SGD", "Adam", "AdamW", "RMSprop")
 
 def for_batch_size(suggestion: Suggestion, context: ScanContext, batch_size: SupportsIndex) -> Suggestion:
     """Returns a constant rate for training with another batch size than the scan; see `PureAnalysis.for_batch_size`."""
-    size, scanned = _checked_size(batch_size), context.batch_size
+    size, scanned = whole_number("batch_size", batch_size, 1), context.batch_size
     if not scanned:
         msg = (
             "Expected a scan with a known batch size. Received: a curve whose context has no `batch_size`. Pass "
@@ -75,14 +74,3 @@ def _why_not(context: ScanContext) -> str | None:
     if context.loss_reduction == "sum" or context.loss_adds_up == "samples":
         return "the loss adds up the samples of a batch, so the batch size also changes the size of the gradient."
     return None
-
-
-def _checked_size(batch_size: SupportsIndex) -> int:
-    try:
-        size = 0 if isinstance(batch_size, bool) else operator.index(batch_size)
-    except TypeError:
-        size = 0
-    if size < 1:
-        msg = f"Argument `batch_size` must be an integer of at least 1. Received: batch_size={batch_size!r}."
-        raise InvalidOptionError(msg)
-    return size

@@ -11,6 +11,7 @@ from keras_lrscan import Analysis, analyze
 from keras_lrscan.datasets.synthetic import synthetic_curve
 from keras_lrscan.formatting import format_lr
 from keras_lrscan.plots.alt_text import caption
+from keras_lrscan.plots.rate_panel import draw_rates
 from keras_lrscan.suggestions.suggest import format_range
 
 LIMIT = "no more than"
@@ -56,6 +57,21 @@ def test_the_plot_draws_a_limit_without_a_range(known: dict[str, Any], is_limit:
     assert (f"suggested: about {rate}, with range" in legend) is not is_limit
     drawn = [text.get_text() for text in ax.texts]
     assert (f"{LIMIT} {rate}" if is_limit else f"suggested: {rate}") in drawn
+
+
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.98])
+def test_the_name_of_a_limit_lies_within_the_axes_wherever_the_rate_is(share: float) -> None:
+    figures = pytest.importorskip("matplotlib.figure", exc_type=ImportError)
+    analysis = with_context(averaging="ktrain")
+    ax = figures.Figure(figsize=(7, 5)).subplots()
+    ax.set_xscale("log")
+    first, last = -7.0, 1.0
+    ax.set_xlim(10**first, 10**last)
+    lr = 10 ** (first + share * (last - first))
+    limit = dataclasses.replace(analysis.suggestion, lr=lr, low=lr / 3, high=3 * lr)
+    draw_rates(ax, (limit,), 0.1, at_most=True)
+    name, box = next(text for text in ax.texts if LIMIT in text.get_text()).get_window_extent(), ax.get_window_extent()
+    assert box.x0 <= name.x0 < name.x1 <= box.x1
 
 
 @pytest.mark.parametrize(("known", "is_limit"), CONTEXTS)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_lrscan.inspection.label_noise import suspect_share
+from keras_lrscan.inspection.label_noise import MIN_CLASSES, suspect_share
 from keras_lrscan.scan import lr_scan
 from tests.support.hosts import compiled, digits
 
@@ -47,15 +47,23 @@ def test_the_unit_of_the_inputs_and_the_numbers_of_the_classes_do_not_matter(
         ([np.array([["a"]] * 200)], np.zeros(200)),
         ([np.full((200, 2), np.nan)], np.zeros(200)),
         ([np.zeros((200, 2))], np.zeros(199)),
+        ([np.arange(200.0)[:, None]], np.arange(200) % (MIN_CLASSES - 1)),
     ],
-    ids=["none", "few", "text", "nan", "lengths"],
+    ids=["none", "few", "text", "nan", "lengths", "few classes"],
 )
 def test_data_that_do_not_tell_have_no_share(inputs: list[Any], classes: Any) -> None:
     assert suspect_share(inputs, classes) is None
 
 
 def test_constant_inputs_have_a_share_without_a_warning() -> None:
-    assert suspect_share([np.ones((200, 3))], np.arange(200) % 2) is not None
+    assert suspect_share([np.ones((200, 3))], np.arange(200) % MIN_CLASSES) is not None
+
+
+def test_two_classes_that_overlap_are_not_taken_for_wrong_labels() -> None:
+    x, y = clusters(0.0)
+    random = np.random.default_rng(0)
+    overlapping = np.where(np.isin(y, [3, 8]), random.choice([3, 8], len(y)), y)
+    assert suspect_share([x], overlapping) == pytest.approx(suspect_share([x], y), abs=0.01)
 
 
 @pytest.mark.keras
