@@ -110,14 +110,6 @@ def heavy_momentum() -> LRCurve:
     return lr_scan(model, x, y, num_steps=200, verbose=0).curve
 
 
-def second_valley() -> LRCurve:
-    """Plain gradient descent on inputs from 0 to 300: it is thrown out of one valley and lands in another."""
-    x, y = digits()
-    model = classifier()
-    model.compile(keras.optimizers.SGD(0.01), CROSSENTROPY, metrics=["accuracy"])
-    return lr_scan(model, 300 * x, y, num_steps=200, verbose=0).curve
-
-
 RECIPES = {
     "frozen-layers": frozen_layers,
     "dead-units": dead_units,
@@ -129,5 +121,4 @@ RECIPES = {
     "normalizing-optimizer": normalizing_optimizer,
     "half-precision": half_precision,
     "heavy-momentum": heavy_momentum,
-    "second-valley": second_valley,
 }

@@ -55,10 +55,10 @@ def catapult() -> LRCurve:
     return lr_scan(model, x, np.eye(10)[y], start_lr=1e-5, num_steps=400, batch_size=64, verbose=0).curve
 
 
-def trained_deep(depth: int) -> keras.Model:
-    """Returns a wide network for the digits after five epochs of plain gradient descent."""
+def trained_deep() -> keras.Model:
+    """Returns a deep and wide network for the digits after five epochs of plain gradient descent."""
     x, y = digits()
-    model = classifier(width=1024, depth=depth)
+    model = classifier(width=1024, depth=5)
     model.compile(keras.optimizers.SGD(0.1), CROSSENTROPY, metrics=["accuracy"])
     model.fit(x, y, epochs=5, verbose=0)
     return model
@@ -67,15 +67,7 @@ def trained_deep(depth: int) -> keras.Model:
 def fresh_adam() -> LRCurve:
     """A trained network goes on under a fresh Adam, from Adam's usual rate on."""
     x, y = digits()
-    model = trained_deep(5)
-    model.compile("adam", CROSSENTROPY, metrics=["accuracy"])
-    return lr_scan(model, x, y, start_lr=1e-3, num_steps=200, verbose=0).curve
-
-
-def fresh_adam_again() -> LRCurve:
-    """The same with three hidden layers instead of five."""
-    x, y = digits()
-    model = trained_deep(3)
+    model = trained_deep()
     model.compile("adam", CROSSENTROPY, metrics=["accuracy"])
     return lr_scan(model, x, y, start_lr=1e-3, num_steps=200, verbose=0).curve
 
@@ -125,7 +117,6 @@ RECIPES = {
     "bounded-steps": bounded_steps,
     "catapult": catapult,
     "fresh-adam": fresh_adam,
-    "fresh-adam-again": fresh_adam_again,
     "tutorial-callback": tutorial_callback,
     "hundred-classes": hundred_classes,
 }

@@ -376,7 +376,7 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
         clues=(
             Clue(
                 when=(Condition("shape", "==", "several-valleys"), RISES),
-                weight=4.2,
+                weight=3.6,
                 says="The loss rises and then falls again.",
             ),
             Clue(

@@ -37,6 +37,9 @@ NEAR_SHARE = 0.1
 SETTLED_SHARE = 0.9
 """Share of the losses up to the end that must be near a level if the loss has settled there."""
 
+PLATEAU_SLOPE = 0.3
+"""Largest slope of a plateau, as a share of the mean slope between the minimum and the plateau."""
+
 FALL_SHARE = 0.25
 """Training can break and recover once the loss has fallen by this share of its start, if that is positive."""
 
@@ -133,23 +136,31 @@ def early_explosion(x: Array, loss: Array, level: float) -> float:
     return peak / level
 
 
-def plateau_start(loss: Array, minimum: int, tolerance: float, half: float) -> int | None:
+def plateau_start(x: Array, loss: Array, minimum: int, tolerance: float, half: float) -> int | None:
     """Returns the index at which the final plateau begins, or `None` without a high plateau right of the minimum.
 
+    A loss that goes on rising at nearly the same pace, however slow, has no plateau.
+
     Args:
+        x: Logarithms of the learning rates to base 10, rising. Array of shape `(n,)`.
         loss: The smoothed loss. Array of shape `(n,)`.
         minimum: Index of its minimum.
         tolerance: Largest deviation of the smoothed loss from the level of the plateau.
         half: Level that the plateau must exceed.
 
     Example:
-    >>> plateau_start(np.array([2.0, 1.0, 1.9, 2.0, 2.0, 2.0]), 1, tolerance=0.2, half=1.5)
+    >>> x = np.arange(6.0)
+    >>> plateau_start(x, np.array([2.0, 1.0, 1.9, 2.0, 2.0, 2.0]), 1, tolerance=0.2, half=1.5)
     2
+    >>> plateau_start(x, np.array([2.0, 1.0, 1.3, 1.6, 1.9, 2.2]), 1, tolerance=0.2, half=1.5)
     """
     high = np.maximum.accumulate(loss[::-1])[::-1]
     low = np.minimum.accumulate(loss[::-1])[::-1]
     begin = int(np.argmax(high - low <= 2 * tolerance))
-    return begin if minimum < begin < loss.size - 1 and float(np.median(loss[begin:])) > half else None
+    if not minimum < begin < loss.size - 1 or float(np.median(loss[begin:])) <= half:
+        return None
+    rise = (loss[begin] - loss[minimum]) / (x[begin] - x[minimum])
+    return begin if loss[-1] - loss[begin] <= PLATEAU_SLOPE * rise * (x[-1] - x[begin]) else None
 
 
 def share_near(loss: Array, level: float, noise: float) -> float:

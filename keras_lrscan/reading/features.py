@@ -70,9 +70,6 @@ reach 3.3, and models that recover from the first steps of a fresh Adam 2.1.
 PLATEAU_SHARE = 0.1
 """Largest deviation of a plateau from its level, as a share of the fall."""
 
-VALLEY_DEPTH = 0.25
-"""Smallest depth of a further valley below the top of the first fall, as a share of that fall."""
-
 MIN_FOR_NOISE = 8
 """Smallest number of points for estimating the noise, even if the loss rises earlier."""
 
@@ -151,7 +148,8 @@ class CurveFeatures:
     )
     trend_in_errors: float | None = measured("ratio of the straight line's rise to its standard error", "{:.1f}")
     noise: float | None = measured("batch-to-batch noise, as a share of the reference loss", "{:.0%}")
-    noise_over_fall: float | None = measured("batch-to-batch noise, as a share of the fall", "{:.0%}")
+    noise_over_fall: float | None = measured("batch-to-batch noise, as a share of the whole fall", "{:.0%}")
+    noise_over_start: float | None = measured("batch-to-batch noise, as a share of the loss at the start", "{:.0%}")
     num_valleys: int = measured("number of valleys", "{:d}", 0)
     num_recoveries: int = measured("number of breaks from which training recovered", "{:d}", 0)
     plateau_decades: float | None = measured("decades on a high plateau at the end", "{:.1f}")
@@ -282,6 +280,7 @@ def compute_features(
         return CurveFeatures(stop=str(curve.stop), finite_share=0.0, rise_before_nonfinite=0.0)
     low, top = marks.minimum, _top_before(marks, marks.start)
     fall = max(top - low.loss, 0.0) if marks.valleys else 0.0
+    deepest = max((top - valley.loss for valley in marks.valleys), default=0.0)
     reference = reference_loss(curve) or max(fall or float(np.ptp(loss)), 1e-12)
     noise = _batch_noise(curve, smoothed, marks)
     next_top = max((peak.loss for peak in marks.peaks if peak.index > low.index), default=low.loss)
@@ -301,14 +300,15 @@ def compute_features(
         rise=rise / reference,
         rise_over_fall=rise / fall if fall > 0 else None,
         noise=noise / reference,
-        noise_over_fall=noise / fall if fall > 0 else None,
+        noise_over_fall=noise / deepest if deepest > 0 else None,
+        noise_over_start=noise / start if start > 0 and has_natural_zero(curve) else None,
         flat_decades=float((x[-1] if calm_to is None else x[calm_to.index]) - x[0]),
-        num_valleys=sum(valley.loss < top - VALLEY_DEPTH * fall for valley in marks.valleys),
+        num_valleys=len(marks.valleys),
         lone_batches=lone.size,
         spike=_spike(curve, smoothed, lone),
         peak=(float(loss.max()) - marks.start.loss) / max(fall, reference),
         **record,
-        **_start(curve, start, low.loss),
+        **_start(curve, start, min([low.loss, *(valley.loss for valley in marks.valleys)])),
         **_without_fall(curve, smoothed, marks, reference),
         **_with_fall(smoothed, marks, top, chance_reference(curve)),
         **_whole_record(curve, smoothed, marks, noise),
@@ -424,7 +424,7 @@ def _with_fall(smoothed: SmoothedCurve, marks: Landmarks, top: float, chance: fl
     first = slice(0, max(2, int(np.searchsorted(x, x[0] + 0.2))))
     elbow = x.size - 1 if marks.elbow is None else marks.elbow.index
     between = slope[marks.steepest.index : elbow + 1] / fall
-    plateau = plateau_start(loss, marks.minimum.index, PLATEAU_SHARE * fall, top - fall / 2)
+    plateau = plateau_start(x, loss, marks.minimum.index, PLATEAU_SHARE * fall, top - fall / 2)
     level = None if plateau is None else float(np.median(loss[plateau:]))
     return {
         "fall_decades": float(x[marks.minimum.index] - x[marks.descent_start.index]),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from itertools import dropwhile
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -73,6 +74,15 @@ ROUNDING = 1e-9
 
 DESCENT_SHARE = 0.05
 """Share of the fall that is completed at the start of the descent."""
+
+APART = 0.5
+"""Smallest distance of a valley from the one before it, in decades."""
+
+PROMINENCE = 0.2
+"""Smallest height of the hill between two valleys above both, as a share of the largest fall."""
+
+WIDTH = 3
+"""Smallest number of points in the lower half of a further valley."""
 
 FLAT_NOISE = 1.5
 """Largest rise above the level of a curve without a fall before its elbow, in standard deviations of one batch."""
@@ -202,9 +212,9 @@ def find_landmarks(
     valleys, peaks = _turns(capped, reversal)
     smallest = max(_smallest_fall(error, noise, reference, chance), reversal)
     highest = start - np.maximum(smallest, VALLEY_SIGMA * smoothed.standard_error)
-    valleys = [
-        index for index in valleys if capped[index] <= highest[index] and _is_fall(capped, peaks, index, reversal)
-    ]
+    low = (index for index in valleys if capped[index] <= highest[index])
+    falls = dropwhile(lambda index: not _is_fall(capped, peaks, index, reversal), low)
+    valleys = _apart(x, capped, list(falls), start, PROMINENCE * largest_fall)
     if not valleys:
         margin = max(largest_fall / 2, 2 * error, FLAT_NOISE * noise, FLAT_SHARE * (reference or 0.0))
         bottom, elbow = _flat(loss, margin, reversal)
@@ -330,6 +340,30 @@ def _is_fall(loss: Array, peaks: list[int], valley: int, reversal: float) -> boo
     before = [peak for peak in peaks if peak < valley]
     top = before[-1] if before else int(np.argmax(loss[: valley + 1]))
     return float(loss[: top + 1].min() - loss[valley]) >= reversal
+
+
+def _apart(x: Array, loss: Array, valleys: list[int], start: float, hill: float) -> list[int]:
+    """Returns the first valley, at its lowest point, and all later ones that are apart from it and from each other.
+
+    Where training breaks, the loss of a few batches may be low by chance. So a further valley lies half a decade to the
+    right, behind a hill, and holds a few batches.
+    """
+    kept = valleys[:1]
+    for index in valleys[1:]:
+        last = kept[-1]
+        above = float(loss[last:index].max()) - max(loss[last], loss[index])
+        if x[index] - x[last] < APART:
+            kept[-1] = index if loss[index] < loss[last] else last
+        elif above >= hill and _width(loss, index, (start + loss[index]) / 2) >= WIDTH:
+            kept.append(index)
+    return kept
+
+
+def _width(loss: Array, index: int, level: float) -> int:
+    """Returns the number of points in a row around `index` that lie below `level`."""
+    high = np.flatnonzero(loss > level)
+    place = int(np.searchsorted(high, index))
+    return int((high[place] if place < high.size else loss.size) - (high[place - 1] if place else -1) - 1)
 
 
 def _flat(loss: Array, margin: float, reversal: float) -> tuple[int, int | None]:

@@ -286,6 +286,8 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
             (FALLS, Condition("noise_over_fall", ">=", 0.4)),
             # a fall of less than 1.5 times the noise counts as noise, so such batches could hide one
             (NO_FALL, RISES, Condition("noise", ">=", 0.25)),
+            # In benchmarks/causes, seven of ten such starts better than chance are thrown off by a fresh optimizer.
+            (NO_FALL, RISES, Condition("noise", ">=", 0.15), Condition("noise_over_start", ">=", 0.4)),
         ),
         sees=("The loss jumps from batch to batch by about as much as it changes over the whole test.",),
         means=(
@@ -346,6 +348,38 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         ),
     ),
     ShapeRule(
+        code="LRS113",
+        shape=Shape.FALLS_TO_CHANCE,
+        title="falls to guessing, and stays there",
+        # Five scans of benchmarks/suggestions collapse this way without a rise. Eleven others that end at the chance
+        # level fall below it before, and so they are valleys.
+        when=(
+            (
+                FALLS,
+                Condition("lowest_ratio", ">=", 0.9),
+                Condition("start_state", "==", StartState.WORSE_THAN_CHANCE),
+                Condition("chance_end_decades", ">=", 0.5),
+            ),
+        ),
+        sees=(
+            "The loss falls from about {start_loss} to about {end_loss}, the cost of guessing, and stays there.",
+            "Guessing costs {chance_loss}; over the last {chance_end_decades} powers of ten, the loss is that high.",
+        ),
+        means=(
+            "Such a fall is not learning: the large steps only drive the model to the same answer for every input.",
+            "Its first answers already cost more than guessing: often, the inputs or the loss do not fit the model.",
+        ),
+        is_not=(
+            "It does not mean that a larger rate is missing: the last rates of this test already broke the model.",
+            NOT_OVERFITTING,
+        ),
+        tries=(
+            "Check that the loss fits the last layer: a layer without softmax or sigmoid needs `from_logits=True`.",
+            "Scale inputs and targets to about -1 to 1 if they are not (for images, divide by 255).",
+            "Then scan again: a model that learns falls below {chance_loss}.",
+        ),
+    ),
+    ShapeRule(
         code="LRS108",
         shape=Shape.VALLEY_THEN_PLATEAU,
         title="a valley, then a high plateau",
@@ -371,38 +405,6 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         tries=(
             "Train at {suggestion}, which comes from the first valley.",
             "Scan again with more steps: if the second valley moves or disappears, it was just noise.",
-        ),
-    ),
-    ShapeRule(
-        code="LRS113",
-        shape=Shape.FALLS_TO_CHANCE,
-        title="falls to guessing, and stays there",
-        # Five scans of benchmarks/suggestions collapse this way. Eleven others that end at the chance level fall below
-        # it before, and so they are valleys.
-        when=(
-            (
-                FALLS,
-                NO_RISE,
-                Condition("start_state", "==", StartState.WORSE_THAN_CHANCE),
-                Condition("chance_end_decades", ">=", 0.5),
-            ),
-        ),
-        sees=(
-            "The loss falls from about {start_loss} to about {end_loss}, the cost of guessing, and stays there.",
-            "Guessing costs {chance_loss}; over the last {chance_end_decades} powers of ten, the loss is that high.",
-        ),
-        means=(
-            "The fall is not learning: the large steps only drive the model to the same answer for every input.",
-            "Its first answers already cost more than guessing: often, the inputs or the loss do not fit the model.",
-        ),
-        is_not=(
-            "It does not mean that a larger rate is missing: the last rates of this test already broke the model.",
-            NOT_OVERFITTING,
-        ),
-        tries=(
-            "Check that the loss fits the last layer: a layer without softmax or sigmoid needs `from_logits=True`.",
-            "Scale inputs and targets to about -1 to 1 if they are not (for images, divide by 255).",
-            "Then scan again: a model that learns falls below {chance_loss}.",
         ),
     ),
     ShapeRule(

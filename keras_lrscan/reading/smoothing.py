@@ -210,8 +210,9 @@ class _Prepared:
 
     @classmethod
     def of(cls, x: Array, y: Array) -> _Prepared:
-        scale = Scale.of(y)
+        scale, outliers = Scale.of(y), lone_outliers(y)
         z = scale.to(y)
+        z[outliers] = (z[outliers - 1] + z[outliers + 1]) / 2
         knots, values, counts = _thin(x, z)
         noise = neighbor_noise(values)
         return cls(
@@ -221,7 +222,7 @@ class _Prepared:
             noise=noise,
             weights=counts * precision(noise * np.sqrt(counts)),
             bin_width=float(x[-1] - x[0]) / MAX_KNOTS if knots.size < x.size else 0.0,
-            outliers=lone_outliers(y),
+            outliers=outliers,
         )
 
     def hat(self) -> Hat:

@@ -108,14 +108,16 @@ def test_each_shape_has_its_own_title() -> None:
 
 ONE_OF_EACH_SHAPE = (
     "breaking-start",
+    "catapult",
     "collapse",
+    "down-to-guessing",
     "fresh-classifier",
     "frozen-layers",
+    "half-trained-batches-of-four",
     "harder-and-harder",
     "labels-shuffled",
     "outlying-targets",
     "outlying-targets-again",
-    "second-valley",
     "stopped-while-falling",
     "trained",
     "twenty-steps",
