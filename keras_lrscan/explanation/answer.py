@@ -57,7 +57,7 @@ PROBLEM = Question(
         Answer(when=(UNREADABLE,), says=": not known. This curve is {unreadable}."),
         Answer(
             when=(Condition("shape", "==", Shape.FALLS_TO_CHANCE),),
-            says=": likely. At the large rates the model only guesses, and before it did worse than guessing.",
+            says=": likely. The model never does better than guessing.",
         ),
         Answer(
             when=(FALLS, CALM_START, is_false("learns")),

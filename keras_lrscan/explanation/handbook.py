@@ -30,6 +30,7 @@ __all__ = ["CODES", "page", "pages_about"]
 
 SLOT_WORDS: Mapping[str, str] = MappingProxyType(
     {
+        "chance_end_decades": "few",
         "chance_loss": "the loss of a constant prediction",
         "descent_start_lr": "the rate where the loss starts to fall",
         "elbow_lr": "the rate where the loss starts to rise",

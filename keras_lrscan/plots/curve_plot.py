@@ -46,6 +46,7 @@ FILLS: Mapping[RegionKind, tuple[str, float, str]] = MappingProxyType(
         RegionKind.LEVEL: (NEUTRAL, 0.16, ""),
         RegionKind.DRIFTING: (HARMFUL, 0.10, "."),
         RegionKind.LEARNING: ("none", 0.0, ""),
+        RegionKind.FALLING: ("none", 0.0, ""),
         RegionKind.BREAKING: (HARMFUL, 0.16, "//"),
         RegionKind.BROKEN: (HARMFUL, 0.26, "xx"),
     }

@@ -35,6 +35,8 @@ class RegionKind(StrEnum):
     """The loss never falls, and has not started to rise."""
     DRIFTING = "slowly getting worse"
     LEARNING = "learning"
+    FALLING = "falling"
+    """The loss falls, but only to the cost of guessing."""
     BREAKING = "breaking"
     BROKEN = "broken"
     """The loss stays at one high level until the end of the scan."""
@@ -93,7 +95,8 @@ def _first_kind(analysis: PureAnalysis) -> RegionKind:
 def _later_regions(analysis: PureAnalysis) -> Iterable[tuple[float, RegionKind]]:
     marks, features = analysis.landmarks, analysis.features
     if marks.descent_start is not None:
-        yield marks.descent_start.lr, RegionKind.LEARNING
+        learns = analysis.verdict.shape != Shape.FALLS_TO_CHANCE
+        yield marks.descent_start.lr, RegionKind.LEARNING if learns else RegionKind.FALLING
     if marks.elbow is not None and analysis.verdict.shape not in THROUGHOUT:
         yield marks.elbow.lr, RegionKind.BREAKING
         if analysis.verdict.shape == Shape.VALLEY_THEN_PLATEAU and features.plateau_decades is not None:

@@ -19,6 +19,7 @@ from keras_lrscan.curves.detect_averaging import MIN_POINTS, correlations_of_dif
 from keras_lrscan.curves.noise import correlation, rank_correlation, trend_of
 from keras_lrscan.formatting import COUNT, RATIO, measured
 from keras_lrscan.reading.divergence import early_explosion, first_settled, num_recoveries, plateau_start, share_near
+from keras_lrscan.reading.landmarks import mean_slope
 from keras_lrscan.reading.spacing import linear_spacing
 
 if TYPE_CHECKING:
@@ -417,7 +418,7 @@ def _bump(loss: Array, marks: Landmarks, end: int) -> float | None:
 def _with_fall(smoothed: SmoothedCurve, marks: Landmarks, top: float, chance: float | None) -> dict[str, Any]:
     if marks.minimum is None or marks.descent_start is None or marks.steepest is None:
         return {}
-    x, loss, slope = smoothed.log10_lr, smoothed.loss, smoothed.slope
+    x, loss, slope = smoothed.log10_lr, smoothed.loss, mean_slope(smoothed)
     fall = top - marks.minimum.loss
     if fall <= 0 or slope[marks.steepest.index] == 0:  # by rounding
         return {}

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from keras_lrscan.reading.smoothing import SmoothedCurve
 
-__all__ = ["Landmark", "Landmarks", "find_landmarks", "with_ranges"]
+__all__ = ["Landmark", "Landmarks", "find_landmarks", "mean_slope", "with_ranges"]
 
 START_DECADES = 0.3
 """Decades over which the median loss is the start level; in most scans, the rates there have no effect yet."""
@@ -84,6 +84,12 @@ PROMINENCE = 0.2
 WIDTH = 3
 """Smallest number of points in the lower half of a further valley."""
 
+WIDTH_DECADES = 0.1
+"""Smallest width of that half, for scans with many points per decade."""
+
+SLOPE_DECADES = 0.25
+"""Width over which the slope is averaged to find the steepest point, so that two batches cannot make it."""
+
 FLAT_NOISE = 1.5
 """Largest rise above the level of a curve without a fall before its elbow, in standard deviations of one batch."""
 
@@ -133,7 +139,7 @@ class Landmarks:
     Attributes:
         start: First point, with the loss before the rates have an effect: the median over the first 0.3 decade.
         descent_start: Point at which 5 % of the fall is completed.
-        steepest: Point with the most negative slope (loss per decade) within the fall.
+        steepest: Point with the most negative slope within the fall, averaged over a quarter of a decade.
         minimum: Bottom of the first valley; without a fall, the lowest point before the loss rises.
         elbow: Onset of divergence: the last point near the minimum before the loss rises or becomes non-finite.
         valleys: Bottoms of all falls that count, in order of the rate.
@@ -346,7 +352,7 @@ def _apart(x: Array, loss: Array, valleys: list[int], start: float, hill: float)
     """Returns the first valley, at its lowest point, and all later ones that are apart from it and from each other.
 
     Where training breaks, the loss of a few batches may be low by chance. So a further valley lies half a decade to the
-    right, behind a hill, and holds a few batches.
+    right, behind a hill, and its lower half is wide.
     """
     kept = valleys[:1]
     for index in valleys[1:]:
@@ -354,16 +360,18 @@ def _apart(x: Array, loss: Array, valleys: list[int], start: float, hill: float)
         above = float(loss[last:index].max()) - max(loss[last], loss[index])
         if x[index] - x[last] < APART:
             kept[-1] = index if loss[index] < loss[last] else last
-        elif above >= hill and _width(loss, index, (start + loss[index]) / 2) >= WIDTH:
+        elif above >= hill and _is_wide(x, loss <= (start + loss[index]) / 2, index):
             kept.append(index)
     return kept
 
 
-def _width(loss: Array, index: int, level: float) -> int:
-    """Returns the number of points in a row around `index` that lie below `level`."""
-    high = np.flatnonzero(loss > level)
+def _is_wide(x: Array, low: NDArray[np.bool_], index: int) -> bool:
+    """Returns whether enough points in a row around `index` are low, over enough decades."""
+    high = np.flatnonzero(~low)
     place = int(np.searchsorted(high, index))
-    return int((high[place] if place < high.size else loss.size) - (high[place - 1] if place else -1) - 1)
+    first = int(high[place - 1]) + 1 if place else 0
+    last = int(high[place]) - 1 if place < high.size else x.size - 1
+    return last - first + 1 >= WIDTH and bool(x[last] - x[first] >= WIDTH_DECADES)
 
 
 def _flat(loss: Array, margin: float, reversal: float) -> tuple[int, int | None]:
@@ -395,6 +403,13 @@ def _elbow(loss: Array, bottom: int, peaks: list[int], margin: float) -> int | N
     return bottom + int(np.flatnonzero(climb <= loss[bottom] + margin)[-1])
 
 
+def mean_slope(smoothed: SmoothedCurve) -> Array:
+    """Returns the slope around each point, averaged over `SLOPE_DECADES` (loss per decade). Array of shape `(n,)`."""
+    x, loss = smoothed.log10_lr, smoothed.loss
+    left, right = np.maximum(x - SLOPE_DECADES / 2, x[0]), np.minimum(x + SLOPE_DECADES / 2, x[-1])
+    return np.asarray((np.interp(right, x, loss) - np.interp(left, x, loss)) / (right - left))
+
+
 def _descent(smoothed: SmoothedCurve, bottom: int, peaks: list[int]) -> tuple[int, int]:
     """Returns the points where the fall to `bottom` begins and where it is steepest."""
     before = [peak for peak in peaks if peak < bottom]
@@ -402,4 +417,4 @@ def _descent(smoothed: SmoothedCurve, bottom: int, peaks: list[int]) -> tuple[in
     loss = smoothed.loss[first : bottom + 1]
     threshold = loss.max() - DESCENT_SHARE * (loss.max() - loss[-1])
     begin = first + int(np.flatnonzero(loss >= threshold)[-1])
-    return begin, first + int(np.argmin(smoothed.slope[first : bottom + 1]))
+    return begin, first + int(np.argmin(mean_slope(smoothed)[first : bottom + 1]))

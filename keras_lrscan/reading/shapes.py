@@ -7,7 +7,7 @@ and drops a sentence whose slot is unknown.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import ChainMap, Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -132,7 +132,8 @@ def classify(facts: Mapping[str, Any], *, copies: Sequence[Mapping[str, Any]] = 
     """
     rule, conditions = _first_match(facts)
     evidence = tuple(condition.evidence(facts) for condition in conditions)
-    votes = Counter(_first_match(copy)[0] for copy in copies)
+    start = {"start_state": facts["start_state"]}  # judged once, since words about the start must agree with the shape
+    votes = Counter(_first_match(ChainMap(start, dict(copy)))[0] for copy in copies)
     if copies and votes[rule] < MAJORITY * len(copies):
         first, count = votes.most_common(1)[0]
         rule = first if count >= MAJORITY * len(copies) else UNCLEAR

@@ -68,7 +68,7 @@ class SmoothedCurve:
         standard_error: Standard deviation of the smoothed loss itself. Array of shape `(n,)`.
         method: Name of the smoother.
         window: Width of the smoother's kernel (steps).
-        outliers: Indices of isolated outliers that were pulled back toward their neighbors.
+        outliers: Indices of isolated outliers, which the line passes over.
     """
 
     log10_lr: Floats
@@ -198,6 +198,7 @@ class _Prepared:
     """Holds the values that the line is fitted to: the losses on their scale, averaged in bins if there are many.
 
     Each value is weighted by the inverse variance of the noise around it, since the noise of a scan is not uniform.
+    Isolated outliers are replaced by the mean of their neighbors, since one unusual batch is not a trend.
     """
 
     scale: Scale

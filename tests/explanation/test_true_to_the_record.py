@@ -38,7 +38,7 @@ def test_the_median_of_the_first_batches_is_not_called_the_first_loss() -> None:
     loss[0] = 307.5
     text = text_of(analyze(dataclasses.replace(curve, loss=loss)))
     assert "The first recorded loss is 308." in text
-    assert "The loss starts near 3." in text
+    assert "The loss starts near 2.30" in text
     assert "The first loss" not in text
     assert "first recorded loss" not in text_of(analyze(curve))
 

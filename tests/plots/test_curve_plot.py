@@ -205,11 +205,17 @@ def test_no_stretch_is_named_on_a_curve_that_cannot_be_read(code: str) -> None:
 
 def test_kinds_of_stretches_can_be_told_apart_without_color() -> None:
     looks = {(hatch, strength > 0) for _, strength, hatch in FILLS.values()}
-    assert len(looks) == len(FILLS) - len(SAME_GRAY) + 1
+    assert len(looks) == len(FILLS) - len(SAME_LOOK)
 
 
-SAME_GRAY = {RegionKind.SMALL, RegionKind.LEVEL}
-"""Kinds with the same look; a curve has at most one of them."""
+SAME_LOOK = ({RegionKind.SMALL, RegionKind.LEVEL}, {RegionKind.LEARNING, RegionKind.FALLING})
+"""Pairs of kinds with the same look; a curve has at most one of each."""
+
+
+def test_a_fall_to_guessing_is_not_called_learning() -> None:
+    kinds = [region.kind for region in regions(read_record("down-to-guessing"))]
+    assert RegionKind.FALLING in kinds
+    assert RegionKind.LEARNING not in kinds
 
 
 def test_rules_of_other_tools_are_marked_on_request() -> None:
