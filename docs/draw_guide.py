@@ -92,17 +92,17 @@ def pick(figure: Figure) -> None:
         ax,
         f"take a rate from here:\nabout {format_lr(suggestion.lr)}",
         (suggestion.lr, 1.9),
-        (1.6e-4, 1.0),
+        (1.2e-4, 1.4),
         color=GREEN,
     )
     note(
         ax,
         "not the lowest point:\nhere, damage balances\nlearning",
         (marks.minimum.lr, marks.minimum.loss),
-        (0.22, 0.68),
+        (0.006, 0.68),
     )
-    note(ax, "it breaks\nfrom here on", (marks.elbow.lr, marks.elbow.loss), (0.35, 1.75), color=RED)
-    note(ax, "steepest fall", (marks.steepest.lr, marks.steepest.loss), (0.0016, 3.0), color=BLUE)
+    note(ax, "it breaks\nfrom here on", (marks.elbow.lr, marks.elbow.loss), (0.5, 0.9), color=RED)
+    note(ax, "steepest fall", (marks.steepest.lr, marks.steepest.loss), (0.018, 2.8), color=BLUE)
 
 
 def same_picture(figure: Figure) -> None:
