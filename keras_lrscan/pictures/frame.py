@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_lrscan.pictures.image import highest
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -149,7 +151,7 @@ def _same(one: Frame, other: Frame) -> bool:
 def _segments(pixels: Pixels) -> list[_Segment]:
     """Returns the long horizontal edges, those of one line (its two sides) as one."""
     width = pixels.shape[1]
-    step = np.abs(np.diff(pixels, axis=0)).max(axis=-1) > EDGE
+    step = highest(np.abs(np.diff(pixels, axis=0))) > EDGE
     shortest = max(40, int(MIN_LENGTH * width))
     found: list[_Segment] = []
     for row in np.flatnonzero(step.sum(axis=1) > 0.6 * shortest):

