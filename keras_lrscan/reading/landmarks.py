@@ -82,10 +82,10 @@ PROMINENCE = 0.2
 """Smallest height of the hill between two valleys above both, as a share of the largest fall."""
 
 WIDTH = 3
-"""Smallest number of points in the lower half of a further valley."""
+"""Smallest number of points in the lower half of a further valley, and in the upper half of the hill before it."""
 
 WIDTH_DECADES = 0.1
-"""Smallest width of that half, for scans with many points per decade."""
+"""Smallest width of that lower half, for scans with many points per decade."""
 
 SLOPE_DECADES = 0.25
 """Width over which the slope is averaged to find the steepest point, so that two batches cannot make it."""
@@ -98,6 +98,9 @@ FLAT_SHARE = 0.05
 
 ELBOW_SHARE = 0.1
 """Rise above the minimum that counts as divergence, as a share of the fall, if that exceeds the noise of the curve."""
+
+FLOOR_SHARE = 0.01
+"""Height above the lowest loss at which a fall that is not followed by a rise has ended, as a share of the fall."""
 
 CEILING = 1.5
 """Height above the start at which losses are capped, as a multiple of the fall or of 5 noise levels."""
@@ -140,7 +143,8 @@ class Landmarks:
         start: First point, with the loss before the rates have an effect: the median over the first 0.3 decade.
         descent_start: Point at which 5 % of the fall is completed.
         steepest: Point with the most negative slope within the fall, averaged over a quarter of a decade.
-        minimum: Bottom of the first valley; without a fall, the lowest point before the loss rises.
+        minimum: Bottom of the first valley, or its first point if it stays flat up to the last rate; without a fall,
+            the lowest point before the loss rises.
         elbow: Onset of divergence: the last point near the minimum before the loss rises or becomes non-finite.
         valleys: Bottoms of all falls that count, in order of the rate.
         peaks: Tops between and around the valleys, in order of the rate.
@@ -226,8 +230,10 @@ def find_landmarks(
         bottom, elbow = _flat(loss, margin, reversal)
         descent_start, steepest = None, None
     else:
+        elbow = _elbow(capped, valleys[0], peaks, max(ELBOW_SHARE * largest_fall, 2 * error))
+        if elbow is None:
+            valleys[0] = _floor(capped, valleys[0], peaks, FLOOR_SHARE * largest_fall)
         bottom = valleys[0]
-        elbow = _elbow(capped, bottom, peaks, max(ELBOW_SHARE * largest_fall, 2 * error))
         descent_start, steepest = _descent(smoothed, bottom, peaks)
     if breaks and elbow is None:
         elbow = x.size - 1
@@ -351,27 +357,33 @@ def _is_fall(loss: Array, peaks: list[int], valley: int, reversal: float) -> boo
 def _apart(x: Array, loss: Array, valleys: list[int], start: float, hill: float) -> list[int]:
     """Returns the first valley, at its lowest point, and all later ones that are apart from it and from each other.
 
-    Where training breaks, the loss of a few batches may be low by chance. So a further valley lies half a decade to the
-    right, behind a hill, and its lower half is wide.
+    Where training breaks, the loss of a few batches may be low by chance, and on the way down it may be high. So a
+    further valley lies half a decade to the right, behind a hill of several points, and its lower half is wide.
     """
     kept = valleys[:1]
     for index in valleys[1:]:
         last = kept[-1]
-        above = float(loss[last:index].max()) - max(loss[last], loss[index])
-        if x[index] - x[last] < APART:
+        top = last + int(np.argmax(loss[last:index]))
+        floor = max(loss[last], loss[index])
+        near, brief = x[index] - x[last] < APART, _run(loss > (loss[top] + floor) / 2, top).size < WIDTH
+        if near or brief:
             kept[-1] = index if loss[index] < loss[last] else last
-        elif above >= hill and _is_wide(x, loss <= (start + loss[index]) / 2, index):
+        elif loss[top] - floor >= hill and _is_wide(x, _run(loss <= (start + loss[index]) / 2, index)):
             kept.append(index)
     return kept
 
 
-def _is_wide(x: Array, low: NDArray[np.bool_], index: int) -> bool:
-    """Returns whether enough points in a row around `index` are low, over enough decades."""
-    high = np.flatnonzero(~low)
-    place = int(np.searchsorted(high, index))
-    first = int(high[place - 1]) + 1 if place else 0
-    last = int(high[place]) - 1 if place < high.size else x.size - 1
-    return last - first + 1 >= WIDTH and bool(x[last] - x[first] >= WIDTH_DECADES)
+def _run(marked: NDArray[np.bool_], index: int) -> NDArray[np.intp]:
+    """Returns the indices of the marked points in a row around `index`."""
+    others = np.flatnonzero(~marked)
+    place = int(np.searchsorted(others, index))
+    first = int(others[place - 1]) + 1 if place else 0
+    last = int(others[place]) if place < others.size else marked.size
+    return np.arange(first, last)
+
+
+def _is_wide(x: Array, run: NDArray[np.intp]) -> bool:
+    return run.size >= WIDTH and bool(x[run[-1]] - x[run[0]] >= WIDTH_DECADES)
 
 
 def _flat(loss: Array, margin: float, reversal: float) -> tuple[int, int | None]:
@@ -401,6 +413,12 @@ def _elbow(loss: Array, bottom: int, peaks: list[int], margin: float) -> int | N
         return None
     climb = loss[bottom : after[0] + 1]
     return bottom + int(np.flatnonzero(climb <= loss[bottom] + margin)[-1])
+
+
+def _floor(loss: Array, bottom: int, peaks: list[int], margin: float) -> int:
+    """Returns the first point of a fall that is hardly above its bottom; any point of a long floor may be lowest."""
+    first = max((peak for peak in peaks if peak < bottom), default=0)
+    return first + int(np.argmax(loss[first : bottom + 1] <= loss[bottom] + margin))
 
 
 def mean_slope(smoothed: SmoothedCurve) -> Array:

@@ -244,6 +244,14 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
             # On random climbs of 5 to 20 % under 5 % noise (benchmarks/shape_recall.py), this finds 75 %; on flat
             # curves it never fires.
             (NO_FALL, NO_RISE, Condition("trend", ">=", 0.02), Condition("trend_in_errors", ">=", 5.0)),
+            # a climb that is steeper at the end, which no straight line fits
+            (
+                NO_FALL,
+                NO_RISE,
+                Condition("trend", ">=", 0.02),
+                Condition("trend_in_errors", ">=", 3.0),
+                Condition("drift", ">=", 0.8),
+            ),
         ),
         sees=(
             "The loss creeps up almost all the way, from about {start_loss} to about {end_loss}, but never shoots up.",
