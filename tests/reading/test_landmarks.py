@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 
 from keras_lrscan import LRCurve, analyze
+from keras_lrscan._typing import Array
 from keras_lrscan.curves.context import chance_loss
 from keras_lrscan.datasets.synthetic import SYNTHETIC_LOSSES, synthetic_curve
 from keras_lrscan.reading.features import start_reference
@@ -66,6 +67,60 @@ def test_two_valleys_are_both_found_and_the_first_is_the_minimum() -> None:
     assert len(marks.valleys) == 2
     assert marks.minimum == marks.valleys[0]
     assert math.log10(marks.minimum.lr) == pytest.approx(-3.5, abs=0.1)
+
+
+X = np.linspace(-7, 1, 201)
+"""25 points per decade."""
+
+
+def drawn(loss: Array, seed: int = 0) -> Landmarks:
+    """Returns the landmarks of losses over eight decades, with noise of 1 % of the loss."""
+    noise = np.random.default_rng(seed).standard_normal(X.size)
+    return find_landmarks(smooth(LRCurve(lr=10.0**X, loss=loss * (1 + 0.01 * noise))), chance=2.3)
+
+
+def dip(center: float, depth: float, width: float) -> Array:
+    """Returns a smooth dip."""
+    return np.asarray(-depth * np.exp(-(((X - center) / width) ** 2)))
+
+
+U = 2.3 - 1.6 * 0.5 * (1 + np.tanh((X + 3) / 0.5)) + 6 * np.maximum(X + 1.0, 0)
+"""A valley from -2 to -1, followed by a rise."""
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_second_dip_counts_if_it_is_apart_from_the_first_and_wide(seed: int) -> None:
+    two = 2.3 + dip(-3.5, 1.2, 0.4) + dip(-0.9, 1.5, 0.4) + 8 * np.maximum(X - 0.2, 0)
+    near = U + dip(-1.75, 0.3, 0.1) + 0.8 * np.exp(-(((X + 1.95) / 0.08) ** 2))
+    narrow = np.where(np.isin(np.arange(X.size), [185, 186]), 0.4, U)
+    assert len(drawn(two, seed).valleys) == 2
+    assert len(drawn(near, seed).valleys) == 1
+    assert len(drawn(narrow, seed).valleys) == 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_single_high_batch_within_a_fall_is_no_end_of_it(seed: int) -> None:
+    bumped = U.copy()
+    bumped[102] = 2.6
+    marks = drawn(bumped, seed)
+    assert marks.minimum is not None
+    assert -2.2 < math.log10(marks.minimum.lr) < -0.9
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_minimum_of_a_long_floor_is_where_the_floor_begins(seed: int) -> None:
+    marks = drawn(2.3 - 2.29 * 0.5 * (1 + np.tanh((X + 4) / 0.5)), seed)
+    assert marks.elbow is None
+    assert marks.minimum is not None
+    assert math.log10(marks.minimum.lr) == pytest.approx(-2.9, abs=0.4)
+
+
+def test_two_batches_do_not_make_the_steepest_point() -> None:
+    loss = U.copy()
+    loss[150] -= 0.4  # the last batch before the rise is low by chance
+    marks = drawn(loss)
+    assert marks.steepest is not None
+    assert math.log10(marks.steepest.lr) == pytest.approx(-3.0, abs=0.3)
 
 
 @pytest.mark.parametrize("shape", SYNTHETIC_LOSSES)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from keras_lrscan import analyze
+from keras_lrscan import LRCurve, analyze
 from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.datasets.synthetic import SYNTHETIC_LOSSES, synthetic_curve
 from keras_lrscan.reading.facts import facts
@@ -59,6 +59,44 @@ def test_copies_that_agree_overrule_a_curve_that_stands_alone() -> None:
     verdict = classify(falls, copies=[falls] + [flat] * 3)
     assert (verdict.shape, verdict.confidence) == (Shape.FLAT, 0.75)
     assert verdict.evidence == ("flat: 75% of copies", "u-shaped: 25% of copies")
+
+
+def test_copies_do_not_overrule_the_state_at_the_start() -> None:
+    level = CurveFeatures(num_points=100, decades=7.0, rise=0.5, start_state="better-than-chance")
+    copy = facts(replace(level, start_state="at-chance"), ScanContext())
+    verdict = classify(facts(level, ScanContext()), copies=[copy] * 4)
+    assert (verdict.shape, verdict.start_state) == (Shape.MONOTONE_FROM_PRETRAINED, "better-than-chance")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_rise_that_goes_on_at_its_pace_is_no_plateau_and_one_that_ends_is(seed: int) -> None:
+    x = np.linspace(-7, 1, 161)
+    noise = 0.01 * np.random.default_rng(seed).standard_normal(x.size)
+    fall = 2.3 - 1.6 * 0.5 * (1 + np.tanh((x + 4) / 0.5))
+    shapes = [
+        analyze(LRCurve(lr=10.0**x, loss=fall + rise + noise)).verdict.shape
+        for rise in (0.4 * np.maximum(x + 2.5, 0), 1.4 * (x > -2))
+    ]
+    assert shapes == [Shape.U_SHAPED, Shape.VALLEY_THEN_PLATEAU]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_climb_that_steepens_is_a_drift_and_not_flat(seed: int) -> None:
+    x = np.linspace(-7, 1, 161)
+    noise = 0.005 * np.random.default_rng(seed).standard_normal(x.size)
+    climb = analyze(LRCurve(lr=10.0**x, loss=4.6 + 0.3 * ((x + 7) / 8) ** 4 + noise))
+    level = analyze(LRCurve(lr=10.0**x, loss=4.6 + noise))
+    assert (climb.verdict.shape, level.verdict.shape) == (Shape.UPWARD_DRIFT, Shape.FLAT)
+
+
+@pytest.mark.parametrize("hill", [0.0, 3.0])
+def test_a_fall_that_ends_at_guessing_is_no_learning_whatever_lies_between(hill: float) -> None:
+    x = np.linspace(-7, 1, 161)
+    loss = 2.3 + 10 * 0.5 * (1 - np.tanh((x + 4) / 0.5)) + hill * np.exp(-(((x + 2.5) / 0.3) ** 2))
+    context = ScanContext(loss_name="sparse_categorical_crossentropy", num_classes=10)
+    analysis = analyze(LRCurve(lr=10.0**x, loss=loss, context=context))
+    assert analysis.verdict.shape == Shape.FALLS_TO_CHANCE
+    assert analysis.suggestion.lr is None
 
 
 def test_noise_lowers_the_confidence() -> None:
