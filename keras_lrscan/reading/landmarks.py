@@ -84,6 +84,9 @@ PROMINENCE = 0.2
 WIDTH = 3
 """Smallest number of points in the lower half of a further valley, and in the upper half of the hill before it."""
 
+DIP_SHARE = 0.5
+"""Depth below which a valley before such a hill is only a dip on the way down, as a share of the depth after it."""
+
 WIDTH_DECADES = 0.1
 """Smallest width of that lower half, for scans with many points per decade."""
 
@@ -231,7 +234,7 @@ def find_landmarks(
         descent_start, steepest = None, None
     else:
         elbow = _elbow(capped, valleys[0], peaks, max(ELBOW_SHARE * largest_fall, 2 * error))
-        if elbow is None:
+        if elbow is None and not breaks:
             valleys[0] = _floor(capped, valleys[0], peaks, FLOOR_SHARE * largest_fall)
         bottom = valleys[0]
         descent_start, steepest = _descent(smoothed, bottom, peaks)
@@ -365,10 +368,12 @@ def _apart(x: Array, loss: Array, valleys: list[int], start: float, hill: float)
         last = kept[-1]
         top = last + int(np.argmax(loss[last:index]))
         floor = max(loss[last], loss[index])
-        near, brief = x[index] - x[last] < APART, _run(loss > (loss[top] + floor) / 2, top).size < WIDTH
-        if near or brief:
+        depth, brief = start - loss[index], _run(loss > (loss[top] + floor) / 2, top).size < WIDTH
+        if x[index] - x[last] < APART:
             kept[-1] = index if loss[index] < loss[last] else last
-        elif loss[top] - floor >= hill and _is_wide(x, _run(loss <= (start + loss[index]) / 2, index)):
+        elif brief:
+            kept[-1] = index if start - loss[last] < DIP_SHARE * depth else last
+        elif loss[top] - floor >= hill and _is_wide(x, _run(loss <= start - depth / 2, index)):
             kept.append(index)
     return kept
 
