@@ -84,8 +84,11 @@ PROMINENCE = 0.2
 WIDTH = 3
 """Smallest number of points in the lower half of a further valley, and in the upper half of the hill before it."""
 
-DIP_SHARE = 0.5
-"""Depth below which a valley before such a hill is only a dip on the way down, as a share of the depth after it."""
+DIP_SHARE = 2 / 3
+"""Depth below which a valley may be only a dip on the way down, as a share of the depth of the next one."""
+
+DIP_NOISE = 3.0
+"""Height above the start up to which the hill after such a dip may be noise, in standard deviations of one batch."""
 
 WIDTH_DECADES = 0.1
 """Smallest width of that lower half, for scans with many points per decade."""
@@ -227,7 +230,7 @@ def find_landmarks(
     highest = start - np.maximum(smallest, VALLEY_SIGMA * smoothed.standard_error)
     low = (index for index in valleys if capped[index] <= highest[index])
     falls = dropwhile(lambda index: not _is_fall(capped, peaks, index, reversal), low)
-    valleys = _apart(x, capped, list(falls), start, PROMINENCE * largest_fall)
+    valleys = _apart(x, capped, list(falls), start=start, noise=noise, hill=PROMINENCE * largest_fall)
     if not valleys:
         margin = max(largest_fall / 2, 2 * error, FLAT_NOISE * noise, FLAT_SHARE * (reference or 0.0))
         bottom, elbow = _flat(loss, margin, reversal)
@@ -357,24 +360,24 @@ def _is_fall(loss: Array, peaks: list[int], valley: int, reversal: float) -> boo
     return float(loss[: top + 1].min() - loss[valley]) >= reversal
 
 
-def _apart(x: Array, loss: Array, valleys: list[int], start: float, hill: float) -> list[int]:
+def _apart(x: Array, loss: Array, valleys: list[int], *, start: float, noise: float, hill: float) -> list[int]:
     """Returns the first valley, at its lowest point, and all later ones that are apart from it and from each other.
 
     Where training breaks, the loss of a few batches may be low by chance, and on the way down it may be high. So a
-    further valley lies half a decade to the right, behind a hill of several points, and its lower half is wide.
+    further valley lies half a decade to the right, behind a hill of several points, and its lower half is wide. A
+    shallow valley before it, from which the loss does not rise above its start, is only a dip on the way down.
     """
     kept = valleys[:1]
     for index in valleys[1:]:
         last = kept[-1]
         top = last + int(np.argmax(loss[last:index]))
-        floor = max(loss[last], loss[index])
-        depth, brief = start - loss[index], _run(loss > (loss[top] + floor) / 2, top).size < WIDTH
-        if x[index] - x[last] < APART:
-            kept[-1] = index if loss[index] < loss[last] else last
-        elif brief:
-            kept[-1] = index if start - loss[last] < DIP_SHARE * depth else last
-        elif loss[top] - floor >= hill and _is_wide(x, _run(loss <= start - depth / 2, index)):
-            kept.append(index)
+        floor, depth = max(loss[last], loss[index]), start - loss[index]
+        brief = _run(loss > (loss[top] + floor) / 2, top).size < WIDTH
+        dip = start - loss[last] < DIP_SHARE * depth and (brief or loss[top] < start + DIP_NOISE * noise)
+        if dip or (x[index] - x[last] < APART and loss[index] < loss[last]):
+            kept[-1] = index
+        elif x[index] - x[last] >= APART and not brief and loss[top] - floor >= hill:
+            kept += [index] if _is_wide(x, _run(loss <= start - depth / 2, index)) else []
     return kept
 
 
