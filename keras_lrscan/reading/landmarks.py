@@ -21,6 +21,7 @@ from keras_lrscan._typing import Array
 from keras_lrscan.curves.noise import NORMAL_MAD
 from keras_lrscan.errors import InvalidCurveError
 from keras_lrscan.files.decoding import Count, Number, Rate
+from keras_lrscan.reading.valleys import distinct_valleys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,24 +75,6 @@ ROUNDING = 1e-9
 
 DESCENT_SHARE = 0.05
 """Share of the fall that is completed at the start of the descent."""
-
-APART = 0.5
-"""Smallest distance of a valley from the one before it, in decades."""
-
-PROMINENCE = 0.2
-"""Smallest height of the hill between two valleys above both, as a share of the largest fall."""
-
-WIDTH = 3
-"""Smallest number of points in the lower half of a further valley, and in the upper half of the hill before it."""
-
-DIP_SHARE = 2 / 3
-"""Depth below which a valley may be only a dip on the way down, as a share of the depth of the next one."""
-
-DIP_NOISE = 3.0
-"""Height above the start up to which the hill after such a dip may be noise, in standard deviations of one batch."""
-
-WIDTH_DECADES = 0.1
-"""Smallest width of that lower half, for scans with many points per decade."""
 
 SLOPE_DECADES = 0.25
 """Width over which the slope is averaged to find the steepest point, so that two batches cannot make it."""
@@ -230,7 +213,7 @@ def find_landmarks(
     highest = start - np.maximum(smallest, VALLEY_SIGMA * smoothed.standard_error)
     low = (index for index in valleys if capped[index] <= highest[index])
     falls = dropwhile(lambda index: not _is_fall(capped, peaks, index, reversal), low)
-    valleys = _apart(x, capped, list(falls), start=start, noise=noise, hill=PROMINENCE * largest_fall)
+    valleys = distinct_valleys(x, capped, list(falls), start=start, noise=noise)
     if not valleys:
         margin = max(largest_fall / 2, 2 * error, FLAT_NOISE * noise, FLAT_SHARE * (reference or 0.0))
         bottom, elbow = _flat(loss, margin, reversal)
@@ -358,40 +341,6 @@ def _is_fall(loss: Array, peaks: list[int], valley: int, reversal: float) -> boo
     before = [peak for peak in peaks if peak < valley]
     top = before[-1] if before else int(np.argmax(loss[: valley + 1]))
     return float(loss[: top + 1].min() - loss[valley]) >= reversal
-
-
-def _apart(x: Array, loss: Array, valleys: list[int], *, start: float, noise: float, hill: float) -> list[int]:
-    """Returns the first valley, at its lowest point, and all later ones that are apart from it and from each other.
-
-    Where training breaks, the loss of a few batches may be low by chance, and on the way down it may be high. So a
-    further valley lies half a decade to the right, behind a hill of several points, and its lower half is wide. A
-    shallow valley before it, from which the loss does not rise above its start, is only a dip on the way down.
-    """
-    kept = valleys[:1]
-    for index in valleys[1:]:
-        last = kept[-1]
-        top = last + int(np.argmax(loss[last:index]))
-        floor, depth = max(loss[last], loss[index]), start - loss[index]
-        brief = _run(loss > (loss[top] + floor) / 2, top).size < WIDTH
-        dip = start - loss[last] < DIP_SHARE * depth and (brief or loss[top] < start + DIP_NOISE * noise)
-        if dip or (x[index] - x[last] < APART and loss[index] < loss[last]):
-            kept[-1] = index
-        elif x[index] - x[last] >= APART and not brief and loss[top] - floor >= hill:
-            kept += [index] if _is_wide(x, _run(loss <= start - depth / 2, index)) else []
-    return kept
-
-
-def _run(marked: NDArray[np.bool_], index: int) -> NDArray[np.intp]:
-    """Returns the indices of the marked points in a row around `index`."""
-    others = np.flatnonzero(~marked)
-    place = int(np.searchsorted(others, index))
-    first = int(others[place - 1]) + 1 if place else 0
-    last = int(others[place]) if place < others.size else marked.size
-    return np.arange(first, last)
-
-
-def _is_wide(x: Array, run: NDArray[np.intp]) -> bool:
-    return run.size >= WIDTH and bool(x[run[-1]] - x[run[0]] >= WIDTH_DECADES)
 
 
 def _flat(loss: Array, margin: float, reversal: float) -> tuple[int, int | None]:
