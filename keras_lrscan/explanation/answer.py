@@ -57,7 +57,7 @@ PROBLEM = Question(
         Answer(when=(UNREADABLE,), says=": not known. This curve is {unreadable}."),
         Answer(
             when=(Condition("shape", "==", Shape.FALLS_TO_CHANCE),),
-            says=": likely. The model never does better than guessing.",
+            says=": likely. The loss ends at the cost of guessing.",
         ),
         Answer(
             when=(FALLS, CALM_START, is_false("learns")),

