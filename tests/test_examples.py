@@ -67,9 +67,9 @@ def test_the_ten_lines_of_the_readme_scan_and_train(keras: Any) -> None:
     keras.utils.set_random_seed(0)
     names: dict[str, Any] = {}
     exec(lines, names)  # noqa: S102 - this is how readers run them
-    losses = names["model"].history.history["val_loss"]
-    assert len(losses) == 10
-    assert losses[-1] < 0.5 * losses[0]
+    accuracies = names["model"].history.history["val_accuracy"]
+    assert len(accuracies) == 10
+    assert accuracies[-1] > 0.85  # one in ten by guessing; losses on so few digits rise again while answers get better
 
 
 @pytest.mark.keras

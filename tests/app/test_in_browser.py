@@ -73,7 +73,17 @@ def send(browser: Any, address: str, file: Path, *, width: int = DESKTOP, dark: 
     browser.set_page_load_timeout(PATIENCE)
     visit(browser, address, width=width, dark=dark)
     browser.find_element(by.ID, "file").send_keys(str(file))
-    browser.find_element(by.CSS_SELECTOR, "form.ask button").click()
+    press(browser, "form.ask button")
+
+
+def press(browser: Any, button: str) -> None:
+    """Presses a button and waits for the page that answers, since a click may return before it is there."""
+    conditions = needed("selenium.webdriver.support.expected_conditions")
+    wait = needed("selenium.webdriver.support.wait").WebDriverWait(browser, PATIENCE)
+    pressed = browser.find_element("css selector", button)
+    pressed.click()
+    wait.until(conditions.staleness_of(pressed))
+    wait.until(lambda browser: browser.execute_script("return document.readyState") == "complete")
 
 
 def text_of(browser: Any, selector: str) -> str:
@@ -115,7 +125,7 @@ def test_a_range_is_corrected_without_sending_the_picture_again(browser: Any, ad
         field = browser.find_element(by.NAME, name)
         field.clear()
         field.send_keys(value)
-    browser.find_element(by.NAME, "lr_low").submit()
+    press(browser, "form:has([name=lr_low]) button")
     assert "given as 1e-8 to 0.1" in text_of(browser, "main")
 
 
