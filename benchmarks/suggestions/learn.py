@@ -3,8 +3,9 @@
 Run with: python benchmarks/suggestions/learn.py [results.npz]
 
 Every figure is for families of tasks (a data set with a kind of model) that were held out when the numbers were fitted.
-The script compares three suggestions: the shipped margins, the same margins refitted to the other families, and a ridge
-regression from features of the curve and the run to the middle of the good rates.
+The script compares four suggestions: the shipped numbers; the same without the usual rates; all numbers and usual rates
+refitted to the other families; and a ridge regression from features of the curve and the run to the middle of the good
+rates.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,18 @@ from score import GOOD, RESULTS, ROLES, as_scanned, context_of
 
 from keras_lrscan import analyze
 from keras_lrscan.reading.features import StartState
-from keras_lrscan.suggestions.methods import ELBOW_MARGINS, MOMENTUM_STEPS, OPEN_MARGIN, VALLEY_MARGIN, momentum_lag
-from keras_lrscan.suggestions.suggest import PEAK_FACTOR
+from keras_lrscan.suggestions.methods import (
+    ELBOW_MARGINS,
+    MOMENTUM_STEPS,
+    OPEN_MARGIN,
+    PLAIN_MARGIN_SHARE,
+    VALLEY_MARGIN,
+    hidden_rise,
+    is_plain,
+    momentum_lag,
+)
+from keras_lrscan.suggestions.suggest import PEAK_FACTOR, PLAIN_PEAK_FACTOR, peak_factor
+from keras_lrscan.suggestions.usual_rates import DRAWN_SHARE, MOST_DRAWN, USUAL_RATES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,13 +49,21 @@ SHIPPED: Mapping[str, float] = {
     "open": np.log10(OPEN_MARGIN),
     **{str(state): np.log10(ELBOW_MARGINS[state]) for state in StartState},
     "momentum steps": MOMENTUM_STEPS,
+    "plain": np.log10(PLAIN_MARGIN_SHARE),
+    "drawn share": DRAWN_SHARE,
     "peak": np.log10(PEAK_FACTOR),
+    "plain peak": np.log10(PLAIN_PEAK_FACTOR),
 }
-"""Shipped numbers: margins and peak factor in decades, and the steps of momentum."""
+"""Shipped numbers: margins and factors in decades, the steps of momentum, and the share of the way to a usual rate."""
+BELOW_BEST = 0.5
+"""Decades by which a usual rate lies below the median of the best constant rates."""
 GRIDS: Mapping[str, Array] = {
     **{kind: np.arange(0.0, 1.45, 0.1) for kind in KINDS},
     "momentum steps": np.arange(0.0, 10.5, 1.0),
+    "plain": np.arange(-0.6, 0.05, 0.1),
+    "drawn share": np.arange(0.0, 0.55, 0.05),
     "peak": np.arange(0.0, 0.75, 0.1),
+    "plain peak": np.arange(0.0, 0.75, 0.1),
 }
 ROUNDS = 2
 PENALTIES = (0.3, 3.0, 30.0)
@@ -59,6 +78,10 @@ class Scan:
         kind: Name of the margin that applies.
         anchor: log10 of the rate from which the margin is subtracted.
         lag: Decades by which momentum delays the curve, per momentum step.
+        is_plain: Whether the optimizer is gradient descent without momentum.
+        peak: Name of the factor for the peak of a one-cycle schedule.
+        usual: log10 of the usual rate of the optimizer, NaN for an optimizer without one.
+        highest: log10 of the rate up to which the suggestion may be drawn.
         features: Features for the regression. Array of shape `(f,)`.
     """
 
@@ -66,6 +89,10 @@ class Scan:
     kind: str
     anchor: float
     lag: float
+    is_plain: bool
+    peak: str
+    usual: float
+    highest: float
     features: Array
 
 
@@ -80,7 +107,7 @@ def read(item: tuple[int, Mapping[str, Any], Array, Array]) -> Scan | None:
     low, elbow = np.log10(marks.minimum.lr), np.log10((marks.elbow or marks.minimum).lr)
     falls = marks.steepest is not None
     kind = "open" if marks.elbow is None else "valley" if falls else str(analysis.verdict.start_state)
-    anchor = {"valley": (low + elbow) / 2, "open": low}.get(kind, elbow)
+    anchor = {"valley": (low + elbow) / 2, "open": low}.get(kind, elbow - np.log10(hidden_rise(analysis)))
     lag = float(np.log10(momentum_lag(analysis))) / MOMENTUM_STEPS
     described = [
         1.0,
@@ -93,13 +120,26 @@ def read(item: tuple[int, Mapping[str, Any], Array, Array]) -> Scan | None:
         np.log10(task["batch_size"]),
         analysis.verdict.confidence,
     ]
-    return Scan(task=at, kind=kind, anchor=anchor, lag=lag, features=np.array(described))
+    return Scan(
+        task=at,
+        kind=kind,
+        anchor=anchor,
+        lag=lag,
+        is_plain=is_plain(analysis),
+        peak="peak" if peak_factor(analysis.curve.context) == PEAK_FACTOR else "plain peak",
+        usual=float(np.log10(USUAL_RATES.get(task["optimizer"], np.nan))),
+        highest=np.inf if kind == "open" else elbow - np.log10(min(ELBOW_MARGINS.values())),
+        features=np.array(described),
+    )
 
 
 def rate(scan: Scan, role: int, numbers: Mapping[str, float]) -> float:
     """Returns log10 of the suggested rate."""
-    below = numbers[scan.kind] + numbers["momentum steps"] * scan.lag
-    return scan.anchor - below + (numbers["peak"] if role else 0.0)
+    below = numbers[scan.kind] + numbers["momentum steps"] * scan.lag + numbers["plain"] * scan.is_plain
+    read = drawn = scan.anchor - below
+    if np.isfinite(scan.usual):
+        drawn += float(np.clip(numbers["drawn share"] * (scan.usual - read), -MOST_DRAWN, MOST_DRAWN))
+    return min(drawn, max(read, scan.highest)) + (numbers[scan.peak] if role else 0.0)
 
 
 def mean_regret(scans: list[Scan], numbers: Mapping[str, float], regrets: Mapping[tuple[int, int], Regret]) -> float:
@@ -161,24 +201,40 @@ def main() -> None:
         for role in range(len(ROLES))
     }
     regrets = {key: regret for key, regret in all_regrets.items() if regret is not None}
-    report(scans, regrets, [str(task["family"]) for task in tasks], [task["start"] != "fresh" for task in tasks])
+    report(scans, regrets, tasks)
 
 
-def report(
-    scans: list[Scan], regrets: Mapping[tuple[int, int], Regret], families: list[str], pretrained: list[bool]
-) -> None:
+def with_usual_rates(
+    scans: list[Scan], inside: list[Scan], regrets: Mapping[tuple[int, int], Regret], optimizers: list[str]
+) -> list[Scan]:
+    """Returns the scans with usual rates from the best constant rates of the tasks in `inside`."""
+    best: dict[str, list[float]] = {}
+    for task in {scan.task for scan in inside} & {task for task, role in regrets if role == 0}:
+        best.setdefault(optimizers[task], []).append(middle(regrets[task, 0]))
+    usual = {name: float(np.median(best[name])) - BELOW_BEST for name in USUAL_RATES if name in best}
+    return [replace(scan, usual=usual.get(optimizers[scan.task], np.nan)) for scan in scans]
+
+
+def report(scans: list[Scan], regrets: Mapping[tuple[int, int], Regret], tasks: list[dict[str, Any]]) -> None:
     """Holds out one family at a time and prints the mean regret of each suggestion on it."""
+    families, optimizers = [str(task["family"]) for task in tasks], [str(task["optimizer"]) for task in tasks]
+    pretrained = [task["start"] != "fresh" for task in tasks]
     costs: dict[tuple[str, int, bool], list[float]] = {}
     for family in sorted(set(families)):
         inside = [scan for scan in scans if families[scan.task] != family]
         outside = [scan for scan in scans if families[scan.task] == family]
-        margins = fit_margins(inside, regrets)
+        margins = fit_margins(with_usual_rates(inside, inside, regrets, optimizers), regrets)
+        refitted = with_usual_rates(outside, inside, regrets, optimizers)
         for role in range(len(ROLES)):
             ridges = {penalty: fit_ridge(inside, regrets, role, penalty) for penalty in PENALTIES}
-            for scan in outside:
+            for scan, held_out in zip(outside, refitted, strict=True):
                 if (scan.task, role) not in regrets:
                     continue
-                rates = {"as shipped": rate(scan, role, SHIPPED), "refitted margins": rate(scan, role, margins)}
+                rates = {
+                    "as shipped": rate(scan, role, SHIPPED),
+                    "no usual rates": rate(scan, role, {**SHIPPED, "drawn share": 0.0}),
+                    "refitted": rate(held_out, role, margins),
+                }
                 rates |= {f"ridge {p}": scan.anchor + float(scan.features @ ridge) for p, ridge in ridges.items()}
                 for name, value in rates.items():
                     cost = regrets[scan.task, role](10**value)

@@ -7,29 +7,33 @@ suggestion has a range.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from keras_lrscan.causes.cause import CauseStatus
+from keras_lrscan.curves.optimizer_families import optimizer_family
 from keras_lrscan.errors import unknown_option
 from keras_lrscan.files.decoding import Rate
 from keras_lrscan.formatting import format_lr
 from keras_lrscan.reading.features import EXPLODED
 from keras_lrscan.reading.reading import Reading
 from keras_lrscan.reading.shapes import Shape
-from keras_lrscan.suggestions.methods import METHODS, Method, SuggestionMethod
+from keras_lrscan.suggestions.methods import ELBOW_MARGINS, METHODS, Method, SuggestionMethod
+from keras_lrscan.suggestions.usual_rates import toward_usual_rate, usual_rate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from keras_lrscan.causes.cause import Finding
+    from keras_lrscan.curves.context import ScanContext
 
 __all__ = [
     "DEFAULT_METHODS",
     "NEVER",
     "PEAK_FACTOR",
+    "PLAIN_PEAK_FACTOR",
     "SUGGESTION_METHODS",
     "WHY_NONE",
     "Reading",
@@ -39,16 +43,23 @@ __all__ = [
     "all_suggestions",
     "format_range",
     "format_suggestion",
+    "peak_factor",
     "suggest",
     "what_stops_learning",
     "why_nothing_is_learned",
 ]
 
-PEAK_FACTOR = 2.5
-"""Factor from a constant rate to the peak of a one-cycle schedule, which lasts only a short time.
+PEAK_FACTOR, PLAIN_PEAK_FACTOR = 2.5, 2.0
+"""Factors from a constant rate to the peak of a one-cycle schedule, which lasts only a short time.
 
-In `benchmarks/suggestions`, the best peak is 2 to 3 times the best constant rate.
+The second is that of gradient descent, with or without momentum, whose steps grow with the gradient. In
+`benchmarks/suggestions`, the best peak is 2.5 to 3 times the suggested constant rate with optimizers that divide by the
+size of the gradient, and 2 times with gradient descent.
 """
+
+
+NOTICED = 1.25
+"""Factor from which the text says that a rate was drawn toward the usual one; smaller ones vanish in rounding."""
 
 
 class Role(StrEnum):
@@ -123,12 +134,17 @@ def suggest(
         else:
             reason = f"No rate is suggested: {WHY_NONE[shape]}" if shape in WHY_NONE else NO_LANDMARK
         return Suggestion(method=name, role=Role(role), lr=None, low=None, high=None, reason=reason)
-    lr *= PEAK_FACTOR if role == Role.ONE_CYCLE else 1.0
+    lr *= peak_factor(reading.curve.context) if role == Role.ONE_CYCLE else 1.0
     high = lr * chosen.spread
     elbow = reading.landmarks.elbow
     if role == Role.CONSTANT and elbow is not None and elbow.lr > lr:
         high = min(high, elbow.lr)
     return Suggestion(method=name, role=Role(role), lr=lr, low=lr / chosen.spread, high=high, reason=chosen.says)
+
+
+def peak_factor(context: ScanContext) -> float:
+    """Returns the factor from a constant rate to the peak of a one-cycle schedule."""
+    return PEAK_FACTOR if optimizer_family(context.optimizer).is_adaptive else PLAIN_PEAK_FACTOR
 
 
 def all_suggestions(reading: Reading, findings: Sequence[Finding]) -> tuple[Suggestion, ...]:
@@ -191,15 +207,31 @@ def _custom_method(function: SuggestionMethod) -> Method:
 def _default_for(reading: Reading) -> Method | None:
     if reading.verdict.shape in NEVER:
         return None
-    methods = (METHODS[name] for name in DEFAULT_METHODS)
-    return next((method for method in methods if method.rate(reading) is not None), None)
+    for method in (METHODS[name] for name in DEFAULT_METHODS):
+        lr = method.rate(reading)
+        if lr is not None:
+            return _drawn(method, lr, reading)
+    return None
+
+
+def _drawn(method: Method, lr: float, reading: Reading) -> Method:
+    """Returns the method with its rate drawn toward the usual one, and never close to the start of the rise."""
+    context, elbow = reading.curve.context, reading.landmarks.elbow
+    usual, drawn = usual_rate(context), toward_usual_rate(lr, context)
+    if elbow is not None:
+        drawn = min(drawn, max(lr, elbow.lr / min(ELBOW_MARGINS.values())))
+    if usual is None or 1 / NOTICED < drawn / lr < NOTICED:
+        return replace(method, rate=lambda _: drawn)
+    moved = f"It was then moved toward {format_lr(usual)}, since most small models train well with {context.optimizer}"
+    return replace(method, rate=lambda _: drawn, says=f"{method.says} {moved} near that rate.")
 
 
 def default(reading: Reading) -> float | None:
     """Returns the rate of the first of `DEFAULT_METHODS` whose landmarks the curve shows.
 
-    That is `valley-floor` if the loss falls and rises, `open-valley` if it only falls, and `wall` if it only rises. The
-    result is `None` if it does neither, and for the shapes `flat`, `diverges-at-once` and `too-short`.
+    That is `valley-floor` if the loss falls and rises, `open-valley` if it only falls, and `wall` if it only rises. For
+    small models, `toward_usual_rate` then draws the rate toward one that is usual for the optimizer. The result is
+    `None` if the loss neither falls nor rises, and for the shapes in `NEVER`.
     """
     method = _default_for(reading)
     return None if method is None else method.rate(reading)

@@ -112,14 +112,16 @@ def test_without_a_valley_the_margin_below_the_elbow_depends_on_the_start(start:
 
 
 @pytest.mark.parametrize(("num_steps", "decades"), [(100, 5 / 12.4), (400, 5 / 49.9)])
-def test_momentum_lowers_the_suggestion_by_what_the_ramp_climbs_in_five_steps(num_steps: int, decades: float) -> None:
+def test_momentum_doubles_the_margin_and_adds_what_the_ramp_climbs_in_five_steps(
+    num_steps: int, decades: float
+) -> None:
     plain, heavy = (
         analyze(with_context("u-shaped", num_steps, optimizer="SGD", momentum=momentum)).suggestion.lr
         for momentum in (0.0, 0.9)
     )
     assert plain is not None
     assert heavy is not None
-    assert math.log10(plain / heavy) == pytest.approx(decades, abs=0.01)
+    assert math.log10(plain / heavy) == pytest.approx(decades + math.log10(2), abs=0.01)
 
 
 VALLEY = synthetic_curve("u-shaped", num_steps=400, noise=0.0)

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keras_lrscan import LRCurve, ScanContext, analyze
+from keras_lrscan.datasets.synthetic import synthetic_curve
+from keras_lrscan.suggestions.suggest import SUGGESTION_METHODS
+from keras_lrscan.suggestions.usual_rates import LARGE_MODEL, MOST_DRAWN, USUAL_RATES, toward_usual_rate
+
+RATES = st.floats(1e-9, 1e3)
+SMALL = st.integers(1, LARGE_MODEL - 1)
+MEASURED = st.sampled_from(sorted(USUAL_RATES))
+
+
+def of_a_model(shape: str, *, num_params: int | None, optimizer: str | None = "Adam", factor: float = 1.0) -> LRCurve:
+    curve = synthetic_curve(shape, noise=0.0)
+    context = dataclasses.replace(curve.context, optimizer=optimizer, num_trainable_params=num_params)
+    return LRCurve(lr=curve.lr * factor, loss=curve.loss, context=context)
+
+
+@given(lr=RATES, optimizer=MEASURED, num_params=SMALL)
+def test_a_drawn_rate_lies_between_the_curves_and_the_usual_one(lr: float, optimizer: str, num_params: int) -> None:
+    usual = USUAL_RATES[optimizer]
+    drawn = toward_usual_rate(lr, ScanContext(optimizer=optimizer, num_trainable_params=num_params))
+    assert min(lr, usual) * (1 - 1e-9) <= drawn <= max(lr, usual) * (1 + 1e-9)
+    assert abs(math.log10(drawn / lr)) <= MOST_DRAWN + 1e-9
+
+
+@given(one=RATES, other=RATES, optimizer=MEASURED, num_params=SMALL)
+def test_drawing_keeps_the_order_of_two_rates(one: float, other: float, optimizer: str, num_params: int) -> None:
+    context = ScanContext(optimizer=optimizer, num_trainable_params=num_params)
+    low, high = sorted((one, other))
+    assert toward_usual_rate(low, context) <= toward_usual_rate(high, context) * (1 + 1e-9)
+
+
+@given(lr=RATES, optimizer=MEASURED, fewer=SMALL, more=SMALL)
+def test_the_larger_the_model_the_less_a_rate_is_drawn(lr: float, optimizer: str, fewer: int, more: int) -> None:
+    small, large = (
+        abs(math.log10(toward_usual_rate(lr, ScanContext(optimizer=optimizer, num_trainable_params=num)) / lr))
+        for num in sorted((fewer, more))
+    )
+    assert large <= small + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "num_params"),
+    [("SGD", 100), ("Muon", 100), (None, 100), ("Adam", None), ("Adam", LARGE_MODEL), ("Adam", 20_000_000)],
+)
+def test_where_nothing_was_measured_the_curve_alone_decides(optimizer: str | None, num_params: int | None) -> None:
+    assert toward_usual_rate(0.5, ScanContext(optimizer=optimizer, num_trainable_params=num_params)) == 0.5
+    analysis = analyze(of_a_model("u-shaped", num_params=num_params, optimizer=optimizer))
+    assert analysis.suggestion.lr == analysis.suggest(method="valley-floor").lr
+    assert analysis.suggestion.reason == SUGGESTION_METHODS["valley-floor"].says
+
+
+@pytest.mark.parametrize("shape", ["u-shaped", "still-falling", "monotone-from-pretrained"])
+@pytest.mark.parametrize("factor", [1e-4, 1e-2, 1.0, 100.0])
+def test_the_default_of_a_small_model_is_drawn_and_stays_below_the_start_of_the_rise(shape: str, factor: float) -> None:
+    small, alone = (analyze(of_a_model(shape, num_params=num, factor=factor)) for num in (1_000, None))
+    assert small.suggestion.lr is not None
+    assert alone.suggestion.lr is not None
+    usual = USUAL_RATES["Adam"]
+    assert abs(math.log(small.suggestion.lr / usual)) <= abs(math.log(alone.suggestion.lr / usual))
+    elbow = small.landmarks.elbow
+    if elbow is not None:
+        assert small.suggestion.lr <= elbow.lr / 2 * (1 + 1e-9)
+
+
+def test_the_reason_says_where_a_rate_was_moved_if_that_shows() -> None:
+    far = analyze(of_a_model("u-shaped", num_params=1_000, factor=1e-2)).suggestion
+    assert far.reason.endswith(
+        "It was then moved toward 0.003, since most small models train well with Adam near that rate."
+    )
+    own = analyze(of_a_model("u-shaped", num_params=1_000, factor=1e-2)).suggest(method="valley-floor")
+    assert own.lr is not None
+    assert far.lr is not None
+    assert own.lr < far.lr
+    assert own.reason == SUGGESTION_METHODS["valley-floor"].says
+
+
+@pytest.mark.parametrize(("optimizer", "factor"), [("Adam", 2.5), (None, 2.5), ("SGD", 2.0)])
+def test_the_peak_of_one_cycle_is_a_multiple_of_the_constant_rate(optimizer: str | None, factor: float) -> None:
+    analysis = analyze(of_a_model("u-shaped", num_params=1_000, optimizer=optimizer))
+    constant, peak = (analysis.suggest(role=role).lr for role in ("constant", "one-cycle"))
+    assert constant is not None
+    assert peak == pytest.approx(factor * constant)
