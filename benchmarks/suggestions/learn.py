@@ -22,9 +22,11 @@ from regret import Regret
 from score import GOOD, RESULTS, ROLES, as_scanned, context_of
 
 from keras_lrscan import analyze
+from keras_lrscan.curves.optimizer_families import optimizer_family
 from keras_lrscan.reading.features import StartState
 from keras_lrscan.suggestions.methods import (
     ELBOW_MARGINS,
+    LEAST_MARGIN,
     MOMENTUM_STEPS,
     OPEN_MARGIN,
     PLAIN_MARGIN_SHARE,
@@ -33,7 +35,7 @@ from keras_lrscan.suggestions.methods import (
     is_plain,
     momentum_lag,
 )
-from keras_lrscan.suggestions.suggest import PEAK_FACTOR, PLAIN_PEAK_FACTOR, peak_factor
+from keras_lrscan.suggestions.suggest import PEAK_FACTOR, PEAK_MARGIN, PLAIN_PEAK_FACTOR
 from keras_lrscan.suggestions.usual_rates import DRAWN_SHARE, MOST_DRAWN, USUAL_RATES
 
 if TYPE_CHECKING:
@@ -81,7 +83,7 @@ class Scan:
         is_plain: Whether the optimizer is gradient descent without momentum.
         peak: Name of the factor for the peak of a one-cycle schedule.
         usual: log10 of the usual rate of the optimizer, NaN for an optimizer without one.
-        highest: log10 of the rate up to which the suggestion may be drawn.
+        elbow: log10 of the elbow, infinite without one.
         features: Features for the regression. Array of shape `(f,)`.
     """
 
@@ -92,7 +94,7 @@ class Scan:
     is_plain: bool
     peak: str
     usual: float
-    highest: float
+    elbow: float
     features: Array
 
 
@@ -126,20 +128,26 @@ def read(item: tuple[int, Mapping[str, Any], Array, Array]) -> Scan | None:
         anchor=anchor,
         lag=lag,
         is_plain=is_plain(analysis),
-        peak="peak" if peak_factor(analysis.curve.context) == PEAK_FACTOR else "plain peak",
+        peak="peak" if optimizer_family(task["optimizer"]).is_adaptive else "plain peak",
         usual=float(np.log10(USUAL_RATES.get(task["optimizer"], np.nan))),
-        highest=np.inf if kind == "open" else elbow - np.log10(min(ELBOW_MARGINS.values())),
+        elbow=np.inf if kind == "open" else elbow,
         features=np.array(described),
     )
 
 
 def rate(scan: Scan, role: int, numbers: Mapping[str, float]) -> float:
     """Returns log10 of the suggested rate."""
-    below = numbers[scan.kind] + numbers["momentum steps"] * scan.lag + numbers["plain"] * scan.is_plain
-    read = drawn = scan.anchor - below
+    margin = numbers[scan.kind]
+    if scan.is_plain:
+        margin = max(margin + numbers["plain"], np.log10(LEAST_MARGIN))
+    read = drawn = scan.anchor - margin - numbers["momentum steps"] * scan.lag
     if np.isfinite(scan.usual):
         drawn += float(np.clip(numbers["drawn share"] * (scan.usual - read), -MOST_DRAWN, MOST_DRAWN))
-    return min(drawn, max(read, scan.highest)) + (numbers[scan.peak] if role else 0.0)
+    drawn = min(drawn, max(read, scan.elbow - np.log10(min(ELBOW_MARGINS.values()))))
+    peak = drawn + numbers[scan.peak]
+    if scan.peak == "plain peak" and scan.kind == "valley":
+        peak = max(drawn, min(peak, scan.elbow - np.log10(PEAK_MARGIN)))
+    return float(peak if role else drawn)
 
 
 def mean_regret(scans: list[Scan], numbers: Mapping[str, float], regrets: Mapping[tuple[int, int], Regret]) -> float:

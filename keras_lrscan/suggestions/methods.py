@@ -24,6 +24,7 @@ from keras_lrscan.reading.reading import Reading
 
 __all__ = [
     "ELBOW_MARGINS",
+    "LEAST_MARGIN",
     "METHODS",
     "MOMENTUM_STEPS",
     "OPEN_MARGIN",
@@ -88,6 +89,9 @@ Nothing accumulates between its steps, so it trains well closer to the rate at w
 of `benchmarks/suggestions` with plain SGD, this lowers the mean regret from 0.143 to 0.109 at a constant rate. With
 momentum, and with optimizers that divide by the size of the gradient, the whole margin is better.
 """
+
+LEAST_MARGIN = 1.5
+"""Smallest margin that is left of it: closer to the elbow, trained models of these scans begin to end worse."""
 
 ELBOW_TENTH = 10.0
 """Howard's margin below the elbow, for models that are already good."""
@@ -177,7 +181,9 @@ def is_plain(reading: Reading) -> bool:
 
 def _below(lr: float, margin: float, reading: Reading) -> float:
     """Returns the rate that lies a margin below another, given the momentum of the optimizer."""
-    return lr / (margin * momentum_lag(reading) * (PLAIN_MARGIN_SHARE if is_plain(reading) else 1.0))
+    if is_plain(reading):
+        margin = max(margin * PLAIN_MARGIN_SHARE, LEAST_MARGIN)
+    return lr / (margin * momentum_lag(reading))
 
 
 def open_valley(reading: Reading) -> float | None:
@@ -203,8 +209,8 @@ def wall(reading: Reading) -> float | None:
     """Returns ``elbow / (margin * hidden * plain * lag)``, for a curve without a valley, or `None` without a rise.
 
     The margin is 2 for a model that starts better than chance, 10 for one at chance, 16 for one worse than chance, and
-    3 if the start state is unknown. `hidden` is that of `hidden_rise`, and `plain` and `lag` are those of
-    `valley_floor`.
+    3 if the start state is unknown. `hidden` is that of `hidden_rise`. `plain` and `lag` are those of `valley_floor`,
+    and at least a margin of 1.5 is left.
     """
     elbow = reading.landmarks.elbow
     if elbow is None:

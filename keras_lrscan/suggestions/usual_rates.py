@@ -40,7 +40,7 @@ SMALL_MODEL, LARGE_MODEL = 20_000, 200_000
 """Number of trainable parameters up to which suggestions are drawn in full, and from which they are not drawn at all.
 
 The models of `benchmarks/suggestions` have up to 20,000. In `benchmarks/finetuning`, drawing lowers the mean regret of
-new last layers on frozen bodies, which have up to 13,000, from 0.133 to 0.113, and it would raise that of whole networks.
+new last layers on frozen bodies, which have up to 13,000, from 0.133 to 0.113. It would raise that of whole networks.
 """
 
 

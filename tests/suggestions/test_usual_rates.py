@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from keras_lrscan import LRCurve, ScanContext, analyze
 from keras_lrscan.datasets.synthetic import synthetic_curve
-from keras_lrscan.suggestions.suggest import SUGGESTION_METHODS
+from keras_lrscan.suggestions.methods import LEAST_MARGIN
+from keras_lrscan.suggestions.suggest import PEAK_MARGIN, SUGGESTION_METHODS
 from keras_lrscan.suggestions.usual_rates import LARGE_MODEL, MOST_DRAWN, USUAL_RATES, toward_usual_rate
 
 RATES = st.floats(1e-9, 1e3)
@@ -85,7 +86,22 @@ def test_the_reason_says_where_a_rate_was_moved_if_that_shows() -> None:
 
 @pytest.mark.parametrize(("optimizer", "factor"), [("Adam", 2.5), (None, 2.5), ("SGD", 2.0)])
 def test_the_peak_of_one_cycle_is_a_multiple_of_the_constant_rate(optimizer: str | None, factor: float) -> None:
-    analysis = analyze(of_a_model("u-shaped", num_params=1_000, optimizer=optimizer))
+    analysis = analyze(of_a_model("still-falling", num_params=1_000, optimizer=optimizer))
     constant, peak = (analysis.suggest(role=role).lr for role in ("constant", "one-cycle"))
     assert constant is not None
     assert peak == pytest.approx(factor * constant)
+
+
+@pytest.mark.parametrize("shape", ["u-shaped", "monotone-from-pretrained", "flat-at-chance"])
+def test_plain_gradient_descent_stays_below_the_start_of_the_rise(shape: str) -> None:
+    curve = of_a_model(shape, num_params=1_000, optimizer="SGD")
+    analysis = analyze(dataclasses.replace(curve, context=dataclasses.replace(curve.context, momentum=0.0)))
+    constant, peak = (analysis.suggest(role=role).lr for role in ("constant", "one-cycle"))
+    elbow = analysis.landmarks.elbow
+    assert elbow is not None
+    assert constant is not None
+    assert peak is not None
+    assert constant <= elbow.lr / LEAST_MARGIN * (1 + 1e-9)
+    assert constant <= peak <= constant * 2 * (1 + 1e-9)
+    if shape == "u-shaped":
+        assert peak <= max(constant, elbow.lr / PEAK_MARGIN) * (1 + 1e-9)
