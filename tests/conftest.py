@@ -48,18 +48,5 @@ def _keras() -> Any:
     )
     host = pytest.importorskip(name, reason=reason, exc_type=ImportError)
     if hosts.BACKEND == "tensorflow":
-        _stop_tuning_pipelines()
+        hosts.stop_tuning_pipelines()
     return host
-
-
-def _stop_tuning_pipelines() -> None:
-    """Switches off the thread that tunes the parallelism of a `tf.data` pipeline.
-
-    When an iterator is destroyed, TensorFlow waits for this thread, which sometimes sleeps on for up to a minute. The
-    waits add up to a third of the time of all tests. What a pipeline yields does not depend on it.
-    """
-    tf = pytest.importorskip("tensorflow", exc_type=ImportError)
-    untuned = tf.data.Options()
-    untuned.autotune.enabled = False
-    iterate = tf.data.Dataset.__iter__
-    tf.data.Dataset.__iter__ = lambda dataset: iterate(dataset.with_options(untuned))
