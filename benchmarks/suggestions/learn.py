@@ -22,7 +22,6 @@ from regret import Regret
 from score import GOOD, RESULTS, ROLES, as_scanned, context_of
 
 from keras_lrscan import analyze
-from keras_lrscan.curves.optimizer_families import optimizer_family
 from keras_lrscan.reading.features import StartState
 from keras_lrscan.suggestions.methods import (
     ELBOW_MARGINS,
@@ -35,7 +34,7 @@ from keras_lrscan.suggestions.methods import (
     is_plain,
     momentum_lag,
 )
-from keras_lrscan.suggestions.suggest import PEAK_FACTOR, PEAK_MARGIN, PLAIN_PEAK_FACTOR
+from keras_lrscan.suggestions.suggest import GRADIENT_PEAK_FACTOR, PEAK_FACTOR, VALLEY_PEAK_FACTOR, peak_factor
 from keras_lrscan.suggestions.usual_rates import DRAWN_SHARE, MOST_DRAWN, USUAL_RATES
 
 if TYPE_CHECKING:
@@ -54,9 +53,11 @@ SHIPPED: Mapping[str, float] = {
     "plain": np.log10(PLAIN_MARGIN_SHARE),
     "drawn share": DRAWN_SHARE,
     "peak": np.log10(PEAK_FACTOR),
-    "plain peak": np.log10(PLAIN_PEAK_FACTOR),
+    "gradient peak": np.log10(GRADIENT_PEAK_FACTOR),
+    "valley peak": np.log10(VALLEY_PEAK_FACTOR),
 }
 """Shipped numbers: margins and factors in decades, the steps of momentum, and the share of the way to a usual rate."""
+PEAKS = {PEAK_FACTOR: "peak", GRADIENT_PEAK_FACTOR: "gradient peak", VALLEY_PEAK_FACTOR: "valley peak"}
 BELOW_BEST = 0.5
 """Decades by which a usual rate lies below the median of the best constant rates."""
 GRIDS: Mapping[str, Array] = {
@@ -65,7 +66,8 @@ GRIDS: Mapping[str, Array] = {
     "plain": np.arange(-0.6, 0.05, 0.1),
     "drawn share": np.arange(0.0, 0.55, 0.05),
     "peak": np.arange(0.0, 0.75, 0.1),
-    "plain peak": np.arange(0.0, 0.75, 0.1),
+    "gradient peak": np.arange(0.0, 0.75, 0.1),
+    "valley peak": np.arange(0.0, 0.75, 0.1),
 }
 ROUNDS = 2
 PENALTIES = (0.3, 3.0, 30.0)
@@ -128,7 +130,7 @@ def read(item: tuple[int, Mapping[str, Any], Array, Array]) -> Scan | None:
         anchor=anchor,
         lag=lag,
         is_plain=is_plain(analysis),
-        peak="peak" if optimizer_family(task["optimizer"]).is_adaptive else "plain peak",
+        peak=PEAKS[peak_factor(analysis)],
         usual=float(np.log10(USUAL_RATES.get(task["optimizer"], np.nan))),
         elbow=np.inf if kind == "open" else elbow,
         features=np.array(described),
@@ -144,10 +146,7 @@ def rate(scan: Scan, role: int, numbers: Mapping[str, float]) -> float:
     if np.isfinite(scan.usual):
         drawn += float(np.clip(numbers["drawn share"] * (scan.usual - read), -MOST_DRAWN, MOST_DRAWN))
     drawn = min(drawn, max(read, scan.elbow - np.log10(min(ELBOW_MARGINS.values()))))
-    peak = drawn + numbers[scan.peak]
-    if scan.peak == "plain peak" and scan.kind == "valley":
-        peak = max(drawn, min(peak, scan.elbow - np.log10(PEAK_MARGIN)))
-    return float(peak if role else drawn)
+    return float(drawn + (numbers[scan.peak] if role else 0.0))
 
 
 def mean_regret(scans: list[Scan], numbers: Mapping[str, float], regrets: Mapping[tuple[int, int], Regret]) -> float:

@@ -7,7 +7,6 @@ suggestion has a range.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
@@ -21,7 +20,7 @@ from keras_lrscan.formatting import format_lr
 from keras_lrscan.reading.features import EXPLODED
 from keras_lrscan.reading.reading import Reading
 from keras_lrscan.reading.shapes import Shape
-from keras_lrscan.suggestions.methods import ELBOW_MARGINS, METHODS, Method, SuggestionMethod
+from keras_lrscan.suggestions.methods import ELBOW_MARGINS, METHODS, Method, SuggestionMethod, is_plain
 from keras_lrscan.suggestions.usual_rates import toward_usual_rate, usual_rate
 
 if TYPE_CHECKING:
@@ -31,11 +30,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_METHODS",
+    "GRADIENT_PEAK_FACTOR",
     "NEVER",
     "PEAK_FACTOR",
-    "PEAK_MARGIN",
-    "PLAIN_PEAK_FACTOR",
     "SUGGESTION_METHODS",
+    "VALLEY_PEAK_FACTOR",
     "WHY_NONE",
     "Reading",
     "Role",
@@ -44,27 +43,28 @@ __all__ = [
     "all_suggestions",
     "format_range",
     "format_suggestion",
-    "peak",
+    "peak_factor",
     "suggest",
     "what_stops_learning",
     "why_nothing_is_learned",
 ]
 
-PEAK_FACTOR, PLAIN_PEAK_FACTOR = 2.5, 2.0
-"""Factors from a constant rate to the peak of a one-cycle schedule, which lasts only a short time.
+PEAK_FACTOR = 2.5
+"""Factor from a constant rate to the peak of a one-cycle schedule, which lasts only a short time.
 
-The second is that of gradient descent, with or without momentum, whose steps grow with the gradient. In
-`benchmarks/suggestions`, the best peak is 2.5 to 3 times the suggested constant rate with optimizers that divide by the
-size of the gradient, and 2 times with gradient descent.
+In `benchmarks/suggestions`, the best peak is 2.5 to 3 times the suggested constant rate with optimizers that divide by
+the size of the gradient.
 """
 
-PEAK_MARGIN = 2.5
-"""Margin that a peak of gradient descent keeps below the elbow of a valley, unless the constant rate itself is closer.
+GRADIENT_PEAK_FACTOR = 2.0
+"""The same factor for gradient descent, whose steps grow with the gradient."""
 
-On the 104 scans of `benchmarks/suggestions` with plain SGD and a valley, a peak at the constant rate has a mean regret
-of 0.08, and one at twice that rate of 0.10. Without a valley, the latter is better.
+VALLEY_PEAK_FACTOR = 1.25
+"""The same factor for gradient descent without momentum and a curve with a valley.
+
+On the 104 such scans of `benchmarks/suggestions`, peaks by this factor have a mean regret of 0.085, and by a factor of
+2 one of 0.101: `PLAIN_MARGIN_SHARE` has already moved the constant rate to the floor of the valley.
 """
-
 
 NOTICED = 1.25
 """Factor from which the text says that a rate was drawn toward the usual one; smaller ones vanish in rounding."""
@@ -142,7 +142,7 @@ def suggest(
         else:
             reason = f"No rate is suggested: {WHY_NONE[shape]}" if shape in WHY_NONE else NO_LANDMARK
         return Suggestion(method=name, role=Role(role), lr=None, low=None, high=None, reason=reason)
-    lr = peak(lr, reading) if role == Role.ONE_CYCLE else lr
+    lr *= peak_factor(reading) if role == Role.ONE_CYCLE else 1.0
     high = lr * chosen.spread
     elbow = reading.landmarks.elbow
     if role == Role.CONSTANT and elbow is not None and elbow.lr > lr:
@@ -150,13 +150,12 @@ def suggest(
     return Suggestion(method=name, role=Role(role), lr=lr, low=lr / chosen.spread, high=high, reason=chosen.says)
 
 
-def peak(lr: float, reading: Reading) -> float:
-    """Returns the peak of a one-cycle schedule for a constant rate."""
+def peak_factor(reading: Reading) -> float:
+    """Returns the factor from a constant rate to the peak of a one-cycle schedule."""
     if optimizer_family(reading.curve.context.optimizer).is_adaptive:
-        return lr * PEAK_FACTOR
-    elbow = None if reading.landmarks.steepest is None else reading.landmarks.elbow
-    highest = math.inf if elbow is None else elbow.lr / PEAK_MARGIN
-    return max(lr, min(lr * PLAIN_PEAK_FACTOR, highest))
+        return PEAK_FACTOR
+    has_valley = reading.landmarks.steepest is not None and reading.landmarks.elbow is not None
+    return VALLEY_PEAK_FACTOR if has_valley and is_plain(reading) else GRADIENT_PEAK_FACTOR
 
 
 def all_suggestions(reading: Reading, findings: Sequence[Finding]) -> tuple[Suggestion, ...]:
