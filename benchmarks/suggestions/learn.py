@@ -3,7 +3,7 @@
 Run with: python benchmarks/suggestions/learn.py [results.npz]
 
 Every figure is for families of tasks (a data set with a kind of model) that were held out when the numbers were fitted.
-The script compares four suggestions: the shipped numbers; the same without the usual rates; all numbers and usual rates
+The script compares four suggestions: the shipped numbers; the same without the prior rates; all numbers and prior rates
 refitted to the other families; and a ridge regression from features of the curve and the run to the middle of the good
 rates.
 """
@@ -22,6 +22,7 @@ from regret import Regret
 from score import GOOD, RESULTS, ROLES, as_scanned, context_of
 
 from keras_lrscan import analyze
+from keras_lrscan.curves.optimizer_families import optimizer_family
 from keras_lrscan.reading.features import StartState
 from keras_lrscan.suggestions.methods import (
     ELBOW_MARGINS,
@@ -34,8 +35,8 @@ from keras_lrscan.suggestions.methods import (
     is_plain,
     momentum_lag,
 )
+from keras_lrscan.suggestions.prior import DRAWN_SHARE, MOST_DRAWN
 from keras_lrscan.suggestions.suggest import GRADIENT_PEAK_FACTOR, PEAK_FACTOR, VALLEY_PEAK_FACTOR, peak_factor
-from keras_lrscan.suggestions.usual_rates import DRAWN_SHARE, MOST_DRAWN, USUAL_RATES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,10 +57,10 @@ SHIPPED: Mapping[str, float] = {
     "gradient peak": np.log10(GRADIENT_PEAK_FACTOR),
     "valley peak": np.log10(VALLEY_PEAK_FACTOR),
 }
-"""Shipped numbers: margins and factors in decades, the steps of momentum, and the share of the way to a usual rate."""
+"""Shipped numbers: margins and factors in decades, the steps of momentum, and the share of the way to a prior rate."""
 PEAKS = {PEAK_FACTOR: "peak", GRADIENT_PEAK_FACTOR: "gradient peak", VALLEY_PEAK_FACTOR: "valley peak"}
 BELOW_BEST = 0.5
-"""Decades by which a usual rate lies below the median of the best constant rates."""
+"""Decades by which a prior rate lies below the median of the best constant rates."""
 GRIDS: Mapping[str, Array] = {
     **{kind: np.arange(0.0, 1.45, 0.1) for kind in KINDS},
     "momentum steps": np.arange(0.0, 10.5, 1.0),
@@ -84,7 +85,7 @@ class Scan:
         lag: Decades by which momentum delays the curve, per momentum step.
         is_plain: Whether the optimizer is gradient descent without momentum.
         peak: Name of the factor for the peak of a one-cycle schedule.
-        usual: log10 of the usual rate of the optimizer, NaN for an optimizer without one.
+        prior: log10 of the prior rate of the optimizer, NaN for an optimizer without one.
         elbow: log10 of the elbow, infinite without one.
         features: Features for the regression. Array of shape `(f,)`.
     """
@@ -95,7 +96,7 @@ class Scan:
     lag: float
     is_plain: bool
     peak: str
-    usual: float
+    prior: float
     elbow: float
     features: Array
 
@@ -131,7 +132,7 @@ def read(item: tuple[int, Mapping[str, Any], Array, Array]) -> Scan | None:
         lag=lag,
         is_plain=is_plain(analysis),
         peak=PEAKS[peak_factor(analysis)],
-        usual=float(np.log10(USUAL_RATES.get(task["optimizer"], np.nan))),
+        prior=float(np.log10(optimizer_family(task["optimizer"]).prior_rate or np.nan)),
         elbow=np.inf if kind == "open" else elbow,
         features=np.array(described),
     )
@@ -143,8 +144,8 @@ def rate(scan: Scan, role: int, numbers: Mapping[str, float]) -> float:
     if scan.is_plain:
         margin = max(margin + numbers["plain"], np.log10(LEAST_MARGIN))
     read = drawn = scan.anchor - margin - numbers["momentum steps"] * scan.lag
-    if np.isfinite(scan.usual):
-        drawn += float(np.clip(numbers["drawn share"] * (scan.usual - read), -MOST_DRAWN, MOST_DRAWN))
+    if np.isfinite(scan.prior):
+        drawn += float(np.clip(numbers["drawn share"] * (scan.prior - read), -MOST_DRAWN, MOST_DRAWN))
     drawn = min(drawn, max(read, scan.elbow - np.log10(min(ELBOW_MARGINS.values()))))
     return float(drawn + (numbers[scan.peak] if role else 0.0))
 
@@ -211,15 +212,19 @@ def main() -> None:
     report(scans, regrets, tasks)
 
 
-def with_usual_rates(
+def with_prior_rates(
     scans: list[Scan], inside: list[Scan], regrets: Mapping[tuple[int, int], Regret], optimizers: list[str]
 ) -> list[Scan]:
-    """Returns the scans with usual rates from the best constant rates of the tasks in `inside`."""
+    """Returns the scans with prior rates from the best constant rates of the tasks in `inside`."""
     best: dict[str, list[float]] = {}
     for task in {scan.task for scan in inside} & {task for task, role in regrets if role == 0}:
         best.setdefault(optimizers[task], []).append(middle(regrets[task, 0]))
-    usual = {name: float(np.median(best[name])) - BELOW_BEST for name in USUAL_RATES if name in best}
-    return [replace(scan, usual=usual.get(optimizers[scan.task], np.nan)) for scan in scans]
+    prior = {
+        name: float(np.median(best[name])) - BELOW_BEST
+        for name in best
+        if optimizer_family(name).prior_rate is not None
+    }
+    return [replace(scan, prior=prior.get(optimizers[scan.task], np.nan)) for scan in scans]
 
 
 def report(scans: list[Scan], regrets: Mapping[tuple[int, int], Regret], tasks: list[dict[str, Any]]) -> None:
@@ -230,8 +235,8 @@ def report(scans: list[Scan], regrets: Mapping[tuple[int, int], Regret], tasks: 
     for family in sorted(set(families)):
         inside = [scan for scan in scans if families[scan.task] != family]
         outside = [scan for scan in scans if families[scan.task] == family]
-        margins = fit_margins(with_usual_rates(inside, inside, regrets, optimizers), regrets)
-        refitted = with_usual_rates(outside, inside, regrets, optimizers)
+        margins = fit_margins(with_prior_rates(inside, inside, regrets, optimizers), regrets)
+        refitted = with_prior_rates(outside, inside, regrets, optimizers)
         for role in range(len(ROLES)):
             ridges = {penalty: fit_ridge(inside, regrets, role, penalty) for penalty in PENALTIES}
             for scan, held_out in zip(outside, refitted, strict=True):
@@ -239,7 +244,7 @@ def report(scans: list[Scan], regrets: Mapping[tuple[int, int], Regret], tasks: 
                     continue
                 rates = {
                     "as shipped": rate(scan, role, SHIPPED),
-                    "no usual rates": rate(scan, role, {**SHIPPED, "drawn share": 0.0}),
+                    "no prior rates": rate(scan, role, {**SHIPPED, "drawn share": 0.0}),
                     "refitted": rate(held_out, role, margins),
                 }
                 rates |= {f"ridge {p}": scan.anchor + float(scan.features @ ridge) for p, ridge in ridges.items()}

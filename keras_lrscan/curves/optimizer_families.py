@@ -31,6 +31,9 @@ class OptimizerFamily:
         is_per_layer: Whether it scales the step of each layer separately. Only set where `fixes_step` is.
         momentum_share: By what share of the usual delay momentum moves a curve to the right, from 0 to 1.
         usual_rate: A learning rate that trains most models.
+        prior_rate: A learning rate near which small models train best, toward which suggestions for them are drawn;
+            `None` where it was not measured. Each lies half a decade below the median of the best constant rates in
+            `benchmarks/suggestions`, rounded. Gradient descent has none: its best rate depends on the unit of the loss.
         note: A sentence for users, where something besides the learning rate decides how far it moves the weights.
             `{cap}` stands for one over the square root of the number of updates.
         note_if: Attribute of the optimizer that must be true for the note; empty for a note that always holds.
@@ -43,6 +46,7 @@ class OptimizerFamily:
     is_per_layer: bool = False
     momentum_share: float = 1.0
     usual_rate: float = ADAPTIVE_RATE
+    prior_rate: float | None = None
     note: str = ""
     note_if: str = ""
 
@@ -60,16 +64,16 @@ OPTIMIZER_FAMILIES: tuple[OptimizerFamily, ...] = (
         ),
         note_if="relative_step",
     ),
-    OptimizerFamily(name="Adagrad", momentum_share=0.0),
-    OptimizerFamily(name="Adam", is_adam_like=True),
-    OptimizerFamily(name="AdamW", is_adam_like=True),
+    OptimizerFamily(name="Adagrad", momentum_share=0.0, prior_rate=0.1),
+    OptimizerFamily(name="Adam", is_adam_like=True, prior_rate=3e-3),
+    OptimizerFamily(name="AdamW", is_adam_like=True, prior_rate=3e-3),
     OptimizerFamily(name="Adamax", is_adam_like=True),
     OptimizerFamily(name="Ftrl", momentum_share=0.0, usual_rate=PLAIN_RATE),
     OptimizerFamily(name="Lamb", is_adam_like=True, fixes_step=True, is_per_layer=True),
-    OptimizerFamily(name="Lion", fixes_step=True),
+    OptimizerFamily(name="Lion", fixes_step=True, prior_rate=1e-3),
     OptimizerFamily(name="Muon", fixes_step=True),
-    OptimizerFamily(name="Nadam", is_adam_like=True),
-    OptimizerFamily(name="RMSprop", momentum_share=0.0),
+    OptimizerFamily(name="Nadam", is_adam_like=True, prior_rate=3e-3),
+    OptimizerFamily(name="RMSprop", momentum_share=0.0, prior_rate=3e-3),
     # half where the momentum is unknown: SGD is used with and without it
     OptimizerFamily(name="SGD", is_adaptive=False, momentum_share=0.5, usual_rate=PLAIN_RATE),
     OptimizerFamily(

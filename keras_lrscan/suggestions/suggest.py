@@ -21,7 +21,7 @@ from keras_lrscan.reading.features import EXPLODED
 from keras_lrscan.reading.reading import Reading
 from keras_lrscan.reading.shapes import Shape
 from keras_lrscan.suggestions.methods import ELBOW_MARGINS, METHODS, Method, SuggestionMethod, is_plain
-from keras_lrscan.suggestions.usual_rates import toward_usual_rate, usual_rate
+from keras_lrscan.suggestions.prior import prior_rate, toward_prior_rate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,7 +67,7 @@ On the 104 such scans of `benchmarks/suggestions`, peaks by this factor have a m
 """
 
 NOTICED = 1.25
-"""Factor from which the text says that a rate was drawn toward the usual one; smaller ones vanish in rounding."""
+"""Factor from which the text says that a rate was drawn toward that of the prior; smaller ones vanish in rounding."""
 
 
 class Role(StrEnum):
@@ -226,14 +226,14 @@ def _default_for(reading: Reading) -> Method | None:
 
 
 def _drawn(method: Method, lr: float, reading: Reading) -> Method:
-    """Returns the method with its rate drawn toward the usual one, and never close to the start of the rise."""
+    """Returns the method with its rate drawn toward that of the prior, and never close to the start of the rise."""
     context, elbow = reading.curve.context, reading.landmarks.elbow
-    usual, drawn = usual_rate(context), toward_usual_rate(lr, context)
+    prior, drawn = prior_rate(context), toward_prior_rate(lr, context)
     if elbow is not None:
         drawn = min(drawn, max(lr, elbow.lr / min(ELBOW_MARGINS.values())))
-    if usual is None or 1 / NOTICED < drawn / lr < NOTICED:
+    if prior is None or 1 / NOTICED < drawn / lr < NOTICED:
         return replace(method, rate=lambda _: drawn)
-    moved = f"It was then moved toward {format_lr(usual)}, since most small models train well with {context.optimizer}"
+    moved = f"It was then moved toward {format_lr(prior)}, since most small models train well with {context.optimizer}"
     return replace(method, rate=lambda _: drawn, says=f"{method.says} {moved} near that rate.")
 
 
@@ -241,7 +241,7 @@ def default(reading: Reading) -> float | None:
     """Returns the rate of the first of `DEFAULT_METHODS` whose landmarks the curve shows.
 
     That is `valley-floor` if the loss falls and rises, `open-valley` if it only falls, and `wall` if it only rises. For
-    small models, `toward_usual_rate` then draws the rate toward one that is usual for the optimizer. The result is
+    small models, `toward_prior_rate` then draws the rate toward the prior rate of the optimizer. The result is
     `None` if the loss neither falls nor rises, and for the shapes in `NEVER`.
     """
     method = _default_for(reading)

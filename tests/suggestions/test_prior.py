@@ -8,14 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_lrscan import LRCurve, ScanContext, analyze
+from keras_lrscan.curves.optimizer_families import OPTIMIZER_FAMILIES
 from keras_lrscan.datasets.synthetic import synthetic_curve
 from keras_lrscan.suggestions.methods import LEAST_MARGIN
+from keras_lrscan.suggestions.prior import LARGE_MODEL, MOST_DRAWN, toward_prior_rate
 from keras_lrscan.suggestions.suggest import SUGGESTION_METHODS
-from keras_lrscan.suggestions.usual_rates import LARGE_MODEL, MOST_DRAWN, USUAL_RATES, toward_usual_rate
 
+PRIORS = {family.name: family.prior_rate for family in OPTIMIZER_FAMILIES if family.prior_rate is not None}
 RATES = st.floats(1e-9, 1e3)
 SMALL = st.integers(1, LARGE_MODEL - 1)
-MEASURED = st.sampled_from(sorted(USUAL_RATES))
+MEASURED = st.sampled_from(sorted(PRIORS))
 
 
 def of_a_model(shape: str, *, num_params: int | None, optimizer: str | None = "Adam", factor: float = 1.0) -> LRCurve:
@@ -25,10 +27,10 @@ def of_a_model(shape: str, *, num_params: int | None, optimizer: str | None = "A
 
 
 @given(lr=RATES, optimizer=MEASURED, num_params=SMALL)
-def test_a_drawn_rate_lies_between_the_curves_and_the_usual_one(lr: float, optimizer: str, num_params: int) -> None:
-    usual = USUAL_RATES[optimizer]
-    drawn = toward_usual_rate(lr, ScanContext(optimizer=optimizer, num_trainable_params=num_params))
-    assert min(lr, usual) * (1 - 1e-9) <= drawn <= max(lr, usual) * (1 + 1e-9)
+def test_a_drawn_rate_lies_between_the_curves_and_the_prior_one(lr: float, optimizer: str, num_params: int) -> None:
+    prior = PRIORS[optimizer]
+    drawn = toward_prior_rate(lr, ScanContext(optimizer=optimizer, num_trainable_params=num_params))
+    assert min(lr, prior) * (1 - 1e-9) <= drawn <= max(lr, prior) * (1 + 1e-9)
     assert abs(math.log10(drawn / lr)) <= MOST_DRAWN + 1e-9
 
 
@@ -36,13 +38,13 @@ def test_a_drawn_rate_lies_between_the_curves_and_the_usual_one(lr: float, optim
 def test_drawing_keeps_the_order_of_two_rates(one: float, other: float, optimizer: str, num_params: int) -> None:
     context = ScanContext(optimizer=optimizer, num_trainable_params=num_params)
     low, high = sorted((one, other))
-    assert toward_usual_rate(low, context) <= toward_usual_rate(high, context) * (1 + 1e-9)
+    assert toward_prior_rate(low, context) <= toward_prior_rate(high, context) * (1 + 1e-9)
 
 
 @given(lr=RATES, optimizer=MEASURED, fewer=SMALL, more=SMALL)
 def test_the_larger_the_model_the_less_a_rate_is_drawn(lr: float, optimizer: str, fewer: int, more: int) -> None:
     small, large = (
-        abs(math.log10(toward_usual_rate(lr, ScanContext(optimizer=optimizer, num_trainable_params=num)) / lr))
+        abs(math.log10(toward_prior_rate(lr, ScanContext(optimizer=optimizer, num_trainable_params=num)) / lr))
         for num in sorted((fewer, more))
     )
     assert large <= small + 1e-9
@@ -53,7 +55,7 @@ def test_the_larger_the_model_the_less_a_rate_is_drawn(lr: float, optimizer: str
     [("SGD", 100), ("Muon", 100), (None, 100), ("Adam", None), ("Adam", LARGE_MODEL), ("Adam", 20_000_000)],
 )
 def test_where_nothing_was_measured_the_curve_alone_decides(optimizer: str | None, num_params: int | None) -> None:
-    assert toward_usual_rate(0.5, ScanContext(optimizer=optimizer, num_trainable_params=num_params)) == 0.5
+    assert toward_prior_rate(0.5, ScanContext(optimizer=optimizer, num_trainable_params=num_params)) == 0.5
     analysis = analyze(of_a_model("u-shaped", num_params=num_params, optimizer=optimizer))
     assert analysis.suggestion.lr == analysis.suggest(method="valley-floor").lr
     assert analysis.suggestion.reason == SUGGESTION_METHODS["valley-floor"].says
@@ -65,8 +67,8 @@ def test_the_default_of_a_small_model_is_drawn_and_stays_below_the_start_of_the_
     small, alone = (analyze(of_a_model(shape, num_params=num, factor=factor)) for num in (1_000, None))
     assert small.suggestion.lr is not None
     assert alone.suggestion.lr is not None
-    usual = USUAL_RATES["Adam"]
-    assert abs(math.log(small.suggestion.lr / usual)) <= abs(math.log(alone.suggestion.lr / usual))
+    prior = PRIORS["Adam"]
+    assert abs(math.log(small.suggestion.lr / prior)) <= abs(math.log(alone.suggestion.lr / prior))
     elbow = small.landmarks.elbow
     if elbow is not None:
         assert small.suggestion.lr <= elbow.lr / 2 * (1 + 1e-9)
