@@ -34,6 +34,9 @@ REFERENCE_SHARE = 0.2
 NEAR_SHARE = 0.1
 """A loss is near a level if it differs from it by less than this share of the level, or by less than the noise."""
 
+FALLEN_SHARE = 0.02
+"""A loss that fell to a level from far above is near it if it differs by less than this share of the fall, too."""
+
 SETTLED_SHARE = 0.9
 """Share of the losses up to the end that must be near a level if the loss has settled there."""
 
@@ -192,7 +195,8 @@ def first_settled(loss: Array, level: float) -> int | None:
     >>> first_settled(np.array([9.0, 5.0, 2.3, 2.4, 2.2, 2.3]), 2.3)
     2
     """
-    near = np.abs(loss - level) < NEAR_SHARE * abs(level)
+    fallen = float(np.median(loss[:LASTING])) - level
+    near = np.abs(loss - level) < max(NEAR_SHARE * abs(level), FALLEN_SHARE * fallen)
     share = np.cumsum(near[::-1])[::-1] / np.arange(loss.size, 0, -1)
     settled = np.flatnonzero((share >= SETTLED_SHARE) & near)
     return int(settled[0]) if settled.size else None

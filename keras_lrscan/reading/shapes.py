@@ -240,7 +240,13 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         shape=Shape.UPWARD_DRIFT,
         title="drifts upward",
         when=(
-            (NO_FALL, RISES, Condition("drift", ">=", 0.8), Condition("end_rise", "<", 0.25)),
+            (
+                NO_FALL,
+                RISES,
+                Condition("stop", "!=", "diverged"),
+                Condition("drift", ">=", 0.8),
+                Condition("end_rise", "<", 0.25),
+            ),
             # On random climbs of 5 to 20 % under 5 % noise (benchmarks/shape_recall.py), this finds 75 %; on flat
             # curves it never fires.
             (NO_FALL, NO_RISE, Condition("trend", ">=", 0.02), Condition("trend_in_errors", ">=", 5.0)),
@@ -392,7 +398,7 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         code="LRS108",
         shape=Shape.VALLEY_THEN_PLATEAU,
         title="a valley, then a high plateau",
-        when=((FALLS, RISES, Condition("plateau_decades", ">=", 0.3)),),
+        when=((FALLS, RISES, Condition("plateau_decades", ">=", 0.5)),),
         sees=(
             "The loss falls to about {lowest_loss} near {minimum_lr}, rises after about {elbow_lr}, then stays high.",
         ),

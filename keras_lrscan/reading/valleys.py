@@ -24,6 +24,9 @@ PROMINENCE = 0.2
 WIDTH, WIDTH_DECADES = 3, 0.1
 """Smallest number of points, and of decades, in the lower half of a further valley; the hill needs as many points."""
 
+DEEP_SHARE = 0.5
+"""Smallest depth of a further valley below start and chance level, as a share of that of the lowest point."""
+
 DIP_SHARE = 2 / 3
 """Depth below which a valley may be only a dip on the way down, as a share of the depth of the next one.
 
@@ -38,11 +41,14 @@ DIP_NOISE = 3.0
 """Height above the start up to which that hill may be noise, in standard deviations of one batch."""
 
 
-def distinct_valleys(x: Array, loss: Array, candidates: Sequence[int], *, start: float, noise: float) -> list[int]:
+def distinct_valleys(
+    x: Array, loss: Array, candidates: Sequence[int], *, start: float, level: float, noise: float
+) -> list[int]:
     """Returns the first valley, and the further ones that a hill and some distance part from it and from each other.
 
     Where training breaks, the loss of a few batches may be low by chance, so a further valley must lie half a decade to
-    the right, behind a hill of several points, and be wide. On the way down, a few batches may be low by chance too: a
+    the right, behind a hill of several points, and be wide. A model that breaks often comes back to guessing, so a
+    further valley must also lie well below the chance level. On the way down, a few batches may be low by chance too: a
     shallow dip is left out if the hill after it is brief, or if it is narrow and the loss rises no higher than at the
     start. Of candidates within half a decade, the lowest is the valley.
 
@@ -51,17 +57,21 @@ def distinct_valleys(x: Array, loss: Array, candidates: Sequence[int], *, start:
         loss: The smoothed loss. Array of shape `(n,)`.
         candidates: Indices of local minima below the start, in order.
         start: Loss at the start.
+        level: The chance level, if known and lower, or else `start`.
         noise: Standard deviation of the loss of one batch.
 
     Example:
     >>> x = np.linspace(-6, 0, 61)
     >>> two = 2.0 - np.exp(-((x + 4) ** 2) / 0.1) - 1.2 * np.exp(-((x + 1) ** 2) / 0.1)
-    >>> distinct_valleys(x, two, [20, 50], start=2.0, noise=0.0)
+    >>> distinct_valleys(x, two, [20, 50], start=2.0, level=2.0, noise=0.0)
     [20, 50]
+    >>> distinct_valleys(x, two, [20, 50], start=2.0, level=0.7, noise=0.0)  # neither is below guessing
+    [20]
     >>> two[50] = 2.0  # only the slopes beside it remain
-    >>> distinct_valleys(x, two, [20, 49], start=2.0, noise=0.0)
+    >>> distinct_valleys(x, two, [20, 49], start=2.0, level=2.0, noise=0.0)
     [20]
     """
+    deepest = DEEP_SHARE * (level - min((float(loss[index]) for index in candidates), default=level))
     hill = PROMINENCE * max((start - float(loss[index]) for index in candidates), default=0.0)
     kept = list(candidates[:1])
     for index in candidates[1:]:
@@ -75,7 +85,12 @@ def distinct_valleys(x: Array, loss: Array, candidates: Sequence[int], *, start:
             kept[-1] = index
         elif x[index] - x[last] < APART:
             kept[-1] = index if loss[index] < loss[last] else last
-        elif not is_brief and loss[top] - floor >= hill and _is_wide(x[_lower_half(loss, index, start)]):
+        elif (
+            not is_brief
+            and level - loss[index] >= max(deepest, 0.0)
+            and loss[top] - floor >= hill
+            and _is_wide(x[_lower_half(loss, index, start)])
+        ):
             kept.append(index)
     return kept
 
