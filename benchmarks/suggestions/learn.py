@@ -23,7 +23,7 @@ from score import GOOD, RESULTS, ROLES, as_scanned, context_of
 
 from keras_lrscan import analyze
 from keras_lrscan.curves.optimizer_families import optimizer_family
-from keras_lrscan.reading.features import StartState
+from keras_lrscan.reading.start_state import StartState
 from keras_lrscan.suggestions.methods import (
     ELBOW_MARGINS,
     LEAST_MARGIN,

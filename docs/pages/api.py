@@ -22,6 +22,7 @@ HOOKS = "set_model, set_params, on_train_begin, on_train_end, on_epoch_begin, on
 
 FOLDERS: Mapping[str, Sequence[str]] = {
     "curves": (
+        "context.OutputStart",
         "keras_lrscan.importers.from_csv",
         "keras_lrscan.importers.from_json",
         "keras_lrscan.importers.from_keras_history",
@@ -43,7 +44,7 @@ FOLDERS: Mapping[str, Sequence[str]] = {
         "landmarks.Landmarks",
         "landmarks.Landmark",
         "features.CurveFeatures",
-        "features.StartState",
+        "start_state.StartState",
         "shapes.ShapeVerdict",
         "shapes.Shape",
         "reading.Reading",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from keras_lrscan.causes.cause import Clue
 from keras_lrscan.curves.loss_names import CROSSENTROPIES
 from keras_lrscan.reading.facts import CALM_START, FALLS, NO_FALL, NO_RISE, RISES, Condition, is_false, is_true
-from keras_lrscan.reading.features import StartState
+from keras_lrscan.reading.start_state import StartState
 
 __all__ = [
     "AT_CHANCE",
@@ -14,12 +14,14 @@ __all__ = [
     "IS_CROSSENTROPY",
     "LOSS_FALLS",
     "LOSS_RISES",
+    "MIXED",
     "MUCH_PENALTY",
     "NEVER_FALLS",
     "NEVER_RISES",
     "SINGLE_VALLEY",
     "STARTS_AT_CHANCE",
     "STARTS_BETTER",
+    "STARTS_MIXED",
     "STARTS_WORSE",
     "SUSPECT",
     "TRAINED_BETTER",
@@ -49,6 +51,7 @@ IS_CROSSENTROPY = Condition("loss_name", "in", CROSSENTROPIES)
 AT_CHANCE = Condition("start_state", "==", StartState.AT_CHANCE)
 BETTER = Condition("start_state", "==", StartState.BETTER_THAN_CHANCE)
 WORSE = Condition("start_state", "==", StartState.WORSE_THAN_CHANCE)
+MIXED = Condition("start_state", "==", StartState.MIXED)
 UNKNOWN = Condition("start_state", "==", StartState.UNKNOWN)
 
 STARTS_AT_CHANCE = Clue(when=(AT_CHANCE,), says="The loss starts at {start_ratio} times the chance level.")
@@ -56,6 +59,7 @@ STARTS_BETTER = Clue(when=(BETTER,), says="The loss starts at only {start_ratio}
 STARTS_WORSE = Clue(
     when=(WORSE,), says="The loss starts at {start_ratio} times the chance level, so worse than chance."
 )
+STARTS_MIXED = Clue(when=(MIXED,), says="Some outputs start better than the chance level, others do not.")
 TRAINED_BETTER = Clue(when=(BETTER, is_false("is_untrained")), says=STARTS_BETTER.says)
 SINGLE_VALLEY = Clue(
     when=(is_true("has_single_valley"),),

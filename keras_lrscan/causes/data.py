@@ -6,6 +6,7 @@ from keras_lrscan.causes.cause import Cause, Clue
 from keras_lrscan.causes.clues import (
     AT_CHANCE,
     BETTER,
+    MIXED,
     STARTS_AT_CHANCE,
     STARTS_BETTER,
     STARTS_WORSE,
@@ -153,6 +154,7 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
                 weight=2.5,
                 says="The loss falls, but only to {lowest_ratio} times the chance level, so hardly below it.",
             ),
+            Clue(when=(MIXED,), weight=-1.5, says="Against it: some outputs start better than the chance level."),
             Clue(
                 when=(is_false("labels_follow_inputs"),),
                 weight=2.2,

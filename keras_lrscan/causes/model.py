@@ -16,7 +16,7 @@ from keras_lrscan.causes.clues import (
 )
 from keras_lrscan.curves.context import FLOAT16_POLICIES
 from keras_lrscan.reading.facts import NO_FALL, NO_RISE, RISES, Condition, is_false, is_true
-from keras_lrscan.reading.features import StartState
+from keras_lrscan.reading.start_state import StartState
 
 __all__ = ["CAUSES_OF_MODEL"]
 

@@ -9,10 +9,12 @@ from keras_lrscan.causes.clues import (
     BOUNDED,
     IS_CROSSENTROPY,
     LOSS_FALLS,
+    MIXED,
     MUCH_PENALTY,
     NEVER_FALLS,
     STARTS_AT_CHANCE,
     STARTS_BETTER,
+    STARTS_MIXED,
     STARTS_WORSE,
     TRAINED_BETTER,
     UNBOUNDED,
@@ -73,7 +75,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
             ),
             Clue(when=(RISES,), weight=0.5, says="Large rates break the model, so it does react to training."),
         ),
-        rules_out=(STARTS_AT_CHANCE, STARTS_WORSE),
+        rules_out=(STARTS_AT_CHANCE, STARTS_WORSE, STARTS_MIXED),
         to_check="Evaluate the model before training: it should be far better than a constant prediction.",
         advice="Train gently, well below the rate that breaks it, or keep the model as it is.",
         is_not="It does not mean that more training is useless, only that it will be slow.",
@@ -133,6 +135,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
         ),
         rules_out=(
             TRAINED_BETTER,
+            Clue(when=(MIXED, is_false("is_untrained")), says=STARTS_MIXED.says),
             Clue(
                 when=(is_true("has_new_head"),),
                 says="Only the last layer is new, on layers that are trained or frozen.",
@@ -149,8 +152,8 @@ CAUSES_OF_START: tuple[Cause, ...] = (
         name="new-head",
         title="The last layer is new, on top of a trained model.",
         means=(
-            "The layers below know a lot, but the new last layer (the head) knows nothing yet. So the model starts "
-            "no better than the chance level, although most of it is pretrained."
+            "The layers below know a lot, but the new last layer (the head) knows nothing yet. So its output starts "
+            "no better than the chance level, although most of the model is pretrained."
         ),
         start=1.4,
         when=(Clue(when=(is_true("has_new_head"),), says="The last layer is new."),),
@@ -258,7 +261,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
             ),
             Clue(when=(FALLS,), weight=0.5, says=LOSS_FALLS.says),
         ),
-        rules_out=(STARTS_BETTER,),
+        rules_out=(STARTS_BETTER, STARTS_MIXED),
         to_check="Evaluate the model before training, and compare its loss with that of a constant prediction.",
         advice=(
             "Choose a rate as for a new model. If the earlier training was long, check its rate, and whether its "
@@ -288,6 +291,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
                 says="Against it: it starts out good, and this test shows no sign that it can still improve.",
             ),
             Clue(when=(BETTER,), weight=3.6, says=STARTS_BETTER.says),
+            Clue(when=(MIXED,), weight=2.6, says=STARTS_MIXED.says),
             Clue(
                 when=(Condition("optimizer_iterations", ">", 0),),
                 weight=2.4,

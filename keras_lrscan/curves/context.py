@@ -24,6 +24,7 @@ __all__ = [
     "FLOAT16_POLICIES",
     "KTRAIN",
     "SIXTEEN_BIT_POLICIES",
+    "OutputStart",
     "ScanContext",
     "chance_loss",
     "is_classifier",
@@ -67,6 +68,33 @@ SHARE = "{:.0%}"
 
 
 @dataclass(frozen=True, kw_only=True)
+class OutputStart:
+    """Describes the start of one output of a model with several losses.
+
+    All losses are those that Keras logs as `<name>_loss`: without the loss weight, and without penalties. Unknown
+    fields are `None`, and numbers that are not finite or beyond ±1e100 count as unknown.
+
+    Attributes:
+        name: Name of the output.
+        chance_loss: Chance level: the loss of the best constant prediction.
+        uniform_loss: Cross-entropy of the uniform prediction, near which fresh classifiers start; for classifiers only.
+        start_loss: Mean loss over the first batches.
+    """
+
+    name: str
+    chance_loss: float | None = None
+    uniform_loss: float | None = None
+    start_loss: float | None = None
+
+    def __post_init__(self) -> None:
+        """Treats non-finite numbers as unknown."""
+        for name in ("chance_loss", "uniform_loss", "start_loss"):
+            value = getattr(self, name)
+            if value is not None and not abs(value) <= LARGEST:
+                object.__setattr__(self, name, None)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ScanContext:
     """Describes the model, the data and the run of a scan. Unknown fields are `None`; nothing is guessed.
 
@@ -105,6 +133,8 @@ class ScanContext:
         chance_source: Source of the chance level, such as `"label frequencies"`.
         output_loss_ratio: Ratio of the largest to the smallest weighted loss of an output at the chance level; for
             several outputs.
+        outputs: Start of each output that counts in the total loss, if there are several and their chance levels are
+            known.
         regularization_loss: Regularization in the first loss, in the unit of the loss.
         has_activity_penalty: Whether a layer adds a penalty on its outputs to the recorded loss;
             `regularization_loss` does not include it.
@@ -193,6 +223,7 @@ class ScanContext:
     output_loss_ratio: float | None = measured(
         "ratio of the largest to the smallest weighted loss of an output", "{:,.0f}"
     )
+    outputs: tuple[OutputStart, ...] = ()
     regularization_loss: float | None = measured("regularization in the first loss", LOSS)
     has_activity_penalty: bool | None = measured("penalty on the outputs of a layer", "{}")
     metric_names: tuple[str, ...] = ()
@@ -274,8 +305,9 @@ class ScanContext:
         feeding = dict(self.feeding)
         if "class_weight" in feeding:
             feeding["class_weight"] = {str(label): weight for label, weight in feeding["class_weight"].items()}
-        plain = {**known, "start_metrics": dict(self.start_metrics), "feeding": feeding}
-        return {key: value for key, value in plain.items() if value not in (None, (), {})}
+        outputs = [_known(dataclasses.asdict(output)) for output in self.outputs]
+        plain = {**known, "start_metrics": dict(self.start_metrics), "feeding": feeding, "outputs": outputs}
+        return _known(plain)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ScanContext:
@@ -291,6 +323,10 @@ class ScanContext:
             msg = f"{known} Received: {unknown}. A newer version may have written the file."
             raise InvalidCurveError(msg)
         return decode(cls, data, again="Omit the field if its value is unknown.")
+
+
+def _known(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value not in (None, (), [], {})}
 
 
 def _checked_feeding(feeding: Mapping[str, Any]) -> dict[str, Any]:

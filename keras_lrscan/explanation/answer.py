@@ -14,11 +14,12 @@ from keras_lrscan.causes.cause import CauseStatus
 from keras_lrscan.curves.context import KTRAIN
 from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.explanation.layout import WIDTH
+from keras_lrscan.explanation.outputs import differing_outputs, highest
 from keras_lrscan.explanation.questions import BETTER, Answer, Question, answer
 from keras_lrscan.formatting import format_lr, slots_of
 from keras_lrscan.reading.facts import CALM_START, FALLS, NO_FALL, NO_RISE, Condition, is_false, is_true
-from keras_lrscan.reading.features import StartState
 from keras_lrscan.reading.shapes import SHAPE_RULES, Shape
+from keras_lrscan.reading.start_state import StartState
 from keras_lrscan.suggestions.suggest import WHY_NONE, format_suggestion, what_stops_learning
 
 if TYPE_CHECKING:
@@ -69,6 +70,10 @@ PROBLEM = Question(
         ),
         Answer(when=(FALLS, CALM_START, is_true("learns")), says=": none found. The loss falls, so the model learns."),
         Answer(when=(FALLS, CALM_START), says=": none found. The loss falls."),
+        Answer(
+            when=(NO_FALL, Condition("start_state", "==", StartState.MIXED)),
+            says=": perhaps. Some outputs start no better than guessing, and the loss never falls.",
+        ),
         Answer(when=(NO_FALL, NO_RISE), says=": perhaps. No rate in this test changed the loss clearly."),
         Answer(
             when=(NO_FALL, Condition("start_state", "==", StartState.UNKNOWN)),
@@ -92,6 +97,7 @@ LEARNER = "Next: `learner.fit({lr}, 3)` trains for 3 epochs at that rate."
 BATCH_LOSSES = "Next: scan again with `LRScan`, which records the loss of each batch alone."
 ANY_TOOL = "Next: train with a learning rate of {lr}."
 FIRST_CHECK = "Next: check the accuracy before any training. If it is good, use {lr}; if not, look for a mistake."
+ONE_OUTPUT = 'Next: scan again with `LRScan(monitor="{name}_loss")`, to see `{name}` alone.'
 LOOK_FOR_NAN = "Next: look for NaN in the data and in the loss function, then scan again."
 """The next step: where the rate goes (optimizer, schedule, another tool), or what to check before that."""
 
@@ -150,9 +156,11 @@ def _next(analysis: PureAnalysis, slots: Mapping[str, str]) -> str:
         tries = (said for said in RULES[analysis.verdict.code].tries if slots_of(said) <= set(slots))
         first = next(tries, None)
         return LOOK_FOR_NAN if first is None else f"Next: {SENTENCE_END.split(first.format_map(slots))[0]}"
-    is_unknown = analysis.verdict.start_state == StartState.UNKNOWN
-    if shape == Shape.MONOTONE_FROM_PRETRAINED and is_unknown:
+    state = analysis.verdict.start_state
+    if shape == Shape.MONOTONE_FROM_PRETRAINED and state == StartState.UNKNOWN:
         return FIRST_CHECK.format(lr=format_lr(lr))
+    if shape == Shape.MONOTONE_FROM_PRETRAINED and state == StartState.MIXED:
+        return ONE_OUTPUT.format(name=highest(differing_outputs(analysis)))
     return _place(context).format(lr=format_lr(lr))
 
 

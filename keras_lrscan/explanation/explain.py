@@ -18,12 +18,14 @@ from keras_lrscan.explanation.formulas import formulas
 from keras_lrscan.explanation.glossary import with_terms_explained
 from keras_lrscan.explanation.layout import text
 from keras_lrscan.explanation.levels import BEGINNER, EXPERT, LEVELS
+from keras_lrscan.explanation.outputs import differing_outputs, starts_in_words
 from keras_lrscan.explanation.questions import QUESTIONS, answer
 from keras_lrscan.explanation.slots import CODES_OF_RANGE, escape_braces, fill, slots_for
 from keras_lrscan.formatting import slots_of
-from keras_lrscan.reading.features import MIN_FOR_START, StartState, has_natural_zero
-from keras_lrscan.reading.features import WORSE_THAN_CHANCE as WORSE_THAN_CHANCE_RATIO
+from keras_lrscan.reading.features import MIN_FOR_START, has_natural_zero
 from keras_lrscan.reading.shapes import MIN_POINTS, NO_CONFIDENCE
+from keras_lrscan.reading.start_state import WORSE_THAN_CHANCE as WORSE_THAN_CHANCE_RATIO
+from keras_lrscan.reading.start_state import StartState
 from keras_lrscan.reading.traits import TRAIT_RULES
 
 if TYPE_CHECKING:
@@ -85,6 +87,11 @@ START_WORDS: Mapping[tuple[StartState, bool], str] = MappingProxyType(
     }
 )
 """Start state, and whether the model is a classifier → sentences about the start."""
+
+OUTPUTS_DIFFER = (
+    "The total loss starts near {start_level} (chance level: {chance_loss}), but the outputs start differently. "
+)
+"""Said before the starts of the outputs, in place of a sentence about the start of the whole model."""
 
 CLOSE = 1.15
 """Largest ratio of a start to the chance level that is called close to it."""
@@ -285,6 +292,9 @@ def _start(analysis: PureAnalysis) -> list[str]:
         return []
     if state == StartState.UNKNOWN:
         return [UNKNOWN_START if has_natural_zero(analysis.curve) else NO_ZERO]
+    outputs = differing_outputs(analysis)
+    if outputs:
+        return [f"{OUTPUTS_DIFFER}{escape_braces(starts_in_words(outputs))}"]
     if state == StartState.AT_CHANCE and ratio is not None and ratio > CLOSE:
         return [AT_UNIFORM if ratio > WORSE_THAN_CHANCE_RATIO else ABOVE_CHANCE]
     return [START_WORDS[state, is_classifier(context)]]

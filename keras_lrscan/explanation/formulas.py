@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from keras_lrscan.causes.cause import LIKELY, MIN_LIKELIHOOD
-from keras_lrscan.curves.context import chance_loss
+from keras_lrscan.curves.context import chance_loss, uniform_loss
 from keras_lrscan.formatting import format_loss
-from keras_lrscan.reading.features import BETTER_THAN_CHANCE, MIN_FOR_START, has_natural_zero, largest_at_chance
+from keras_lrscan.reading.features import MIN_FOR_START, has_natural_zero
 from keras_lrscan.reading.shapes import MIN_POINTS, NO_CONFIDENCE
+from keras_lrscan.reading.start_state import BETTER_THAN_CHANCE, largest_at_chance
 from keras_lrscan.suggestions.suggest import SUGGESTION_METHODS, Role, format_range
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def _start(analysis: PureAnalysis) -> Iterable[str]:
         yield (
             f"Start {analysis.verdict.start_state}: (loss at the start - regularization) / chance level = "
             f"({first} - {penalty}) / {format_loss(chance)} = {ratio:.3g}; better below {BETTER_THAN_CHANCE}, worse "
-            f"above {largest_at_chance(context, chance):.3g}. Chance level: {source}."
+            f"above {largest_at_chance(chance, uniform_loss(context)):.3g}. Chance level: {source}."
         )
     elif not has_natural_zero(analysis.curve):
         yield (

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from keras_lrscan.curves.context import EPOCH
 from keras_lrscan.formatting import slots_of
 from keras_lrscan.reading.facts import FALLS, NO_FALL, NO_RISE, RISES, Condition, is_true
-from keras_lrscan.reading.features import StartState
 from keras_lrscan.reading.shapes import Shape
+from keras_lrscan.reading.start_state import StartState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

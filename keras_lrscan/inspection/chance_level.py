@@ -14,13 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_lrscan.curves.context import OutputStart, ScanContext, uniform_loss
 from keras_lrscan.hosts.random_state import RandomStates
 from keras_lrscan.inspection.constant_predictions import are_codes, are_distributions, of_codes, of_targets
 from keras_lrscan.inspection.loss_sums import NOTHING, OUTPUTS, SAMPLES, adds_up
-from keras_lrscan.inspection.targets import TOTAL_LOSS, UnknownTargetError, monitored_output, targets
+from keras_lrscan.inspection.targets import (
+    TOTAL_LOSS,
+    UnknownTargetError,
+    loss_function_name,
+    monitored_output,
+    targets,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -60,6 +67,7 @@ class Chance:
             memory.
         output_ratio: Ratio of the largest to the smallest weighted chance level of an output; several outputs only.
         imbalance: Sentence that names the outputs that the total loss hardly contains, or `None`.
+        outputs: Chance level of each output with a loss weight, for the total loss of several outputs.
     """
 
     loss: float | None = None
@@ -69,6 +77,7 @@ class Chance:
     note: str | None = None
     output_ratio: float | None = None
     imbalance: str | None = None
+    outputs: tuple[OutputStart, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -84,6 +93,7 @@ class Chance:
             "chance_loss": self.loss,
             "chance_source": self.source,
             "output_loss_ratio": self.output_ratio,
+            "outputs": self.outputs,
         }
 
 
@@ -129,7 +139,23 @@ def chance_of(host: Host, call: FitCall, monitor: str = TOTAL_LOSS) -> Chance:
         adds_up=None if only is None else only.adds_up,
         output_ratio=levels[-1] / levels[0] if len(levels) > 1 else whole.output_ratio,
         imbalance=_imbalance(weighted) or whole.imbalance,
+        outputs=_outputs(parts, losses),
     )
+
+
+def _outputs(parts: Sequence[Target], losses: Sequence[float]) -> tuple[OutputStart, ...]:
+    """Returns the chance levels of several outputs without their loss weights. One of weight 0 does not train."""
+    weighty = [(target, loss) for target, loss in zip(parts, losses, strict=True) if target.factor]
+    if len(weighty) <= 1:
+        return ()
+    return tuple(
+        OutputStart(name=target.name, chance_loss=loss, uniform_loss=_uniform_loss(target)) for target, loss in weighty
+    )
+
+
+def _uniform_loss(target: Target) -> float | None:
+    name, classes = loss_function_name(target.loss), target.shape[-1] if target.shape else None
+    return uniform_loss(ScanContext(loss_name=name, num_classes=classes or None))
 
 
 def _imbalance(weighted: Mapping[str, float]) -> str | None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from keras_lrscan.curves.context import ScanContext
     from keras_lrscan.hosts.host import Host
 
-__all__ = ["FirstBatches"]
+__all__ = ["MAX_BATCHES", "FirstBatches", "scalar"]
 
 MAX_BATCHES = 8
 """Batches that are inspected at most."""
@@ -114,7 +114,7 @@ class FirstBatches:
         self._has_metrics = True
         container = getattr(self._host.model, "_compile_loss", None) or getattr(self._host.model, "compiled_loss", None)
         losses = {"loss", self._monitor, *(metric.name for metric in getattr(container, "metrics", []))}
-        found = {name: _scalar(value) for name, value in logs.items() if name not in losses}
+        found = {name: scalar(value) for name, value in logs.items() if name not in losses}
         known = {name: value for name, value in found.items() if value is not None}
         return dataclasses.replace(context, metric_names=tuple(found), start_metrics=known)
 
@@ -151,7 +151,8 @@ def _joined(batches: list[Any]) -> Nest:
     return mapped(joined, batches[0])
 
 
-def _scalar(value: Value) -> float | None:
+def scalar(value: Value) -> float | None:
+    """Returns the number in a value of the logs, or `None` if it is not a single finite number."""
     if getattr(value, "shape", ()) != ():
         return None
     try:

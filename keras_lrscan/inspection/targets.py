@@ -26,6 +26,7 @@ __all__ = [
     "TOTAL_LOSS",
     "Target",
     "UnknownTargetError",
+    "logged_outputs",
     "loss_function_name",
     "loss_setting",
     "loss_weights",
@@ -129,24 +130,33 @@ def targets(host: Host, call: FitCall, output: str | None = None) -> Iterator[Ta
         )
 
 
-def monitored_output(host: Host, monitor: str) -> str | None:
-    """Returns the name of the output whose loss Keras logs under the key `monitor`, or `None` for any other key.
+def logged_outputs(host: Host) -> tuple[str, ...]:
+    """Returns the names of the outputs whose losses Keras logs apart, or none.
 
     Keras logs the loss of an output as `<output>_loss`, without its loss weight and without penalties, if the model has
     several outputs with a loss. A model with its own `train_step` or `compute_loss` may log anything under such a key.
 
     Args:
         host: The host and its model, built.
-        monitor: Key of the loss in the logs.
     """
     model, base = host.model, host.library.Model
     if any(getattr(type(model), name, None) is not getattr(base, name, None) for name in METHODS_OF_LOSSES):
-        return None
+        return ()
     try:
         names = [name for name, loss in output_losses(host).items() if loss is not None]
     except ValueError:  # losses and outputs do not match
-        return None
-    return next((name for name in names if len(names) > 1 and monitor == f"{name}_loss"), None)
+        return ()
+    return tuple(names) if len(names) > 1 else ()
+
+
+def monitored_output(host: Host, monitor: str) -> str | None:
+    """Returns the name of the output whose loss Keras logs under the key `monitor`, or `None` for any other key.
+
+    Args:
+        host: The host and its model, built.
+        monitor: Key of the loss in the logs.
+    """
+    return next((name for name in logged_outputs(host) if monitor == f"{name}_loss"), None)
 
 
 def output_losses(host: Host) -> dict[str, Any]:

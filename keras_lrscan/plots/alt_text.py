@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from keras_lrscan.formatting import format_loss, format_lr
 from keras_lrscan.plots.regions import regions
 from keras_lrscan.plots.view import chance_level, chance_name, count_off_top, view
-from keras_lrscan.reading.features import MIN_FOR_START, StartState
+from keras_lrscan.reading.features import MIN_FOR_START
 from keras_lrscan.reading.shapes import NO_CONFIDENCE, SHAPE_RULES
+from keras_lrscan.reading.start_state import StartState
 from keras_lrscan.suggestions.suggest import format_range, format_suggestion
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ STARTS: Mapping[str, str] = MappingProxyType(
         StartState.AT_CHANCE: "the model starts at chance level",
         StartState.BETTER_THAN_CHANCE: "the model starts better than chance level",
         StartState.WORSE_THAN_CHANCE: "the model starts worse than chance level",
+        StartState.MIXED: "some outputs start better than chance level, others do not",
         StartState.UNKNOWN: "the start cannot be compared with a chance level",
     }
 )

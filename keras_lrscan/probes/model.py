@@ -16,7 +16,8 @@ from keras_lrscan.inspection.targets import TOTAL_LOSS, loss_setting
 from keras_lrscan.probes.investigation import Outcome
 from keras_lrscan.probes.workbench import FEW_SAMPLES, MAX_BATCHES, Answer, CannotAskError
 from keras_lrscan.reading.facts import FALLS
-from keras_lrscan.reading.features import BETTER_THAN_CHANCE, PENALTY_CHANGE, has_natural_zero
+from keras_lrscan.reading.features import PENALTY_CHANGE, has_natural_zero
+from keras_lrscan.reading.start_state import BETTER_THAN_CHANCE, StartState
 
 if TYPE_CHECKING:
     from keras_lrscan.hosts.gradients import Gradient
@@ -248,6 +249,9 @@ def evaluate_start(workbench: Workbench) -> Answer:
 def _judge_start(workbench: Workbench, ratio: float, says: str) -> Answer:
     """Returns the answer for a first loss of `ratio` times the chance level."""
     known, falls = workbench.known, FALLS.holds(workbench.known)
+    if known["start_state"] == StartState.MIXED:
+        says = f"{says} Its outputs start differently, so the total loss cannot tell."
+        return Answer(outcome=Outcome.UNCLEAR, says=says)
     was_trained = bool(known["optimizer_iterations"] or known["is_trained"])
     if ratio < BETTER_THAN_CHANCE:
         if known["is_untrained"]:

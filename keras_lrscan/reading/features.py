@@ -21,6 +21,7 @@ from keras_lrscan.formatting import COUNT, RATIO, measured
 from keras_lrscan.reading.divergence import early_explosion, first_settled, num_recoveries, plateau_start, share_near
 from keras_lrscan.reading.landmarks import mean_slope
 from keras_lrscan.reading.spacing import linear_spacing
+from keras_lrscan.reading.start_state import StartState, are_mixed, judged_outputs, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,40 +29,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from keras_lrscan._typing import Array
-    from keras_lrscan.curves.context import ScanContext
     from keras_lrscan.curves.curve import LRCurve
     from keras_lrscan.reading.landmarks import Landmark, Landmarks
     from keras_lrscan.reading.smoothing import SmoothedCurve
 
 __all__ = [
-    "BETTER_THAN_CHANCE",
     "EXPLODED",
     "MIN_FOR_START",
     "PENALTY_CHANGE",
-    "WORSE_THAN_CHANCE",
     "CurveFeatures",
     "Reference",
-    "StartState",
     "breaks",
     "chance_reference",
     "compute_features",
     "has_natural_zero",
-    "largest_at_chance",
     "record_features",
     "reference_loss",
     "start_reference",
 ]
-
-BETTER_THAN_CHANCE = 0.9
-"""Share of the chance level below which the first loss is better than chance.
-
-Of the scans of `benchmarks/suggestions` and `benchmarks/finetuning` that start at 0.8 to 0.9 of it, 62 start from
-trained weights and 10, in noisy batches, from fresh ones. A limit of 0.8 makes the mean regret 0.002 larger at a
-constant rate and 0.004 with one-cycle.
-"""
-
-WORSE_THAN_CHANCE = 1.4
-"""Multiple of the chance level above which the first loss is worse than chance: confidently wrong."""
 
 EXPLODED = 5.0
 """Multiple of the untouched model's loss, or of the chance level, from which the loss exploded at the first rates.
@@ -93,15 +78,6 @@ MIN_FOR_START = 3
 
 NORMAL_90 = 3.29
 """Width of the central 90 % of a normal distribution, in standard deviations."""
-
-
-class StartState(StrEnum):
-    """Compares the loss at the start with the chance level."""
-
-    AT_CHANCE = "at-chance"
-    BETTER_THAN_CHANCE = "better-than-chance"
-    WORSE_THAN_CHANCE = "worse-than-chance"
-    UNKNOWN = "unknown"
 
 
 class Reference(StrEnum):
@@ -234,15 +210,6 @@ def reference_loss(curve: LRCurve) -> float | None:
     return start_reference(curve) if chance is None else chance
 
 
-def largest_at_chance(context: ScanContext, chance: float) -> float:
-    """Returns the largest ratio of the loss at the start to the chance level that counts as at chance.
-
-    Fresh classifiers start near the loss of the uniform prediction, which is above the chance level if some classes
-    are rarer than others.
-    """
-    return WORSE_THAN_CHANCE * max(1.0, (uniform_loss(context) or 0.0) / chance)
-
-
 def breaks(curve: LRCurve) -> bool:
     """Returns whether the record ends in a non-finite loss, which counts as the highest possible rise."""
     return not bool(np.isfinite(curve.loss[-1]))
@@ -290,7 +257,8 @@ def compute_features(
     rise = max(next_top - low.loss, 0.0) if marks.elbow is not None else 0.0
     rise = max(rise, reference) if breaks(curve) else rise
     calm_to = marks.descent_start or marks.elbow
-    start = float(curve.loss[0]) if record["early_explosion"] >= EXPLODED else marks.start.loss
+    exploded = record["early_explosion"] >= EXPLODED
+    start = float(curve.loss[0]) if exploded else marks.start.loss
     lone = smoothed.outliers[smoothed.outliers < (x.size if marks.elbow is None else marks.elbow.index)]
     return CurveFeatures(
         num_points=x.size,
@@ -311,7 +279,7 @@ def compute_features(
         spike=_spike(curve, smoothed, lone),
         peak=(float(loss.max()) - marks.start.loss) / max(fall, reference),
         **record,
-        **_start(curve, start, min([low.loss, *(valley.loss for valley in marks.valleys)])),
+        **_start(curve, start, min([low.loss, *(valley.loss for valley in marks.valleys)]), exploded=exploded),
         **_without_fall(curve, smoothed, marks, reference),
         **_with_fall(smoothed, marks, top, chance_reference(curve)),
         **_whole_record(curve, smoothed, marks, noise),
@@ -356,7 +324,7 @@ def _spike(curve: LRCurve, smoothed: SmoothedCurve, lone: NDArray[np.intp]) -> f
     return float((np.abs(finite - smoothed.loss)[lone] / noise).max())
 
 
-def _start(curve: LRCurve, start: float, lowest: float) -> dict[str, Any]:
+def _start(curve: LRCurve, start: float, lowest: float, *, exploded: bool) -> dict[str, Any]:
     if np.isfinite(curve.loss).sum() < MIN_FOR_START or not has_natural_zero(curve):
         return {}
     chance, regularization = chance_reference(curve), curve.context.regularization_loss or 0.0
@@ -368,13 +336,12 @@ def _start(curve: LRCurve, start: float, lowest: float) -> dict[str, Any]:
     found: dict[str, Any] = {"regularization_share": 1 - level / start if is_given else None}
     if chance is None:
         return found
-    ratio = level / chance
-    above = ratio > largest_at_chance(curve.context, chance)
-    at_least = StartState.WORSE_THAN_CHANCE if above else StartState.AT_CHANCE
-    state = StartState.BETTER_THAN_CHANCE if ratio < BETTER_THAN_CHANCE else at_least
+    state = state_of(level, chance, uniform_loss(curve.context))
+    if not exploded and are_mixed(judged_outputs(curve.context)):
+        state = StartState.MIXED
     without = lowest - regularization
     found["lowest_ratio"] = _ratio(without if without >= 0 else lowest, chance)  # the penalty shrank if negative
-    return found | {"start_ratio": ratio, "start_state": state}
+    return found | {"start_ratio": level / chance, "start_state": state}
 
 
 def _ratio(loss: float | None, chance: float | None) -> float | None:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from keras_lrscan.errors import InvalidCurveError
 from keras_lrscan.files.decoding import Share
 from keras_lrscan.reading.facts import EXPLODES, FALLS, NO_FALL, NO_RISE, RISES, Condition
-from keras_lrscan.reading.features import MIN_FOR_START, StartState
+from keras_lrscan.reading.features import MIN_FOR_START
+from keras_lrscan.reading.start_state import StartState
 from keras_lrscan.reading.traits import TRAIT_RULES, traits_of
 
 if TYPE_CHECKING:

@@ -25,6 +25,7 @@ from keras_lrscan.hosts.random_state import RandomStates
 from keras_lrscan.hosts.snapshot import Snapshot
 from keras_lrscan.inspection.describe import data_notes, describe, describe_labels, model_notes
 from keras_lrscan.inspection.first_batches import FirstBatches
+from keras_lrscan.inspection.output_losses import OutputLosses
 from keras_lrscan.inspection.weight_change import movement_facts
 from keras_lrscan.recording.interrupts import InterruptGuard
 from keras_lrscan.recording.ramp import ramp_name
@@ -115,6 +116,7 @@ class Session:
         self._numbers: list[Callable[[], None]] = []
         self._tools: _Tools | None = None
         self._first = FirstBatches(self.host, monitor)
+        self._outputs = OutputLosses(self.host, monitor)
         self._guard: InterruptGuard | None = None
         self._random: RandomStates | None = None
 
@@ -357,12 +359,15 @@ class Session:
             self.context = dataclasses.replace(self.context, notes=(*self.context.notes, note))
         logs = {**meter.logs(result), self._monitor: reading.logged}
         self.context = self._first.metrics(self.context, logs)
+        if self._in_fit:  # `train_on_batch` leaves the metrics to the user between two batches
+            self.context = self._outputs.read(self.context, logs, rate=rate, batch=self._batches_of_epoch)
         return result, {**logs, "learning_rate": rate} if self._in_fit else logs
 
     def _is_over(self, recorder: Recorder) -> bool:
         return recorder.stop is not None or self.interrupted
 
     def _restart_meter(self) -> None:
+        self._outputs.close()
         if self._tools is not None:
             self._tools.meter.restart()
 

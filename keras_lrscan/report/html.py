@@ -19,7 +19,7 @@ from keras_lrscan.explanation.explain import sections
 from keras_lrscan.explanation.formulas import formulas
 from keras_lrscan.explanation.levels import FULL
 from keras_lrscan.files.read_write import check_output, write_file
-from keras_lrscan.formatting import format_lr
+from keras_lrscan.formatting import format_loss, format_lr
 from keras_lrscan.plots.palette import DARK_PAGE, LIGHT_PAGE
 from keras_lrscan.reading.shapes import NO_CONFIDENCE
 from keras_lrscan.reading.smoothing import SMOOTHERS
@@ -274,6 +274,11 @@ def _context(analysis: PureAnalysis) -> Iterator[tuple[str, str]]:
             yield UNMEASURED[item.name], value if isinstance(value, str) else ", ".join(value)
     for name, number in context.start_metrics.items():
         yield f"{name} on the first batch", f"{number:.3g}"
+    for output in context.outputs:
+        losses = {"chance level": output.chance_loss, "loss over the first batches": output.start_loss}
+        for words, loss in losses.items():
+            if loss is not None:
+                yield f"{words} of output {output.name}", format_loss(loss)
 
 
 YES_NO = MappingProxyType({True: "yes", False: "no"})

@@ -19,8 +19,8 @@ from types import MappingProxyType
 import numpy as np
 
 from keras_lrscan.curves.optimizer_families import optimizer_family
-from keras_lrscan.reading.features import StartState
 from keras_lrscan.reading.reading import Reading
+from keras_lrscan.reading.start_state import StartState
 
 __all__ = [
     "ELBOW_MARGINS",
@@ -45,13 +45,15 @@ ELBOW_MARGINS: Mapping[str, float] = MappingProxyType(
         StartState.BETTER_THAN_CHANCE: 2.0,
         StartState.AT_CHANCE: 10.0,
         StartState.WORSE_THAN_CHANCE: 16.0,
+        StartState.MIXED: 3.0,
         StartState.UNKNOWN: 3.0,
     }
 )
 """Start state → margin below the elbow for a curve without a valley.
 
 The loss of a model that is already good hardly moves before it diverges, so usable rates lie close to the elbow. A
-model that starts untrained, and learned nothing in a hundred batches, needs a larger margin.
+model that starts untrained, and learned nothing in a hundred batches, needs a larger margin. A model some of
+whose outputs start better than chance counts as unknown, since its total loss does not show which of the two it is.
 """
 
 HIDING_NOISE = 0.05

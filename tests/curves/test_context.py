@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_lrscan import InvalidCurveError, LRCurve, ScanContext
+from keras_lrscan.curves.context import OutputStart
 from keras_lrscan.hosts.host import Host
 from keras_lrscan.hosts.topology import num_outputs, output_activation, squashed_twice
 from keras_lrscan.inspection.settings import loss_settings, optimizer_settings
@@ -56,6 +57,10 @@ NUMBERS = st.floats(-1e100, 1e100)
         from_logits=st.none() | st.booleans(),
         shuffled=st.none() | st.booleans(),
         backbone=st.none() | NAMES,
+        outputs=st.lists(
+            st.builds(OutputStart, name=NAMES, chance_loss=st.none() | NUMBERS, start_loss=st.none() | NUMBERS),
+            max_size=3,
+        ).map(tuple),
     )
 )
 def test_json_gives_back_the_same_context(context: ScanContext) -> None:
@@ -69,11 +74,26 @@ def test_a_number_that_cannot_be_reckoned_with_counts_as_not_known(number: float
     context = ScanContext(chance_loss=number, start_metrics={"accuracy": number, "auc": 0.5})
     assert context.chance_loss is None
     assert context.start_metrics == {"auc": 0.5}
+    assert OutputStart(name="a", chance_loss=number, start_loss=number) == OutputStart(name="a")
 
 
 def test_a_number_next_to_nothing_is_zero() -> None:
     assert ScanContext(chance_loss=1e-101).chance_loss == 0.0
     assert ScanContext(chance_loss=1e-99).chance_loss == 1e-99
+
+
+@pytest.mark.parametrize(
+    ("outputs", "place"),
+    [
+        ([{"chance_loss": 2.0}], r"the field 'name' at `outputs\[0\]`"),
+        ([{"name": "a", "loss": 2.0}], r"only fields of `OutputStart`, not 'loss'"),
+        ([{"name": "a", "start_loss": "low"}], r"at `outputs\[0\].start_loss`"),
+        ({"a": 2.0}, "a list at `outputs`"),
+    ],
+)
+def test_outputs_of_another_form_are_refused(outputs: object, place: str) -> None:
+    with pytest.raises(InvalidCurveError, match=place):
+        ScanContext.from_dict({"outputs": outputs})
 
 
 @pytest.mark.parametrize("field", [{"num_classes": 0}, {"batch_size": -1}, {"end_lr": 0.0}, {"start_lr": -1.0}])

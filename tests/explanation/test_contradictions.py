@@ -12,6 +12,7 @@ import pytest
 
 from keras_lrscan import Analysis, LRCurve, ScanContext, analyze
 from keras_lrscan.causes.ranking import CAUSES
+from keras_lrscan.curves.context import OutputStart
 from keras_lrscan.datasets.synthetic import synthetic_curve
 from keras_lrscan.suggestions.suggest import what_stops_learning
 from tests.support import benchmark_scripts
@@ -34,9 +35,22 @@ def read(curves: dict[str, LRCurve]) -> dict[str, Analysis]:
 
 @functools.cache
 def shown() -> dict[str, Analysis]:
-    """Returns the gallery, the records of other tools, and the curve of each code with its near miss."""
+    """Returns the gallery, the records of other tools, the curve of each code with its near miss, and mixed starts."""
     pairs = {f"{code} {index}": curve for code, pair in PAIRS.items() for index, curve in enumerate(pair)}
-    return read({**gallery(), **other_records(), **pairs})
+    return read({**gallery(), **other_records(), **pairs, **mixed_starts()})
+
+
+def mixed_starts() -> dict[str, LRCurve]:
+    """Returns curves of a trained and a fresh output."""
+    outputs = (
+        OutputStart(name="a", chance_loss=1.0, start_loss=0.1),
+        OutputStart(name="b", chance_loss=1.0, start_loss=1.0),
+    )
+    curves = {shape: synthetic_curve(shape) for shape in ("u-shaped", "monotone-from-pretrained")}
+    return {
+        f"mixed {shape}": dataclasses.replace(curve, context=dataclasses.replace(curve.context, outputs=outputs))
+        for shape, curve in curves.items()
+    }
 
 
 @pytest.mark.one_host

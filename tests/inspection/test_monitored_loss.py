@@ -11,7 +11,7 @@ import pytest
 from keras_lrscan.experiments.repeats import repeat_scans
 from keras_lrscan.hosts.host import Host
 from keras_lrscan.inspection.targets import monitored_output
-from keras_lrscan.reading.features import StartState
+from keras_lrscan.reading.start_state import StartState
 from keras_lrscan.scan import LRScan
 from tests.support.hosts import IS_TF_KERAS
 

@@ -12,7 +12,8 @@ from keras_lrscan.curves.averaging import AVERAGES
 from keras_lrscan.curves.context import chance_loss
 from keras_lrscan.datasets.synthetic import synthetic_curve
 from keras_lrscan.reading.facts import MEASURES, facts
-from keras_lrscan.reading.features import CurveFeatures, StartState
+from keras_lrscan.reading.features import CurveFeatures
+from keras_lrscan.reading.start_state import StartState
 from tests.support.strategies import any_curves
 
 

@@ -15,7 +15,8 @@ from keras_lrscan import Analysis, LRCurve, ScanContext, analyze, describe_plot
 from keras_lrscan.datasets.synthetic import synthetic_curve
 from keras_lrscan.reading.divergence import num_recoveries
 from keras_lrscan.reading.facts import FALLS
-from keras_lrscan.reading.features import StartState, has_natural_zero
+from keras_lrscan.reading.features import has_natural_zero
+from keras_lrscan.reading.start_state import StartState
 from tests.support.strategies import valley_curves
 
 SHARES_OF_CAUSES = re.compile(r"\d+% likely|Confidence in this shape: \d+%|confidence \d+ ?%")

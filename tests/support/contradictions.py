@@ -59,9 +59,13 @@ ONLY_IF: Mapping[str, Callable[[Analysis], bool]] = MappingProxyType(
     {
         # the start
         r"close to [\d.e-]+, the chance level": state("at-chance"),
-        r"no better than guessing": state("at-chance", "worse-than-chance"),
+        r"no better than guessing": state("at-chance", "worse-than-chance", "mixed"),
         r"well below [\d.e-]+, the chance level": state("better-than-chance"),
-        r"already good \(chance level|already knows|already works well": state("better-than-chance"),
+        r"already good \(chance level|already knows this|model already knows|already works well": state(
+            "better-than-chance"
+        ),
+        r"already knows? something about (its|their)": state("better-than-chance", "mixed"),
+        r"[Ss]ome outputs start (better|no better)": state("mixed"),
         r"worse than (chance|guessing)": state("worse-than-chance"),
         r"starts at only .* times the chance level": state("better-than-chance"),
         r"chance level( \([^)]*\))? is unknown": state("unknown"),
