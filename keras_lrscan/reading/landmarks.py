@@ -21,6 +21,7 @@ from keras_lrscan._typing import Array
 from keras_lrscan.curves.noise import NORMAL_MAD
 from keras_lrscan.errors import InvalidCurveError
 from keras_lrscan.files.decoding import Count, Number, Rate
+from keras_lrscan.reading.start_state import BETTER_THAN_CHANCE
 from keras_lrscan.reading.valleys import distinct_valleys
 
 if TYPE_CHECKING:
@@ -62,16 +63,19 @@ nothing, it is at most 0.10.
 """
 
 FALL_SIGMA = 15.0
-"""Smallest fall below that share, in standard errors of the smoothed curve, if the chance level is unknown."""
+"""Smallest fall below that share, in standard errors of the smoothed curve."""
 
 FALL_NOISE = 3.0
-"""Smallest fall, in standard deviations of one batch, if the chance level is unknown."""
+"""Smallest fall below that share of the chance level, or without a chance level, in standard deviations of one batch.
 
-SHALLOW_SIGMA, SHALLOW_NOISE, SHALLOW_SHARE = 8.0, 2.0, 0.01
-"""Smallest fall below `FALL_SHARE` of a known chance level: in standard errors, in the noise of a batch, as a share.
+With shallow falls, the mean regret on `benchmarks/suggestions` is lower by 0.001 at a constant rate and by 0.002 with
+one-cycle.
+"""
 
-On `benchmarks/suggestions`, such falls lower the mean regret by 0.0015 at a constant rate and by 0.002 with one-cycle;
-1.5 or 3 times the noise of a batch do so by 0.001.
+CLEAR_SHARE, CLEAR_SHARE_IF_GOOD = 0.05, 0.25
+"""Smallest clear fall below the chance level, and of a model that starts better than chance, as a share of each.
+
+A fall down to the chance level alone teaches how frequent the answers are, and nothing about the inputs.
 """
 
 NEGLIGIBLE = 1e-3
@@ -294,8 +298,10 @@ def _as_low_as(smoothed: SmoothedCurve, bottom: int) -> tuple[float, float]:
 
 def _smallest_fall(error: float, noise: float, reference: float | None, chance: float | None) -> float:
     if chance is not None and chance > 0:
-        level = chance if reference is None else min(chance, reference)
-        return min(FALL_SHARE * chance, max(SHALLOW_SIGMA * error, SHALLOW_NOISE * noise, SHALLOW_SHARE * level))
+        first = chance if reference is None else reference
+        is_good = first < BETTER_THAN_CHANCE * chance
+        least = CLEAR_SHARE_IF_GOOD * first if is_good else max(first - chance, 0.0) + CLEAR_SHARE * chance
+        return min(FALL_SHARE * chance, max(FALL_SIGMA * error, FALL_NOISE * noise, least))
     if reference is None:
         return max(FALL_SIGMA * error, FALL_NOISE * noise)
     return max(min(FALL_SHARE * reference, FALL_SIGMA * error), FALL_NOISE * noise, NEGLIGIBLE * reference)

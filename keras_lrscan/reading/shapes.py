@@ -299,7 +299,7 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         title="too noisy to read",
         when=(
             (NO_FALL, NO_RISE),
-            (FALLS, Condition("noise_over_fall", ">=", 0.4)),
+            (FALLS, Condition("noise_over_fall", ">=", 0.6)),
             # a fall of less than 1.5 times the noise counts as noise, so such batches could hide one
             (NO_FALL, RISES, Condition("noise", ">=", 0.25)),
             # In benchmarks/causes, seven of ten such starts better than chance are thrown off by a fresh optimizer.

@@ -47,12 +47,25 @@ def test_the_elbow_of_a_flat_curve_is_where_it_leaves_its_level() -> None:
     assert math.log10(marks.elbow.lr) == pytest.approx(-1.5, abs=0.15)
 
 
-def test_a_fall_that_is_small_beside_the_chance_level_does_not_count() -> None:
+@pytest.mark.parametrize(
+    ("start", "share", "counts"), [(0.2, 0.2, False), (0.2, 0.3, True), (2.3, 0.03, False), (2.3, 0.08, True)]
+)
+def test_a_clear_fall_counts_at_chance_and_a_considerable_one_below(
+    start: float, share: float, *, counts: bool
+) -> None:
     x = np.linspace(-7, 0, 200)
-    loss = 0.2 - 0.15 * 0.5 * (1 + np.tanh((x + 3) / 0.5)) + 5 * np.maximum(x + 1, 0) ** 2
+    loss = start * (1 - share * 0.5 * (1 + np.tanh((x + 3) / 0.5))) + 5 * np.maximum(x + 1, 0) ** 2
     smoothed = smooth(LRCurve(lr=10.0**x, loss=loss))
-    assert find_landmarks(smoothed, chance=0.693).valleys
-    assert not find_landmarks(smoothed, chance=2.303).valleys
+    assert bool(find_landmarks(smoothed, reference=start, chance=2.303).valleys) == counts
+
+
+def test_a_shallow_fall_counts_only_if_the_noise_cannot_make_it() -> None:
+    x = np.linspace(-7, 0, 200)
+    loss = 2.3 - 0.2 * 0.5 * (1 + np.tanh((x + 3) / 0.5)) + 5 * np.maximum(x + 1, 0) ** 2
+    noise = np.random.default_rng(0).standard_normal(x.size)
+    for scale, counts in ((0.01, True), (0.1, False)):
+        smoothed = smooth(LRCurve(lr=10.0**x, loss=loss + scale * noise))
+        assert bool(find_landmarks(smoothed, reference=2.3, chance=2.303).valleys) == counts
 
 
 @pytest.mark.parametrize("noise", [0.01, 0.1, 0.5])

@@ -40,8 +40,8 @@ def read(shape: str, *ratios: float, **changes: object) -> Analysis:
 @pytest.mark.parametrize(
     ("level", "uniform", "state"),
     [
-        (1.59, None, BETTER),
-        (1.61, None, AT),
+        (1.79, None, BETTER),
+        (1.81, None, AT),
         (2.79, None, AT),
         (2.81, None, WORSE),
         (2.81, 4.0, AT),

@@ -113,7 +113,7 @@ PAIRS: Mapping[str, tuple[LRCurve, LRCurve]] = MappingProxyType(
         "LRS109": (known("several-valleys"), drawn(fall(-3.5) + rise(-1.5))),
         "LRS110": (known("upward-drift"), drawn(1.6 + rise(-1.0))),
         "LRS111": (cut(known("u-shaped"), 29), cut(known("u-shaped"), 31)),
-        "LRS112": (drawn(fall(-3.5, 0.6) + rise(-1.0), noise=0.4), known("u-shaped")),
+        "LRS112": (drawn(fall(-3.5, 0.8) + rise(-1.0), noise=0.7), known("u-shaped")),
         "LRS113": (known("falls-to-chance"), known("still-falling")),
         "LRS201": (drawn(fall(-0.4, 1.0, 0.3) + rise(0.2, 60.0)), known("u-shaped")),
         "LRS202": (drawn(fall(-6.8, 1.8, 1.0) + rise(-2.0)), known("u-shaped")),
