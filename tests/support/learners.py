@@ -63,8 +63,8 @@ def scan(who: str, learner: Any, **options: Any) -> Any:
 
 
 def short_scan(who: str, learner: Any, **options: Any) -> Any:
-    """Scans one epoch with ktrain, or 100 batches with the replacement."""
-    return scan(who, learner, **({"max_epochs": 1} if who == KTRAIN else {}), **options)
+    """Scans one epoch with ktrain, or 100 batches of any size with the replacement."""
+    return scan(who, learner, **({"max_epochs": 1} if who == KTRAIN else {"lr_mult": 1.2}), **options)
 
 
 def learner_of(model: Any, data: Any, batch_size: int = 32) -> Any:
@@ -83,11 +83,17 @@ def dense(
     model: Any = None,
     data: Any = None,
 ) -> Any:
-    """Returns a learner of a small network with array data."""
+    """Returns a learner of a small network with array data.
+
+    Its optimizer gets its variables here, because the step is traced twice if it creates them.
+    """
     x, y = digits(size)
     model = classifier(keras()) if model is None else model
     loss = "sparse_categorical_crossentropy" if loss is None else loss
-    model.compile(optimizer=optimizer or keras().optimizers.legacy.Adam(1e-3), loss=loss, metrics=["accuracy"])
+    optimizer = optimizer or keras().optimizers.legacy.Adam(1e-3)
+    model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"])
+    if model.built:
+        optimizer._create_all_weights(model.trainable_variables)
     return learner_of(model, (x, y) if data is None else data, batch_size)
 
 
