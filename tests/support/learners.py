@@ -83,17 +83,11 @@ def dense(
     model: Any = None,
     data: Any = None,
 ) -> Any:
-    """Returns a learner of a small network with array data.
-
-    Its optimizer gets its variables here, because the step is traced twice if it creates them.
-    """
+    """Returns a learner of a small network with array data."""
     x, y = digits(size)
     model = classifier(keras()) if model is None else model
     loss = "sparse_categorical_crossentropy" if loss is None else loss
-    optimizer = optimizer or keras().optimizers.legacy.Adam(1e-3)
-    model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"])
-    if model.built:
-        optimizer._create_all_weights(model.trainable_variables)
+    model.compile(optimizer=optimizer or keras().optimizers.legacy.Adam(1e-3), loss=loss, metrics=["accuracy"])
     return learner_of(model, (x, y) if data is None else data, batch_size)
 
 

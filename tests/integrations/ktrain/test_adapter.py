@@ -49,8 +49,8 @@ pytestmark = MARKS
 def own_optimizer(learner: Any) -> Any:
     """Returns the learner with an optimizer of its own, as ktrain compiles its own models.
 
-    It gets its variables here, because the step of these larger models is traced twice if it creates them. The
-    sequence, the images and the names of `KINDS` leave them to the step.
+    It gets its variables here, because the step of these larger models is traced twice if it creates them. The other
+    models of `KINDS` leave them to the step.
     """
     model = learner.model
     optimizer = keras().optimizers.legacy.Adam()
