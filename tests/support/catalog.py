@@ -210,4 +210,4 @@ PAIRS: Mapping[str, tuple[LRCurve, LRCurve]] = MappingProxyType(
 @functools.cache
 def analysis_of(code: str, *, near_miss: bool = False) -> Analysis:
     """Returns the analysis of the curve of a code, or of its near miss. All tests share it, so none may change it."""
-    return analyze(PAIRS[code][near_miss], num_copies=10)
+    return analyze(PAIRS[code][near_miss])
