@@ -63,10 +63,12 @@ class Size:
     test: int
     batch_size: int
     steps: int
+    pieces: int
 
 
-FULL = Size(layers=6, train=4000, test=400, batch_size=8, steps=150)
-QUICK = Size(layers=1, train=1280, test=50, batch_size=32, steps=9)  # larger batches, of which a scan takes fewer
+FULL = Size(layers=6, train=4000, test=400, batch_size=8, steps=150, pieces=16)
+# larger batches, of which a scan takes fewer, and shorter headlines
+QUICK = Size(layers=1, train=1280, test=50, batch_size=32, steps=9, pieces=6)
 
 
 def headlines(size: Size) -> tuple[list[str], list[int]]:
@@ -109,7 +111,7 @@ class Task:
             place = folder / start
             place.mkdir()
             write_checkpoint(place, texts, layers=size.layers, pretrained=start == "pretrained")
-            encoder = text.Transformer(str(place), maxlen=16, class_names=CLASSES)
+            encoder = text.Transformer(str(place), maxlen=size.pieces, class_names=CLASSES)
             self.data[start] = encoder.preprocess_train(texts[:count], labels[:count], verbose=0)
             self.encoders[start] = encoder
         self.test = self.encoders["pretrained"].preprocess_test(texts[count:], labels[count:], verbose=0)

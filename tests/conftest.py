@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from keras_lrscan.analysis import NUM_COPIES, analyze
 from tests.support import hosts
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -27,7 +28,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Lets JAX compile without optimization in less than half the time, except for tests of exact bits."""
+    """Makes tests that run models faster, where they are about something else.
+
+    The analysis of a scan takes a tenth of the copies that vote on its confidence, which is tested on recorded scans.
+    JAX compiles without optimization in less than half the time, except for tests of exact bits.
+    """
+    num_copies = NUM_COPIES // 10 if item.get_closest_marker("keras") else NUM_COPIES
+    analyze.__kwdefaults__ = {**(analyze.__kwdefaults__ or {}), "num_copies": num_copies}
     if hosts.BACKEND == "jax" and item.get_closest_marker("keras"):
         jax = pytest.importorskip("jax", exc_type=ImportError)
         jax.config.update("jax_disable_most_optimizations", item.get_closest_marker("optimized") is None)

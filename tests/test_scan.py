@@ -22,6 +22,7 @@ from tests.support.hosts import (
     compiled,
     digits,
     given_input,
+    lent,
     light,
     same_bits,
     state,
@@ -32,7 +33,7 @@ from tests.support.hosts import (
 @pytest.mark.keras
 def test_a_scan_from_end_to_end_has_as_many_points_as_steps(keras: Any) -> None:
     recorder = LRScan(start_lr=1e-6, end_lr=1e-3, num_steps=35, verbose=0)
-    light(keras).fit(*digits(), epochs=10, verbose=0, callbacks=[recorder])
+    lent(keras).fit(*digits(), epochs=10, verbose=0, callbacks=[recorder])
     curve = recorder.curve
     assert len(curve) == 35
     assert (curve.lr[0], curve.lr[-1]) == (1e-6, 1e-3)
@@ -130,7 +131,7 @@ def test_the_context_names_the_loss_as_keras_does(keras: Any, loss: str, name: s
 def test_the_ramp_fits_the_batches_there_are_and_warns_when_they_are_few(keras: Any) -> None:
     recorder = LRScan(start_lr=1e-6, end_lr=1e-3, verbose=0)
     with pytest.warns(LRScanWarning, match=r"at least 30 steps.*Received: 14 updates.*Pass `epochs=15`"):
-        light(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[recorder])
+        lent(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[recorder])
     curve = recorder.curve
     assert len(curve) == 14
     assert (curve.lr[0], curve.lr[-1], curve.stop) == (1e-6, 1e-3, StopReason.END_LR)
@@ -139,13 +140,13 @@ def test_the_ramp_fits_the_batches_there_are_and_warns_when_they_are_few(keras: 
 @pytest.mark.keras
 def test_the_epoch_that_fit_starts_from_counts(keras: Any) -> None:
     recorder = LRScan(start_lr=1e-6, end_lr=1e-3, num_steps=40, verbose=0)
-    light(keras).fit(*digits(), epochs=8, initial_epoch=3, verbose=0, callbacks=[recorder])
+    lent(keras).fit(*digits(), epochs=8, initial_epoch=3, verbose=0, callbacks=[recorder])
     assert recorder.curve.context.num_steps == 35
 
 
 @pytest.mark.keras
 def test_the_verdict_is_printed_and_the_scan_can_be_found_again(keras: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    light(keras).fit(*digits(), epochs=6, verbose=0, callbacks=[LRScan(num_steps=40)])
+    lent(keras).fit(*digits(), epochs=6, verbose=0, callbacks=[LRScan(num_steps=40)])
     found = last_scan()
     assert found is not None
     assert isinstance(found.analysis, Analysis)
@@ -185,10 +186,10 @@ def test_a_loss_that_is_not_logged_is_refused_with_what_is(keras: Any) -> None:
 @pytest.mark.keras
 def test_copies_leave_model_and_running_scan_behind(keras: Any) -> None:
     recorder = LRScan(num_steps=14, verbose=0)
-    light(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[recorder])
+    lent(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[recorder])
     for twin in (copy.deepcopy(recorder), pickle.loads(pickle.dumps(recorder))):
         np.testing.assert_array_equal(twin.curve.loss, recorder.curve.loss)
-        light(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[twin])
+        lent(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[twin])
 
 
 @pytest.mark.keras

@@ -152,12 +152,12 @@ def words(number: int = 200) -> tuple[Any, Any]:
 @pytest.mark.keras
 @pytest.mark.parametrize("build", [nested, subclassed])
 def test_every_weight_gets_a_value_it_could_have_started_from(keras: Any, build: Any) -> None:
-    x, y = digits(64) if build is nested else words(64)
-    model = compiled(keras, keras.optimizers.Adam(1e-2), model=build(keras))
-    fresh = compiled(keras, model=build(keras))
+    x, _ = digits(64) if build is nested else words(64)
+    model, fresh = (compiled(keras, model=build(keras)) for _ in range(2))
     for one in (model, fresh):
-        one.test_on_batch(x, y)
-    model.fit(x, y, epochs=2, verbose=0)
+        one(x)
+    for weight in model.weights:
+        weight.assign(array_of(weight) + 1.0)
     FreshWeights(Host(model)).draw()
     for new, first in zip(model.weights, fresh.weights, strict=True):
         values, started = array_of(new), array_of(first)

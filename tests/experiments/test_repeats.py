@@ -16,7 +16,7 @@ from keras_lrscan.datasets.synthetic import synthetic_curve
 from keras_lrscan.errors import InvalidOptionError
 from keras_lrscan.experiments.repeats import Repeats, repeat_scans
 from keras_lrscan.recording.trials import Trials
-from tests.support.hosts import compiled, digits, light, same_bits, state
+from tests.support.hosts import compiled, digits, lent, light, same_bits, state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,7 +131,7 @@ def test_a_generator_that_runs_out_ends_the_repeats(keras: Any) -> None:
         for at in range(0, len(x), 20):
             yield x[at : at + 20], y[at : at + 20]
 
-    found = repeat_scans(light(keras), generated(), num_scans=4, **OPTIONS)
+    found = repeat_scans(lent(keras), generated(), num_scans=4, **OPTIONS)
     assert (len(found.analyses), found.num_planned) == (2, 4)
 
 

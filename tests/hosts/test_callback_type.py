@@ -13,7 +13,7 @@ import pytest
 
 from keras_lrscan.scan import LRScan, last_scan
 from tests.support import optional
-from tests.support.hosts import BACKEND, IS_TF_KERAS, digits, light
+from tests.support.hosts import BACKEND, IS_TF_KERAS, digits, lent, light
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,7 +76,7 @@ def test_the_type_that_is_shown_makes_true_scans(keras: Any) -> None:
 @pytest.mark.keras
 def test_a_scan_survives_pickle_with_its_curve(keras: Any) -> None:
     scan = LRScan(num_steps=14, verbose=0)
-    light(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[scan])
+    lent(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[scan])
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         again = pickle.loads(pickle.dumps(scan, protocol))
         assert type(again) is LRScan
@@ -87,7 +87,7 @@ def test_a_scan_survives_pickle_with_its_curve(keras: Any) -> None:
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
 def test_a_copy_scans_as_its_original_would(keras: Any, copied: Any) -> None:
     scan = copied(LRScan(num_steps=14, verbose=0))
-    light(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[scan])
+    lent(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[scan])
     assert (type(scan), len(scan.curve)) == (LRScan, 14)
 
 

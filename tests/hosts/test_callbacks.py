@@ -11,7 +11,7 @@ import pytest
 from keras_lrscan.errors import ScanError
 from keras_lrscan.hosts.callbacks import TRACKERS, autologging_paused
 from keras_lrscan.scan import LRScan
-from tests.support.hosts import IS_TF_KERAS, compiled, digits, light, same_bits, weights
+from tests.support.hosts import IS_TF_KERAS, compiled, digits, lent, same_bits, weights
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +34,7 @@ def clashing(keras: Any, folder: Path) -> list[Any]:
 
 @pytest.mark.parametrize("scan_first", [True, False])
 def test_callbacks_that_judge_keep_or_steer_sit_out(keras: Any, tmp_path: Path, scan_first: bool) -> None:
-    model = light(keras)
+    model = lent(keras)
     x, y = digits(200)
     before = [weight.tobytes() for weight in weights(model)]
     recorder, others = LRScan(num_steps=21, verbose=0), clashing(keras, tmp_path)
@@ -50,12 +50,12 @@ def test_a_subclass_of_such_a_callback_sits_out_too(keras: Any) -> None:
         pass
 
     recorder = LRScan(num_steps=14, verbose=0)
-    light(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[Mine(monitor="loss", patience=0), recorder])
+    lent(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[Mine(monitor="loss", patience=0), recorder])
     assert "Mine was skipped during the scan" in recorder.curve.context.notes[0]
 
 
 def test_two_scans_in_one_fit_are_refused_before_the_first_batch(keras: Any) -> None:
-    model = light(keras)
+    model = lent(keras)
     before = weights(model)
     with pytest.raises(ScanError, match=r"Expected one `LRScan` in a `fit`. Received: two of them"):
         model.fit(*digits(), verbose=0, callbacks=[LRScan(verbose=0), LRScan(verbose=0)])
@@ -74,7 +74,7 @@ def test_harmless_callbacks_run_and_see_the_model_put_back_only_after_them(keras
             for weight in self.model.trainable_variables:
                 weight.assign(weight * 0.0)
 
-    model = light(keras)
+    model = lent(keras)
     before = weights(model)
     model.fit(*digits(), epochs=3, verbose=0, callbacks=[LRScan(num_steps=14, verbose=0), Spy()])
     assert calls == ["epoch 0", "epoch 1", "end"]
@@ -92,7 +92,7 @@ def test_validation_data_is_not_evaluated_in_a_scan_and_is_afterwards(keras: Any
 
 def test_a_scan_need_not_be_in_a_list(keras: Any) -> None:
     recorder = LRScan(num_steps=14, verbose=0)
-    light(keras).fit(*digits(), epochs=2, verbose=0, callbacks=recorder)
+    lent(keras).fit(*digits(), epochs=2, verbose=0, callbacks=recorder)
     assert len(recorder.curve) == 14
 
 
@@ -102,7 +102,7 @@ def test_callbacks_of_the_user_run_and_are_named(keras: Any) -> None:
 
     recorder, quiet = LRScan(num_steps=14, verbose=0), keras.callbacks.TerminateOnNaN()
     others = [Spy(), Spy(), keras.callbacks.LambdaCallback(), quiet]
-    light(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[recorder, *others])
+    lent(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[recorder, *others])
     told = "ran during the scan and received its losses, because keras_lrscan does not know this callback."
     assert recorder.curve.context.notes == (f"Spy {told}", f"LambdaCallback {told}")
 
@@ -121,7 +121,7 @@ def of_package(keras: Any, package: str) -> Any:
 def test_callbacks_of_trackers_sit_out_also_where_the_user_has_derived_from_them(keras: Any) -> None:
     others = [of_package(keras, package) for package in TRACKERS]
     recorder = LRScan(num_steps=14, verbose=0)
-    light(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[recorder, *others])
+    lent(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[recorder, *others])
     reasons = dict.fromkeys(TRACKERS.values())
     assert recorder.curve.context.notes == tuple(f"Own was skipped during the scan: {reason}." for reason in reasons)
 

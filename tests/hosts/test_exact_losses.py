@@ -179,7 +179,7 @@ def test_a_custom_train_step_that_logs_the_raw_loss(keras: Any) -> None:
 
 
 def test_precision_does_not_decay_in_a_long_epoch(keras: Any) -> None:
-    steps = 1000  # `test_batch_loss.py` tests a hundred thousand, without a host
+    steps = 300  # `test_batch_loss.py` tests a hundred thousand, without a host
     x = np.full((steps, 1), 1.0, "float32")
     y = (1.0 + 1e-3 * (np.arange(steps) % 7)).astype("float32")[:, None]
     keras.utils.set_random_seed(0)

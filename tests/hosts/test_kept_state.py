@@ -87,6 +87,7 @@ def test_counters_and_variables_that_nobody_tracks_come_back(keras: Any, eager: 
             keras,
             model=keras.Sequential([given_input(keras, (8,)), layer, keras.layers.Dense(10, "softmax")]),
             metrics=["accuracy"],
+            lazily=True,
         )
         model.run_eagerly = eager
         if used:
@@ -263,7 +264,7 @@ def test_an_unbuilt_optimizer_that_cannot_be_made_again_is_refused_before_the_fi
             super().__init__(0.1)
             self.needed = needed
 
-    model = compiled(keras, Odd(needed=1))
+    model = compiled(keras, Odd(needed=1), lazily=True)
     before = weights(model)
     with pytest.raises(ScanError, match="is built or can be recreated from its config"):
         scan_of(model, *digits(96))
@@ -285,7 +286,7 @@ def test_an_optimizer_that_begins_its_averages_with_the_weights_comes_back(keras
     ends = []
     x, y = digits(96)
     for with_scan in (False, True):
-        model = compiled(keras, keras.optimizers.ScheduleFreeAdamW(1e-2))
+        model = compiled(keras, keras.optimizers.ScheduleFreeAdamW(1e-2), lazily=True)
         if used:
             fit(model, x, y)
         if with_scan:

@@ -10,7 +10,7 @@ import pytest
 from keras_lrscan.hosts.host import Host
 from keras_lrscan.inspection.first_batches import FirstBatches
 from keras_lrscan.scan import LRScan
-from tests.support.hosts import BACKEND, IS_TF_KERAS, compiled, digits, light, same_bits, stacked, weights
+from tests.support.hosts import BACKEND, IS_TF_KERAS, compiled, digits, lent, light, same_bits, stacked, weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -172,7 +172,7 @@ def test_an_iterator_made_again_is_of_the_same_kind_and_ends_are_left_to_fit(ker
         yield np.ones((2, 3), "float32"), {"y": np.zeros((2,), "int64")}
 
     signature = (tf.TensorSpec((None, None)), {"y": tf.TensorSpec((None,), "int64")})
-    first = FirstBatches(Host(light(keras)), "loss")
+    first = FirstBatches(Host(lent(keras)), "loss")
     source = iter(tf.data.Dataset.from_generator(batches, output_signature=signature))
     batch, (again,) = first._peek((source,))
     assert batch is not None

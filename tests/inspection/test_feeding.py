@@ -15,7 +15,7 @@ from keras_lrscan.hosts.fit_call import FitCall
 from keras_lrscan.inspection.feeding import fed_alike, feeding_of
 from keras_lrscan.recording.batch_source import BatchSource
 from keras_lrscan.scan import LRScan, lr_scan
-from tests.support.hosts import digits, light
+from tests.support.hosts import digits, lent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,7 +136,7 @@ def _taken(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 @pytest.mark.keras
 @pytest.mark.one_backend
 def test_a_scan_hands_its_feeding_to_probes_and_to_a_race(keras: Any, taken: list[dict[str, Any]]) -> None:
-    model, scan = light(keras), LRScan(num_steps=14, verbose=0)
+    model, scan = lent(keras), LRScan(num_steps=14, verbose=0)
     x, y = digits()
     fed = {"batch_size": 16, "shuffle": False, "class_weight": {label: 1.0 + label for label in range(10)}}
     model.fit(x, y, epochs=2, verbose=0, callbacks=[scan], **fed)
@@ -151,7 +151,7 @@ def test_a_scan_hands_its_feeding_to_probes_and_to_a_race(keras: Any, taken: lis
 @pytest.mark.keras
 @pytest.mark.one_backend
 def test_a_scan_with_weights_of_samples_asks_for_them(keras: Any, taken: list[dict[str, Any]]) -> None:
-    model, scan = light(keras), LRScan(num_steps=14, verbose=0)
+    model, scan = lent(keras), LRScan(num_steps=14, verbose=0)
     x, y = digits()
     weights = np.linspace(0.5, 1.5, len(y))
     model.fit(x, y, epochs=2, verbose=0, callbacks=[scan], sample_weight=weights)
@@ -165,7 +165,7 @@ def test_a_scan_with_weights_of_samples_asks_for_them(keras: Any, taken: list[di
 @pytest.mark.keras
 @pytest.mark.one_backend
 def test_batches_of_a_probe_are_those_of_the_scan(keras: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    model, seen = light(keras), []
+    model, seen = lent(keras), []
     x, y = digits()
     analysis = lr_scan(model, x, y, batch_size=16, shuffle=False, num_steps=12, verbose=0)
     take = BatchSource.take
@@ -185,7 +185,7 @@ def test_a_class_of_the_user_with_a_fit_of_its_own_is_not_taken_for_the_models(k
     class Learner:
         def fit(self, batch_size: int) -> Any:
             x, y = digits()
-            return lr_scan(light(keras), x, y, batch_size=2 * batch_size, num_steps=12, verbose=0)
+            return lr_scan(lent(keras), x, y, batch_size=2 * batch_size, num_steps=12, verbose=0)
 
     assert Learner().fit(8).curve.context.feeding["batch_size"] == 16
 
@@ -199,7 +199,7 @@ def test_of_a_generator_as_many_batches_are_taken_as_are_needed_whatever_an_epoc
         while True:
             yield x[:16], y[:16]
 
-    model = light(keras)
+    model = lent(keras)
     analysis = lr_scan(model, forever(), steps_per_epoch=5, epochs=4, num_steps=20, verbose=0)
     assert analysis.curve.context.feeding["steps_per_epoch"] == 5
     found = investigate(model, forever(), analysis=analysis, probes=["hold-first-rate"], verbose=0)

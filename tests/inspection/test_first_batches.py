@@ -8,7 +8,7 @@ import pytest
 
 from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.scan import LRScan, lr_scan
-from tests.support.hosts import BACKEND, IS_TF_KERAS, digits, light, same_bits, weights
+from tests.support.hosts import BACKEND, IS_TF_KERAS, digits, lent, same_bits, weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ def scan(model: Any, data: Any, **options: Any) -> LRScan:
 
 
 def test_an_endless_generator_is_left_when_the_scan_is_done(keras: Any) -> None:
-    model = light(keras)
+    model = lent(keras)
     before = weights(model)
     recorder = scan(model, endless(), steps_per_epoch=1000)
     assert (len(recorder.curve), recorder.curve.stop) == (STEPS, StopReason.END_LR)
@@ -45,14 +45,14 @@ def test_an_endless_generator_is_left_when_the_scan_is_done(keras: Any) -> None:
 
 def test_an_iterator_of_unknown_length_runs_the_steps_that_were_asked_for(keras: Any) -> None:
     batches = endless()
-    recorder = scan(light(keras), (next(batches) for _ in range(40)))
+    recorder = scan(lent(keras), (next(batches) for _ in range(40)))
     assert (len(recorder.curve), recorder.curve.stop) == (STEPS, StopReason.END_LR)
     assert recorder.curve.context.steps_per_epoch is None
 
 
 def test_the_function_takes_a_generator(keras: Any) -> None:
     batches = endless()
-    analysis = lr_scan(light(keras), (next(batches) for _ in range(40)), num_steps=STEPS, verbose=0)
+    analysis = lr_scan(lent(keras), (next(batches) for _ in range(40)), num_steps=STEPS, verbose=0)
     assert len(analysis.curve) == STEPS
 
 
@@ -67,7 +67,7 @@ def test_a_sequence_of_batches(keras: Any) -> None:
             start = 32 * index
             return x[start : start + 32], y[start : start + 32]
 
-    recorder = scan(light(keras), Batches(), epochs=3)
+    recorder = scan(lent(keras), Batches(), epochs=3)
     assert len(recorder.curve) == STEPS
     assert recorder.curve.context.steps_per_epoch == 5
 
@@ -85,7 +85,7 @@ def test_tf_data_of_known_and_unknown_length(keras: Any, kind: str) -> None:
         "shuffled": data.shuffle(10).prefetch(1),
     }[kind]
     options = {"steps_per_epoch": 10} if kind == "repeated" else {}
-    recorder = scan(light(keras), data, epochs=2, **options)
+    recorder = scan(lent(keras), data, epochs=2, **options)
     assert (len(recorder.curve), recorder.curve.stop) == (STEPS, StopReason.END_LR)
     noted = any("shuffle draws a new order" in note for note in recorder.curve.context.notes)
     assert noted == (kind == "shuffled")

@@ -55,8 +55,9 @@ def test_samples_that_hold_no_numbers_are_left_out() -> None:
 @pytest.mark.one_backend
 def test_a_scan_whose_loss_does_not_fall_says_whether_labels_hang_on_inputs(keras: Any) -> None:
     x, y = digits(1200)
-    healthy = lr_scan(compiled(keras), x, y, batch_size=32, verbose=0)
-    shuffled = lr_scan(compiled(keras), x, np.random.default_rng(0).permutation(y), batch_size=32, verbose=0)
+    model = compiled(keras)
+    healthy = lr_scan(model, x, y, batch_size=32, verbose=0)
+    shuffled = lr_scan(model, x, np.random.default_rng(0).permutation(y), batch_size=32, verbose=0)
     assert healthy.curve.context.labels_follow_inputs is None
     assert shuffled.curve.context.labels_follow_inputs is False
     assert shuffled.findings[0].name == "labels-not-reaching-loss"

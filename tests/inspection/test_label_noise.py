@@ -69,7 +69,8 @@ def test_two_classes_that_overlap_are_not_taken_for_wrong_labels() -> None:
 @pytest.mark.keras
 @pytest.mark.one_host
 def test_a_scan_names_wrong_labels_and_no_clean_ones(keras: Any) -> None:
+    model = compiled(keras)
     for share, expected in ((0.3, True), (0.0, False)):
         x, y = clusters(share)
-        analysis = lr_scan(compiled(keras), x, y, num_steps=40, verbose=0)
+        analysis = lr_scan(model, x, y, num_steps=40, verbose=0)
         assert any(finding.name == "label-noise" for finding in analysis.findings) is expected

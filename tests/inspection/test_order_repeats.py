@@ -10,7 +10,7 @@ import pytest
 
 from keras_lrscan.causes.cause import CauseStatus
 from keras_lrscan.scan import LRScan
-from tests.support.hosts import BACKEND, IS_TF_KERAS, digits, light
+from tests.support.hosts import BACKEND, IS_TF_KERAS, digits, lent, light
 
 pytestmark = [pytest.mark.keras, pytest.mark.minors]
 
@@ -58,5 +58,5 @@ def test_arrays_that_are_not_shuffled_repeat_too(keras: Any) -> None:
 def test_other_hosts_shuffle_anew_with_a_seed(keras: Any) -> None:
     scan = LRScan(start_lr=1e-5, end_lr=1e-2, num_steps=16, verbose=0)
     keras.utils.set_random_seed(3)
-    light(keras).fit(*digits(256), batch_size=32, epochs=2, verbose=0, callbacks=[scan])
+    lent(keras).fit(*digits(256), batch_size=32, epochs=2, verbose=0, callbacks=[scan])
     assert scan.curve.context.order_repeats is False

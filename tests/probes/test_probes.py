@@ -258,7 +258,8 @@ def test_an_investigation_leaves_no_trace(keras: Any, kind: str) -> None:
     ends = []
     x, y = plain()
     for with_probes in (False, True):
-        model = compiled(keras, model=classifier(keras, rich=not IS_TF_KERAS), metrics=["accuracy"])
+        network = classifier(keras, rich=not IS_TF_KERAS)
+        model = compiled(keras, model=network, metrics=["accuracy"], lazily=kind == "fresh")
         if kind == "used":
             model.fit(x, y, verbose=0)
         analysis = scanned(model, x, y)

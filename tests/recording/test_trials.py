@@ -98,7 +98,7 @@ def test_between_trials_the_model_is_as_it_was_given(keras: Any) -> None:
 def test_training_after_trials_equals_training_without_them(keras: Any) -> None:
     ends = []
     for with_trials in (False, True):
-        model = compiled(keras, model=classifier(keras, rich=not IS_TF_KERAS))
+        model = compiled(keras, model=classifier(keras, rich=not IS_TF_KERAS), lazily=True)
         if with_trials:
             with Trials(model, *digits(), **RANGE) as trials:
                 trials.scan()
@@ -224,11 +224,8 @@ def test_one_progress_bar_covers_all_trials(same: Any, capsys: pytest.CaptureFix
 def test_several_steps_per_execution_and_gathered_gradients_are_handled(keras: Any) -> None:
     if IS_TF_KERAS:
         pytest.skip("tf_keras gathers no gradients")
-    model = compiled(
-        keras,
-        keras.optimizers.SGD(1e-2, gradient_accumulation_steps=2),
-        **({} if BACKEND == "torch" else {"steps_per_execution": 3}),
-    )
+    options: dict[str, Any] = {} if BACKEND == "torch" else {"steps_per_execution": 3}
+    model = compiled(keras, keras.optimizers.SGD(1e-2, gradient_accumulation_steps=2), **options)
     with Trials(model, *digits(), **RANGE) as trials:
         curve = trials.scan()
         assert len(trials.batches) == 2 * STEPS

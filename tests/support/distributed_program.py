@@ -12,7 +12,7 @@ from typing import Any
 
 from keras_lrscan.errors import ScanError
 from keras_lrscan.scan import LRScan, last_scan, lr_scan
-from tests.support.hosts import IS_TF_KERAS, compiled, digits, same_bits, weights
+from tests.support.hosts import BACKEND, IS_TF_KERAS, compiled, digits, same_bits, stop_tuning_pipelines, weights
 from tests.support.mirrored_steps import scan_custom_steps
 
 STEPS = 12
@@ -49,6 +49,8 @@ def scanned(keras: Any, scope: Any, *, then_train: bool) -> tuple[LRScan, list[A
 def main() -> None:
     """Compares a scan on several devices with one on a single device."""
     mode = sys.argv[1]
+    if BACKEND == "tensorflow":
+        stop_tuning_pipelines()
     spread = strategy(mode)
     keras = importlib.import_module("tf_keras" if IS_TF_KERAS else "keras")
     x, y = digits(192)

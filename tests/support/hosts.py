@@ -56,17 +56,29 @@ def classifier(keras: Any, *, seed: int = 1, rich: bool = False, given_input: bo
     return keras.Sequential(stack)
 
 
-def compiled(keras: Any, optimizer: Any = None, *, model: Any = None, **options: Any) -> Any:
-    """Compiles `model`, or a `classifier`, for `digits`. Metrics, which take a third of the tracing, are left out."""
+def compiled(keras: Any, optimizer: Any = None, *, model: Any = None, lazily: bool = False, **options: Any) -> Any:
+    """Compiles `model`, or a `classifier`, for `digits`. Metrics, which take a third of the tracing, are left out.
+
+    The optimizer gets its variables here, because TensorFlow traces a step twice if the step creates them. `lazily`
+    leaves them to the step, as users do.
+    """
     model = classifier(keras) if model is None else model
     optimizer = keras.optimizers.Adam(1e-3) if optimizer is None else optimizer
     model.compile(optimizer=optimizer, **{"loss": "sparse_categorical_crossentropy", **options})
+    if BACKEND == "tensorflow" and not lazily and model.built and hasattr(model.optimizer, "build"):
+        model.optimizer.build(model.trainable_variables)
     return model
 
 
 def light(keras: Any, **options: Any) -> Any:
     """Compiles a model with SGD, which hosts trace in half the time of Adam."""
     return compiled(keras, keras.optimizers.SGD(0.05), **options)
+
+
+@functools.cache
+def lent(keras: Any) -> Any:
+    """Returns a `light` model, which all tests that leave it as it was share: each new one would be traced again."""
+    return light(keras)
 
 
 def given_input(keras: Any, shape: tuple[int, ...], dtype: str = "float32") -> Any:

@@ -63,8 +63,8 @@ def scan(who: str, learner: Any, **options: Any) -> Any:
 
 
 def short_scan(who: str, learner: Any, **options: Any) -> Any:
-    """Scans one epoch with ktrain, or 100 batches with the replacement."""
-    return scan(who, learner, **({"max_epochs": 1} if who == KTRAIN else {}), **options)
+    """Scans one epoch with ktrain, or 100 batches of any size with the replacement."""
+    return scan(who, learner, **({"max_epochs": 1} if who == KTRAIN else {"lr_mult": 1.2}), **options)
 
 
 def learner_of(model: Any, data: Any, batch_size: int = 32) -> Any:

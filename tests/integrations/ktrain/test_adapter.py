@@ -47,9 +47,15 @@ pytestmark = MARKS
 
 
 def own_optimizer(learner: Any) -> Any:
-    """Returns the learner with an optimizer of its own, as ktrain compiles its own models."""
+    """Returns the learner with an optimizer of its own, as ktrain compiles its own models.
+
+    It gets its variables here, because the step of these larger models is traced twice if it creates them. The other
+    models of `KINDS` leave them to the step.
+    """
     model = learner.model
-    model.compile(optimizer=keras().optimizers.legacy.Adam(), loss=model.loss, metrics=["accuracy"])
+    optimizer = keras().optimizers.legacy.Adam()
+    model.compile(optimizer=optimizer, loss=model.loss, metrics=["accuracy"])
+    optimizer._create_all_weights(model.trainable_variables)
     return learner
 
 
