@@ -60,13 +60,18 @@ class Plan:
 
 FOUR, FIVE, THREE = (-1.0, -0.5, 0.0, 0.5), (-1.0, -0.5, 0.0, 0.5, 1.0), (-0.5, 0.0, 0.5)
 WIDE = (-4 / 3, -2 / 3, 0.0, 2 / 3, 4 / 3)
-SHIPPED = "shipped: four, 40 steps, three of them to 80"
+THIRDS, CLOSE = (-2 / 3, -1 / 3, 0.0, 1 / 3), race_rules.CANDIDATES
+SHIPPED = "shipped: four a quarter of a decade apart, 40 steps, three of them to 80"
 PLANS: Mapping[str, Mapping[str, Plan]] = {
     "constant": {
-        SHIPPED: Plan(run="constant", decades=FOUR, rounds=((40, 3), (80, 1))),
+        SHIPPED: Plan(run="constant", decades=CLOSE, rounds=((40, 3), (80, 1))),
         "the same, distance ignored": Plan(
-            run="constant", decades=FOUR, rounds=((40, 3), (80, 1)), penalizes_distance=False
+            run="constant", decades=CLOSE, rounds=((40, 3), (80, 1)), penalizes_distance=False
         ),
+        "four a third of a decade apart, 40 steps, three of them to 80": Plan(
+            run="constant", decades=THIRDS, rounds=((40, 3), (80, 1))
+        ),
+        "four, 40 steps, three of them to 80": Plan(run="constant", decades=FOUR, rounds=((40, 3), (80, 1))),
         "four, 20 steps": Plan(run="constant", decades=FOUR, rounds=((20, 1),)),
         "four, 50 steps": Plan(run="constant", decades=FOUR, rounds=((50, 1),)),
         "four, 100 steps": Plan(run="constant", decades=FOUR, rounds=((100, 1),)),
@@ -78,6 +83,10 @@ PLANS: Mapping[str, Mapping[str, Plan]] = {
         "five 2/3 decade apart, 200 steps": Plan(run="constant", decades=WIDE, rounds=((200, 1),)),
     },
     "one-cycle": {
+        "four cycles of 50 steps, a quarter of a decade apart": Plan(run="cycle 50", decades=CLOSE, rounds=((50, 1),)),
+        "four cycles of 100 steps, a quarter of a decade apart": Plan(
+            run="cycle 100", decades=CLOSE, rounds=((100, 1),)
+        ),
         "four cycles of 50 steps": Plan(run="cycle 50", decades=FOUR, rounds=((50, 1),)),
         "four cycles of 100 steps": Plan(run="cycle 100", decades=FOUR, rounds=((100, 1),)),
         "three cycles of 100 steps": Plan(run="cycle 100", decades=THREE, rounds=((100, 1),)),

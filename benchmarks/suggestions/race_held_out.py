@@ -13,7 +13,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
-from race import FIVE, FOUR, PLANS, SHIPPED, THREE, WIDE, Plan, courses, play_all
+from race import CLOSE, FIVE, FOUR, PLANS, SHIPPED, THIRDS, THREE, WIDE, Plan, courses, play_all
 from race_runs import HELD_OUT, RACES
 from score import RESULTS
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from race import Course, Raced
 
 BUDGETS = (140, 280, 560)
-SPREADS = (FOUR, FIVE, THREE, WIDE, (-1.0, -0.5, 0.0), (-2 / 3, -1 / 3, 0.0, 1 / 3), (-1.5, -1.0, -0.5, 0.0, 0.5))
+SPREADS = (FOUR, FIVE, THREE, WIDE, CLOSE, THIRDS, (-1.0, -0.5, 0.0), (-1.5, -1.0, -0.5, 0.0, 0.5))
 """Distances of the candidates from the suggestion among which a plan is chosen, in decades."""
 LONGEST = 200
 """Number of recorded steps of a training at a constant rate."""
@@ -94,7 +94,7 @@ def report(chosen_on: Sequence[Course], held_out: Sequence[Course]) -> None:
         print(f"\n{role}: mean regret, on held-out tasks also of trained and fresh starts\n")
         print("| judged by | steps | plan | tasks chosen on | held-out tasks | good rate in range, decades |")
         print("|---|--:|---|--:|---|---|")
-        cycles = Plan(run="cycle 70", decades=FOUR, rounds=((70, 1),))
+        cycles = Plan(run="cycle 70", decades=CLOSE, rounds=((70, 1),))
         shipped = PLANS["constant"][SHIPPED] if role == Role.CONSTANT else cycles
         before = [means(scans_of(some, role), before=True) for some in (chosen_on, held_out)]
         print(f"| | 0 | none: the suggestion of the scan | {before[0].split()[0]} | {before[1]} | |")

@@ -82,7 +82,7 @@ def race(
     """Trains at several learning rates from the same weights on the same batches, and suggests the best.
 
     Without `candidates` or `analysis`, the function first scans the model in 100 steps. Then four candidates race: the
-    suggested learning rate, one half a decade above it, and two below it. At a constant learning rate, the last
+    suggested learning rate, one a quarter of a decade above it, and two below it. At a constant learning rate, the last
     candidate drops out halfway. Everything together takes no more steps than three scans. In the end the function
     restores the model bit for bit, as after `lr_scan`.
 
