@@ -61,7 +61,7 @@ def starts_in_words(outputs: Sequence[JudgedOutput]) -> str:
         outputs: Outputs that start differently.
 
     Example:
-    >>> trained = JudgedOutput("a", 0.071, StartState.BETTER_THAN_CHANCE)
+    >>> trained = JudgedOutput("a", 0.07, StartState.BETTER_THAN_CHANCE)
     >>> starts_in_words([trained, JudgedOutput("b", 1.02, StartState.AT_CHANCE)])[:95]
     'Output `a` starts at 0.07 times its chance level, so it already knows something about its task.'
     """

@@ -39,7 +39,7 @@ def test_the_plans_of_a_budget_use_nearly_all_of_it_and_have_recorded_trainings(
 def test_the_shipped_plan_is_among_those_of_its_budget() -> None:
     shipped = held_out.PLANS["constant"][held_out.SHIPPED]
     assert str(shipped) in map(str, held_out.plans_within(280, by_val=True))
-    assert held_out.in_words(shipped) == "at -1, -0.5, 0, 0.5 decades: 40 steps, 3 of them to 80"
+    assert held_out.in_words(shipped) == "at -0.5, -0.25, 0, 0.25 decades: 40 steps, 3 of them to 80"
 
 
 def test_a_random_search_comes_closer_to_the_best_rate_with_more_trials() -> None:
