@@ -2,8 +2,8 @@
 
 `python benchmarks/shapes/sample.py scans.csv --seed 2` writes the columns `scan` and `weight`. So that rare shapes are
 among them, scans are drawn by the shape that the package reads, at most one of a task for each shape. The weight of a
-scan is the number of recorded scans that it stands for, so weighted shares are those of all scans. Tasks with a label are
-left out.
+scan is the number of recorded scans that it stands for, so weighted shares are those of all scans. Tasks with a label
+are left out.
 """
 
 from __future__ import annotations
