@@ -33,6 +33,8 @@ def test_each_output_is_named_with_its_own_start() -> None:
 
 
 def test_the_report_lists_what_is_known_of_each_output() -> None:
+    for needed in ("jinja2", "matplotlib"):
+        pytest.importorskip(needed, exc_type=ImportError)
     page = report_html(read("u-shaped", 0.05, 1.0))
     for words in ("chance level of output out0", "loss over the first batches of output out1"):
         assert words in page
