@@ -29,8 +29,8 @@ On the 128 tasks of `benchmarks/suggestions/race.py` and `race_held_out.py`, can
 than the suggestion itself, since a short training flatters rates that are far too large.
 """
 
-WIDE = 2.0
-"""Factor for these distances if no learning rate was suggested."""
+WIDE = 4.0
+"""Factor for these distances if no learning rate was suggested: whole decades."""
 
 STEPS: Mapping[Role, int] = MappingProxyType({Role.CONSTANT: 80, Role.ONE_CYCLE: 70})
 """Role → the default number of updates in the longest training of a race."""
@@ -58,6 +58,8 @@ def candidates_around(lr: float, *, wide: bool = False) -> tuple[float, ...]:
 
     >>> [f"{rate:.2g}" for rate in candidates_around(1e-3)]
     ['0.00032', '0.00056', '0.001', '0.0018']
+    >>> [f"{rate:.2g}" for rate in candidates_around(1e-3, wide=True)]
+    ['1e-05', '0.0001', '0.001', '0.01']
     """
     return tuple(lr * 10.0 ** (decades * (WIDE if wide else 1.0)) for decades in CANDIDATES)
 

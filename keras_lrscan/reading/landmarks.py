@@ -75,7 +75,8 @@ one-cycle.
 CLEAR_SHARE, CLEAR_SHARE_IF_GOOD = 0.05, 0.25
 """Smallest clear fall below the chance level, and of a model that starts better than chance, as a share of each.
 
-A fall down to the chance level alone teaches how frequent the answers are, and nothing about the inputs.
+A fall down to the chance level alone teaches how frequent the answers are, and nothing about the inputs. Set on the
+first sample of `benchmarks/shapes`, and on `slow-start` and `float16-overflow` in `benchmarks/causes`.
 """
 
 NEGLIGIBLE = 1e-3
