@@ -38,8 +38,8 @@ BLUR = 8
 SPINE = 40.0
 """Smallest contrast of a spine, of 255."""
 
-NEAR = 4
-"""Pixels within which two ends count as the same."""
+NEAR, NEAR_SHARE = 4.0, 0.004
+"""Pixels within which two ends count as the same, and as a share of the larger side of the picture: a spine's width."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,14 +70,10 @@ class Frame:
         """Distance of the top and the bottom edge."""
         return self.bottom - self.top
 
-    def holds(self, other: Frame) -> bool:
-        """Returns whether the other frame lies within this one."""
-        return (
-            self.left - NEAR <= other.left
-            and other.right <= self.right + NEAR
-            and self.top - NEAR <= other.top
-            and other.bottom <= self.bottom + NEAR
-        )
+    def is_near(self, other: Frame, near: float) -> bool:
+        """Returns whether no edge is further from that of the other frame than so many pixels."""
+        ends = (self.left - other.left, self.right - other.right, self.top - other.top, self.bottom - other.bottom)
+        return max(map(abs, ends)) <= near
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,25 +126,23 @@ def find_frames(pixels: Pixels) -> list[Frame]:
     Spines, gridlines and the edges of a colored ground all extend over the whole width or height of the axes. So each
     group of horizontal edges with common ends gives a width, and each group of vertical ones a height.
     """
-    across, down = _segments(pixels)[:MAX_SEGMENTS], _segments(pixels.swapaxes(0, 1))[:MAX_SEGMENTS]
+    near = max(NEAR, NEAR_SHARE * max(pixels.shape[:2]))
+    across = _groups(_segments(pixels, near)[:MAX_SEGMENTS], near)[:MAX_GROUPS]
+    down = _groups(_segments(pixels.swapaxes(0, 1), near)[:MAX_SEGMENTS], near)[:MAX_GROUPS]
     found: list[Frame] = []
-    for left, right, rows in _groups(across)[:MAX_GROUPS]:
-        for top, bottom, columns in _groups(down)[:MAX_GROUPS]:
-            drawn = [bool(np.any(np.abs(rows - end) <= NEAR)) for end in (top, bottom)]
-            drawn += [bool(np.any(np.abs(columns - end) <= NEAR)) for end in (left, right)]
+    for left, right, rows in across:
+        for top, bottom, columns in down:
+            drawn = [bool(np.any(np.abs(rows - end) <= near)) for end in (top, bottom)]
+            drawn += [bool(np.any(np.abs(columns - end) <= near)) for end in (left, right)]
             frame = Frame(left=left, right=right, top=top, bottom=bottom, sides=sum(drawn))
-            touches = rows.min() >= top - NEAR and rows.max() <= bottom + NEAR
-            touches = touches and columns.min() >= left - NEAR and columns.max() <= right + NEAR
-            if touches and not any(_same(frame, other) for other in found):
+            touches = rows.min() >= top - near and rows.max() <= bottom + near
+            touches = touches and columns.min() >= left - near and columns.max() <= right + near
+            if touches and not any(frame.is_near(other, near) for other in found):
                 found.append(frame)
     return sorted(found, key=lambda frame: (-frame.sides, -frame.width * frame.height))[:MAX_FRAMES]
 
 
-def _same(one: Frame, other: Frame) -> bool:
-    return one.holds(other) and other.holds(one)
-
-
-def _segments(pixels: Pixels) -> list[_Segment]:
+def _segments(pixels: Pixels, near: float) -> list[_Segment]:
     """Returns the long horizontal edges, those of one line (its two sides) as one."""
     width = pixels.shape[1]
     step = highest(np.abs(np.diff(pixels, axis=0))) > EDGE
@@ -158,8 +152,8 @@ def _segments(pixels: Pixels) -> list[_Segment]:
         found += [_Segment(at=row + 0.5, start=a, end=b) for a, b in _runs(step[row]) if b - a >= shortest]
     merged: list[list[_Segment]] = []
     for segment in found:
-        near = (group for group in merged if segment.at - group[-1].at <= NEAR and _same_ends(group[-1], segment))
-        group = next(near, None)
+        beside = (one for one in merged if segment.at - one[-1].at <= near and _same_ends(one[-1], segment, near))
+        group = next(beside, None)
         if group is None:
             merged.append([segment])
         else:
@@ -174,8 +168,8 @@ def _segments(pixels: Pixels) -> list[_Segment]:
     ]
 
 
-def _same_ends(one: _Segment, other: _Segment) -> bool:
-    return abs(one.start - other.start) <= NEAR and abs(one.end - other.end) <= NEAR
+def _same_ends(one: _Segment, other: _Segment, near: float) -> bool:
+    return abs(one.start - other.start) <= near and abs(one.end - other.end) <= near
 
 
 def _runs(row: NDArray[np.bool_]) -> list[tuple[int, int]]:
@@ -188,11 +182,11 @@ def _runs(row: NDArray[np.bool_]) -> list[tuple[int, int]]:
     return list(zip(starts.tolist(), ends.tolist(), strict=True))
 
 
-def _groups(segments: list[_Segment]) -> list[tuple[float, float, NDArray[np.float64]]]:
+def _groups(segments: list[_Segment], near: float) -> list[tuple[float, float, NDArray[np.float64]]]:
     """Returns the common start, the common end and the places of segments with the same ends."""
     groups: list[list[_Segment]] = []
     for segment in segments:
-        group = next((group for group in groups if _same_ends(group[0], segment)), None)
+        group = next((group for group in groups if _same_ends(group[0], segment, near)), None)
         if group is None:
             groups.append([segment])
         else:

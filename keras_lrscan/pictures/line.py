@@ -29,6 +29,9 @@ SAME_COLOR = 0.5
 GRID_SHARE = 0.85
 """A row or column of one color over this share of the frame is a gridline, a spine or a line across."""
 
+EDGE, SHADE = 2.0, 140.0
+"""Pixels beside the ink of a line that belong to its edge, and the largest difference of the color of a likely edge."""
+
 EDGE_SHARE = 0.02
 """Share of the frame at both ends in which such a line is seen too."""
 
@@ -127,7 +130,7 @@ def find_lines(pixels: Pixels, frame: Frame) -> list[Line]:
             found.append(line.moved(left, top))
     distinct: list[Line] = []
     for line in sorted(found, key=lambda one: -one.coverage):
-        if not any(_is_same(line, other) for other in distinct):
+        if not any(_is_edge(line, other) for other in distinct):
             distinct.append(line)
     return distinct
 
@@ -340,10 +343,11 @@ def _is_straight_across(columns: NDArray[np.intp], rows: Array, width: int) -> b
     return bool(columns[0] <= 2 and columns[-1] >= width - 3 and np.ptp(rows) < SLACK - 1)
 
 
-def _is_same(one: Line, other: Line) -> bool:
-    """Returns whether two lines are one, whose edges have another shade: most columns agree to a pixel or two."""
-    shared, first, second = np.intersect1d(one.columns, other.columns, return_indices=True)
-    if shared.size < 0.5 * min(one.columns.size, other.columns.size):
+def _is_edge(line: Line, other: Line) -> bool:
+    """Returns whether a line is the edge of another one in another shade: in most columns it runs along its ink."""
+    shared, mine, its = np.intersect1d(line.columns, other.columns, return_indices=True)
+    if shared.size < 0.5 * min(line.columns.size, other.columns.size):
         return False
-    color = np.abs(np.subtract(one.color, other.color)).max()
-    return bool(np.median(np.abs(one.rows[first] - other.rows[second])) < 1.5 + one.width / 2) and color < 140
+    rows = line.rows[mine]
+    within = float(np.mean((rows >= other.tops[its] - EDGE) & (rows <= other.bottoms[its] + EDGE)))
+    return within > (0.5 if np.abs(np.subtract(line.color, other.color)).max() < SHADE else 0.8)

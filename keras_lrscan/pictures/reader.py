@@ -12,7 +12,7 @@ import numpy as np
 from keras_lrscan._typing import Array
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
 from keras_lrscan.pictures.axis import Axis, Tick, axis_from_range, factor_of, fit_axis, is_word, values_of
-from keras_lrscan.pictures.bends import corners, count_intervals, estimate_intervals
+from keras_lrscan.pictures.bends import corners, estimate_intervals, find_points
 from keras_lrscan.pictures.frame import Frame, find_frames, on_spines
 from keras_lrscan.pictures.image import Raster, open_image
 from keras_lrscan.pictures.labels import Box, Surroundings, cut, cut_power, find_labels, gray
@@ -118,8 +118,8 @@ def read_picture(
     x_axis, lr_ticks = _x_axis(light, frame, texts, line, lr_range)
     y_axis, loss_ticks = _y_axis(light, frame, texts, line, loss_range)
     x_label, y_label = _axis_labels(light, texts)
-    intervals = count_intervals(line.columns, line.rows, width=line.width) if x_axis.is_log else None
-    lr, loss = _points(line, x_axis, y_axis, intervals)
+    points = find_points(line) if x_axis.is_log else None
+    lr, loss = _points(line, x_axis, y_axis, points)
     return PictureReading(
         lr=lr,
         loss=loss,
@@ -132,7 +132,7 @@ def read_picture(
         frame=frame,
         line=line,
         num_lines=len(lines),
-        num_points=None if intervals is None else intervals + 1,
+        num_points=None if points is None else points.size,
         x_label=x_label,
         y_label=y_label,
         look=recognize_look(x_label, y_label),
@@ -301,13 +301,12 @@ def _axis_labels(light: NDArray[np.float32], texts: Surroundings) -> tuple[str, 
     return x_label, y_label
 
 
-def _points(line: Line, x_axis: Axis, y_axis: Axis, intervals: int | None) -> tuple[Array, Array]:
+def _points(line: Line, x_axis: Axis, y_axis: Axis, points: Array | None) -> tuple[Array, Array]:
     """Returns positive rates and the losses at the points of the line, or at about as many columns."""
     if not x_axis.is_log:
         return _points_on_straight_axis(line, x_axis, y_axis)
-    if intervals is not None:
-        columns, rows = corners(line, intervals)
-        return x_axis.values(columns), y_axis.values(rows)
+    if points is not None:
+        return x_axis.values(points), y_axis.values(corners(line, points))
     columns = np.linspace(line.columns[0], line.columns[-1], estimate_intervals(line.columns, line.rows) + 1)
     return x_axis.values(columns), y_axis.values(np.interp(columns, line.columns, line.rows))
 

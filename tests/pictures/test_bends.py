@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
-from keras_lrscan.pictures.bends import corners, count_intervals, estimate_intervals
+from keras_lrscan.pictures.bends import corners, estimate_intervals, find_points
 from keras_lrscan.pictures.line import Line
 
 
@@ -16,9 +18,41 @@ def course(points: int, columns: int = 700, *, seed: int = 0) -> tuple[np.ndarra
     return places, np.interp(places, np.linspace(0, columns, points + 1), rows)
 
 
+def thin(columns: np.ndarray, rows: np.ndarray) -> Line:
+    return Line(
+        columns=columns,
+        rows=rows,
+        tops=rows,
+        bottoms=rows,
+        color=(0, 0, 0),
+        width=1.0,
+        roughness=0.0,
+        coverage=1.0,
+        is_across=False,
+    )
+
+
+@pytest.mark.parametrize("points", [40, 100, 175, 300])
+def test_the_points_of_a_sharp_line_are_found(points: int) -> None:
+    found = find_points(thin(*course(points)))
+    assert found is not None
+    np.testing.assert_allclose(found, np.linspace(0, 700, points + 1), atol=1.0)
+
+
 @pytest.mark.parametrize("points", [40, 100, 175])
-def test_the_points_of_a_sharp_line_are_counted(points: int) -> None:
-    assert count_intervals(*course(points)) == points
+def test_the_points_of_a_blurred_line_of_whole_rows_are_found(points: int) -> None:
+    columns, rows = course(points)
+    blurred = np.convolve(np.pad(rows, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")
+    found = find_points(thin(columns, np.round(blurred)))
+    assert found is not None
+    assert found.size == points + 1
+
+
+def test_a_smooth_line_shows_no_points() -> None:
+    columns = np.arange(500.0)
+    assert find_points(thin(columns, 200 - 150 / (1 + np.exp((250 - columns) / 40)))) is None
+    assert find_points(thin(columns, np.round(200 + 30 * np.sin(columns / 90)))) is None
+    assert find_points(thin(columns, np.full(500, 100.0))) is None
 
 
 @pytest.mark.parametrize("points", [120, 175, 230])
@@ -40,17 +74,8 @@ def test_the_tip_of_a_corner_is_half_a_width_within_its_ink() -> None:
     rows = np.full(100, 50.0)
     tops, bottoms = rows - 1, rows + 1
     tops[50], rows[50], bottoms[50] = 9.0, 30.0, 51.0
-    line = Line(
-        columns=columns,
-        rows=rows,
-        tops=tops,
-        bottoms=bottoms,
-        color=(0, 0, 0),
-        width=3.0,
-        roughness=0.0,
-        coverage=1.0,
-        is_across=False,
-    )
-    places, tips = corners(line, 4)
+    line = dataclasses.replace(thin(columns, rows), tops=tops, bottoms=bottoms, width=3.0)
+    points = np.linspace(1, 98, 5)
+    tips = corners(line, points)
     assert tips.min() == 10.0
-    assert places[tips.argmin()] == pytest.approx(49.5)
+    assert points[tips.argmin()] == pytest.approx(49.5)
