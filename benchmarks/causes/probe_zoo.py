@@ -75,7 +75,7 @@ ROWS: tuple[Condition, ...] = (
         optimizer=MOMENTUM,
     ),
     row("frozen-model/digits", "digits", twist="frozen"),
-    row("frozen-model/cancer", "breast_cancer", twist="unfrozen too late", optimizer=MOMENTUM),
+    row("frozen-model/cancer", "breast_cancer", twist="frozen by name", optimizer=MOMENTUM),
     row("frozen-model/wine", "wine", model=("mlp", {}), twist="frozen kernels"),
     row("ordered-data/digits", "digits", changes=SORTED, fit={"batch_size": 16, "shuffle": False}),
     row("ordered-data/cancer", "breast_cancer", changes=SORTED, feed="dataset", optimizer=MOMENTUM),
@@ -105,12 +105,14 @@ ALSO_TRUE: Mapping[str, frozenset[str]] = {
     "fresh-start": frozenset({"slow-start"}),
     "regularization": FRESH,
     "partly-trained": frozenset({"slow-start"}),
+    "unscaled-inputs": frozenset({"catapult", "collapse", "range-too-high"}),
 }
 """Cause of a condition → other causes that hold in it too. In all others, only that cause holds.
 
 A healthy model in a faulty scan, or with a penalty, is still healthy. A model that learns within the scan may learn
 more in a longer one. `range-too-low` and `range-too-short` hold as well in any scan that reached its last rate without
-a rise.
+a rise. With inputs in the hundreds, the first rate already trains, and a larger one leaves units without a gradient: the
+model settles elsewhere, or predicts the same for every sample.
 """
 
 

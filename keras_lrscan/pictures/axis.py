@@ -107,7 +107,9 @@ def values_of(text: str, *, raised: str | None = None, negative: bool = False) -
     clean = text.translate(LOOKALIKES)
     digits = "" if raised is None else re.sub(r"\D", "", raised.translate(LOOKALIKES))
     if digits and len(digits) <= 2:
-        front = PRODUCT.match(clean)
+        front = PRODUCT.fullmatch(clean) or PRODUCT.match(clean)
+        if front and digits[1:] == front[2]:  # a zero of the 10 was cut with the superscript
+            digits = front[2]
         return ((float(front[1]) if front else 1.0) * 10.0 ** (-int(digits) if negative else int(digits)),), True
     product, power = PRODUCT.fullmatch(clean), POWER.fullmatch(clean)
     if product or (power and power[1][0] in "+-"):
@@ -221,8 +223,11 @@ def _misfit(chosen: Sequence[tuple[float, float, Tick]]) -> float:
 def _is_usual(chosen: Sequence[tuple[float, float, Tick]], *, is_log: bool) -> bool:
     """Returns whether plotting libraries would place these labels: at whole decades, or at steps of 1, 2, 2.5 or 5.
 
-    This tells 0.001 and 0.01 on a logarithmic axis from 0.5 and 1.0 on a straight one.
+    This tells 0.001 and 0.01 on a logarithmic axis from 0.5 and 1.0 on a straight one. Powers of ten are labels of
+    logarithmic axes only.
     """
+    if any(one[2].is_power for one in chosen):
+        return is_log
     values = sorted(one[1] for one in chosen)
     steps = np.diff(values)
     step = float(steps.min())

@@ -30,6 +30,9 @@ REACH = 0.3
 LETTER_GAP = 0.45
 """Widest gap between two letters of a text, in heights of a digit; axis labels are 0.55 away from those of ticks."""
 
+CROSS_GAP = 0.8
+"""Widest gap beside a multiplication sign, in the same unit."""
+
 RAISED = 0.25
 """A letter is raised if it ends this far above the base line, in heights of a digit."""
 
@@ -245,8 +248,9 @@ def _texts(boxes: list[Box], digit: float, *, one_row: bool = False) -> list[Box
         near = (
             group
             for group in groups
-            if piece.left - max(box.right for box in group) <= LETTER_GAP * digit + 1
+            if piece.left - max(box.right for box in group) <= _widest_gap(group, piece, digit) + 1
             and (one_row or _in_one_row(piece, group, digit))
+            and not _is_behind_power(piece, group, digit)
         )
         group = next(near, None)
         if group is None:
@@ -255,6 +259,24 @@ def _texts(boxes: list[Box], digit: float, *, one_row: bool = False) -> list[Box
             group.append(piece)
     texts = [_joined(group, digit) for group in groups]
     return sorted((box for box in texts if box.height >= 4), key=lambda box: (box.top // max(digit, 1), box.left))
+
+
+def _widest_gap(group: list[Box], piece: Box, digit: float) -> float:
+    """Returns how far a piece may be from the pieces before it; further on both sides of a multiplication sign."""
+    beside_cross = _is_cross(piece, digit) or (len(group) > 1 and _is_cross(group[-1], digit))
+    return (CROSS_GAP if beside_cross else LETTER_GAP) * digit
+
+
+def _is_cross(box: Box, digit: float) -> bool:
+    """Returns whether a piece has the size of a multiplication sign: as wide as high, and smaller than a digit."""
+    return 0.35 * digit < box.height < 0.85 * digit and abs(box.width - box.height) <= max(1.0, 0.2 * box.height)
+
+
+def _is_behind_power(piece: Box, group: list[Box], digit: float) -> bool:
+    """Returns whether a piece on the base line follows a superscript, which ends a label."""
+    base, last = max(group, key=lambda box: box.bottom), group[-1]
+    is_power = last.bottom < base.bottom - RAISED * digit and last.top < base.top - 0.1 * digit
+    return is_power and piece.bottom >= base.bottom - 1
 
 
 def _in_one_row(piece: Box, group: list[Box], digit: float) -> bool:

@@ -115,10 +115,11 @@ def read_picture(
     light = gray(raster.pixels)
     frame, texts, lines = _plot(raster, light)
     line = _curve_of(lines)
-    x_axis, lr_ticks = _x_axis(light, frame, texts, line, lr_range)
+    points = find_points(line)
+    x_axis, lr_ticks = _x_axis(light, frame, texts, line.columns if points is None else points, lr_range)
     y_axis, loss_ticks = _y_axis(light, frame, texts, line, loss_range)
     x_label, y_label = _axis_labels(light, texts)
-    points = find_points(line) if x_axis.is_log else None
+    points = points if x_axis.is_log else None
     lr, loss = _points(line, x_axis, y_axis, points)
     return PictureReading(
         lr=lr,
@@ -190,18 +191,18 @@ def _ticks(light: NDArray[np.float32], boxes: tuple[Box, ...], *, along: int) ->
 
 
 def _x_axis(
-    light: NDArray[np.float32], frame: Frame, texts: Surroundings, line: Line, given: Range | None
+    light: NDArray[np.float32], frame: Frame, texts: Surroundings, columns: Array, given: Range | None
 ) -> tuple[Axis, Range]:
-    """Returns the scale of the learning rates, and the rates at the first and the last label."""
+    """Returns the scale of the learning rates along the columns of the line, and the rates at the outer labels."""
     ticks = _ticks(light, texts.x_ticks, along=0)
     axis = fit_axis(ticks, length=frame.width, upward=True)
     if axis is not None:
         axis = _with_factor(snapped(light, frame, axis, along=0), light, texts.x_factor)
     if given is not None and (axis is None or not _is_confirmed(axis, ticks, given)):
-        places = _outer(ticks) or (float(line.columns[0]), float(line.columns[-1]))
+        places = _outer(ticks) or (float(columns[0]), float(columns[-1]))
         is_log = given[0] > 0 and (given[1] / given[0] >= 10 if axis is None else axis.is_log)
         return axis_from_range(places, given, is_log=is_log), given
-    if axis is None or not _rates_are_possible(axis, line):
+    if axis is None or not _rates_are_possible(axis, columns):
         ends = "at the first and the last label" if len(ticks) > 1 else "at the left and the right end of the line"
         raise _unreadable(("learning rates", "x-axis"), ticks, ends, "lr_range=(1e-7, 10)")
     return axis, _ends(axis, ticks)
@@ -273,11 +274,11 @@ def _outer(ticks: list[Tick]) -> Range | None:
     return first.at, last.at
 
 
-def _rates_are_possible(axis: Axis, line: Line) -> bool:
+def _rates_are_possible(axis: Axis, columns: Array) -> bool:
     """Returns whether the line lies at positive rates, except for a first point that a straight axis puts at zero."""
     if axis.is_log:
-        return bool(np.all(np.abs(np.log10(axis.values(line.columns[[0, -1]]))) < MAX_LOG10))
-    return bool(axis.values(line.columns)[-1] > 0)
+        return bool(np.all(np.abs(np.log10(axis.values(columns[[0, -1]]))) < MAX_LOG10))
+    return bool(axis.values(columns)[-1] > 0)
 
 
 def _with_factor(axis: Axis, light: NDArray[np.float32], box: Box | None) -> Axis:

@@ -58,6 +58,9 @@ MIN_END_LR, MAX_END_LR = 10.0, 1e4
 SAME_ANSWER = 1e-3
 """Predictions count as equal if their spread is below this share of their spread at the start."""
 
+SAME_AT_START = 1e-6
+"""Spread of the predictions at the start, as a share of the largest, up to which they are equal but for rounding."""
+
 
 def scan_again(workbench: Workbench) -> Answer:
     """Scans again with different batches and random numbers, to see whether the shape changes."""
@@ -103,8 +106,9 @@ def scan_wider(workbench: Workbench) -> Answer:
     rises, rose = (bool(RISES.holds(dataclasses.asdict(part.features))) for part in (second, first))
     descent, elbow = second.landmarks.descent_start, second.landmarks.elbow
     moved = _movement_before(second, ramp.start_lr)
-    begins = moved >= max(MIN_FALL, CLEAR_MOVE * _noise(second)) or (elbow is not None and elbow.lr <= ramp.start_lr)
-    is_clear = begins or (moved < CLEAR_CHANGE and (descent is None or descent.lr > ramp.start_lr))
+    broke = elbow is not None and elbow.lr <= ramp.start_lr
+    begins = (broke and second.verdict.shape != Shape.TOO_SHORT) or moved >= MIN_FALL
+    is_clear = begins or (not broke and moved < CLEAR_CHANGE and (descent is None or descent.lr > ramp.start_lr))
     says = (
         f"A scan from {format_lr(wide.start_lr)} to {format_lr(wide.end_lr)} has the shape {second.verdict.shape}; the "
         f"first had {first.verdict.shape}. "
@@ -129,21 +133,23 @@ def scan_wider(workbench: Workbench) -> Answer:
     )
 
 
-CLEAR_MOVE = 2.0
-"""Standard deviations of one batch that a smoothed loss must move to show that a rate trains or breaks the model."""
-
-
-def _noise(analysis: Analysis) -> float:
-    """Returns the standard deviation of one batch, as a share of the unit of the loss."""
-    unit = _unit(analysis)
-    return float(np.median(analysis.smoothed.noise) / unit) if unit > 0 else 0.0
-
-
 def _movement_before(analysis: Analysis, rate: float) -> float:
-    """Returns how far the smoothed loss has moved below a learning rate, as a share of the unit of the loss."""
-    before = np.flatnonzero(analysis.curve.lr[: analysis.smoothed.loss.size] <= rate)
-    loss, unit = analysis.smoothed.loss, _unit(analysis)
-    return float(abs(loss[before[-1]] - loss[0]) / unit) if before.size and unit > 0 else 0.0
+    """Returns how far the loss has moved below a learning rate, as a share of its unit; 0 if that may be noise.
+
+    The last quarter of the losses is compared with their first half.
+    """
+    loss, unit = analysis.curve.loss[analysis.curve.lr <= rate], _unit(analysis)
+    loss = loss[np.isfinite(loss)]
+    if loss.size < MIN_TO_COMPARE or unit <= 0:
+        return 0.0
+    early, late = loss[: loss.size // 2], loss[-(loss.size // 4) :]
+    error = math.hypot(*(float(part.std(ddof=1)) / math.sqrt(part.size) for part in (early, late)))
+    change = abs(float(late.mean() - early.mean()))
+    return change / unit if change > CLEAR_ERRORS * error else 0.0
+
+
+MIN_TO_COMPARE = 8
+"""Fewest losses of which a quarter has a standard deviation."""
 
 
 def scan_longer(workbench: Workbench) -> Answer:
@@ -164,7 +170,7 @@ def scan_longer(workbench: Workbench) -> Answer:
     is_dense = (known["points_per_decade"] or 0.0) >= DENSE
     gone = ("few-steps-per-decade",) if same else ()
     if first.features.fall >= MIN_FALL:
-        few = () if same or is_dense else ("few-steps-per-decade",)
+        few = () if same or is_dense or fall < MIN_FALL else ("few-steps-per-decade",)
         return Answer(outcome=Outcome.YES if same else Outcome.NO, says=says, confirms=few, rules_out=gone)
     if fall < MIN_FALL:
         return Answer(outcome=Outcome.YES, says=says, rules_out=("slow-start", *gone))
@@ -303,9 +309,10 @@ def predict_when_broken(workbench: Workbench) -> Answer:
         f"standard deviation of {spreads[1]:.2g}; before it was {spreads[0]:.2g}."
     )
     if spreads[1] <= SAME_ANSWER * spreads[0]:
-        says += " The model predicts the same for every sample."
+        differed = spreads[0] > SAME_AT_START * float(np.abs(before).max())
+        says += f" The model predicts the same for every sample{'' if differed else ', as it did before'}."
         suspected = any(finding.name == "collapse" for finding in workbench.analysis.findings)
-        learned = spreads[0] > 0 and workbench.analysis.features.fall > 0
+        learned = differed and workbench.analysis.features.fall > 0
         return Answer(outcome=Outcome.YES, says=says, confirms=("collapse",) if learned and suspected else ())
     return Answer(outcome=Outcome.NO, says=says, rules_out=("collapse",))
 

@@ -215,6 +215,24 @@ def test_a_model_that_trains_with_other_optimizers_is_refused_until_one_is_named
     assert not int(array_of(model.d_optimizer.iterations))
 
 
+@pytest.mark.one_host
+@pytest.mark.filterwarnings("ignore:The model does not have any trainable weights:UserWarning")
+def test_a_model_that_was_unfrozen_but_not_compiled_again_is_told_to_be(keras: Any) -> None:
+    x, y = digits(96)
+    model = compiled(keras)
+    model.trainable = False
+    compiled(keras, model=model, lazily=True)
+    fit(model, x, y)
+    model.trainable = True
+    before = weights(model)
+    fit(model, x, y)
+    assert same_bits(before, weights(model))
+    with pytest.raises(ScanError, match=r"unfrozen since `compile`, compile the model again"):
+        scan_of(model, x, y)
+    scan = scan_of(compiled(keras, model=model), x, y)
+    assert scan.curve.loss.size == 8
+
+
 @on_tensorflow
 @pytest.mark.parametrize("used", [False, True], ids=["fresh", "used"])
 def test_each_of_two_optimizers_can_be_scanned(keras: Any, used: bool) -> None:

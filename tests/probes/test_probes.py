@@ -221,6 +221,17 @@ def test_a_collapsed_model_says_the_same_to_everything(keras: Any, model: Any) -
 
 
 @pytest.mark.one_host
+def test_a_model_that_always_said_the_same_has_not_collapsed(keras: Any) -> None:
+    network = classifier(keras)
+    network.layers[-1].set_weights([np.zeros((16, 10)), np.zeros(10)])
+    network.layers[-1].kernel.trainable = False  # so it learns the share of each class and nothing else
+    same = asked("predict-when-broken", compiled(keras, model=network), *plain(), start_lr=1e-5)
+    assert same.outcome is Outcome.YES
+    assert same.confirms == ()
+    assert "as it did before" in same.evidence
+
+
+@pytest.mark.one_host
 def test_another_scan_of_a_healthy_model_has_the_same_shape(healthy: tuple[Any, Analysis]) -> None:
     result = asked("scan-again", healthy[0], *plain(), start_lr=1e-5)
     assert result.outcome is Outcome.YES, result.evidence
@@ -241,6 +252,15 @@ def test_a_wider_scan_tells_a_range_that_ends_too_early(model: Any) -> None:
     assert {"range-too-low", "range-too-short"} <= set(cut.confirms), cut.evidence
     whole = asked("scan-wider", model, *plain(), start_lr=1e-6)
     assert "range-too-low" in whole.rules_out
+
+
+@pytest.mark.one_host
+@pytest.mark.filterwarnings("ignore:The first loss is:keras_lrscan.errors.LRScanWarning")
+def test_data_that_break_every_scan_do_not_show_a_first_rate_that_is_too_high(model: Any) -> None:
+    x, y = plain()
+    x[SAMPLES // 3] = np.nan
+    broken = asked("scan-wider", model, x, y)
+    assert "range-too-high" not in broken.confirms, broken.evidence
 
 
 @pytest.mark.one_host
