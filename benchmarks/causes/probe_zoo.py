@@ -111,8 +111,8 @@ ALSO_TRUE: Mapping[str, frozenset[str]] = {
 
 A healthy model in a faulty scan, or with a penalty, is still healthy. A model that learns within the scan may learn
 more in a longer one. `range-too-low` and `range-too-short` hold as well in any scan that reached its last rate without
-a rise. With inputs in the hundreds, the first rate already trains, and a larger one leaves units without a gradient: the
-model settles elsewhere, or predicts the same for every sample.
+a rise. With inputs in the hundreds, the first rate already trains, and a larger one leaves units without a gradient, so
+the model settles elsewhere, or predicts the same for every sample.
 """
 
 

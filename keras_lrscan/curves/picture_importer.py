@@ -74,8 +74,8 @@ def from_image(
         context: Known facts about the run.
 
     Raises:
-        InvalidCurveError: If the file is not a picture of a plot, or if an axis cannot be read and no range is given;
-            the message names the range to pass.
+        InvalidCurveError: If the file is not a picture of a plot, if an axis cannot be read and no range is given, or
+            if this package drew the plot; the message names the range or the file to pass.
         InvalidOptionError: If a range or `averaging` is invalid.
         MissingDependencyError: If the extra `pictures` is not installed.
         OSError: If the file cannot be read.

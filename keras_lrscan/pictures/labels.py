@@ -119,10 +119,11 @@ def find_labels(light: NDArray[np.float32], frame: Frame) -> Surroundings:
         light: Brightness of each pixel. Array of shape `(height, width)`.
         frame: Frame of the axes.
     """
-    below = _boxes(light, frame, "below")
-    left = _boxes(light, frame, "left")
+    y_ticks, y_rest = _y_ticks(_boxes(light, frame, "left"), frame)
+    below = [
+        piece for piece in _boxes(light, frame, "below") if not any(_inside(piece, label, slack=1) for label in y_ticks)
+    ]
     x_ticks, x_rest = _x_ticks(below, frame)
-    y_ticks, y_rest = _y_ticks(left, frame)
     height = float(np.median([box.height for box in (*x_ticks, *y_ticks)])) if x_ticks or y_ticks else 10.0
     above = _boxes(light, frame, "above")
     y_factor = _nearest_text(above, frame, height)
@@ -186,9 +187,9 @@ def _is_tick_mark(box: Box, frame: Frame, side: str) -> bool:
     if side == "below":
         if box.center[0] < frame.left - 2 and box.top <= frame.bottom + 3:
             return True
-        return box.top <= frame.bottom + 3 and box.width <= max(3, 0.005 * frame.width) and box.height >= box.width
+        return box.top <= frame.bottom + max(3, 0.008 * frame.height) and box.width <= max(3, 0.01 * frame.width)
     if side == "left":
-        if not frame.top - 4 <= box.center[1] <= frame.bottom + 4:
+        if not frame.top - 4 <= box.center[1] <= frame.bottom + max(4, 0.02 * frame.height):
             return True
         return box.right >= frame.left - 3 and box.height <= max(3, 0.006 * frame.height) and box.width >= box.height
     return False
@@ -237,8 +238,10 @@ def _digit_height(boxes: list[Box]) -> float:
     return float(np.median([box.height for box in boxes])) if boxes else 8.0
 
 
-def _inside(piece: Box, box: Box) -> bool:
-    return box.left <= piece.left and piece.right <= box.right and box.top <= piece.top and piece.bottom <= box.bottom
+def _inside(piece: Box, box: Box, *, slack: int = 0) -> bool:
+    """Returns whether a piece lies within a box that is larger by a few pixels on each side."""
+    across = box.left - slack <= piece.left and piece.right <= box.right + slack
+    return across and box.top - slack <= piece.top and piece.bottom <= box.bottom + slack
 
 
 def _texts(boxes: list[Box], digit: float, *, one_row: bool = False) -> list[Box]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["LOOKS", "Look", "recognize_look"]
+__all__ = ["LOOKS", "Look", "is_own_plot", "recognize_look"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,3 +77,12 @@ def recognize_look(x_label: str, y_label: str) -> Look | None:
         if re.fullmatch(look.x_label, x_label.strip()) and re.fullmatch(look.y_label, y_label.strip())
     )
     return next(found, None)
+
+
+def is_own_plot(x_label: str) -> bool:
+    """Returns whether a plot of this package has this label.
+
+    >>> is_own_plot("learning rate, increased after every batch (log scale)"), is_own_plot("learning rate")
+    (True, False)
+    """
+    return re.match(r"learning ?rate[,.]? ?increased ?after ?every", x_label.strip()) is not None

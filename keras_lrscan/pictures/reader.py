@@ -17,7 +17,7 @@ from keras_lrscan.pictures.frame import Frame, find_frames, on_spines
 from keras_lrscan.pictures.image import Raster, open_image
 from keras_lrscan.pictures.labels import Box, Surroundings, cut, cut_power, find_labels, gray
 from keras_lrscan.pictures.line import Line, find_lines
-from keras_lrscan.pictures.looks import Look, recognize_look
+from keras_lrscan.pictures.looks import Look, is_own_plot, recognize_look
 from keras_lrscan.pictures.ocr import recognize
 from keras_lrscan.pictures.ticks import snapped
 
@@ -104,7 +104,8 @@ def read_picture(
             the line; read from the labels by default.
 
     Raises:
-        InvalidCurveError: If the picture shows no plot or no line, or if an axis cannot be read and no range is given.
+        InvalidCurveError: If the picture shows no plot or no line, if an axis cannot be read and no range is given, or
+            if this package drew the plot.
         InvalidOptionError: If a range is not two different numbers in increasing order, or has a rate below zero.
         MissingDependencyError: If the extra `pictures` is not installed.
         OSError: If the file cannot be read.
@@ -114,11 +115,17 @@ def read_picture(
     raster = open_image(source)
     light = gray(raster.pixels)
     frame, texts, lines = _plot(raster, light)
+    x_label, y_label = _axis_labels(light, texts)
+    if is_own_plot(x_label):
+        msg = (
+            "Expected a picture of recorded losses. Received: a plot of keras_lrscan, whose smoothed line hides their "
+            "noise. To read the scan again, pass the JSON or CSV file that it was saved to."
+        )
+        raise InvalidCurveError(msg)
     line = _curve_of(lines)
     points = find_points(line)
     x_axis, lr_ticks = _x_axis(light, frame, texts, line.columns if points is None else points, lr_range)
     y_axis, loss_ticks = _y_axis(light, frame, texts, line, loss_range)
-    x_label, y_label = _axis_labels(light, texts)
     points = points if x_axis.is_log else None
     lr, loss = _points(line, x_axis, y_axis, points)
     return PictureReading(

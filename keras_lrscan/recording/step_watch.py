@@ -96,8 +96,8 @@ class StepWatch:
         how = (
             f"Pass the optimizer to scan, `LRScan(optimizer={moved[0].partition(' ')[0]})`, one at a time."
             if moved
-            else "If layers were unfrozen since `compile`, compile the model again. If another optimizer trains it, pass "
-            "that one as `LRScan(optimizer=...)`, or use it in `compile`."
+            else "If layers were unfrozen since `compile`, compile the model again. If another optimizer trains it, "
+            "pass that one as `LRScan(optimizer=...)`, or use it in `compile`."
         )
         msg = (
             f"Expected the scanned optimizer to update the weights. Received: {name}, which made no update in "

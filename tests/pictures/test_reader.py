@@ -176,3 +176,27 @@ def test_the_overlay_is_a_picture_of_the_same_shape() -> None:
 
     overlay = Image.open(io.BytesIO(draw_overlay(read_picture(drawn()))))
     assert overlay.size == (1280, 960)
+
+
+def test_a_plot_of_this_package_is_refused_for_its_file(tmp_path: Path) -> None:
+    analysis = analyze(LRCurve.from_json(RECORDED), num_copies=3)
+    analysis.plot().figure.savefig(tmp_path / "own.png", dpi=120, bbox_inches="tight")
+    with pytest.raises(InvalidCurveError, match="pass the JSON or CSV file"):
+        from_image(tmp_path / "own.png")
+
+
+@pytest.mark.parametrize("style", ["default", "ggplot", "dark_background"])
+@pytest.mark.parametrize("ends", [(0.9, 2.6), (0.16, 8.6), (3.1, 15.8)])
+def test_labels_of_parts_of_decades_are_read(style: str, ends: tuple[float, float]) -> None:
+    pyplot = pytest.importorskip("matplotlib.pyplot", exc_type=ImportError)
+    lr, loss = numbers()
+    with pyplot.style.context(style):
+        figure = figures.Figure(figsize=(6.0, 4.0))
+        ax = figure.subplots()
+        ax.plot(lr, np.interp(loss, (loss.min(), loss.max()), ends))
+        ax.set(xscale="log", yscale="log", xlabel="lr", ylabel="loss")
+        data = io.BytesIO()
+        figure.savefig(data, dpi=100)
+    read = read_picture(data.getvalue())
+    assert read.y_axis.is_log
+    assert [read.loss.min(), read.loss.max()] == pytest.approx(ends, rel=0.03)
