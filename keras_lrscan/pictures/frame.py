@@ -23,6 +23,12 @@ EDGE = 9.0
 GAP = 7
 """Pixels that a line may be interrupted by: another line crosses it, or it is dashed."""
 
+MIN_DRAWN, MIN_END = 0.8, 0.08
+"""Smallest share of a gridline that is seen between its ends, and of each piece at an end.
+
+A steep curve hides more of a gridline than a gap. Shorter pieces at the ends are labels.
+"""
+
 MIN_LENGTH = 0.22
 """Shortest edge of a frame, as a share of the picture."""
 
@@ -149,7 +155,9 @@ def _segments(pixels: Pixels, near: float) -> list[_Segment]:
     shortest = max(40, int(MIN_LENGTH * width))
     found: list[_Segment] = []
     for row in np.flatnonzero(step.sum(axis=1) > 0.6 * shortest):
-        found += [_Segment(at=row + 0.5, start=a, end=b) for a, b in _runs(step[row]) if b - a >= shortest]
+        runs = _runs(step[row])
+        found += _behind_curve(runs, row, shortest)
+        found += [_Segment(at=row + 0.5, start=a, end=b) for a, b in runs if b - a >= shortest]
     merged: list[list[_Segment]] = []
     for segment in found:
         beside = (one for one in merged if segment.at - one[-1].at <= near and _same_ends(one[-1], segment, near))
@@ -166,6 +174,16 @@ def _segments(pixels: Pixels, near: float) -> list[_Segment]:
         )
         for group in merged
     ]
+
+
+def _behind_curve(runs: list[tuple[int, int]], row: int, shortest: int) -> list[_Segment]:
+    """Returns the edge of a gridline that a curve hides in part: these are its pieces, if they are most of it."""
+    (first, after), (before, last) = runs[0], runs[-1]
+    length, drawn = last - first, sum(end - start for start, end in runs)
+    ends_in_label = min(after - first, last - before) < MIN_END * length
+    if len(runs) == 1 or drawn < max(shortest, MIN_DRAWN * length) or ends_in_label:
+        return []
+    return [_Segment(at=row + 0.5, start=first, end=last)]
 
 
 def _same_ends(one: _Segment, other: _Segment, near: float) -> bool:

@@ -30,8 +30,8 @@ REACH = 0.3
 LETTER_GAP = 0.45
 """Widest gap between two letters of a text, in heights of a digit; axis labels are 0.55 away from those of ticks."""
 
-CROSS_GAP = 0.8
-"""Widest gap beside a multiplication sign, in the same unit."""
+WIDE_GAP = 0.8
+"""Widest gap beside a multiplication sign, or where a faint decimal point may lie, in the same unit."""
 
 RAISED = 0.25
 """A letter is raised if it ends this far above the base line, in heights of a digit."""
@@ -265,9 +265,12 @@ def _texts(boxes: list[Box], digit: float, *, one_row: bool = False) -> list[Box
 
 
 def _widest_gap(group: list[Box], piece: Box, digit: float) -> float:
-    """Returns how far a piece may be from the pieces before it; further on both sides of a multiplication sign."""
-    beside_cross = _is_cross(piece, digit) or (len(group) > 1 and _is_cross(group[-1], digit))
-    return (CROSS_GAP if beside_cross else LETTER_GAP) * digit
+    """Returns how far a piece may be from the pieces before it, beyond which it belongs to another text."""
+    last = group[-1]
+    beside_cross = _is_cross(piece, digit) or (len(group) > 1 and _is_cross(last, digit))
+    are_digits = min(piece.height, last.height) > 0.8 * digit
+    on_one_line = abs(piece.bottom - last.bottom) <= 1 and abs(piece.top - last.top) <= 1
+    return (WIDE_GAP if beside_cross or (are_digits and on_one_line) else LETTER_GAP) * digit
 
 
 def _is_cross(box: Box, digit: float) -> bool:
@@ -278,8 +281,8 @@ def _is_cross(box: Box, digit: float) -> bool:
 def _is_behind_power(piece: Box, group: list[Box], digit: float) -> bool:
     """Returns whether a piece on the base line follows a superscript, which ends a label."""
     base, last = max(group, key=lambda box: box.bottom), group[-1]
-    is_power = last.bottom < base.bottom - RAISED * digit and last.top < base.top - 0.1 * digit
-    return is_power and piece.bottom >= base.bottom - 1
+    is_raised = last.bottom < base.bottom - RAISED * digit and last.top < base.top - 0.1 * digit
+    return is_raised and last.height > 0.4 * digit and piece.bottom >= base.bottom - 1
 
 
 def _in_one_row(piece: Box, group: list[Box], digit: float) -> bool:

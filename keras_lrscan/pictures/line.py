@@ -32,6 +32,9 @@ GRID_SHARE = 0.85
 EDGE, SHADE = 2.0, 140.0
 """Pixels beside the ink of a line that belong to its edge, and the largest difference of the color of a likely edge."""
 
+LEVEL = 6.0
+"""Rows within which a line is horizontal; dots and what crosses it move its middle by some."""
+
 EDGE_SHARE = 0.02
 """Share of the frame at both ends in which such a line is seen too."""
 
@@ -92,6 +95,11 @@ class Line:
     coverage: float
     is_across: bool
 
+    @property
+    def is_level(self) -> bool:
+        """Whether the line is horizontal, as a mark at a loss is."""
+        return bool(np.ptp(self.rows) < LEVEL)
+
     def moved(self, right: int, down: int) -> Line:
         """Returns the line in pixels of a picture in which its own picture starts at the given column and row."""
         return dataclasses.replace(
@@ -101,6 +109,18 @@ class Line:
             tops=self.tops + down,
             bottoms=self.bottoms + down,
         )
+
+    def extended(self, other: Line) -> Line:
+        """Returns the line with those columns of another one that lie before its first and after its last."""
+        beyond = (other.columns < self.columns[0]) | (other.columns > self.columns[-1])
+        if not beyond.any():
+            return self
+        order = np.argsort(np.concatenate([self.columns, other.columns[beyond]]))
+        both = {
+            name: np.concatenate([getattr(self, name), getattr(other, name)[beyond]])[order]
+            for name in ("columns", "rows", "tops", "bottoms")
+        }
+        return dataclasses.replace(self, **both, coverage=max(self.coverage, other.coverage))
 
 
 def find_lines(pixels: Pixels, frame: Frame) -> list[Line]:

@@ -34,6 +34,12 @@ POINTS_PER_DECADE = 20
 MAX_LOG10 = 20.0
 """Learning rates are at most 20 decades away from 1."""
 
+MIN_COVERAGE = 0.5
+"""Smallest share of the width of a plot that a curve extends over.
+
+In 190 pictures of twenty looks, lines that were followed to their ends extend over 0.83 and more, others over 0.37.
+"""
+
 SHORT_FRONT = 2.3
 """Width of the 10 in a power of ten, in heights of a digit; only the power itself must then be recognized."""
 
@@ -123,6 +129,12 @@ def read_picture(
         )
         raise InvalidCurveError(msg)
     line = _curve_of(lines)
+    if line.coverage < MIN_COVERAGE:
+        msg = (
+            f"Expected a line over most of the plot. Received: a line over {line.coverage:.0%} of its width. Cut the "
+            "picture to the plot, and save it as PNG, larger if it is small."
+        )
+        raise InvalidCurveError(msg)
     points = find_points(line)
     x_axis, lr_ticks = _x_axis(light, frame, texts, line.columns if points is None else points, lr_range)
     y_axis, loss_ticks = _y_axis(light, frame, texts, line, loss_range)
@@ -161,7 +173,7 @@ def _check_range(name: str, given: Range | None, *, positive: bool) -> None:
 def _plot(raster: Raster, light: NDArray[np.float32]) -> tuple[Frame, Surroundings, list[Line]]:
     """Returns the frame with the most tick labels around it, its texts, and the curves in it."""
     found = [(frame, find_labels(light, frame)) for frame in find_frames(raster.pixels)]
-    ranked = sorted(found, key=lambda one: -(one[1].size + 2 * one[0].sides))
+    ranked = sorted(found, key=lambda one: (-_evidence(*one), -one[0].width * one[0].height))
     for frame, texts in ranked[:3]:
         lines = find_lines(raster.pixels, on_spines(light, frame))
         if lines:
@@ -174,11 +186,22 @@ def _plot(raster: Raster, light: NDArray[np.float32]) -> tuple[Frame, Surroundin
     raise InvalidCurveError(msg)
 
 
+def _evidence(frame: Frame, texts: Surroundings) -> int:
+    """Returns how many labels and edges speak for a frame; a single edge may be that of a gridline."""
+    return texts.size + (2 * frame.sides if frame.sides > 1 else 0)
+
+
 def _curve_of(lines: list[Line]) -> Line:
-    """Returns the curve of the losses: the rougher of two that are equally long, since the other is its average."""
+    """Returns the curve of the losses: the rougher of two that are nearly equally long, since the other is its average.
+
+    Where the rougher one ends early, because the other one hides it, it goes on as the other one.
+    """
     within = [line for line in lines if not line.is_across] or lines
     longest = max(line.coverage for line in within)
-    return max((line for line in within if line.coverage > 0.8 * longest), key=lambda line: line.roughness)
+    equal = [line for line in within if line.coverage > 0.8 * longest]
+    curve = max(equal, key=lambda line: line.roughness)
+    average = max((line for line in equal if not line.is_level), key=lambda line: line.coverage, default=curve)
+    return curve.extended(average)
 
 
 def _ticks(light: NDArray[np.float32], boxes: tuple[Box, ...], *, along: int) -> list[Tick]:

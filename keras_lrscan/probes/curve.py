@@ -186,12 +186,14 @@ def _other_reason_to_fall(workbench: Workbench) -> str | None:
     if known["well_shuffled"] is False or _label_runs(workbench) >= IN_RUNS:
         return "The data come in order, so the loss may fall with the data."
     if known["labels_follow_inputs"] is False:
-        return "Simple models find no tie between inputs and labels, so the model may have memorized the samples."
+        return NO_TIE
     passes, longer = known["epochs_over_data"], workbench.trials.num_steps * LONGER / max(1, known["num_points"])
     if passes is not None and passes * longer >= MEMORIZES:
         return f"It went through the data {passes * longer:.0f} times, so the model may have memorized the samples."
     return None
 
+
+NO_TIE = "Simple models find no tie between inputs and labels, so the model may have memorized the samples."
 
 DENSE = 12.0
 """Points per decade from which a scan has enough of them, as in the table of causes."""
@@ -226,6 +228,8 @@ def scale_inputs(workbench: Workbench) -> Answer:
         f"{format_loss(lows[0])}."
     )
     reference = _unit(first)
+    if workbench.known["labels_follow_inputs"] is False:
+        return Answer(outcome=Outcome.UNCLEAR, says=f"{says} {NO_TIE}")
     if lows[1] < lows[0] - MIN_GAIN * reference or starts[1] < starts[0] - reference:
         return Answer(outcome=Outcome.YES, says=says, confirms=("unscaled-inputs",))
     if not all(map(math.isfinite, (*lows, *starts))) or starts[1] < starts[0] - MIN_GAIN * reference:
