@@ -40,9 +40,10 @@ def test_a_scan_from_end_to_end_has_as_many_points_as_steps(keras: Any) -> None:
     assert curve.stop is StopReason.END_LR
 
 
+@pytest.mark.one_host
 @pytest.mark.keras
 def test_a_linear_scan_raises_the_rate_by_equal_amounts(keras: Any) -> None:
-    model = compiled(keras)
+    model = lent(keras)
     before = weights(model)
     analysis = lr_scan(model, *digits(), start_lr=1e-3, end_lr=0.1, num_steps=35, ramp="linear", verbose=0)
     curve = analysis.curve
@@ -52,7 +53,15 @@ def test_a_linear_scan_raises_the_rate_by_equal_amounts(keras: Any) -> None:
 
 
 @pytest.mark.keras
-@pytest.mark.parametrize(("optimizer", "start"), [("Adam", 0.3), ("Adam", 1.0), ("Adam", 10.0), ("SGD", 10.0)])
+@pytest.mark.parametrize(
+    ("optimizer", "start"),
+    [
+        pytest.param("Adam", 0.3, marks=pytest.mark.one_host),
+        ("Adam", 1.0),
+        pytest.param("Adam", 10.0, marks=pytest.mark.one_host),
+        ("SGD", 10.0),
+    ],
+)
 def test_a_scan_from_a_rate_that_breaks_training_suggests_none(keras: Any, optimizer: str, start: float) -> None:
     keras.utils.set_random_seed(0)
     hidden = [keras.layers.Dense(64, activation="relu") for _ in range(3)]
@@ -64,6 +73,7 @@ def test_a_scan_from_a_rate_that_breaks_training_suggests_none(keras: Any, optim
         assert analysis.findings[0].name == "range-too-high"
 
 
+@pytest.mark.one_backend
 @pytest.mark.keras
 @pytest.mark.parametrize(("activation", "is_defined"), [(None, False), ("softplus", True)])
 def test_a_poisson_loss_of_negative_predictions_is_told_from_nan_in_the_data(
@@ -79,6 +89,7 @@ def test_a_poisson_loss_of_negative_predictions_is_told_from_nan_in_the_data(
     assert "nan-in-data" not in [finding.name for finding in analysis.findings]
 
 
+@pytest.mark.one_host
 @pytest.mark.keras
 def test_the_same_model_scanned_from_a_low_rate_gets_a_suggestion(keras: Any) -> None:
     analysis = lr_scan(compiled(keras), *digits(), verbose=0)
@@ -109,6 +120,7 @@ def test_the_context_says_what_is_known_of_model_data_and_run(keras: Any) -> Non
     assert (context.chance_source, context.notes) == ("label frequencies", ())
 
 
+@pytest.mark.one_backend
 @pytest.mark.keras
 @pytest.mark.parametrize(
     ("loss", "name", "classes"),
@@ -144,6 +156,7 @@ def test_the_epoch_that_fit_starts_from_counts(keras: Any) -> None:
     assert recorder.curve.context.num_steps == 35
 
 
+@pytest.mark.one_host
 @pytest.mark.keras
 def test_the_verdict_is_printed_and_the_scan_can_be_found_again(keras: Any, capsys: pytest.CaptureFixture[str]) -> None:
     lent(keras).fit(*digits(), epochs=6, verbose=0, callbacks=[LRScan(num_steps=40)])
@@ -154,6 +167,7 @@ def test_the_verdict_is_printed_and_the_scan_can_be_found_again(keras: Any, caps
     assert capsys.readouterr().out == found.analysis.summary() + "\n"
 
 
+@pytest.mark.one_backend
 @pytest.mark.keras
 def test_the_function_returns_the_analysis_and_leaves_the_model_alone(
     keras: Any, capsys: pytest.CaptureFixture[str]
@@ -176,7 +190,7 @@ def test_a_model_that_is_not_compiled_is_refused(keras: Any) -> None:
 
 @pytest.mark.keras
 def test_a_loss_that_is_not_logged_is_refused_with_what_is(keras: Any) -> None:
-    model = light(keras)
+    model = lent(keras)
     before = weights(model)
     with pytest.raises(ScanError, match=r"`monitor` to be one of the logs.*'loss'.*Received: monitor='lost'"):
         model.fit(*digits(), epochs=6, verbose=0, callbacks=[LRScan(monitor="lost", verbose=0)])
@@ -194,7 +208,7 @@ def test_copies_leave_model_and_running_scan_behind(keras: Any) -> None:
 
 @pytest.mark.keras
 def test_a_loop_of_train_on_batch_can_drive_a_scan(keras: Any) -> None:
-    model = light(keras)
+    model = lent(keras)
     x, y = digits(320)
     before = weights(model)
     recorder = LRScan(start_lr=1e-5, end_lr=1e-2, num_steps=10, verbose=0)

@@ -122,6 +122,7 @@ def needs_keras_on_tensorflow(keras: Any) -> None:
     pytest.importorskip("sklearn", exc_type=ImportError)
 
 
+@pytest.mark.one_host
 @pytest.mark.keras
 def test_the_probed_models_have_three_rows_for_each_of_fifteen_causes(zoo: Any, keras: Any) -> None:
     needs_keras_on_tensorflow(keras)
@@ -134,6 +135,7 @@ def test_the_probed_models_have_three_rows_for_each_of_fifteen_causes(zoo: Any, 
     assert {name for causes in probe_zoo.ALSO_TRUE.values() for name in causes} <= settled
 
 
+@pytest.mark.one_host
 @pytest.mark.keras
 @pytest.mark.parametrize(
     ("name", "probes", "is_confirmed"),
@@ -154,6 +156,7 @@ def test_probes_never_clear_the_culprit(zoo: Any, keras: Any, name: str, probes:
     assert not is_confirmed or probed.cause in probed.confirmed, probed.evidence
 
 
+@pytest.mark.one_host
 @pytest.mark.keras
 def test_a_condition_is_recorded_and_scored(zoo: Any, conditions: Any, keras: Any) -> None:
     needs_keras_on_tensorflow(keras)

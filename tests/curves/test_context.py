@@ -26,9 +26,11 @@ from tests.support.hosts import (
     compiled,
     digits,
     given_input,
+    lent,
     poked,
     same_bits,
     stacked,
+    twin,
     weights,
 )
 
@@ -201,6 +203,7 @@ def test_the_activation_that_makes_the_output(keras: Any, name: str) -> None:
     assert (output_activation(model), num_outputs(Host(model))) == (activation, num)
 
 
+@pytest.mark.one_backend
 @pytest.mark.keras
 def test_activations_that_follow_each_other_and_those_of_several_layers(keras: Any) -> None:
     layers, inputs = keras.layers, keras.Input((4,))
@@ -223,6 +226,7 @@ def test_activations_that_follow_each_other_and_those_of_several_layers(keras: A
     assert squashed_twice(keras.Model(inputs, soft)) is None
 
 
+@pytest.mark.one_backend
 @pytest.mark.keras
 def test_the_activation_of_models_within_models_and_of_those_without_a_graph(keras: Any) -> None:
     class Own(keras.Model):  # type: ignore[misc]
@@ -237,7 +241,7 @@ def test_the_activation_of_models_within_models_and_of_those_without_a_graph(ker
 
 
 @pytest.mark.keras
-@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("shuffle", [False, pytest.param(True, marks=pytest.mark.one_backend)])
 def test_a_scan_fills_the_context(keras: Any, shuffle: bool) -> None:
     x, y = digits(200)
     recorder = LRScan(start_lr=1e-3, end_lr=1e-1, num_steps=12, verbose=0)
@@ -254,19 +258,19 @@ def test_a_scan_fills_the_context(keras: Any, shuffle: bool) -> None:
 
 
 @pytest.mark.keras
-@pytest.mark.parametrize("snapshot", ["memory", "disk"])
+@pytest.mark.parametrize("snapshot", [pytest.param("memory", marks=pytest.mark.one_backend), "disk"])
 def test_how_far_the_weights_moved(keras: Any, snapshot: str) -> None:
     x, y = digits(96)
-    twin, model = compiled(keras, keras.optimizers.SGD(0.0)), compiled(keras, keras.optimizers.SGD(0.0))
+    model, again = lent(keras), twin(keras)
     before = weights(model)
     recorder = LRScan(start_lr=0.01, end_lr=0.1, num_steps=9, snapshot=snapshot, verbose=0)
     model.fit(x, y, epochs=3, shuffle=False, verbose=0, callbacks=[recorder])
     rates = recorder.curve.lr.tolist()
     for step, rate in enumerate([*rates[1:], rates[-1]]):
-        twin.optimizer.learning_rate = rate
+        again.optimizer.learning_rate = rate
         at = 32 * (step % 3)
-        twin.train_on_batch(x[at : at + 32], y[at : at + 32])
-    pairs = list(zip(before, weights(twin), strict=True))
+        again.train_on_batch(x[at : at + 32], y[at : at + 32])
+    pairs = list(zip(before, weights(again), strict=True))
     moved = sum(float(((new - old) ** 2).sum()) for old, new in pairs)
     length = sum(float((old**2).sum()) for old, _ in pairs)
     assert recorder.curve.context.weight_change == pytest.approx((moved / length) ** 0.5, rel=1e-3)
@@ -279,6 +283,7 @@ def test_how_far_the_weights_moved(keras: Any, snapshot: str) -> None:
     assert same_bits(before, weights(model))
 
 
+@pytest.mark.one_backend
 @pytest.mark.keras
 def test_weights_that_cannot_move_are_still(keras: Any) -> None:
     keras.utils.set_random_seed(1)
@@ -288,6 +293,7 @@ def test_weights_that_cannot_move_are_still(keras: Any) -> None:
     assert (recorder.curve.context.weight_change, recorder.curve.context.still_share) == (0, 1)
 
 
+@pytest.mark.one_backend
 @pytest.mark.keras
 def test_weights_that_became_nan_have_moved_without_a_length(keras: Any) -> None:
     model = compiled(keras, keras.optimizers.SGD(0.1), model=classifier(keras))

@@ -226,7 +226,7 @@ def test_weights_without_an_initializer_are_named_and_another_model_can_give_the
 
 
 @pytest.mark.keras
-@pytest.mark.parametrize("name", ["SGD", "Adam", "Adagrad"])
+@pytest.mark.parametrize("name", [pytest.param("SGD", marks=pytest.mark.one_host), "Adam", "Adagrad"])
 def test_a_renewed_optimizer_is_that_of_a_new_model(keras: Any, name: str) -> None:
     options = {"momentum": 0.9} if name == "SGD" else {}
     used, new = (compiled(keras, getattr(keras.optimizers, name)(0.05, **options)) for _ in range(2))
@@ -239,6 +239,7 @@ def test_a_renewed_optimizer_is_that_of_a_new_model(keras: Any, name: str) -> No
     assert used_rate == pytest.approx(0.05)
 
 
+@pytest.mark.one_backend
 @pytest.mark.keras
 def test_a_contrast_tells_a_trained_model_from_a_fresh_one_and_leaves_no_trace(keras: Any) -> None:
     x, y = digits(400)

@@ -46,7 +46,7 @@ def outcomes(result: RaceResult) -> list[str]:
 
 
 @pytest.mark.keras
-@pytest.mark.parametrize("role", [Role.CONSTANT, pytest.param(Role.ONE_CYCLE, marks=pytest.mark.one_backend)])
+@pytest.mark.parametrize("role", [Role.CONSTANT, pytest.param(Role.ONE_CYCLE, marks=pytest.mark.one_host)])
 def test_the_rate_that_learns_wins_and_the_model_is_as_it_was(keras: Any, role: Role) -> None:
     model = compiled(keras, model=classifier(keras, rich=not IS_TF_KERAS))
     model.train_on_batch(*digits(32))
@@ -145,6 +145,7 @@ def test_an_analysis_spares_the_scan_and_one_without_a_suggestion_leaves_the_opt
         raced(keras, candidates=None, analysis=analyze(synthetic_curve("flat")), steps=8)
 
 
+@pytest.mark.one_host
 @pytest.mark.keras
 def test_ctrl_c_ends_the_race_and_leaves_the_model_as_it_was(keras: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model = compiled(keras)

@@ -110,7 +110,7 @@ OPTIONS: dict[str, Any] = {"start_lr": 1e-4, "end_lr": 1e-1, "num_steps": 16, "v
 
 
 @pytest.mark.keras
-@pytest.mark.parametrize("fresh_weights", [False, True])
+@pytest.mark.parametrize("fresh_weights", [pytest.param(False, marks=pytest.mark.one_backend), True])
 def test_each_scan_sees_other_batches_and_the_model_is_as_it_was(keras: Any, fresh_weights: bool) -> None:
     model = compiled(keras)
     model.train_on_batch(*digits(32))

@@ -74,6 +74,10 @@ def test_on_two_devices_the_mean_of_a_tracker_is_recorded_and_a_raw_loss_refused
     assert "not the value of a metric" in found["raw"]
 
 
+def test_a_scan_made_before_the_host_was_loaded_passes_for_its_callback(mirrored: dict[str, Any]) -> None:
+    assert mirrored["passes"]
+
+
 @pytest.mark.skipif(not IS_TF_KERAS, reason="fit of Keras 3 does not run under MultiWorkerMirroredStrategy")
 def test_every_worker_ends_with_the_same_true_curve() -> None:
     first, second = run("workers", environments=workers(2))
@@ -93,5 +97,6 @@ def test_several_workers_under_keras_3_are_refused_in_one_sentence_or_run() -> N
 @pytest.mark.skipif(BACKEND != "jax", reason="this is about JAX")
 def test_data_parallelism_on_jax_records_the_curve_of_one_device() -> None:
     (found,) = run("parallel", environments=[{"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}])
+    assert found["passes"]
     assert found["losses"] == pytest.approx(found["single"], rel=1e-4)
     assert found["same"]

@@ -18,8 +18,10 @@ from tests.support.hosts import (
     classifier,
     compiled,
     digits,
+    lent,
     light,
     replayed_losses,
+    twin,
 )
 
 pytestmark = pytest.mark.keras
@@ -55,14 +57,14 @@ def test_over_epoch_boundaries_and_an_uneven_last_batch(keras: Any) -> None:
 def test_with_sample_weights(keras: Any) -> None:
     x, y = digits(200)
     w = np.linspace(0.1, 3.0, 200).astype("float32")
-    check(light(keras), light(keras), batches_of(x, y, w, size=32, epochs=3), x, y, sample_weight=w)
+    check(lent(keras), twin(keras), batches_of(x, y, w, size=32, epochs=3), x, y, sample_weight=w)
 
 
 def test_with_class_weights(keras: Any) -> None:
     x, y = digits(200)
     of_class = {label: 0.2 * (label + 1) for label in range(10)}
     w = np.array([of_class[int(label)] for label in y], "float32")
-    check(light(keras), light(keras), batches_of(x, y, w, size=32, epochs=3), x, y, class_weight=of_class)
+    check(lent(keras), twin(keras), batches_of(x, y, w, size=32, epochs=3), x, y, class_weight=of_class)
 
 
 def regularized(keras: Any) -> Any:
@@ -121,8 +123,8 @@ def test_of_a_generator_of_batches_of_many_sizes(keras: Any) -> None:
     edges = np.cumsum([0, *[9, 32, 32, 9, 9] * 3])
     batches = [(x[a:b], y[a:b]) for a, b in pairwise(edges)]
     recorder = LRScan(start_lr=1e-5, end_lr=1e-2, num_steps=15, verbose=0)
-    light(keras).fit((batch for batch in batches), shuffle=False, verbose=0, callbacks=[recorder])
-    expected = replayed_losses(light(keras), batches, update_rates(recorder))
+    lent(keras).fit((batch for batch in batches), shuffle=False, verbose=0, callbacks=[recorder])
+    expected = replayed_losses(twin(keras), batches, update_rates(recorder))
     np.testing.assert_allclose(recorder.curve.loss, expected, rtol=1e-4)
     assert recorder.curve.stop is StopReason.END_LR
 
@@ -145,7 +147,7 @@ def test_the_logs_of_each_batch_show_the_rate_and_the_running_mean(keras: Any) -
             seen.append(dict(logs or {}))
 
     x, y = digits(200)
-    recorder, _ = scan(light(keras), x, y, callbacks=(Spy(),))
+    recorder, _ = scan(lent(keras), x, y, callbacks=(Spy(),))
     assert [logs["learning_rate"] for logs in seen] == pytest.approx(update_rates(recorder))
     assert seen[2]["loss"] == pytest.approx(recorder.curve.loss[:3].mean(), rel=1e-5)
 
@@ -174,10 +176,11 @@ def test_a_custom_train_step_that_logs_the_raw_loss(keras: Any) -> None:
     x, y = digits(200)
     recorder = LRScan(start_lr=1e-5, end_lr=1e-2, num_steps=STEPS, monitor="total", verbose=0)
     light(keras, model=Custom()).fit(x, y, batch_size=32, epochs=3, shuffle=False, verbose=0, callbacks=[recorder])
-    expected = replayed_losses(light(keras), batches_of(x, y, size=32, epochs=3), update_rates(recorder))
+    expected = replayed_losses(twin(keras), batches_of(x, y, size=32, epochs=3), update_rates(recorder))
     np.testing.assert_allclose(recorder.curve.loss, expected, rtol=1e-4)
 
 
+@pytest.mark.one_backend
 def test_precision_does_not_decay_in_a_long_epoch(keras: Any) -> None:
     steps = 300  # `test_batch_loss.py` tests a hundred thousand, without a host
     x = np.full((steps, 1), 1.0, "float32")

@@ -10,7 +10,18 @@ import pytest
 from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.errors import ScanError
 from keras_lrscan.scan import LRScan, last_scan
-from tests.support.hosts import batches_of, classifier, compiled, digits, light, replayed_losses, same_bits, state
+from tests.support.hosts import (
+    batches_of,
+    classifier,
+    compiled,
+    digits,
+    lent,
+    light,
+    replayed_losses,
+    same_bits,
+    state,
+    twin,
+)
 
 pytestmark = pytest.mark.keras
 
@@ -32,10 +43,10 @@ def loop(model: Any, *, num_steps: int = STEPS, evaluate: bool = False) -> LRSca
 
 @pytest.mark.parametrize("evaluate", [False, True], ids=["alone", "evaluating in between"])
 def test_losses_are_exact_and_stand_at_the_rates_of_a_fit(keras: Any, evaluate: bool) -> None:
-    recorder = loop(light(keras), evaluate=evaluate)
+    recorder = loop(lent(keras), evaluate=evaluate)
     rates = recorder.curve.lr.tolist()
     assert (len(rates), recorder.curve.stop) == (STEPS, StopReason.END_LR)
-    expected = replayed_losses(light(keras), batches_of(*digits(200), size=32, epochs=5), [*rates[1:], rates[-1]])
+    expected = replayed_losses(twin(keras), batches_of(*digits(200), size=32, epochs=5), [*rates[1:], rates[-1]])
     np.testing.assert_allclose(recorder.curve.loss, expected, rtol=1e-4)
     assert last_scan() is recorder
 
@@ -50,9 +61,8 @@ def test_the_model_is_as_it_was_after_the_loop(keras: Any) -> None:
 
 
 def test_an_exception_in_the_loop_puts_the_model_back_and_keeps_the_record(keras: Any) -> None:
-    model = light(keras)
+    model = lent(keras)
     x, y = digits(64)
-    model.train_on_batch(x, y)
     before = state(model)
     recorder = LRScan(verbose=0)
 

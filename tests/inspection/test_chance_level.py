@@ -156,6 +156,7 @@ def test_sample_weights_count(keras: Any) -> None:
     assert chance(model_for(keras, "mse", 1), AMOUNTS, sample_weight=WEIGHTS).loss == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("loss", ["sparse_categorical_crossentropy", "categorical_crossentropy"])
 def test_class_weights_count(keras: Any, loss: str) -> None:
     by_class = {0: 0.5, 1: 1.0, 2: 3.0, 3: 4.0}
@@ -168,10 +169,12 @@ def test_class_weights_count(keras: Any, loss: str) -> None:
     assert found.loss == pytest.approx(entropy(share / share.sum()) * share.sum(), rel=2e-3)
 
 
+@pytest.mark.one_backend
 def test_loss_weights_count(keras: Any) -> None:
     assert chance(model_for(keras, "mse", 1, loss_weights=[2.0]), AMOUNTS).loss == pytest.approx(2 * AMOUNTS.var())
 
 
+@pytest.mark.one_backend
 def test_with_loss_weights_the_number_of_classes_does_not_tell_the_unit(keras: Any) -> None:
     name = "sparse_categorical_crossentropy"
     assert _num_classes(model_for(keras, name, 4, "softmax"), name) == 4
@@ -200,12 +203,14 @@ def language_model(keras: Any, *, masked: bool) -> Any:
     return model
 
 
+@pytest.mark.one_backend
 def test_a_language_model_guesses_by_how_often_tokens_occur(keras: Any) -> None:
     tokens = np.minimum(np.random.default_rng(0).zipf(1.5, size=(600, 20)), 3000) - 1
     prior = np.unique(tokens, return_counts=True)[1] / tokens.size
     assert chance(language_model(keras, masked=False), tokens).loss == pytest.approx(entropy(prior), rel=5e-3)
 
 
+@pytest.mark.one_backend
 def test_an_image_to_image_model_guesses_the_mean_image(keras: Any) -> None:
     images = np.random.default_rng(0).random((300, 4, 4, 1)) * np.arange(4)[:, None, None]
     start = keras.Input((4, 4, 1))
@@ -214,6 +219,7 @@ def test_an_image_to_image_model_guesses_the_mean_image(keras: Any) -> None:
     assert chance(model, images).loss == pytest.approx(images.var(0).mean(), rel=1e-4)
 
 
+@pytest.mark.one_backend
 def test_a_subclassed_model_that_does_not_know_its_shape_is_told_by_its_labels(keras: Any) -> None:
     class Own(keras.Model):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -240,6 +246,7 @@ def test_tensors_are_labels_too(keras: Any) -> None:
     assert found.loss == pytest.approx(entropy(PRIOR), rel=2e-3)
 
 
+@pytest.mark.one_backend
 def test_of_many_labels_a_part_is_counted_that_repeats_no_pattern(keras: Any) -> None:
     codes = np.tile(np.arange(4), 700_000)
     found = chance(model_for(keras, "sparse_categorical_crossentropy", 4, "softmax"), codes)
@@ -272,18 +279,21 @@ def test_what_the_labels_do_not_tell_is_said_in_a_note(keras: Any, name: str) ->
     assert words in found.note
 
 
+@pytest.mark.one_backend
 def test_labels_of_one_class_tell_nothing(keras: Any) -> None:
     found = chance(model_for(keras, "sparse_categorical_crossentropy", 4, "softmax"), CODES * 0)
     assert found.loss is None
     assert "all belong to one class" in str(found.note)
 
 
+@pytest.mark.one_backend
 def test_a_model_that_masks_steps_is_left_alone(keras: Any) -> None:
     found = chance(language_model(keras, masked=True), np.ones((10, 20), int))
     assert found.loss is None
     assert "masks some of them" in str(found.note)
 
 
+@pytest.mark.one_backend
 def test_a_step_of_the_model_s_own_is_left_alone(keras: Any) -> None:
     class Own(keras.Sequential):  # type: ignore[misc]
         def train_step(self, *args: Any, **options: Any) -> Any:
@@ -294,6 +304,7 @@ def test_a_step_of_the_model_s_own_is_left_alone(keras: Any) -> None:
     assert "overrides `train_step`" in str(chance(model, AMOUNTS).note)
 
 
+@pytest.mark.one_backend
 def test_without_labels_in_memory_nothing_is_known_and_nothing_is_looked_at(keras: Any) -> None:
     model = model_for(keras, "mse", 1)
     assert chance(model, None, x=iter([])) == Chance()
@@ -345,10 +356,12 @@ def test_what_right_answers_cost(keras: Any, name: str) -> None:
     assert found.perfect == pytest.approx(expected, abs=0.03)
 
 
+@pytest.mark.one_backend
 def test_right_answers_to_amounts_are_not_asked_for(keras: Any) -> None:
     assert chance(model_for(keras, "mse", 1), AMOUNTS).perfect is None
 
 
+@pytest.mark.one_backend
 @pytest.mark.skipif(IS_TF_KERAS, reason="tf_keras has no CTC loss")
 def test_ctc_is_neither_a_sum_nor_has_it_a_chance_level(keras: Any) -> None:
     model = keras.Sequential([keras.layers.Input((6, 5)), keras.layers.Dense(4, activation="softmax")])

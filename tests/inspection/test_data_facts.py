@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from keras_lrscan.hosts.host import Host
 from keras_lrscan.inspection.first_batches import FirstBatches
 from keras_lrscan.scan import LRScan
-from tests.support.hosts import BACKEND, IS_TF_KERAS, compiled, digits, lent, light, same_bits, stacked, weights
+from tests.support.hosts import BACKEND, IS_TF_KERAS, digits, lent, same_bits, stacked, weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,7 +82,7 @@ SOURCES: dict[str, tuple[Callable[[Any], Any], int | None, bool | None]] = {
 
 def curve_of(keras: Any, data: Any, *, has_no_end: bool) -> LRCurve:
     keras.utils.set_random_seed(4)
-    model = compiled(keras, keras.optimizers.SGD(0.1))
+    model = lent(keras)
     before = weights(model)
     recorder = LRScan(start_lr=1e-4, end_lr=1e-2, num_steps=STEPS, verbose=0)
     options = {"steps_per_epoch": 10} if has_no_end else {}
@@ -112,6 +113,13 @@ def test_sources_tell_what_their_first_batches_hold_and_lose_none(
 AMOUNTS = (X[:, :1] + X[:, 1:2]).astype("float32")
 
 
+@functools.cache
+def head(keras: Any, loss: str, units: int) -> Any:
+    """Returns a model of one layer, which every scan leaves as it was."""
+    activation = None if units == 1 else "softmax"
+    return stacked(keras, (8,), lambda k: [k.Dense(units, activation=activation)], loss)
+
+
 def fed(keras: Any, x: Any, y: Any, *, loss: str, units: int, order: Any = None) -> Any:
     """Returns the context of a scan on a generator."""
     order = np.arange(len(x)) if order is None else order
@@ -120,10 +128,8 @@ def fed(keras: Any, x: Any, y: Any, *, loss: str, units: int, order: Any = None)
         for start in range(0, len(x), 32):
             yield x[order[start : start + 32]], y[order[start : start + 32]]
 
-    activation = None if units == 1 else "softmax"
-    model = stacked(keras, (8,), lambda k: [k.Dense(units, activation=activation)], loss)
     recorder = LRScan(start_lr=1e-7, end_lr=1e-5, num_steps=9, verbose=0)
-    model.fit(batches(), shuffle=False, verbose=0, callbacks=[recorder])
+    head(keras, loss, units).fit(batches(), shuffle=False, verbose=0, callbacks=[recorder])
     return recorder.curve.context
 
 
@@ -136,6 +142,7 @@ def test_the_first_batches_give_the_chance_level(keras: Any) -> None:
     assert codes.chance_loss == pytest.approx(-(prior * np.log(prior)).sum(), rel=0.01)
 
 
+@pytest.mark.one_host
 def test_sorted_first_batches_are_detected_and_give_no_chance_level(keras: Any) -> None:
     order = np.argsort(AMOUNTS[:, 0])
     context = fed(keras, X, AMOUNTS, loss="mse", units=1, order=order)
@@ -144,11 +151,13 @@ def test_sorted_first_batches_are_detected_and_give_no_chance_level(keras: Any) 
     assert context.chance_loss is None
 
 
+@pytest.mark.one_host
 def test_samples_that_come_again_in_the_first_batches_are_seen(keras: Any) -> None:
     context = fed(keras, X, AMOUNTS, loss="mse", units=1, order=np.arange(320) % 40)
     assert (context.num_looked_at, context.num_distinct_inputs, context.contradicting_share) == (256, 40, 0)
 
 
+@pytest.mark.one_host
 def test_labels_of_the_first_batches_are_asked_whether_they_follow_the_inputs(keras: Any) -> None:
     assert fed(keras, X, AMOUNTS, loss="mse", units=1).labels_follow_inputs
     shuffled = np.random.default_rng(0).permutation(AMOUNTS)
@@ -156,7 +165,7 @@ def test_labels_of_the_first_batches_are_asked_whether_they_follow_the_inputs(ke
 
 
 def test_batches_of_a_loop_are_looked_at_too(keras: Any) -> None:
-    model = light(keras)
+    model = lent(keras)
     recorder = LRScan(start_lr=1e-4, end_lr=1e-2, num_steps=STEPS, verbose=0)
     with recorder.on(model):
         for _, (x, y) in zip(range(STEPS), in_turn(), strict=False):

@@ -70,6 +70,7 @@ def test_a_new_head_on_a_body_that_was_trained(keras: Any, built: Callable[[Any,
     }
 
 
+@pytest.mark.one_backend
 def test_a_fresh_model_has_no_used_layers(keras: Any) -> None:
     facts = told(nested(keras, body_of(keras)))
     assert (facts["num_used_layers"], facts["num_frozen_layers"], facts["head_is_fresh"]) == (0, 0, False)
@@ -126,6 +127,7 @@ def test_a_trained_body_without_biases_counts_in_full(keras: Any) -> None:
     assert (facts["num_used_layers"], facts["num_layers"], facts["head_is_fresh"]) == (2, 3, True)
 
 
+@pytest.mark.one_backend
 def test_new_layers_on_a_frozen_body_are_told_from_a_body_that_trains(keras: Any) -> None:
     layers = keras.layers
     for frozen, head, expected in ((True, 0.0, True), (False, 0.0, False), (True, 0.3, False)):
@@ -137,6 +139,7 @@ def test_new_layers_on_a_frozen_body_are_told_from_a_body_that_trains(keras: Any
         assert told(model)["body_is_frozen"] is expected
 
 
+@pytest.mark.one_backend
 def test_a_head_that_was_trained_too_is_not_fresh(keras: Any) -> None:
     model = nested(keras, warmed(body_of(keras)))
     model.layers[-1].bias.assign(np.full(2, 0.3))
@@ -158,12 +161,14 @@ def test_the_precision_is_that_of_the_layer_that_computes_with_fewest_bits(keras
     assert _precision(keras.Model(inputs, half(inputs))) == "mixed_float16"
 
 
+@pytest.mark.one_backend
 def test_a_penalty_on_what_a_layer_puts_out_is_seen(keras: Any) -> None:
     layers, inputs = keras.layers, keras.Input((8,))
     hidden = layers.Dense(4, activity_regularizer="l1")(inputs)
     assert told(keras.Model(inputs, layers.Dense(1)(hidden)))["has_activity_penalty"]
 
 
+@pytest.mark.one_backend
 def test_a_head_without_anything_that_tells_is_unknown(keras: Any) -> None:
     layers = keras.layers
     inputs = keras.Input((8,))
@@ -171,6 +176,7 @@ def test_a_head_without_anything_that_tells_is_unknown(keras: Any) -> None:
     assert told(keras.Model(inputs, layers.Dense(2, use_bias=False)(body(inputs))))["head_is_fresh"] is None
 
 
+@pytest.mark.one_backend
 def test_updates_of_the_optimizer_make_every_layer_that_can_train_a_used_one(keras: Any) -> None:
     model = nested(keras, body_of(keras))
     model.layers[1].layers[1].trainable = False
@@ -201,6 +207,7 @@ def test_one_epoch_marks_layers_with_biases_and_a_scan_does_not(keras: Any) -> N
     assert layer_facts(Host(model), 0)["num_used_layers"] == 3
 
 
+@pytest.mark.one_backend
 def test_layers_in_a_model_with_only_a_call_are_found(keras: Any) -> None:
     class Own(keras.Model):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -239,6 +246,7 @@ def test_names_of_backbones(name: str) -> None:
     assert backbone_of([SimpleNamespace(name="model"), SimpleNamespace(name=name)]) == NAMES[name]
 
 
+@pytest.mark.one_backend
 def test_classes_of_backbones() -> None:
     kinds = {"TFBertMainLayer": "transformers.models.bert.x", "GemmaBackbone": "keras_hub.src.x", "Mine": "my.module"}
     made = [type(name, (), {"__module__": module})() for name, module in kinds.items()]

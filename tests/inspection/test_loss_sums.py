@@ -81,6 +81,7 @@ def test_the_chance_level_is_that_of_a_batch_where_the_loss_is_its_sum(keras: An
     assert context.chance_loss == pytest.approx(20 * Y.var(axis=0).sum(), rel=0.02)
 
 
+@pytest.mark.one_backend
 @pytest.mark.keras
 @pytest.mark.parametrize("loss", ["mse", "huber"])
 def test_losses_of_keras_are_means(keras: Any, loss: str) -> None:

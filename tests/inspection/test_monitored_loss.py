@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from keras_lrscan.hosts.host import Host
 from keras_lrscan.inspection.targets import monitored_output
 from keras_lrscan.reading.start_state import StartState
 from keras_lrscan.scan import LRScan
-from tests.support.hosts import IS_TF_KERAS
+from tests.support.hosts import IS_TF_KERAS, compiled
 
 if TYPE_CHECKING:
     from keras_lrscan.curves.context import ScanContext
@@ -44,12 +45,16 @@ def detector(keras: Any, base: Any = None, *, box_weight: float = BOX_WEIGHT, by
     classes, size = layers.Dense(4, activation="softmax", name="cls")(hidden), layers.Dense(1, name="box")(hidden)
     outputs = {"cls": classes, "box": size} if by_key else [classes, size]
     model = (base or keras.Model)(start, outputs)
-    model.compile(
-        optimizer=keras.optimizers.SGD(),
-        loss={"cls": "sparse_categorical_crossentropy", "box": "mean_squared_error"},
-        loss_weights={"cls": 1.0, "box": box_weight},
+    losses = {"cls": "sparse_categorical_crossentropy", "box": "mean_squared_error"}
+    return compiled(
+        keras, keras.optimizers.SGD(), model=model, loss=losses, loss_weights={"cls": 1.0, "box": box_weight}
     )
-    return model
+
+
+@functools.cache
+def shared(keras: Any, *, by_key: bool = False) -> Any:
+    """Returns the model that tests share, because each new one is compiled again."""
+    return detector(keras, by_key=by_key)
 
 
 def scanned(model: Any, monitor: str, *data: Any, **options: Any) -> LRScan:
@@ -78,7 +83,7 @@ def yardsticks(context: ScanContext) -> dict[str, Any]:
 
 @pytest.mark.parametrize("by_key", [False, True])
 def test_the_loss_of_a_classifying_output_is_judged_by_its_own_chance_level(keras: Any, *, by_key: bool) -> None:
-    scan = scanned(detector(keras, by_key=by_key), "cls_loss")
+    scan = scanned(shared(keras, by_key=by_key), "cls_loss")
     found = yardsticks(scan.curve.context)
     assert found.pop("chance_loss") == pytest.approx(ENTROPY, rel=2e-3)
     assert 0 <= found.pop("perfect_loss") < 0.1
@@ -96,7 +101,7 @@ def test_the_loss_of_a_classifying_output_is_judged_by_its_own_chance_level(kera
 
 
 def test_keras_logs_the_loss_of_one_output_without_its_weight(keras: Any) -> None:
-    scan = scanned(detector(keras), "box_loss")
+    scan = scanned(shared(keras), "box_loss")
     context = scan.curve.context
     assert scan.curve.loss[:4].mean() == pytest.approx(np.mean(SIZES[:, 0] ** 2), rel=0.3)
     assert context.chance_loss == pytest.approx(SIZES.var(), rel=1e-3)
@@ -104,7 +109,7 @@ def test_keras_logs_the_loss_of_one_output_without_its_weight(keras: Any) -> Non
 
 
 def test_the_total_loss_is_judged_by_all_outputs_and_penalties(keras: Any) -> None:
-    context = scanned(detector(keras), "loss").curve.context
+    context = scanned(shared(keras), "loss").curve.context
     assert context.chance_loss == pytest.approx(ENTROPY + BOX_WEIGHT * SIZES.var(), rel=1e-3)
     assert (context.loss_name, context.has_activity_penalty) == (None, True)
     assert context.regularization_loss is not None
@@ -135,6 +140,7 @@ def test_nothing_is_known_about_the_loss_under_a_key_of_a_custom_step(keras: Any
     assert "already-good" not in likely
 
 
+@pytest.mark.one_host
 def test_nothing_is_known_about_a_metric(keras: Any) -> None:
     model = detector(keras)
     model.compile(optimizer="sgd", loss=["sparse_categorical_crossentropy", "mse"], metrics={"box": ["mae"]})
@@ -146,13 +152,14 @@ def test_a_model_with_its_own_loss_may_log_anything_for_an_output(keras: Any) ->
         def compute_loss(self, *args: Any, **options: Any) -> Any:
             return 2 * super().compute_loss(*args, **options)
 
-    assert monitored_output(Host(detector(keras)), "cls_loss") == "cls"
+    assert monitored_output(Host(shared(keras)), "cls_loss") == "cls"
     assert monitored_output(Host(detector(keras, Own)), "cls_loss") is None
 
 
+@pytest.mark.one_host
 def test_experiments_judge_the_monitored_output_too(keras: Any) -> None:
     found = repeat_scans(
-        detector(keras), X, LABELS, batch_size=32, num_scans=2, num_steps=10, monitor="cls_loss", verbose=0
+        shared(keras), X, LABELS, batch_size=32, num_scans=2, num_steps=10, monitor="cls_loss", verbose=0
     )
     for analysis in found.analyses:
         context = analysis.curve.context
@@ -160,26 +167,29 @@ def test_experiments_judge_the_monitored_output_too(keras: Any) -> None:
         assert context.regularization_loss == 0.0
 
 
+@pytest.mark.one_host
 def test_the_first_batches_of_a_generator_tell_the_chance_level_of_one_output(keras: Any) -> None:
     def batches() -> Any:
         for first in range(0, 1280, 32):
             rows = np.arange(first, first + 32) % 160
             yield X[rows], {name: array[rows] for name, array in LABELS.items()}
 
-    context = scanned(detector(keras), "cls_loss", batches(), steps_per_epoch=5, shuffle=False).curve.context
+    context = scanned(shared(keras), "cls_loss", batches(), steps_per_epoch=5, shuffle=False).curve.context
     assert context.chance_loss == pytest.approx(ENTROPY, rel=0.1)
 
 
+@pytest.mark.one_host
 def test_probes_compare_the_monitored_loss_with_its_own_chance_level(keras: Any) -> None:
-    scan = scanned(detector(keras), "cls_loss")
+    scan = scanned(shared(keras), "cls_loss")
     found = scan.investigate(X, LABELS, probes=["start-against-chance", "penalties"], verbose=0)
     (level,) = re.findall(r"the chance level of (\d\.\d\d)", " ".join(found.explain().split()))
     assert float(level) == pytest.approx(ENTROPY, abs=0.01)  # the hosts give the probe other batches
 
 
+@pytest.mark.one_host
 @pytest.mark.parametrize("monitor", ["loss", "cls_loss"])
 def test_an_output_that_drowns_in_the_total_loss_is_named(keras: Any, monitor: str) -> None:
-    analysis = scanned(detector(keras), monitor).analysis
+    analysis = scanned(shared(keras), monitor).analysis
     context = analysis.curve.context
     assert context.output_loss_ratio == pytest.approx(BOX_WEIGHT * SIZES.var() / ENTROPY, rel=1e-2)
     note = next(note for note in context.notes if "times that of" in note)
@@ -190,6 +200,7 @@ def test_an_output_that_drowns_in_the_total_loss_is_named(keras: Any, monitor: s
     assert "times that of" in text
 
 
+@pytest.mark.one_host
 def test_outputs_of_similar_weight_and_outputs_without_weight_are_not_named(keras: Any) -> None:
     for weight in (1e-4, 0.0):
         context = scanned(detector(keras, box_weight=weight), "loss").curve.context
@@ -198,5 +209,5 @@ def test_outputs_of_similar_weight_and_outputs_without_weight_are_not_named(kera
 
 @pytest.mark.skipif(IS_TF_KERAS, reason="tf_keras names these losses after layers")
 def test_outputs_with_keys_have_a_chance_level(keras: Any) -> None:
-    context = scanned(detector(keras, by_key=True), "loss").curve.context
+    context = scanned(shared(keras, by_key=True), "loss").curve.context
     assert context.chance_loss == pytest.approx(ENTROPY + BOX_WEIGHT * SIZES.var(), rel=1e-3)

@@ -10,7 +10,7 @@ import pytest
 
 from keras_lrscan.reading.start_state import StartState
 from keras_lrscan.scan import LRScan
-from tests.support.hosts import BACKEND, same_bits, weights
+from tests.support.hosts import BACKEND, compiled, same_bits, weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,8 +58,13 @@ def two_heads(keras: Any, *, by_key: bool = False, base: Any = None, **options: 
     """Builds a model whose first head is trained, while the second answers with zero."""
     model = untrained(keras, base or keras.Model, by_key=by_key)
     model.set_weights(trained_weights(keras))
-    model.compile(keras.optimizers.SGD(0.01), **{"loss": LOSSES, **options})
-    return model
+    return compiled(keras, keras.optimizers.SGD(0.01), model=model, **{"loss": LOSSES, **options})
+
+
+@functools.cache
+def shared(keras: Any) -> Any:
+    """Returns the model with two heads that tests share, because each new one is compiled again."""
+    return two_heads(keras)
 
 
 def scan(model: Any, *data: Any, monitor: str = "loss", callbacks: tuple[Any, ...] = (), **options: Any) -> LRScan:
@@ -111,7 +116,7 @@ def test_training_after_a_scan_equals_training_without_one(keras: Any) -> None:
 
 def test_the_history_of_a_scan_has_the_running_mean_of_each_output(keras: Any) -> None:
     recorder = LRScan(num_steps=8, start_lr=1e-8, end_lr=1e-7, verbose=0)
-    history = two_heads(keras).fit(X, LABELS, batch_size=24, verbose=0, callbacks=[recorder]).history
+    history = shared(keras).fit(X, LABELS, batch_size=24, verbose=0, callbacks=[recorder]).history
     for name, output in starts(recorder).items():
         assert output.start_loss == pytest.approx(history[f"{name}_loss"][0], rel=1e-5)
 
@@ -122,7 +127,7 @@ def test_batches_of_a_generator_tell_the_starts(keras: Any) -> None:
             rows = np.arange(first, first + 32) % len(X)
             yield X[rows], {name: array[rows] for name, array in LABELS.items()}
 
-    recorder = scan(two_heads(keras), batches(), epochs=1)
+    recorder = scan(shared(keras), batches(), epochs=1)
     assert recorder.analysis.verdict.start_state is StartState.MIXED
     assert all(output.start_loss is not None for output in starts(recorder).values())
 
@@ -133,17 +138,19 @@ def test_a_data_set_tells_the_starts(keras: Any) -> None:
     import tensorflow as tf
 
     data = tf.data.Dataset.from_tensor_slices((X, LABELS)).batch(32)
-    assert scan(two_heads(keras), data, shuffle=False).analysis.verdict.start_state is StartState.MIXED
+    assert scan(shared(keras), data, shuffle=False).analysis.verdict.start_state is StartState.MIXED
 
 
+@pytest.mark.one_backend
 def test_sample_weights_count_in_the_chance_level_and_in_the_loss(keras: Any) -> None:
     weight = np.where(KINDS == 1, 3.0, 0.5).astype("float32")
-    found = starts(scan(two_heads(keras), X, [KINDS, SIZES], sample_weight=[weight, weight]))
+    found = starts(scan(shared(keras), X, [KINDS, SIZES], sample_weight=[weight, weight]))
     assert found["size"].start_loss == pytest.approx(np.mean(weight * SIZES[:, 0] ** 2), rel=0.02)
     level = np.sum(weight * SIZES[:, 0]) / weight.sum()
     assert found["size"].chance_loss == pytest.approx(np.mean(weight * (SIZES[:, 0] - level) ** 2), rel=1e-2)
 
 
+@pytest.mark.one_backend
 @pytest.mark.filterwarnings("ignore:Gradients do not exist:UserWarning")
 def test_outputs_without_a_loss_or_without_weight_are_left_out(keras: Any) -> None:
     alone = scan(two_heads(keras, loss={"kind": LOSSES["kind"], "size": None}))
@@ -151,41 +158,47 @@ def test_outputs_without_a_loss_or_without_weight_are_left_out(keras: Any) -> No
     assert starts(scan(two_heads(keras, loss_weights={"kind": 1.0, "size": 0.0}))) == {}
 
 
+@pytest.mark.one_host
 def test_a_scan_of_one_output_judges_no_other(keras: Any) -> None:
-    recorder = scan(two_heads(keras), monitor="size_loss")
+    recorder = scan(shared(keras), monitor="size_loss")
     assert starts(recorder) == {}
     assert recorder.analysis.verdict.start_state is StartState.AT_CHANCE
 
 
+@pytest.mark.one_host
 def test_few_samples_are_not_compared_with_a_chance_level(keras: Any) -> None:
-    found = starts(scan(two_heads(keras), batch_size=4, epochs=1))
+    found = starts(scan(shared(keras), batch_size=4, epochs=1))
     assert {output.start_loss for output in found.values()} == {None}
 
 
+@pytest.mark.one_host
 def test_high_rates_do_not_belong_to_the_start(keras: Any) -> None:
     recorder = LRScan(num_steps=8, verbose=0)
-    two_heads(keras).fit(X, LABELS, epochs=2, batch_size=48, verbose=0, callbacks=[recorder])
+    shared(keras).fit(X, LABELS, epochs=2, batch_size=48, verbose=0, callbacks=[recorder])
     assert {output.start_loss for output in starts(recorder).values()} == {None}  # a single batch, too few samples
 
 
+@pytest.mark.one_backend
 def test_metrics_that_other_code_uses_do_not_tell_the_start(keras: Any) -> None:
     class Evaluating(keras.callbacks.Callback):  # type: ignore[misc]
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             if batch == 0:
                 self.model.evaluate(X[:8], {"kind": KINDS[:8], "size": 100 * SIZES[:8]}, verbose=0)
 
-    found = starts(scan(two_heads(keras), callbacks=(Evaluating(),)))
+    found = starts(scan(shared(keras), callbacks=(Evaluating(),)))
     assert {output.start_loss for output in found.values()} == {None}
 
 
+@pytest.mark.one_backend
 def test_batches_of_a_loop_of_your_own_do_not_tell_the_start(keras: Any) -> None:
-    model, recorder = two_heads(keras), LRScan(num_steps=10, verbose=0)
+    model, recorder = shared(keras), LRScan(num_steps=10, verbose=0)
     with recorder.on(model):
         while not recorder.is_over:
             model.train_on_batch(X[:64], [KINDS[:64], SIZES[:64]])
     assert {output.start_loss for output in starts(recorder).values()} <= {None}
 
 
+@pytest.mark.one_backend
 def test_nothing_is_known_of_a_model_with_its_own_loss(keras: Any) -> None:
     class Own(keras.Model):  # type: ignore[misc]
         def compute_loss(self, *args: Any, **options: Any) -> Any:
@@ -194,14 +207,16 @@ def test_nothing_is_known_of_a_model_with_its_own_loss(keras: Any) -> None:
     assert starts(scan(two_heads(keras, base=Own))) == {}
 
 
+@pytest.mark.one_host
 def test_a_negative_loss_is_not_judged(keras: Any) -> None:
     losses = {"kind": LOSSES["kind"], "size": "cosine_similarity"}
     recorder = scan(two_heads(keras, loss=losses))
     assert "outputs start differently" not in " ".join(recorder.analysis.explain(level="full").split())
 
 
+@pytest.mark.one_host
 def test_a_probe_of_the_total_loss_confirms_nothing(keras: Any) -> None:
-    recorder = scan(two_heads(keras))
+    recorder = scan(shared(keras))
     found = recorder.investigate(X, LABELS, probes=["start-against-chance"], verbose=0)
     assert "the total loss cannot tell" in " ".join(found.explain().split())
     confirmed = [finding.name for finding in found.analysis.findings if finding.status == "confirmed"]

@@ -20,6 +20,7 @@ from tests.support.hosts import (
     light,
     replayed_losses,
     same_bits,
+    twin,
     weights,
 )
 
@@ -39,7 +40,7 @@ def scan(model: Any, *, epochs: int = 3, num_steps: int = STEPS) -> LRScan:
 def expected(keras: Any, rates: tuple[float, ...]) -> list[float]:
     """Returns the losses of training by hand, which are the same in all modes."""
     batches = batches_of(*digits(250), size=32, epochs=3)
-    return replayed_losses(light(keras), batches, [*rates[1:], rates[-1]])
+    return replayed_losses(twin(keras), batches, [*rates[1:], rates[-1]])
 
 
 MODES: dict[str, dict[str, Any]] = {
@@ -55,9 +56,13 @@ IN_MINORS = {"compiled", "five steps at once"}
 """Modes that are also tested with older versions of Keras."""
 
 
-@pytest.mark.parametrize(
-    "mode", [pytest.param(mode, marks=pytest.mark.minors if mode in IN_MINORS else ()) for mode in MODES]
-)
+MARKS = {
+    **dict.fromkeys(IN_MINORS, (pytest.mark.minors,)),
+    "five compiled steps at once": (pytest.mark.one_host,),  # the others have both of its options
+}
+
+
+@pytest.mark.parametrize("mode", [pytest.param(mode, marks=MARKS.get(mode, ())) for mode in MODES])
 def test_losses_are_exact_and_training_goes_on_as_without_a_scan(keras: Any, mode: str) -> None:
     options = MODES[mode]
     if BACKEND == "torch" and ("steps_per_execution" in options or options.get("jit_compile")):

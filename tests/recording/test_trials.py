@@ -23,6 +23,7 @@ from tests.support.hosts import (
     replayed_losses,
     same_bits,
     state,
+    twin,
     weights,
 )
 
@@ -76,8 +77,8 @@ def test_every_trial_starts_from_the_same_state_on_the_same_batches(keras: Any) 
     assert trials.finished == 5
 
 
-def test_between_trials_the_model_is_as_it_was_given(keras: Any) -> None:
-    model, (x, y) = built(keras), digits()
+def test_between_trials_the_model_is_as_it_was_given(same: Any) -> None:
+    model, (x, y) = same, digits()
     before, loss = weights(model), float(model.evaluate(x, y, verbose=0))
     trained: list[float] = []
     with Trials(model, x, y, **RANGE) as trials:
@@ -109,8 +110,8 @@ def test_training_after_trials_equals_training_without_them(keras: Any) -> None:
     assert same_bits(*ends)
 
 
-def test_a_scan_here_is_the_scan_of_a_fit(keras: Any) -> None:
-    model, (x, y) = built(keras), digits()
+def test_a_scan_here_is_the_scan_of_a_fit(same: Any) -> None:
+    model, (x, y) = same, digits()
     alone = lr_scan(model, x, y, **RANGE).curve
     with Trials(model, x, y, **RANGE) as trials:
         here = trials.scan()
@@ -121,13 +122,13 @@ def test_a_scan_here_is_the_scan_of_a_fit(keras: Any) -> None:
     assert [getattr(here.context, name) for name in fields] == [getattr(alone.context, name) for name in fields]
 
 
-def test_the_losses_of_a_training_are_those_of_a_training_by_hand(keras: Any) -> None:
+def test_the_losses_of_a_training_are_those_of_a_training_by_hand(keras: Any, same: Any) -> None:
     rates = [1e-3, 1e-2, 5e-2, 1e-3, 1e-1]
-    with Trials(built(keras), *digits(), **RANGE) as trials:
+    with Trials(same, *digits(), **RANGE) as trials:
         losses = trials.train(rates)
         assert losses is not None
         batches = [batch[:2] for batch in trials.batches]
-    np.testing.assert_allclose(losses, replayed_losses(built(keras), batches, rates), rtol=1e-4)
+    np.testing.assert_allclose(losses, replayed_losses(twin(keras, weights(same)), batches, rates), rtol=1e-4)
 
 
 def test_other_batches_are_other_batches(same: Any) -> None:
@@ -166,6 +167,7 @@ def test_data_without_a_batch_is_refused(same: Any) -> None:
         pytest.fail("the block must not run")
 
 
+@pytest.mark.one_host
 @pytest.mark.parametrize("option", ["callbacks", "epochs", "validation_data"])
 def test_options_that_are_for_a_training_are_refused(same: Any, option: str) -> None:
     with pytest.raises(InvalidOptionError, match=option):
@@ -214,6 +216,7 @@ def test_an_exception_in_a_trial_puts_the_model_back(same: Any) -> None:
     assert same_bits(before, state(same))
 
 
+@pytest.mark.one_host
 def test_one_progress_bar_covers_all_trials(same: Any, capsys: pytest.CaptureFixture[str]) -> None:
     with Trials(same, *digits(), **{**RANGE, "verbose": 1}, planned_steps=2 * STEPS) as trials:
         trials.scan()

@@ -48,7 +48,8 @@ def scanned(keras: Any, scope: Any, *, then_train: bool) -> tuple[LRScan, list[A
 
 def main() -> None:
     """Compares a scan on several devices with one on a single device."""
-    mode = sys.argv[1]
+    mode, early = sys.argv[1], LRScan()
+    assert not {"keras", "tf_keras"} & set(sys.modules)
     if BACKEND == "tensorflow":
         stop_tuning_pipelines()
     spread = strategy(mode)
@@ -74,6 +75,7 @@ def main() -> None:
                 "single": single,
                 "stop": str(recorder.curve.stop),
                 "same": same_bits(after, weights(plain)),
+                "passes": isinstance(early, keras.callbacks.Callback),
                 "custom steps": scan_custom_steps(keras, spread) if mode == "mirrored" else None,
             }
         )

@@ -81,6 +81,20 @@ def lent(keras: Any) -> Any:
     return light(keras)
 
 
+@functools.cache
+def _trained(keras: Any) -> tuple[Any, Arrays]:
+    model = light(keras)
+    return model, weights(model)
+
+
+def twin(keras: Any, start: Arrays | None = None) -> Any:
+    """Returns a model like `lent` that tests may train: the next test gets its first weights back, or those given."""
+    model, first = _trained(keras)
+    for variable, value in zip(model.variables, first if start is None else start, strict=True):
+        variable.assign(value)
+    return model
+
+
 def given_input(keras: Any, shape: tuple[int, ...], dtype: str = "float32") -> Any:
     """Returns the input layer of a sequential model."""
     layers = keras.layers
@@ -92,8 +106,7 @@ def stacked(
 ) -> Any:
     """Builds and compiles a sequential model from the layers that `layers(keras.layers)` returns."""
     model = keras.Sequential([given_input(keras, shape, dtype), *layers(keras.layers)])
-    model.compile(optimizer="sgd", loss=loss)
-    return model
+    return compiled(keras, keras.optimizers.SGD(), model=model, loss=loss)
 
 
 def poked(array: Any, at: Any, value: float) -> Any:

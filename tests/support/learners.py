@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import math
@@ -89,6 +90,12 @@ def dense(
     loss = "sparse_categorical_crossentropy" if loss is None else loss
     model.compile(optimizer=optimizer or keras().optimizers.legacy.Adam(1e-3), loss=loss, metrics=["accuracy"])
     return learner_of(model, (x, y) if data is None else data, batch_size)
+
+
+@functools.cache
+def shared(size: int = 200, batch_size: int = 32) -> Any:
+    """Returns a learner that tests share as long as nothing but our scan, which leaves it as it was, is run on it."""
+    return dense(size=size, batch_size=batch_size)
 
 
 def counted_batches(x: NDArray[Any], y: NDArray[Any], batch_size: int, before: Callable[[int], None]) -> Any:

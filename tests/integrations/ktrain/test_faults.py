@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import tempfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -118,28 +118,45 @@ def test_a_trained_model_gets_a_rate_that_was_never_tried(who: str) -> None:
 
 
 @both
-@pytest.mark.parametrize("options", [{}, {"n_skip_end": 0}], ids=["little data", "n_skip_end=0"])
-def test_a_plot_has_no_points(who: str, options: dict[str, int]) -> None:
+def test_a_plot_has_no_points(who: str) -> None:
+    """ktrain leaves out more points than it has, or, from the end, all of them."""
     learner = dense(size=20, batch_size=10)
     scan(who, learner)
-    lines = learner.lr_plot(return_fig=True, **options).axes[0].lines
-    fault(len(lines[0].get_xdata()) == 0, who)
+    for options in ({}, {"n_skip_end": 0}):
+        lines = learner.lr_plot(return_fig=True, **options).axes[0].lines
+        fault(len(lines[0].get_xdata()) == 0, who)
 
 
-@both
-def test_the_learner_gets_another_model(who: str) -> None:
-    learner = dense()
+class Scanned(NamedTuple):
+    """Holds a learner that was scanned, who scanned it, its model before that, and the folder of temporary files."""
+
+    who: str
+    learner: Any
+    model: Any
+    folder: Path
+
+
+@pytest.fixture(scope="module", params=[KTRAIN, OURS], name="scanned")
+def _scanned(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Scanned:
+    """Returns one scan of each, for the tests that look at what it left behind."""
+    learner, folder = dense(), tmp_path_factory.mktemp("files")
     model = learner.model
-    short_scan(who, learner)
-    fault(learner.model is not model, who)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(folder))
+        short_scan(request.param, learner)
+    return Scanned(request.param, learner, model, folder)
 
 
-@both
-def test_the_models_optimizer_keeps_what_the_scan_did_to_it(who: str) -> None:
-    learner = dense()
-    model = learner.model
-    short_scan(who, learner)
-    fault(model.optimizer.iterations.numpy() > 0, who)
+def test_the_learner_gets_another_model(scanned: Scanned) -> None:
+    fault(scanned.learner.model is not scanned.model, scanned.who)
+
+
+def test_the_models_optimizer_keeps_what_the_scan_did_to_it(scanned: Scanned) -> None:
+    fault(scanned.model.optimizer.iterations.numpy() > 0, scanned.who)
+
+
+def test_files_are_left_behind(scanned: Scanned) -> None:
+    fault(any(scanned.folder.iterdir()), scanned.who)
 
 
 @both
@@ -277,14 +294,6 @@ def test_a_second_scan_by_the_same_finder_ends_at_once(who: str) -> None:
     else:
         scan(who, learner)
     fault(len(learner.lr_finder.lrs) < first / 2, who)
-
-
-@both
-def test_files_are_left_behind(who: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    learner = dense()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    short_scan(who, learner)
-    fault(any(tmp_path.iterdir()), who)
 
 
 @both
