@@ -154,7 +154,7 @@ def _segments(pixels: Pixels, near: float) -> list[_Segment]:
     step = highest(np.abs(np.diff(pixels, axis=0))) > EDGE
     shortest = max(40, int(MIN_LENGTH * width))
     found: list[_Segment] = []
-    for row in np.flatnonzero(step.sum(axis=1) > 0.6 * shortest):
+    for row in np.flatnonzero(step.sum(axis=1) > 0.6 * shortest).tolist():
         runs = _runs(step[row])
         found += _behind_curve(runs, row, shortest)
         found += [_Segment(at=row + 0.5, start=a, end=b) for a, b in runs if b - a >= shortest]

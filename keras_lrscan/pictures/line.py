@@ -116,11 +116,18 @@ class Line:
         if not beyond.any():
             return self
         order = np.argsort(np.concatenate([self.columns, other.columns[beyond]]))
-        both = {
-            name: np.concatenate([getattr(self, name), getattr(other, name)[beyond]])[order]
-            for name in ("columns", "rows", "tops", "bottoms")
-        }
-        return dataclasses.replace(self, **both, coverage=max(self.coverage, other.coverage))
+
+        def both(mine: Array, its: Array) -> Array:
+            return np.concatenate([mine, its[beyond]])[order]
+
+        return dataclasses.replace(
+            self,
+            columns=both(self.columns, other.columns),
+            rows=both(self.rows, other.rows),
+            tops=both(self.tops, other.tops),
+            bottoms=both(self.bottoms, other.bottoms),
+            coverage=max(self.coverage, other.coverage),
+        )
 
 
 def find_lines(pixels: Pixels, frame: Frame) -> list[Line]:

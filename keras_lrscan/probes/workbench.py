@@ -236,8 +236,16 @@ class Workbench:
         return np.asarray(next(leaves(predicted)), float)
 
     def gradients(self, batch: Batch) -> tuple[Gradient, ...]:
-        """Returns the gradients of one batch, of the initial model or within `after_training`."""
-        return gradients(self.host, batch)
+        """Returns the gradients of one batch, of the initial model or within `after_training`.
+
+        The forward pass moves the means of batch normalization and the seeds of dropout, which are put back.
+        """
+        before = self._trials.keep()
+        try:
+            return gradients(self.host, batch)
+        finally:
+            before.restore()
+            before.close()
 
     def chance_loss(self, batches: Sequence[Batch]) -> float | None:
         """Returns the chance level for the labels of these batches, or `None` if it is unknown."""

@@ -180,7 +180,9 @@ def test_the_overlay_is_a_picture_of_the_same_shape() -> None:
 
 def test_a_plot_of_this_package_is_refused_for_its_file(tmp_path: Path) -> None:
     analysis = analyze(LRCurve.from_json(RECORDED), num_copies=3)
-    analysis.plot().figure.savefig(tmp_path / "own.png", dpi=120, bbox_inches="tight")
+    figure = figures.Figure(figsize=(9, 6), layout="constrained")
+    analysis.plot(ax=figure.subplots())
+    figure.savefig(tmp_path / "own.png")
     with pytest.raises(InvalidCurveError, match="pass the JSON or CSV file"):
         from_image(tmp_path / "own.png")
 
@@ -200,3 +202,34 @@ def test_labels_of_parts_of_decades_are_read(style: str, ends: tuple[float, floa
     read = read_picture(data.getvalue())
     assert read.y_axis.is_log
     assert [read.loss.min(), read.loss.max()] == pytest.approx(ends, rel=0.03)
+
+
+def test_batch_losses_go_on_as_their_average_where_it_hides_them() -> None:
+    lr, loss = numbers()
+    average = AVERAGES["ema-0.98"].apply(loss, lr.size)
+    shown = slice(4, -5)
+    figure = figures.Figure(figsize=(8.0, 5.0))
+    ax = figure.subplots()
+    ax.plot(lr[shown], loss[shown], color="tab:blue", lw=1)
+    ax.plot(lr, average, color="tab:orange", lw=2)
+    ax.set(xscale="log", xlabel="lr", ylabel="loss")
+    data = io.BytesIO()
+    figure.savefig(data, dpi=120)
+    read = read_picture(data.getvalue())
+    assert np.abs(np.log10(read.lr[[0, -1]] / lr[[0, -1]])).max() <= DECADES
+    inside = (lr > lr[8]) & (lr < lr[-10])
+    at = np.interp(np.log10(lr[inside]), np.log10(read.lr), read.loss)
+    assert np.median(np.abs(at - loss[inside])) < np.median(np.abs(average - loss)[inside])
+
+
+def test_a_line_that_is_lost_on_its_way_is_refused() -> None:
+    lr, loss = numbers()
+    figure = figures.Figure()
+    ax = figure.subplots()
+    ax.plot(lr, loss, color="#f4f4f4")
+    ax.plot(lr[:20], loss[:20], color="black")
+    ax.set(xscale="log", xlabel="lr", ylabel="loss")
+    data = io.BytesIO()
+    figure.savefig(data, dpi=100)
+    with pytest.raises(InvalidCurveError, match=r"a line over 2[0-9]% of its width"):
+        read_picture(data.getvalue())

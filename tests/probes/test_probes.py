@@ -290,8 +290,9 @@ class Watch:
 
     @staticmethod
     def _weights(model: Any) -> list[Any]:
-        """Returns what is trained: the states of random layers and moving statistics are put back at the end."""
-        return [array_of(variable) for variable in model.trainable_variables]
+        """Returns all but the seeds of random layers, which are put back before each training and at the end."""
+        seeds = {id(variable) for variable in model.variables if "seed" in variable.name}
+        return [array_of(variable) for variable in model.variables if id(variable) not in seeds]
 
     def _compare(self, name: str) -> None:
         if not self.trains and not same_bits(self.before, self._weights(self.model)):
