@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -163,7 +164,8 @@ def fit_axis(ticks: Sequence[Tick], *, length: float, upward: bool) -> Axis | No
         length: Length of the axis in pixels.
         upward: Whether values rise with the pixels, as they do along the x-axis.
     """
-    legible = [tick for tick in ticks if tick.values]
+    times = Counter(tick.values for tick in ticks)
+    legible = [tick for tick in ticks if tick.values and times[tick.values] == 1]  # two equal ones were cut off
     if len(legible) < 2:
         return None
     tolerance = max(TOLERANCE, RELATIVE_TOLERANCE * length)

@@ -23,11 +23,11 @@ EDGE = 9.0
 GAP = 7
 """Pixels that a line may be interrupted by: another line crosses it, or it is dashed."""
 
-MIN_DRAWN, MIN_END = 0.8, 0.08
-"""Smallest share of a gridline that is seen between its ends, and of each piece at an end.
+CROSSED = 3
+"""Pixels that a crossing gridline hides of a line; a label is further from the frame."""
 
-A steep curve hides more of a gridline than a gap. Shorter pieces at the ends are labels.
-"""
+LETTER_SHARE = 0.02
+"""Largest share of a line that a letter beside its end has, while the next piece of the line is longer."""
 
 MIN_LENGTH = 0.22
 """Shortest edge of a frame, as a share of the picture."""
@@ -154,10 +154,8 @@ def _segments(pixels: Pixels, near: float) -> list[_Segment]:
     step = highest(np.abs(np.diff(pixels, axis=0))) > EDGE
     shortest = max(40, int(MIN_LENGTH * width))
     found: list[_Segment] = []
-    for row in np.flatnonzero(step.sum(axis=1) > 0.6 * shortest).tolist():
-        runs = _runs(step[row])
-        found += _behind_curve(runs, row, shortest)
-        found += [_Segment(at=row + 0.5, start=a, end=b) for a, b in runs if b - a >= shortest]
+    for row in np.flatnonzero(step.sum(axis=1) > 0.6 * shortest):
+        found += [_Segment(at=row + 0.5, start=a, end=b) for a, b in _runs(step[row]) if b - a >= shortest]
     merged: list[list[_Segment]] = []
     for segment in found:
         beside = (one for one in merged if segment.at - one[-1].at <= near and _same_ends(one[-1], segment, near))
@@ -176,26 +174,34 @@ def _segments(pixels: Pixels, near: float) -> list[_Segment]:
     ]
 
 
-def _behind_curve(runs: list[tuple[int, int]], row: int, shortest: int) -> list[_Segment]:
-    """Returns the edge of a gridline that a curve hides in part: these are its pieces, if they are most of it."""
-    (first, after), (before, last) = runs[0], runs[-1]
-    length, drawn = last - first, sum(end - start for start, end in runs)
-    ends_in_label = min(after - first, last - before) < MIN_END * length
-    if len(runs) == 1 or drawn < max(shortest, MIN_DRAWN * length) or ends_in_label:
-        return []
-    return [_Segment(at=row + 0.5, start=first, end=last)]
-
-
 def _same_ends(one: _Segment, other: _Segment, near: float) -> bool:
     return abs(one.start - other.start) <= near and abs(one.end - other.end) <= near
 
 
 def _runs(row: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Returns the first and the last index of each run of true values, with gaps of up to `GAP` closed."""
+    """Returns the first and the last index of each run of true values, with gaps of up to `GAP` closed.
+
+    A letter of a label that stands close to a line is no part of it.
+    """
     on = np.flatnonzero(row)
     if not on.size:
         return []
-    breaks = np.flatnonzero(np.diff(on) > GAP)
+    pieces = _pieces(on, CROSSED)
+    return [_without_letters([one for one in pieces if start <= one[0] <= end]) for start, end in _pieces(on, GAP)]
+
+
+def _without_letters(pieces: list[tuple[int, int]]) -> tuple[int, int]:
+    """Returns the first and the last index of the pieces of one line, without a letter at either end."""
+    sizes = [end - start for start, end in pieces]
+    shortest = LETTER_SHARE * (pieces[-1][1] - pieces[0][0])
+    begins = len(pieces) > 1 and sizes[0] < shortest <= sizes[1]
+    ends = len(pieces) > 1 and sizes[-1] < shortest <= sizes[-2]
+    return pieces[1 if begins else 0][0], pieces[-2 if ends else -1][1]
+
+
+def _pieces(on: NDArray[np.intp], gap: int) -> list[tuple[int, int]]:
+    """Returns the first and the last of numbers that follow each other at no more than a distance."""
+    breaks = np.flatnonzero(np.diff(on) > gap)
     starts, ends = on[np.concatenate([[0], breaks + 1])], on[np.concatenate([breaks, [on.size - 1]])]
     return list(zip(starts.tolist(), ends.tolist(), strict=True))
 

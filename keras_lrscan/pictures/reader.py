@@ -188,7 +188,7 @@ def _plot(raster: Raster, light: NDArray[np.float32]) -> tuple[Frame, Surroundin
 
 def _evidence(frame: Frame, texts: Surroundings) -> int:
     """Returns how many labels and edges speak for a frame; a single edge may be that of a gridline."""
-    return texts.size + (2 * frame.sides if frame.sides > 1 else 0)
+    return texts.size + (frame.sides if frame.sides > 1 else 0)
 
 
 def _curve_of(lines: list[Line]) -> Line:

@@ -43,15 +43,3 @@ def test_few_of_many_frames_are_looked_at() -> None:
             pixels[[inset, -1 - other], inset : 600 - other] = 0
             pixels[inset : 600 - other, [inset, -1 - other]] = 0
     assert len(find_frames(pixels)) <= MAX_FRAMES
-
-
-def test_gridlines_that_a_thick_curve_hides_in_part_still_give_the_frame() -> None:
-    pixels = np.full((500, 900, 3), 255, dtype=np.float32)
-    pixels[60:440, np.arange(130, 850, 120)] = 200
-    pixels[np.arange(100, 440, 80), 100:860] = 200
-    columns = np.arange(130, 831)
-    for column, row in zip(columns, (250 + 150 * np.sin(columns / 40)).astype(int), strict=True):
-        pixels[row - 6 : row + 7, column] = (0, 90, 180)
-    frame = find_frames(pixels)[0]
-    assert (frame.left, frame.right) == pytest.approx((100, 860), abs=2)
-    assert (frame.top, frame.bottom) == pytest.approx((60, 440), abs=2)
