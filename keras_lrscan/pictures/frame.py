@@ -32,6 +32,12 @@ LETTER_SHARE = 0.02
 MIN_LENGTH = 0.22
 """Shortest edge of a frame, as a share of the picture."""
 
+MIN_GRIDLINES = 3
+"""Fewest horizontal lines with the same ends that are a plot without vertical ones."""
+
+MARK_SHARE = 0.03
+"""Length of a tick mark at most, as a share of the width of the plot."""
+
 MAX_SEGMENTS, MAX_GROUPS = 400, 40
 """Most long edges, and most groups of edges with the same ends; a plot has fewer than 60 and 20."""
 
@@ -46,6 +52,10 @@ SPINE = 40.0
 
 NEAR, NEAR_SHARE = 4.0, 0.004
 """Pixels within which two ends count as the same, and as a share of the larger side of the picture: a spine's width."""
+
+
+_Group = tuple[float, float, "NDArray[np.float64]"]
+"""Common start and end of edges, and their places."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +155,25 @@ def find_frames(pixels: Pixels) -> list[Frame]:
             touches = touches and columns.min() >= left - near and columns.max() <= right + near
             if touches and not any(frame.is_near(other, near) for other in found):
                 found.append(frame)
+    found = found or [_around(group, across, near) for group in across if group[2].size >= MIN_GRIDLINES]
     return sorted(found, key=lambda frame: (-frame.sides, -frame.width * frame.height))[:MAX_FRAMES]
+
+
+def _around(group: _Group, across: list[_Group], near: float) -> Frame:
+    """Returns the frame of a plot with horizontal gridlines alone; its top is up to a step above the highest.
+
+    The tick marks of the y-axis make gridlines longer than the spine below them.
+    """
+    left, right, rows = group
+    mark = MARK_SHARE * (right - left)
+    spines = [one for one in across if 0 <= one[0] - left <= mark and abs(one[1] - right) <= near]
+    return Frame(
+        left=max(start for start, _, _ in spines),
+        right=right,
+        top=max(0.0, float(rows.min() - np.median(np.diff(np.sort(rows))))),
+        bottom=max(float(places.max()) for _, _, places in spines),
+        sides=1,
+    )
 
 
 def _segments(pixels: Pixels, near: float) -> list[_Segment]:
@@ -206,7 +234,7 @@ def _pieces(on: NDArray[np.intp], gap: int) -> list[tuple[int, int]]:
     return list(zip(starts.tolist(), ends.tolist(), strict=True))
 
 
-def _groups(segments: list[_Segment], near: float) -> list[tuple[float, float, NDArray[np.float64]]]:
+def _groups(segments: list[_Segment], near: float) -> list[_Group]:
     """Returns the common start, the common end and the places of segments with the same ends."""
     groups: list[list[_Segment]] = []
     for segment in segments:

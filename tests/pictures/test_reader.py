@@ -222,6 +222,21 @@ def test_batch_losses_go_on_as_their_average_where_it_hides_them() -> None:
     assert np.median(np.abs(at - loss[inside])) < np.median(np.abs(average - loss)[inside])
 
 
+def test_horizontal_gridlines_alone_make_a_frame() -> None:
+    lr, loss = numbers()
+    figure = figures.Figure(figsize=(8.0, 4.0))
+    ax = figure.subplots()
+    ax.plot(lr, loss)
+    ax.set(xscale="log", xlabel="lr", title="train/loss")
+    ax.grid(axis="y", color="#E5E5E5")
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    data = io.BytesIO()
+    figure.savefig(data, dpi=100)
+    decades, share = errors(from_image(data.getvalue()))
+    assert decades <= DECADES
+    assert share <= SHARE
+
+
 def test_a_line_that_is_lost_on_its_way_is_refused() -> None:
     lr, loss = numbers()
     figure = figures.Figure()
