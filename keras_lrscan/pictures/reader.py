@@ -173,7 +173,7 @@ def _check_range(name: str, given: Range | None, *, positive: bool) -> None:
 def _plot(raster: Raster, light: NDArray[np.float32]) -> tuple[Frame, Surroundings, list[Line]]:
     """Returns the frame with the most tick labels around it, its texts, and the curves in it."""
     found = [(frame, find_labels(light, frame)) for frame in find_frames(raster.pixels)]
-    ranked = sorted(found, key=lambda one: (-_evidence(*one), -one[0].width * one[0].height))
+    ranked = sorted(found, key=lambda one: _evidence(*one), reverse=True)
     for frame, texts in ranked[:3]:
         lines = find_lines(raster.pixels, on_spines(light, frame))
         if lines:
@@ -186,9 +186,10 @@ def _plot(raster: Raster, light: NDArray[np.float32]) -> tuple[Frame, Surroundin
     raise InvalidCurveError(msg)
 
 
-def _evidence(frame: Frame, texts: Surroundings) -> int:
-    """Returns how many labels and edges speak for a frame; a single edge may be that of a gridline."""
-    return texts.size + (frame.sides if frame.sides > 1 else 0)
+def _evidence(frame: Frame, texts: Surroundings) -> tuple[float, ...]:
+    """Returns what speaks for a frame: labels and edges, of which a single one may be a gridline; then its size."""
+    edges = frame.sides if frame.sides > 1 else 0
+    return texts.size + edges, len(texts.x_ticks) + len(texts.y_ticks), frame.width * frame.height
 
 
 def _curve_of(lines: list[Line]) -> Line:
