@@ -108,7 +108,7 @@ def values_of(text: str, *, raised: str | None = None, negative: bool = False) -
     clean = text.translate(LOOKALIKES)
     digits = "" if raised is None else re.sub(r"\D", "", raised.translate(LOOKALIKES))
     if digits and len(digits) <= 2:
-        front = PRODUCT.fullmatch(clean) or PRODUCT.match(clean)
+        front = PRODUCT.match(clean)
         if front and digits[1:] == front[2]:  # a zero of the 10 was cut with the superscript
             digits = front[2]
         return ((float(front[1]) if front else 1.0) * 10.0 ** (-int(digits) if negative else int(digits)),), True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -86,33 +87,37 @@ def find_points(line: Line) -> Array | None:
     most = min(int((last - first) / MIN_PIXELS), MAX_INTERVALS)
     if most <= MIN_INTERVALS or line.columns.size < 0.8 * (last - first):
         return None
+    fit = functools.partial(_error, line, 1 / (1 + np.gradient(line.rows, line.columns) ** 2))
     numbers = np.arange(MIN_INTERVALS, most + 1)
     rivals = np.abs(numbers[:, None] - numbers) > 1
     rivals &= numbers < MULTIPLE * numbers[:, None]
     best, ratio = None, MAX_RATIO
     for left, right in ((0.0, 0.0), (out, out), (out, 0.0), (0.0, out)):
         start, end = first - left, last + right
-        errors = np.array([_error(line, np.linspace(start, end, number + 1)) for number in numbers])
+        errors = np.array([fit(np.linspace(start, end, number + 1)) for number in numbers])
         ratios = errors / np.where(rivals, errors, np.inf).min(axis=1)
         ratios[errors > MAX_OVER_BEST * errors.min()] = np.inf
         if ratios.min() < ratio:
             best, ratio = np.linspace(start, end, numbers[ratios.argmin()] + 1), ratios.min()
-    return None if best is None else _moved(best, line)
+    if best is None:
+        return None
+    tried = (np.linspace(best[0] + left, best[-1] + right, best.size) for left in MOVES for right in MOVES)
+    return min(tried, key=fit)
 
 
-def _moved(points: Array, line: Line) -> Array:
-    """Returns the points with both ends moved by up to a pixel to where they fit the line best."""
-    tried = (np.linspace(points[0] + left, points[-1] + right, points.size) for left in MOVES for right in MOVES)
-    return min(tried, key=lambda moved: _error(line, moved))
+def _error(line: Line, weight: Array, points: Array) -> float:
+    """Returns the mean squared distance of a line from straight pieces between points, by cross-validation.
 
-
-def _error(line: Line, points: Array) -> float:
-    """Returns the mean squared distance of a line from straight pieces between points, by cross-validation."""
+    Args:
+        line: The line.
+        weight: Inverse square of its steepness in each column, since distances are at right angles to it. Array of
+            shape `(n,)`.
+        points: Columns of the points. Array of shape `(points,)`.
+    """
     last = points.size - 1
     place = np.clip((line.columns - points[0]) / (points[-1] - points[0]) * last, 0, last)
     before = np.minimum(place.astype(int), last - 1)
     after = place - before
-    weight = 1 / (1 + np.gradient(line.rows, line.columns) ** 2)  # distances are at right angles to the line
     near, far = weight * (1 - after), weight * after
     bands = np.zeros((2, points.size))
     bands[0, 1:] = np.bincount(before, near * after, last)

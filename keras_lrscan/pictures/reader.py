@@ -129,12 +129,6 @@ def read_picture(
         )
         raise InvalidCurveError(msg)
     line = _curve_of(lines)
-    if line.coverage < MIN_COVERAGE:
-        msg = (
-            f"Expected a line over most of the plot. Received: a line over {line.coverage:.0%} of its width. Cut the "
-            "picture to the plot, and save it as PNG, larger if it is small."
-        )
-        raise InvalidCurveError(msg)
     points = find_points(line)
     x_axis, lr_ticks = _x_axis(light, frame, texts, line.columns if points is None else points, lr_range)
     y_axis, loss_ticks = _y_axis(light, frame, texts, line, loss_range)
@@ -196,13 +190,23 @@ def _curve_of(lines: list[Line]) -> Line:
     """Returns the curve of the losses: the rougher of two that are nearly equally long, since the other is its average.
 
     Where the rougher one ends early, because the other one hides it, it goes on as the other one.
+
+    Raises:
+        InvalidCurveError: If the curve was lost on its way.
     """
     within = [line for line in lines if not line.is_across] or lines
     longest = max(line.coverage for line in within)
     equal = [line for line in within if line.coverage > 0.8 * longest]
     curve = max(equal, key=lambda line: line.roughness)
     average = max((line for line in equal if not line.is_level), key=lambda line: line.coverage, default=curve)
-    return curve.extended(average)
+    curve = curve.extended(average)
+    if curve.coverage < MIN_COVERAGE:
+        msg = (
+            f"Expected a line over most of the plot. Received: a line over {curve.coverage:.0%} of its width. Cut the "
+            "picture to the plot, and save it as PNG, larger if it is small."
+        )
+        raise InvalidCurveError(msg)
+    return curve
 
 
 def _ticks(light: NDArray[np.float32], boxes: tuple[Box, ...], *, along: int) -> list[Tick]:

@@ -194,6 +194,7 @@ def _other_reason_to_fall(workbench: Workbench) -> str | None:
 
 
 NO_TIE = "Simple models find no tie between inputs and labels, so the model may have memorized the samples."
+"""Why a lower loss settles nothing."""
 
 DENSE = 12.0
 """Points per decade from which a scan has enough of them, as in the table of causes."""
