@@ -329,6 +329,22 @@ def vega(curve: LRCurve) -> Drawn:
     return figure, lr, loss, average
 
 
+def dashed_grid(curve: LRCurve) -> Drawn:
+    """`plt.grid(True, which="both", ls="--")`, as many tutorials have it."""
+    drawn = plain(curve, size=(8.0, 5.0))
+    drawn[0].axes[0].grid(visible=True, which="both", ls="--", alpha=0.6)
+    return drawn
+
+
+def dotted_grid(curve: LRCurve) -> Drawn:
+    """A gray curve over black dots, without margins at its ends."""
+    figure, lr, loss, average = plain(curve, size=(7.0, 5.0), color="#606060")
+    ax = figure.axes[0]
+    ax.grid(visible=True, color="black", ls=":", lw=0.6)
+    ax.set_xlim(lr[0], lr[-1])
+    return figure, lr, loss, average
+
+
 def own_plot(curve: LRCurve) -> Drawn:
     analysis = analyze(dataclasses.replace(curve))
     fig, ax = plt.subplots(figsize=(9, 6), layout="constrained")
@@ -364,6 +380,8 @@ LOOKS: Mapping[str, Callable[[LRCurve], Drawn]] = MappingProxyType(
             solarized,
             tracker,
             vega,
+            dashed_grid,
+            dotted_grid,
             own_plot,
         )
     }

@@ -149,7 +149,7 @@ def _label_axes(ax: Axes, analysis: PureAnalysis) -> None:
     rate = FuncFormatter(lambda lr, _: format_lr(lr))
     ax.xaxis.set_major_formatter(rate)
     narrow = float(analysis.curve.lr[-1] / analysis.curve.lr[0]) < 30
-    ax.xaxis.set_minor_locator(LogLocator(subs=(2, 5) if narrow else tuple(range(2, 10)), numticks=99))
+    ax.xaxis.set_minor_locator(LogLocator(subs=(2, 5), numticks=99))
     ax.xaxis.set_minor_formatter(rate if narrow else NullFormatter())
     ax.tick_params(which="both", labelsize=SMALLEST)
     width = 0.97 * ax.get_window_extent().width

@@ -248,3 +248,32 @@ def test_a_line_that_is_lost_on_its_way_is_refused() -> None:
     figure.savefig(data, dpi=100)
     with pytest.raises(InvalidCurveError, match=r"a line over 2[0-9]% of its width"):
         read_picture(data.getvalue())
+
+
+@pytest.mark.parametrize(("color", "dashes"), [("#606060", ":"), ("tab:blue", "--"), ("black", "-.")])
+def test_gridlines_of_dashes_and_dots_are_left_out(color: str, dashes: str) -> None:
+    lr, loss = numbers()
+    figure = figures.Figure(figsize=(7.0, 5.0))
+    ax = figure.subplots()
+    ax.plot(lr, loss, color=color)
+    ax.set(xscale="log", xlabel="lr", ylabel="loss")
+    ax.grid(visible=True, which="both", color="#808080", ls=dashes, lw=0.7)
+    data = io.BytesIO()
+    figure.savefig(data, dpi=100)
+    decades, share = errors(from_image(data.getvalue()))
+    assert decades <= DECADES
+    assert share <= SHARE
+
+
+def test_a_photograph_in_a_frame_is_no_line() -> None:
+    from PIL import Image
+
+    pixels = np.random.default_rng(0).integers(0, 255, (400, 600, 3), dtype=np.uint8)
+    pixels[:30] = pixels[-30:] = 255
+    pixels[:, :30] = pixels[:, -30:] = 255
+    pixels[[30, -31], 30:-30] = 0
+    pixels[30:-30, [30, -31]] = 0
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, format="PNG")
+    with pytest.raises(InvalidCurveError, match="no line was found"):
+        from_image(data.getvalue())
