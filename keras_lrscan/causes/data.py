@@ -134,8 +134,11 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
     Cause(
         code="LRS305",
         name="labels-not-reaching-loss",
-        title="Inputs and labels do not match, or the inputs say nothing about the labels.",
-        means="The model takes its steps, but no step helps: no rule leads from the inputs to the labels.",
+        title="Inputs and labels do not match, or no rule between them shows in so short a test.",
+        means=(
+            "The model takes its steps, but no step helps. Either no rule leads from the inputs to the labels, or it is "
+            "too hard for simple models and for the first hundred steps of this one."
+        ),
         start=-3.2,
         when=(),
         clues=(
@@ -169,6 +172,11 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
                 when=(Condition("input_std", "==", 0.0),),
                 weight=4.0,
                 says="All inputs are the same number.",
+            ),
+            Clue(
+                when=(is_true("has_one_label"),),
+                weight=6.0,
+                says="All labels are the same, so a constant prediction is right, and the inputs tell nothing.",
             ),
             Clue(
                 when=(Condition("contradicting_share", ">=", 0.5),),
@@ -219,20 +227,23 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
         rules_out=(
             STARTS_BETTER,
             Clue(
-                when=(Condition("fall", ">=", 0.3), is_true("learns")),
+                when=(Condition("fall", ">=", 0.3), is_true("learns"), is_false("has_one_label")),
                 says="The loss falls to {lowest_ratio} times the chance level, so the model does learn something.",
             ),
             Clue(
-                when=(Condition("fall", ">=", 0.3), UNKNOWN),
+                when=(Condition("fall", ">=", 0.3), UNKNOWN, is_false("has_one_label")),
                 says="The loss falls by {fall_in_words}, so there is something to learn, and the model learns it.",
             ),
         ),
-        to_check="Look at five inputs beside their labels. Train on 20 samples: their loss should go to zero.",
+        to_check=(
+            "Look at five inputs beside their labels. Train for some epochs at the optimizer's default rate: only if "
+            "the validation loss falls, there is a rule."
+        ),
         advice=(
             "Check that inputs and labels belong together, and how labels are encoded. Shuffling, sorting or joining "
-            "may have mixed them up."
+            "may have mixed them up. If all is right, train for some epochs, and scan again from there."
         ),
-        is_not="The learning rate is not the cause, and the model is not already good.",
+        is_not="It is no proof: a rule such as the parity of some inputs looks the same until the model has found it.",
         sources=(
             "https://karpathy.github.io/2019/04/25/recipe/",
             "https://github.com/davidtvs/pytorch-lr-finder/issues/10",
@@ -458,6 +469,7 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
                 says="Against it: all labels of the first batches are the same, so the data may just be sorted.",
             ),
         ),
+        not_for=(Clue(when=(is_true("has_one_label"),), says="All labels are the same."),),
         rules_out=(
             Clue(
                 when=(Condition("majority_share", "<", 0.6),),
@@ -465,7 +477,10 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
             ),
         ),
         to_check="Compare the accuracy with the share of the most frequent label.",
-        advice="Watch recall or balanced accuracy. Try `class_weight`, and larger batches for the scan.",
+        advice=(
+            "Scan with larger batches, so that each holds some samples of the rare labels. In training, watch recall or "
+            "balanced accuracy, and try `class_weight`."
+        ),
         is_not="A low loss does not mean that the model finds rare classes.",
         sources=("https://www.tensorflow.org/tutorials/structured_data/imbalanced_data",),
         alarm=True,

@@ -264,8 +264,9 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
         name="sum-loss",
         title="The loss is a sum, not a mean.",
         means=(
-            "A sum over 32 samples, or 32 outputs, is 32 times as large as their mean, and so are the steps of plain "
-            "SGD. The curve looks the same, but at rates 32 times smaller, which change with that number."
+            "A sum over 32 samples, or 32 outputs, is 32 times as large as their mean. So are the steps of plain SGD, "
+            "whose curve then lies at rates 32 times smaller. Optimizers such as Adam, which scale their steps, hardly "
+            "notice."
         ),
         start=-2.0,
         when=(),

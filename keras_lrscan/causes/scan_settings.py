@@ -390,10 +390,10 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
             ),
             Clue(
                 when=(Condition("num_recoveries", ">=", 1),),
-                weight=3.6,
+                weight=2.2,
                 says="Training broke and came back to its lowest level so far (times: {num_recoveries}).",
             ),
-            Clue(when=(Condition("num_recoveries", ">=", 2),), weight=0.8, says="Training recovered more than once."),
+            Clue(when=(Condition("num_recoveries", ">=", 2),), weight=2.2, says="Training recovered more than once."),
             Clue(
                 when=(Condition("noise_over_fall", ">=", 0.3),),
                 weight=-1.0,

@@ -74,6 +74,11 @@ CAUSES_OF_START: tuple[Cause, ...] = (
                 says="Layers that show earlier training: {num_used_layers} of {num_layers}.",
             ),
             Clue(when=(RISES,), weight=0.5, says="Large rates break the model, so it does react to training."),
+            Clue(
+                when=(is_true("is_untrained"),),
+                weight=-2.5,
+                says="Against it: no layer shows signs of earlier training.",
+            ),
         ),
         rules_out=(STARTS_AT_CHANCE, STARTS_WORSE, STARTS_MIXED),
         to_check="Evaluate the model before training: it should be far better than a constant prediction.",

@@ -39,6 +39,9 @@ ARRAYS_SEEN, BATCHES_SEEN = "arrays", "first batches"
 KTRAIN = "ktrain"
 """Name of ktrain in `framework`, for models that are trained by a learner of ktrain."""
 
+NO_MEANS = ("sum", "none")
+"""Reductions of the sample losses that are no mean."""
+
 EPOCH = "epoch"
 """Value of `averaged_over` for records with one point per epoch."""
 
@@ -366,7 +369,8 @@ def chance_loss(context: ScanContext) -> float | None:
     """Returns the chance level in the unit of the loss, or `None` if it is unknown.
 
     A `chance_loss` in the context has priority. Without one, the chance level of a cross-entropy over K classes is
-    ``ln K``, the loss of the uniform prediction.
+    ``ln K``, the loss of the uniform prediction. If all labels are the same, the best constant prediction is right, so
+    there is no such level.
 
     Example:
     >>> from keras_lrscan import ScanContext
@@ -374,14 +378,19 @@ def chance_loss(context: ScanContext) -> float | None:
     >>> round(chance_loss(context), 3)
     2.303
     """
-    return uniform_loss(context) if context.chance_loss is None else context.chance_loss
+    if context.chance_loss is None:
+        return None if context.majority_share == 1.0 else uniform_loss(context)
+    return context.chance_loss
 
 
 def uniform_loss(context: ScanContext) -> float | None:
     """Returns the cross-entropy of the uniform prediction, near which fresh classifiers start; `None` for other losses.
 
-    If some classes are rarer than others, it is above the chance level, which takes their frequencies into account.
+    If some classes are rarer than others, it is above the chance level, which takes their frequencies into account. It
+    is unknown for a loss that is no mean over the samples.
     """
+    if context.loss_reduction in NO_MEANS:
+        return None
     if context.num_classes is None or not (context.loss_name or "").endswith("categorical_crossentropy"):
         binary = context.loss_name == "binary_crossentropy"
         return math.log(2) if binary else None

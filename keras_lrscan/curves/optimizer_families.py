@@ -35,8 +35,9 @@ class OptimizerFamily:
             `None` where it was not measured. Each lies half a decade below the median of the best constant rates in
             `benchmarks/suggestions`, rounded. Gradient descent has none: its best rate depends on the unit of the loss.
         note: A sentence for users, where something besides the learning rate decides how far it moves the weights.
-            `{cap}` stands for one over the square root of the number of updates.
-        note_if: Attribute of the optimizer that must be true for the note; empty for a note that always holds.
+            `{cap}` stands for its largest rate.
+        caps_rate_if: Attribute of the optimizer that, if true, limits the rate to one over the square root of the
+            number of updates. Otherwise, and if it is empty, there is no limit; with an attribute, there is no note then.
     """
 
     name: str
@@ -48,7 +49,7 @@ class OptimizerFamily:
     usual_rate: float = ADAPTIVE_RATE
     prior_rate: float | None = None
     note: str = ""
-    note_if: str = ""
+    caps_rate_if: str = ""
 
 
 OPTIMIZER_FAMILIES: tuple[OptimizerFamily, ...] = (
@@ -59,10 +60,10 @@ OPTIMIZER_FAMILIES: tuple[OptimizerFamily, ...] = (
         fixes_step=True,
         momentum_share=0.0,
         note=(
-            "Adafactor with relative_step=True caps the learning rate at 1/sqrt(updates), {cap:.2g} at the end of this "
-            "scan. Above that, the curve says nothing. Pass relative_step=False to scan higher rates."
+            "Adafactor with relative_step=True takes no learning rate above 1/sqrt(updates), {cap:.2g} at the end of "
+            "this scan, so the scan ends there. Pass relative_step=False to scan higher rates."
         ),
-        note_if="relative_step",
+        caps_rate_if="relative_step",
     ),
     OptimizerFamily(name="Adagrad", momentum_share=0.0, prior_rate=0.1),
     OptimizerFamily(name="Adam", is_adam_like=True, prior_rate=3e-3),

@@ -14,8 +14,8 @@ from keras_lrscan.causes.scan_settings import CAUSES_OF_RANGE
 from keras_lrscan.curves.context import EPOCH, chance_loss
 from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.formatting import format_loss, format_lr, slots_of
-from keras_lrscan.reading.facts import EXPLODES, FALLS, MEASURES
-from keras_lrscan.reading.features import MIN_FOR_START, has_natural_zero
+from keras_lrscan.reading.facts import EXPLODES, FALLS, MEASURES, Condition
+from keras_lrscan.reading.features import MIN_FOR_START, has_natural_zero, starts_too_low
 from keras_lrscan.reading.shapes import MIN_DECADES, MIN_POINTS
 from keras_lrscan.reading.start_state import StartState
 from keras_lrscan.suggestions.suggest import format_suggestion, what_stops_learning
@@ -36,6 +36,9 @@ SAME_ORDER = (
     "That is no fault."
 )
 """Advice on batches whose losses repeat in every epoch."""
+
+MOVED = Condition("weight_change", ">=", 0.1)
+"""The weights changed so much that frozen layers or lost updates are no explanation."""
 
 FAR_FROM_START = 0.1
 """Difference of the first loss from the start, as a share of the start, or of the range of a loss below zero."""
@@ -64,6 +67,8 @@ def slots_for(analysis: PureAnalysis) -> dict[str, str]:
     slots |= {name: format_loss(loss) for name, loss in losses.items() if loss is not None}
     slots |= _slots_of_start(analysis)
     slots |= dict.fromkeys(_conditions(analysis), "")
+    low_until_nan = facts["rise_before_nonfinite"] is not None and facts["rise_before_nonfinite"] < 1
+    slots["jumps"] = "turns NaN or infinite" if low_until_nan else "shoots up"
     slots["order"] = SAME_ORDER if analysis.facts["well_shuffled"] else SHUFFLE
     for finding in reversed(analysis.findings):
         if finding.alarm and finding.is_sure:
@@ -79,6 +84,7 @@ def slots_for(analysis: PureAnalysis) -> dict[str, str]:
 def _conditions(analysis: PureAnalysis) -> Iterable[str]:
     """Yields the empty slots, each the condition of the sentences that contain it."""
     facts, state = analysis.facts, analysis.verdict.start_state
+    yield "moved" if MOVED.holds(facts) else "unmoved"
     if state == StartState.UNKNOWN:
         yield "unknown_start"
     if state == StartState.BETTER_THAN_CHANCE:
@@ -135,6 +141,9 @@ def _slots_of_start(analysis: PureAnalysis) -> dict[str, str]:
     level = first if EXPLODES.holds(analysis.facts) else start.loss
     whole, without = format_loss(level), format_loss(level - (curve.context.regularization_loss or 0.0))
     slots = {"start_level": whole if without == whole else f"{without} ({whole} with regularization)"}
+    chance = chance_loss(curve.context)
+    if chance is not None and starts_too_low(curve):
+        slots["constant_loss"] = format_loss(chance)
     size = abs(start.loss) if has_natural_zero(curve) else float(np.ptp(analysis.smoothed.loss))
     if abs(first - level) > FAR_FROM_START * size:
         slots["first_loss"] = format_loss(first)

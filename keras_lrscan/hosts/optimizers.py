@@ -32,6 +32,7 @@ __all__ = [
     "is_built",
     "is_built_alike",
     "keeps_averages",
+    "largest_rate",
     "optimizer_notes",
     "optimizer_state",
     "optimizer_variables",
@@ -179,13 +180,30 @@ def optimizer_notes(optimizer: Optimizer, last_update: int) -> tuple[str, ...]:
         last_update: Number of updates made by the end of the scan.
     """
     leaves = {type(leaf).__name__: leaf for leaf in innermost(optimizer)}
-    families = ((optimizer_family(name), leaf) for name, leaf in leaves.items())
-    cap = 1 / math.sqrt(max(1, last_update))
+    families = {optimizer_family(name): leaf for name, leaf in leaves.items()}
     return tuple(
-        family.note.format(cap=cap)
-        for family, leaf in families
-        if family.note and (not family.note_if or getattr(leaf, family.note_if, False))
+        family.note.format(cap=_cap(last_update))
+        for family, leaf in families.items()
+        if family.note and (not family.caps_rate_if or getattr(leaf, family.caps_rate_if, False))
     )
+
+
+def largest_rate(optimizer: Optimizer, last_update: int) -> float | None:
+    """Returns the largest rate that an optimizer takes at an update, or `None` without a limit.
+
+    Args:
+        optimizer: The optimizer.
+        last_update: Number of the update.
+    """
+    for leaf in innermost(optimizer):
+        attribute = optimizer_family(type(leaf).__name__).caps_rate_if
+        if attribute and getattr(leaf, attribute, False):
+            return _cap(last_update)
+    return None
+
+
+def _cap(last_update: int) -> float:
+    return 1 / math.sqrt(max(1, last_update))
 
 
 def python_numbers(optimizer: Optimizer) -> Callable[[], None]:

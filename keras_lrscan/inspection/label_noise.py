@@ -30,7 +30,19 @@ MIN_CLASSES = 5
 """Fewest classes among which wrong labels can be told from classes that overlap."""
 
 OVERLAPPING = 0.2
-"""Share of the pairs of classes that may overlap, so that contradictions between them do not count."""
+"""Share of the pairs of classes that may overlap, so that contradictions between them do not count.
+
+It is at least the share of neighbors among ordered classes, such as ratings.
+"""
+
+VOTERS, SEPARATE = 10, 0.76
+"""Number of neighbors whose most frequent label is the likely one, and the share of samples whose neighbors must agree
+on likely labels: only then do the classes lie apart.
+
+In eight draws each, this share is 0.79 or more in the digits with up to four tenths of the labels drawn at random, and
+0.76 or more in five Gaussian clusters 5 apart, with or without wrong labels. It is 0.75 or less if the same clusters
+are 3.6 or 2.2 apart, and 0.34 or less in noisy ratings from one to five.
+"""
 
 
 def suspect_share(inputs: Sequence[Array], classes: Array) -> float | None:
@@ -40,14 +52,15 @@ def suspect_share(inputs: Sequence[Array], classes: Array) -> float | None:
     that were drawn by mistake contradict all others alike. So the contradictions of the fifth of the pairs with most of
     them do not count, and the rest is scaled up to all pairs. In 400 samples of Fashion-MNIST, the nearest neighbors of
     7 to 8 % contradict the label, and this share is at most 1.3 %. With a tenth of the labels drawn at random, it is
-    2.2 to 5.3 %.
+    2.2 to 5.3 %. Where most classes overlap, wrong labels cannot be told from right ones.
 
     Args:
         inputs: Arrays of shape `(n, ...)`.
         classes: Class of each sample. Array of shape `(n,)`.
 
     Returns:
-        The share, or `None` if there are too few samples or classes, or the inputs are not numbers.
+        The share, or `None` if there are too few samples or classes, if most classes overlap, or if the inputs are not
+        numbers.
 
     References:
         Wilson (1972), "Asymptotic properties of nearest neighbor rules using edited data".
@@ -76,12 +89,20 @@ def suspect_share(inputs: Sequence[Array], classes: Array) -> float | None:
     squares = np.square(table).sum(1)
     distances = squares[:, None] + squares[None, :] - 2 * table @ table.T
     np.fill_diagonal(distances, np.inf)
-    nearest = labels[np.argpartition(distances, NEIGHBORS, axis=1)[:, :NEIGHBORS]]
-    votes = (nearest[:, :, None] == np.arange(num_classes)).sum(1)
+    nearest = np.argpartition(distances, np.arange(VOTERS), axis=1)[:, :VOTERS]
+    likely = _votes(labels[nearest], num_classes).argmax(1)
+    if float((_votes(likely[nearest[:, :NEIGHBORS]], num_classes).max(1) >= AGREE).mean()) < SEPARATE:
+        return None
+    votes = _votes(labels[nearest[:, :NEIGHBORS]], num_classes)
     voted = votes.argmax(1)
     suspect = (votes.max(1) >= AGREE) & (voted != labels)
     pairs = np.zeros((num_classes, num_classes))
     np.add.at(pairs, (np.minimum(voted, labels)[suspect], np.maximum(voted, labels)[suspect]), 1)
     counts = np.sort(pairs[np.triu_indices(num_classes, 1)])
-    scattered = counts[: int((1 - OVERLAPPING) * counts.size)]
+    scattered = counts[: min(int((1 - OVERLAPPING) * counts.size), counts.size - (num_classes - 1))]
     return float(scattered.sum() / scattered.size * counts.size / len(labels))
+
+
+def _votes(labels: Array, num_classes: int) -> Array:
+    """Returns how often each class occurs in each row of labels."""
+    return np.asarray((labels[:, :, None] == np.arange(num_classes)).sum(1))

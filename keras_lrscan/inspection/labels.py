@@ -48,12 +48,22 @@ def label_facts(loss_name: str | None, labels: Array, width: int | None, ignored
         return {}
     classes, is_class = reader(thinned(labels), width, ignored)
     good = classes[is_class]
-    counts = np.unique(good, return_counts=True)[1]
     return {
         "bad_labels": 1 - good.size / is_class.size if is_class.size else None,
-        "majority_share": float(counts.max() / counts.sum()) if counts.size else None,
+        "majority_share": None if _are_several(loss_name or "", labels) else _largest_share(good),
         "label_runs": _runs(loss_name or "", labels),
     }
+
+
+def _are_several(loss_name: str, labels: Array) -> bool:
+    """Returns whether each sample has several labels that are independent of each other, as in a binary loss."""
+    return loss_name.startswith("binary") and labels.ndim == 2 and labels.shape[1] > 1  # noqa: PLR2004 - an axis
+
+
+def _largest_share(classes: Array) -> float | None:
+    """Returns the share of the most frequent class, or `None` without classes."""
+    counts = np.unique(classes, return_counts=True)[1]
+    return float(counts.max() / counts.sum()) if counts.size else None
 
 
 def _regression_facts(labels: Array) -> dict[str, Any]:

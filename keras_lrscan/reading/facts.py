@@ -17,6 +17,7 @@ from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.curves.loss_names import UNLIMITED_LOSSES, WITH_LOGARITHM
 from keras_lrscan.formatting import RATIO, Measure, measured, measures_of
 from keras_lrscan.reading.features import EXPLODED, CurveFeatures, Reference
+from keras_lrscan.reading.start_state import is_untrained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -183,6 +184,7 @@ class Derived:
     fall_in_words: str | None = measured("fall to the first minimum", "{}")
     perfect_ratio: float | None = measured("ratio of the loss of correct predictions to the chance level", "{:.0%}")
     is_untrained: bool | None = measured("model known to be untrained", "{}")
+    has_one_label: bool | None = measured("the same label for all samples", "{}")
     is_trained: bool | None = measured("signs of earlier training in all layers", "{}")
     has_new_head: bool | None = measured("untrained last layer on trained or frozen layers", "{}")
     trains_head_only: bool | None = measured("training of untrained layers only, on frozen layers", "{}")
@@ -226,7 +228,8 @@ def _derive(features: CurveFeatures, context: ScanContext, shape: str | None) ->
         clip=min((size for size in clips if size is not None), default=None),
         fall_in_words=_fall_in_words(features),
         perfect_ratio=_ratio(context.perfect_loss, context.chance_loss),
-        is_untrained=bool(fresh) and not context.num_used_layers,
+        is_untrained=is_untrained(context),
+        has_one_label=(share == 1.0 or context.target_std == 0.0) and context.data_seen != BATCHES_SEEN,
         is_trained=None if fresh is None else not fresh and bool(context.num_used_layers),
         has_new_head=_has_new_head(context),
         trains_head_only=_trains_head_only(context),

@@ -21,7 +21,14 @@ from keras_lrscan.formatting import COUNT, RATIO, measured
 from keras_lrscan.reading.divergence import early_explosion, first_settled, num_recoveries, plateau_start, share_near
 from keras_lrscan.reading.landmarks import mean_slope
 from keras_lrscan.reading.spacing import linear_spacing
-from keras_lrscan.reading.start_state import StartState, are_mixed, judged_outputs, state_of
+from keras_lrscan.reading.start_state import (
+    BETTER_THAN_CHANCE,
+    StartState,
+    are_mixed,
+    is_untrained,
+    judged_outputs,
+    state_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,6 +53,7 @@ __all__ = [
     "record_features",
     "reference_loss",
     "start_reference",
+    "starts_too_low",
 ]
 
 EXPLODED = 5.0
@@ -185,8 +193,20 @@ def has_natural_zero(curve: LRCurve) -> bool:
 
 
 def chance_reference(curve: LRCurve) -> float | None:
-    """Returns the chance level if other losses can be compared with it as ratios, or `None`."""
-    return chance_loss(curve.context) if has_natural_zero(curve) else None
+    """Returns the chance level if other losses can be compared with it as ratios, or `None`.
+
+    An untrained model is no better than a constant. If its first losses are lower, their batches are unlike the rest,
+    such as those without the few samples that raise the mean loss of all, so their losses cannot be compared with it.
+    """
+    return None if starts_too_low(curve) or not has_natural_zero(curve) else chance_loss(curve.context)
+
+
+def starts_too_low(curve: LRCurve) -> bool:
+    """Returns whether the first losses of an untrained model are well below the chance level."""
+    chance, start = chance_loss(curve.context), start_reference(curve)
+    if chance is None or start is None:
+        return False
+    return is_untrained(curve.context) and start < BETTER_THAN_CHANCE * chance
 
 
 def start_reference(curve: LRCurve) -> float | None:

@@ -62,6 +62,9 @@ class Shape(StrEnum):
     UNCLEAR = "unclear"
 
 
+FALL_OR_RISE = (FALLS, NO_FALL, RISES, NO_RISE)
+"""Conditions that a shape must share with the curve itself, whatever its copies look like: its words rest on them."""
+
 NO_CONFIDENCE = frozenset({Shape.TOO_SHORT, Shape.UNCLEAR})
 """Shapes whose confidence is not printed: they say that the curve cannot be read."""
 
@@ -137,7 +140,7 @@ def classify(facts: Mapping[str, Any], *, copies: Sequence[Mapping[str, Any]] = 
     votes = Counter(_first_match({**copy, **start})[0] for copy in copies)
     if copies and votes[rule] < MAJORITY * len(copies):
         first, count = votes.most_common(1)[0]
-        rule = first if count >= MAJORITY * len(copies) else UNCLEAR
+        rule = first if count >= MAJORITY * len(copies) and not _contradicts(first, facts) else UNCLEAR
         evidence = tuple(f"{other.shape}: {num / len(copies):.0%} of copies" for other, num in votes.most_common())
     return ShapeVerdict(
         code=rule.code,
@@ -146,6 +149,14 @@ def classify(facts: Mapping[str, Any], *, copies: Sequence[Mapping[str, Any]] = 
         start_state=StartState(facts["start_state"]),
         traits=traits_of(facts),
         evidence=evidence,
+    )
+
+
+def _contradicts(rule: ShapeRule, facts: Mapping[str, Any]) -> bool:
+    """Returns whether a rule needs a fall or a rise that this curve does not have, or none where it has one."""
+    return all(
+        any(condition in FALL_OR_RISE and not condition.holds(facts) for condition in conditions)
+        for conditions in rule.when
     )
 
 
@@ -171,7 +182,7 @@ UNCLEAR = ShapeRule(
     shape=Shape.UNCLEAR,
     title="no clear shape",
     when=(),
-    sees=("Copies of this curve with new random noise get different shapes, and no shape gets half of them.",),
+    sees=("Copies of this curve with new random noise get other shapes than the curve itself.",),
     means=("This one scan is not enough to tell what the model does.",),
     is_not=("{no_problem}It does not mean that something is broken.",),
     tries=(
@@ -281,15 +292,21 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         shape=Shape.FLAT,
         title="flat everywhere",
         when=((NO_FALL, NO_RISE, Condition("noise", "<", 0.15)),),
-        sees=("The loss stays near {start_loss} from {start_lr} to {last_lr}: it neither falls nor rises.",),
+        sees=(
+            "The loss stays near {start_loss} from {start_lr} to {last_lr}: it neither falls nor rises by more than the "
+            "batches differ from each other.",
+        ),
         means=(
-            "A learning rate that is large enough ruins any model that trains.",
-            "If {last_lr} is large for your optimizer, the updates do not reach the weights.",
+            "{unmoved}A learning rate that is large enough ruins any model that trains.",
+            "{unmoved}If {last_lr} is large for your optimizer, the updates do not reach the weights.",
+            "{moved}The weights did change, so what they changed in the loss is hidden by the noise of the batches.",
         ),
         is_not=("It does not mean that your model is robust, or that the learning rate does not matter.",),
         tries=(
-            "Check that `model.trainable_weights` is not empty, and compile again after any change to `trainable`.",
-            "Take one training step at a rate of 1, and check whether any weight changed.",
+            "{unmoved}Check that `model.trainable_weights` is not empty, and compile again after any change to "
+            "`trainable`.",
+            "{unmoved}Take one training step at a rate of 1, and check whether any weight changed.",
+            "{moved}Scan with larger batches: batches four times as large halve the noise.",
             "If the scan ended at a rate below 0.1, scan again up to 10.",
         ),
     ),
@@ -327,7 +344,9 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
             (NO_FALL, RISES, Condition("start_state", "==", StartState.AT_CHANCE)),
             (NO_FALL, RISES, Condition("start_state", "==", StartState.WORSE_THAN_CHANCE)),
         ),
-        sees=("The loss stays near {start_loss}, then shoots up after about {elbow_lr}.",),
+        sees=(
+            "The loss stays near {start_loss}, then {jumps} after about {elbow_lr}.",
+        ),
         means=(
             "At the start, the model did no better than guessing, and no rate in this test taught it anything.",
             "The learning rate is not the first problem: something keeps the model from learning in so few batches.",
@@ -348,7 +367,7 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         shape=Shape.MONOTONE_FROM_PRETRAINED,
         title="flat and low, then rising",
         when=((NO_FALL, RISES),),
-        sees=("The loss stays flat near {start_loss}, then shoots up after about {elbow_lr}.",),
+        sees=("The loss stays flat near {start_loss}, then {jumps} after about {elbow_lr}.",),
         means=(
             "{starts_better}The model starts out already good (chance level: {chance_loss}), so it has little to gain.",
             TWO_EXPLANATIONS,

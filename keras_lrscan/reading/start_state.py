@@ -16,6 +16,7 @@ __all__ = [
     "JudgedOutput",
     "StartState",
     "are_mixed",
+    "is_untrained",
     "judged_outputs",
     "largest_at_chance",
     "state_of",
@@ -59,6 +60,11 @@ class JudgedOutput(NamedTuple):
     name: str
     ratio: float
     state: StartState
+
+
+def is_untrained(context: ScanContext) -> bool:
+    """Returns whether the model is known to be untrained: its optimizer made no update, and its layers are new."""
+    return context.optimizer_iterations == 0 and bool(context.head_is_untrained) and not context.num_used_layers
 
 
 def largest_at_chance(chance: float, uniform: float | None) -> float:

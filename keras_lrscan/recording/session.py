@@ -17,6 +17,7 @@ from keras_lrscan.hosts.model_state import ModelState
 from keras_lrscan.hosts.optimizers import (
     RateControl,
     keeps_averages,
+    largest_rate,
     optimizer_notes,
     python_numbers,
     update_phase,
@@ -28,7 +29,7 @@ from keras_lrscan.inspection.first_batches import FirstBatches
 from keras_lrscan.inspection.output_losses import OutputLosses
 from keras_lrscan.inspection.weight_change import movement_facts
 from keras_lrscan.recording.interrupts import InterruptGuard
-from keras_lrscan.recording.ramp import ramp_name
+from keras_lrscan.recording.ramp import ScanRamp, ramp_name
 from keras_lrscan.recording.recorder import FEW_STEPS, Recorder, warn_of_few_steps
 from keras_lrscan.recording.scope import EXHAUSTED, ModelGuard
 from keras_lrscan.recording.step_watch import StepWatch
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from keras_lrscan.hosts.batch_loss import Meter
     from keras_lrscan.hosts.host import Host
     from keras_lrscan.hosts.snapshot import Place
-    from keras_lrscan.recording.ramp import Ramp, ScanRamp
+    from keras_lrscan.recording.ramp import Ramp
 
 __all__ = ["Session"]
 
@@ -190,7 +191,11 @@ class Session:
         return self._recorder_for(ramp, stop_on_divergence=self._stop_on_divergence)
 
     def _recorder_for(self, ramp: Ramp, *, stop_on_divergence: bool) -> Recorder:
-        _, each, accumulated = update_phase(self.host.optimizer)
+        iterations, each, accumulated = update_phase(self.host.optimizer)
+        largest = largest_rate(self.host.optimizer, iterations + ramp.num_steps)
+        if largest is not None and isinstance(ramp, ScanRamp) and ramp.start_lr < largest < ramp.end_lr:
+            ramp = dataclasses.replace(ramp, end_lr=largest)
+            self.context = dataclasses.replace(self.context, end_lr=largest)
         return Recorder(
             ramp, batches_per_update=each, batches_accumulated=accumulated, stop_on_divergence=stop_on_divergence
         )

@@ -267,7 +267,7 @@ NEVER = frozenset({Shape.FLAT, Shape.DIVERGES_AT_ONCE, Shape.FALLS_TO_CHANCE, Sh
 WHY_NONE: Mapping[str, str] = MappingProxyType(
     {
         Shape.NOISY: "batch-to-batch noise hides the effect of the learning rate.",
-        Shape.FLAT: "the loss did not respond to the learning rate at all.",
+        Shape.FLAT: "the loss did not respond clearly to the learning rate.",
         Shape.DIVERGES_AT_ONCE: "even the smallest rate of this test was too large.",
         Shape.FALLS_TO_CHANCE: "the loss falls only to the cost of guessing.",
         Shape.TOO_SHORT: "the curve is too short to read.",

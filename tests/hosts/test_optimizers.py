@@ -43,3 +43,14 @@ def test_a_scan_says_so(keras: Any, name: str) -> None:
     analysis = lr_scan(model, *digits(320), num_steps=10, batch_size=32, verbose=0)
     told = [note for note in analysis.curve.context.notes if note.startswith(name)]
     assert len(told) == (name != "Adam")
+
+
+@pytest.mark.keras
+@pytest.mark.one_host
+@pytest.mark.parametrize("relative_step", [True, False])
+def test_a_scan_ends_at_the_largest_rate_that_the_optimizer_takes(keras: Any, *, relative_step: bool) -> None:
+    x, y = digits(320)
+    model = compiled(keras, keras.optimizers.Adafactor(1e-3, relative_step=relative_step))
+    curve = lr_scan(model, x + 1e-3, y, num_steps=25, batch_size=32, verbose=0).curve
+    assert curve.context.end_lr == pytest.approx(0.2 if relative_step else 10)
+    assert curve.lr[-1] <= curve.context.end_lr
