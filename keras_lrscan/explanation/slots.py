@@ -40,6 +40,8 @@ SAME_ORDER = (
 MOVED = Condition("weight_change", ">=", 0.1)
 """The weights changed so much that frozen layers or lost updates are no explanation."""
 
+LOW_UNTIL_NAN = Condition("rise_before_nonfinite", "<", 1.0)
+
 FAR_FROM_START = 0.1
 """Difference of the first loss from the start, as a share of the start, or of the range of a loss below zero."""
 
@@ -67,8 +69,7 @@ def slots_for(analysis: PureAnalysis) -> dict[str, str]:
     slots |= {name: format_loss(loss) for name, loss in losses.items() if loss is not None}
     slots |= _slots_of_start(analysis)
     slots |= dict.fromkeys(_conditions(analysis), "")
-    low_until_nan = facts["rise_before_nonfinite"] is not None and facts["rise_before_nonfinite"] < 1
-    slots["jumps"] = "turns NaN or infinite" if low_until_nan else "shoots up"
+    slots["jumps"] = "turns NaN or infinite" if LOW_UNTIL_NAN.holds(analysis.facts) else "shoots up"
     slots["order"] = SAME_ORDER if analysis.facts["well_shuffled"] else SHUFFLE
     for finding in reversed(analysis.findings):
         if finding.alarm and finding.is_sure:

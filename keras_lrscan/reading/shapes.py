@@ -292,10 +292,7 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         shape=Shape.FLAT,
         title="flat everywhere",
         when=((NO_FALL, NO_RISE, Condition("noise", "<", 0.15)),),
-        sees=(
-            "The loss stays near {start_loss} from {start_lr} to {last_lr}: it neither falls nor rises by more than the "
-            "batches differ from each other.",
-        ),
+        sees=("The loss stays near {start_loss} from {start_lr} to {last_lr}: it neither falls nor rises clearly.",),
         means=(
             "{unmoved}A learning rate that is large enough ruins any model that trains.",
             "{unmoved}If {last_lr} is large for your optimizer, the updates do not reach the weights.",
@@ -344,9 +341,7 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
             (NO_FALL, RISES, Condition("start_state", "==", StartState.AT_CHANCE)),
             (NO_FALL, RISES, Condition("start_state", "==", StartState.WORSE_THAN_CHANCE)),
         ),
-        sees=(
-            "The loss stays near {start_loss}, then {jumps} after about {elbow_lr}.",
-        ),
+        sees=("The loss stays near {start_loss}, then {jumps} after about {elbow_lr}.",),
         means=(
             "At the start, the model did no better than guessing, and no rate in this test taught it anything.",
             "The learning rate is not the first problem: something keeps the model from learning in so few batches.",

@@ -100,7 +100,7 @@ def test_with_a_problem_the_next_step_is_to_fix_it() -> None:
     curve = PAIRS["LRS305"][0]
     context = dataclasses.replace(curve.context, labels_follow_inputs=False)
     problem, rate, step, _ = answers(dataclasses.replace(curve, context=context))
-    assert problem.endswith("likely): Inputs and labels do not match, or the inputs say nothing about the labels.")
+    assert problem.endswith("likely): Inputs and labels do not match, or no rule between them shows in so short a test.")
     assert rate == "Learning rate: none until that is fixed."
     assert step == "Next: Check that inputs and labels belong together, and how labels are encoded."
 

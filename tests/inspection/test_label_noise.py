@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keras_lrscan.causes.clues import SUSPECT
 from keras_lrscan.inspection.label_noise import MIN_CLASSES, suspect_share
 from keras_lrscan.scan import lr_scan
 from tests.support.hosts import compiled, digits
@@ -64,6 +65,27 @@ def test_two_classes_that_overlap_are_not_taken_for_wrong_labels() -> None:
     random = np.random.default_rng(0)
     overlapping = np.where(np.isin(y, [3, 8]), random.choice([3, 8], len(y)), y)
     assert suspect_share([x], overlapping) == pytest.approx(suspect_share([x], y), abs=0.01)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("wrong", [0.0, 0.25])
+@pytest.mark.parametrize("distance", [0.5, 0.8])
+def test_classes_that_all_overlap_hide_wrong_labels(distance: float, wrong: float, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    centers = distance * random.normal(size=(5, 10))
+    y = random.integers(0, 5, 800)
+    x = centers[y] + random.normal(size=(800, 10))
+    y = np.where(random.random(800) < wrong, random.integers(0, 5, 800), y)
+    assert suspect_share([x], y) is None
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_ratings_that_differ_by_one_are_not_taken_for_wrong_labels(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    x = random.normal(size=(1200, 2))
+    score = x @ np.array([1, 0.8]) + 0.2 * random.normal(size=1200)
+    ratings = np.digitize(score, np.quantile(score, [0.2, 0.4, 0.6, 0.8]))
+    assert (suspect_share([x], ratings) or 0.0) < SUSPECT
 
 
 @pytest.mark.keras

@@ -25,6 +25,8 @@ from tests.support.strategies import any_curves
         (ScanContext(loss_name="binary_crossentropy"), math.log(2)),
         (ScanContext(loss_name="mean_squared_error"), None),
         (ScanContext(loss_name="sparse_categorical_crossentropy"), None),
+        (ScanContext(loss_name="binary_crossentropy", loss_reduction="sum"), None),
+        (ScanContext(loss_name="binary_crossentropy", majority_share=1.0), None),
         (ScanContext(chance_loss=0.56, loss_name="binary_crossentropy"), 0.56),
         (ScanContext(), None),
     ],

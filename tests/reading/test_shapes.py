@@ -55,10 +55,17 @@ def test_a_shape_that_most_copies_do_not_get_is_unclear() -> None:
 
 def test_copies_that_agree_overrule_a_curve_that_stands_alone() -> None:
     falls = facts(CurveFeatures(num_points=100, decades=7.0, fall=0.5, rise=0.5), ScanContext())
+    valleys = facts(CurveFeatures(num_points=100, decades=7.0, fall=0.5, rise=0.5, num_valleys=2), ScanContext())
+    verdict = classify(falls, copies=[falls] + [valleys] * 3)
+    assert (verdict.shape, verdict.confidence) == (Shape.SEVERAL_VALLEYS, 0.75)
+    assert verdict.evidence == ("several-valleys: 75% of copies", "u-shaped: 25% of copies")
+
+
+def test_no_copies_give_a_curve_that_falls_a_shape_without_a_fall() -> None:
+    falls = facts(CurveFeatures(num_points=100, decades=7.0, fall=0.5, rise=0.5), ScanContext())
     flat = facts(CurveFeatures(num_points=100, decades=7.0, noise=0.01), ScanContext())
-    verdict = classify(falls, copies=[falls] + [flat] * 3)
-    assert (verdict.shape, verdict.confidence) == (Shape.FLAT, 0.75)
-    assert verdict.evidence == ("flat: 75% of copies", "u-shaped: 25% of copies")
+    assert classify(falls, copies=[flat] * 4).shape == Shape.UNCLEAR
+    assert classify(flat, copies=[falls] * 4).shape == Shape.UNCLEAR
 
 
 def test_copies_do_not_overrule_the_state_at_the_start() -> None:

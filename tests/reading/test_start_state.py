@@ -116,3 +116,27 @@ def test_first_losses_of_an_explosion_do_not_judge_the_outputs() -> None:
     assert analysis.features.early_explosion > 5
     assert analysis.verdict.start_state is not StartState.MIXED
     assert "outputs start differently" not in " ".join(analysis.explain(level="full").split())
+
+
+FRESH = ScanContext(chance_loss=100.0, optimizer_iterations=0, head_is_untrained=True, num_used_layers=0)
+
+
+@pytest.mark.parametrize(
+    ("context", "state"),
+    [
+        (FRESH, StartState.UNKNOWN),
+        (dataclasses.replace(FRESH, optimizer_iterations=7), BETTER),
+        (dataclasses.replace(FRESH, num_used_layers=1), BETTER),
+        (dataclasses.replace(FRESH, head_is_untrained=None), BETTER),
+        (dataclasses.replace(FRESH, chance_loss=10.0), AT),
+    ],
+    ids=["fresh", "trained", "pretrained", "not known", "at chance"],
+)
+def test_a_fresh_model_is_not_good_because_its_first_batches_are_easy(context: ScanContext, state: StartState) -> None:
+    loss = 10.0 + np.random.default_rng(0).normal(size=100)
+    analysis = analyze(LRCurve(lr=np.logspace(-7, 1, 100), loss=loss, context=context), num_copies=3)
+    assert analysis.verdict.start_state is state
+    assert ("first batches are easier than the rest" in " ".join(analysis.explain().split())) == (
+        state is StartState.UNKNOWN
+    )
+    assert any(finding.name == "already-good" and finding.is_sure for finding in analysis.findings) == (state is BETTER)
