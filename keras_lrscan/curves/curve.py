@@ -61,7 +61,7 @@ class StopReason(StrEnum):
     """The curve was not recorded by this package."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class LRCurve:
     """Holds one learning-rate scan: the losses of single batches under a rising learning rate.
 
@@ -84,6 +84,8 @@ class LRCurve:
     Example:
     >>> from keras_lrscan import LRCurve
     >>> curve = LRCurve(lr=[1e-4, 1e-3, 1e-2], loss=[2.3, 1.9, 7.5], stop="diverged")
+    >>> curve
+    LRCurve(points=3, lr=0.0001 to 0.01, stop='diverged')
     >>> len(curve), float(curve.loss[1])
     (3, 1.9)
     """
@@ -167,6 +169,11 @@ class LRCurve:
         context = dataclasses.replace(self.context, notes=(*self.context.notes, note))
         stop = StopReason.UNKNOWN if last else self.stop
         return LRCurve(lr=self.lr[kept], loss=self.loss[kept], stop=stop, context=context)
+
+    def __repr__(self) -> str:
+        """Returns the number of points, the first and last rate, and the reason for the end."""
+        rates = f"{self.lr[0]:.3g} to {self.lr[-1]:.3g}"
+        return f"LRCurve(points={len(self)}, lr={rates}, stop={str(self.stop)!r})"
 
     def __len__(self) -> int:
         """Returns the number of points."""
