@@ -322,7 +322,7 @@ def _check_rates(lr: Array) -> None:
     if lr[0] <= -1 and np.all(np.abs(lr) <= MAX_LOG10) and np.all(np.diff(lr) > 0):
         msg = (
             f"Expected positive learning rates. Received: rates from {lr[0]} to {lr[-1]}, which look like log10 of "
-            "learning rates. If so, pass `lr=10.0 ** np.array(lr)`, or store the rates themselves in the file."
+            "learning rates. If so, give the rates themselves, which are 10 to the power of these numbers."
         )
         raise InvalidCurveError(msg)
     bad = np.flatnonzero(~(np.isfinite(lr) & (lr > 0)))
@@ -332,10 +332,13 @@ def _check_rates(lr: Array) -> None:
     falls = np.flatnonzero(np.diff(np.log10(lr)) <= 0)
     if falls.size:
         at = int(falls[0])
-        msg = (
-            f"Expected strictly increasing learning rates. Received: lr[{at}]={lr[at]}, lr[{at + 1}]={lr[at + 1]}. "
-            "Average the losses of points with the same rate, and pass only one scan at a time."
+        remedy = (
+            "Sort the points by learning rate, or, if the record holds several scans, give one at a time."
+            if lr[at + 1] < lr[at]
+            else "Average the losses of points with the same rate."
         )
+        received = f"lr[{at}]={lr[at]}, lr[{at + 1}]={lr[at + 1]}"
+        msg = f"Expected strictly increasing learning rates. Received: {received}. {remedy}"
         raise InvalidCurveError(msg)
     if lr[0] < 1 / LARGEST:
         msg = f"Expected learning rates of at least {1 / LARGEST:.0e}. Received: lr[0]={lr[0]}. Omit the smaller ones."
