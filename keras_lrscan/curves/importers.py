@@ -274,7 +274,8 @@ def read_curve(
             average = own.context.averaging if averaging is None else get_average(averaging).name
             return dataclasses.replace(own, context=dataclasses.replace(own.context, averaging=average))
         if averaging is None and own.context.averaging is None:
-            return own
+            notes = () if steps_per_epoch is None else (UNUSED_STEPS.format(steps=steps_per_epoch),)
+            return dataclasses.replace(own, context=with_notes(own.context, *notes))
         return dataclasses.replace(build_curve(own.lr, own.loss, context=own.context, **how), stop=own.stop)
     rates, losses = _keys(data, "data")
     curve = build_curve(rates, losses, context=context, **how)

@@ -151,6 +151,8 @@ def test_batches_per_epoch_that_no_average_needs_are_said_not_to_be_used(tmp_pat
     curve = from_csv(tmp_path / "scan.csv", steps_per_epoch=57)
     assert curve.context.notes[-1].startswith("The number of batches per epoch (57) was not used, since no average")
     assert from_csv(tmp_path / "scan.csv").context.notes == ()
+    synthetic_curve("u-shaped").to_json(tmp_path / "scan.json")
+    assert from_json(tmp_path / "scan.json", steps_per_epoch=57).context.notes == curve.context.notes
     named = from_csv(tmp_path / "scan.csv", averaging="running-mean", steps_per_epoch=57)
     assert not any("was not used" in note for note in named.context.notes)
 
