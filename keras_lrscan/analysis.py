@@ -11,8 +11,9 @@ import numpy as np
 from keras_lrscan._typing import Model, Optimizer, Value
 from keras_lrscan.causes.ranking import find_causes
 from keras_lrscan.curves.averaging import UNKNOWN_AVERAGE
+from keras_lrscan.curves.curve import LRCurve
 from keras_lrscan.curves.detect_averaging import detect_averaging
-from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
+from keras_lrscan.errors import InvalidCurveError, shown, unknown_option, whole_number
 from keras_lrscan.explanation.explain import explain, summarize
 from keras_lrscan.files.decoding import read_json_object
 from keras_lrscan.hosts.host import Host
@@ -33,7 +34,7 @@ from keras_lrscan.reading.features import (
 from keras_lrscan.reading.landmarks import Landmarks, find_landmarks, with_ranges
 from keras_lrscan.reading.reading import Reading, facts_of
 from keras_lrscan.reading.shapes import classify
-from keras_lrscan.reading.smoothing import Fit, SmoothedCurve, smooth
+from keras_lrscan.reading.smoothing import SMOOTHERS, Fit, SmoothedCurve, smooth
 from keras_lrscan.reading.spacing import evenly_spaced, linear_spacing
 from keras_lrscan.report.html import notebook_html, write_report
 from keras_lrscan.suggestions.suggest import Role, all_suggestions
@@ -46,8 +47,6 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from keras_lrscan.curves.curve import LRCurve
-
 __all__ = ["NUM_COPIES", "Analysis", "analyze", "load"]
 
 NUM_COPIES = 50
@@ -57,7 +56,7 @@ MAX_COPY_POINTS = 2000
 """Size above which copies use only every second, third, ... point; their vote does not depend on single points."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Analysis(PureAnalysis):
     """Holds the results of analyzing one curve, with methods that explain, plot and report them.
 
@@ -78,6 +77,8 @@ class Analysis(PureAnalysis):
     >>> from keras_lrscan import LRCurve, analyze
     >>> x = np.linspace(-7, 0, 100)
     >>> analysis = analyze(LRCurve(lr=10.0**x, loss=2.3 - np.exp(-((x + 2) ** 2)) + 10.0 ** (3 * x + 1)))
+    >>> analysis
+    Analysis(u-shaped, lr=0.002, points=100)
     >>> str(analysis.verdict.shape), f"{analysis.suggestion.lr:.0e}"
     ('u-shaped', '2e-03')
     """
@@ -221,11 +222,18 @@ def analyze(curve: LRCurve, *, smoother: str = "adaptive", num_copies: int = NUM
         suggestion may have no rate.
 
     Raises:
-        InvalidOptionError: If `smoother` is unknown or `num_copies` is less than 1.
+        InvalidCurveError: If `curve` is not an `LRCurve`.
+        InvalidOptionError: If `smoother` is unknown or `num_copies` is not an integer of at least 1.
     """
-    if num_copies < 1:
-        msg = f"Argument `num_copies` must be an integer of at least 1. Received: num_copies={num_copies!r}."
-        raise InvalidOptionError(msg)
+    if not isinstance(curve, LRCurve):
+        msg = (
+            f"Expected `curve` to be an `LRCurve`. Received: curve={shown(curve)} of type {type(curve).__name__}. Pass "
+            "`LRCurve(lr=..., loss=...)`, or the attribute `curve` of a scan or an analysis."
+        )
+        raise InvalidCurveError(msg)
+    if smoother not in SMOOTHERS:
+        raise unknown_option("smoother", smoother, SMOOTHERS)
+    num_copies = whole_number("num_copies", num_copies, 1)
     cleaned = curve.without_dust()
     even = evenly_spaced(cleaned)
     readable = trim(even, reference=reference_loss(even))

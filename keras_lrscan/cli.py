@@ -79,9 +79,11 @@ OPTIONS: Mapping[str, str] = MappingProxyType(
         "undo": "--no-undo",
         "skip_start": "--skip-start",
         "skip_end": "--skip-end",
+        "host": "--host",
+        "port": "--port",
     }
 )
-"""Argument of the functions that read a file → the option with its value."""
+"""Argument of a function → the option with its value."""
 
 ARGUMENT = re.compile(rf"(?<=`)({'|'.join(OPTIONS)})(?=[`=])|(?<= )({'|'.join(OPTIONS)})(?==)")
 """Name of such an argument in an error message."""
@@ -172,7 +174,7 @@ def _add_input(parser: argparse.ArgumentParser, subject: str) -> None:
         "CSV with a column of rates and a column of losses, JSON saved by this package or by another tool, or a "
         "picture of a plot"
     )
-    parser.add_argument("file", type=Path, help=f"{subject}: {text}; - for standard input")
+    parser.add_argument("file", type=_named, help=f"{subject}: {text}; - for standard input")
     columns = (("--lr-column", RATE_COLUMN, "rates"), ("--loss-column", LOSS_COLUMN, "losses"))
     for option, default, words in columns:
         text = f"name of the column of {words} in a CSV file (default: {default}, or another tool's name for it)"
@@ -331,6 +333,14 @@ def _write_plot(analysis: Analysis, path: Path, inputs: Sequence[Path]) -> None:
     image = io.BytesIO()
     figure.savefig(image, dpi=150, format=ending)
     write_file(path, image.getvalue(), inputs=inputs, name="--plot")
+
+
+def _named(text: str) -> Path:
+    """Returns the path of the input, or a topic as a path; an empty text would stand for the current folder."""
+    if not text:
+        msg = f"must not be empty. Received: {text!r}"
+        raise argparse.ArgumentTypeError(msg)
+    return Path(text)
 
 
 def _number(text: str) -> float:

@@ -19,6 +19,7 @@ from keras_lrscan.causes.cause import Finding
 from keras_lrscan.errors import InvalidCurveError, shown
 from keras_lrscan.files.decoding import checked_object, decode
 from keras_lrscan.files.read_write import write_file
+from keras_lrscan.formatting import format_lr
 from keras_lrscan.reading.reading import Reading, facts_of
 from keras_lrscan.suggestions.batch_size import for_batch_size
 from keras_lrscan.suggestions.search_range import RangeKind, SearchRange, search_range
@@ -36,7 +37,7 @@ ANALYZE_AGAIN = "Analyze the curve again with `analyze(LRCurve.from_json(path))`
 """Advice for a file whose analysis cannot be loaded."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class PureAnalysis(Reading):
     """Holds the reading of one curve, its causes and its suggestions, and converts them to and from JSON.
 
@@ -72,6 +73,11 @@ class PureAnalysis(Reading):
         if pairs[:1] != [("default", Role.CONSTANT)] or set(pairs) != each or len(pairs) != len(each):
             msg = f"Expected one suggestion per method and role, the default first. Received: {pairs!r:.200}."
             raise InvalidCurveError(msg)
+
+    def __repr__(self) -> str:
+        """Returns the shape, the suggested rate and the number of points."""
+        lr = None if self.suggestion.lr is None else format_lr(self.suggestion.lr)
+        return f"{type(self).__name__}({self.verdict.shape}, lr={lr}, points={len(self.curve)})"
 
     @property
     def suggestion(self) -> Suggestion:

@@ -11,13 +11,13 @@ from keras_lrscan._typing import FitData, FitOption, Model, Optimizer
 from keras_lrscan.analysis import Analysis, analyze
 from keras_lrscan.errors import InvalidOptionError, ScanError
 from keras_lrscan.hosts.callbacks import Hooks, autologging_paused, callback_list, rearrange
-from keras_lrscan.hosts.host import Host, keep_next_fit_first
+from keras_lrscan.hosts.host import Host, keep_history, keep_next_fit_first
 from keras_lrscan.hosts.snapshot import checked_place
 from keras_lrscan.plots.curve_plot import plot_curve
 from keras_lrscan.probes.investigate import investigate
-from keras_lrscan.recording.ramp import checked_ramp
+from keras_lrscan.recording.ramp import checked_ramp, ramp_name
 from keras_lrscan.recording.scope import watch_hooks
-from keras_lrscan.recording.session import Session
+from keras_lrscan.recording.session import Session, checked_monitor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -54,7 +54,8 @@ class LRScan(Hooks):
         stop_on_divergence: Boolean. Whether to stop when the loss diverges. A non-finite loss always stops the scan.
         snapshot: String. Where to store the state to restore: `"memory"` for one copy of it, or `"disk"` for a
             temporary file without a name.
-        monitor: String. Key of the loss in the logs of `fit`.
+        monitor: String. Key of the loss in the logs of `fit`. Names of metrics that rise as a model learns, such as
+            `"accuracy"`, are refused.
         optimizer: The optimizer to scan, for models that train with several, such as `model.generator_optimizer`. The
             others keep their rates. Defaults to the optimizer that the model was compiled with.
         verbose: 0 or 1. With 1, a summary of three lines is printed at the end.
@@ -69,6 +70,9 @@ class LRScan(Hooks):
     print(scan.analysis.explain())
     ```
 
+    >>> LRScan(num_steps=200)  # doctest: +NORMALIZE_WHITESPACE
+    LRScan(start_lr=1e-07, end_lr=10, num_steps=200, ramp='exponential', stop_on_divergence=True, snapshot='memory',
+           monitor='loss', state='no scan yet', points=0)
     >>> LRScan(start_lr=1.0, end_lr=0.1)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
@@ -94,7 +98,7 @@ class LRScan(Hooks):
             msg = f"Argument `verbose` must be 0 or 1. Received: verbose={verbose!r}."
             raise InvalidOptionError(msg)
         self.stop_on_divergence = bool(stop_on_divergence)
-        self.monitor = monitor
+        self.monitor = checked_monitor(monitor)
         self.verbose = verbose
         self.params: dict[str, Any] = {}
         self._optimizer = optimizer
@@ -102,10 +106,26 @@ class LRScan(Hooks):
         self._owner: Callable[[], Any] = _nothing
         self._notes: tuple[str, ...] = ()
         self._has_closer = False
+        self._has_begun = False
         self._session: Session | None = None
         self._curve: LRCurve | None = None
         self._analysis: Analysis | None = None
         self._scanned: weakref.ref[Any] | None = None
+
+    def __repr__(self) -> str:
+        """Returns the settings, the state of the scan and the number of points recorded so far."""
+        ramp, curve = self._ramp, self._recorded()
+        settings = f"start_lr={ramp.start_lr:g}, end_lr={ramp.end_lr:g}, num_steps={ramp.num_steps}"
+        others = {
+            "ramp": ramp_name(ramp),
+            "stop_on_divergence": self.stop_on_divergence,
+            "snapshot": self._place,
+            "monitor": self.monitor,
+        }
+        state = "running" if self._session is not None else "finished" if self._has_begun else "no scan yet"
+        points = 0 if curve is None else len(curve)
+        named = [f"{name}={value!r}" for name, value in others.items()]
+        return f"LRScan({', '.join([settings, *named])}, state={state!r}, points={points})"
 
     def __getstate__(self) -> dict[str, Any]:
         """Excludes the model and a running scan from copies."""
@@ -121,10 +141,12 @@ class LRScan(Hooks):
         """
         curve = self._recorded()
         if curve is None:
-            msg = (
-                "Expected a scan that has recorded a batch. Received: no scan yet. "
-                "Pass it to `fit` in `callbacks` first."
+            missing = (
+                "a `fit` that trained on no batch. The data may be empty, or a generator exhausted."
+                if self._has_begun
+                else "no scan yet. Pass it to `fit` in `callbacks` first."
             )
+            msg = f"Expected a scan that has recorded a batch. Received: {missing}"
             raise ScanError(msg)
         return curve
 
@@ -279,6 +301,11 @@ class LRScan(Hooks):
         if self._session is not None:
             self._session.start_epoch(epochs_left=int(self.params.get("epochs") or 1) - epoch)
 
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Ends the scan if the data have ended."""
+        if self._session is not None:
+            self._session.end_epoch()
+
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Does nothing, but makes Keras 3 call the batch hooks in order instead of in threads."""
 
@@ -290,6 +317,7 @@ class LRScan(Hooks):
     def _begin(self, *, in_fit: bool) -> Session:
         self.restore()
         self._curve = self._analysis = None
+        self._has_begun = True
         self._scanned = weakref.ref(self._model)
         session = Session(
             Host(self._model, self._optimizer),
@@ -341,6 +369,15 @@ class _Closer(Hooks):
         self._scan._close()  # noqa: SLF001 - `_Closer` is a part of `LRScan`
 
 
+def _callbacks(given: object) -> list[Any]:
+    """Returns the callbacks in an argument of `fit`: one callback, several, nested lists, or a `CallbackList`."""
+    is_list = any(cls.__name__ == "CallbackList" for cls in type(given).__mro__)
+    members: Any = vars(given)["callbacks"] if is_list else given
+    if hasattr(members, "__iter__"):
+        return [callback for member in members for callback in _callbacks(member)]
+    return [] if given is None else [given]
+
+
 def last_scan() -> LRScan | None:
     """Returns the most recently finished `LRScan` of this process, or `None`."""
     return _finished[0] if _finished else None
@@ -377,8 +414,8 @@ def lr_scan(
         monitor: String. Key of the loss in the logs of `fit`.
         optimizer: The optimizer to scan, for models that train with several; see `LRScan`.
         verbose: 0 or 1. With 1, a summary of three lines is printed at the end.
-        **fit_options: Passed to `fit`, such as `batch_size` or `sample_weight`. By default, `epochs` is large enough
-            for all steps, and the scan stops `fit` after the last one.
+        **fit_options: Passed to `fit`, such as `batch_size`, `sample_weight` or `callbacks`. By default, `epochs` is
+            large enough for all steps, and the scan stops `fit` after the last one.
 
     Returns:
         The `Analysis`, with the curve in its attribute `curve`.
@@ -411,12 +448,14 @@ def lr_scan(
             "Call `model.compile(optimizer=..., loss=...)` first."
         )
         raise ScanError(msg)
-    callbacks = [*(fit_options.pop("callbacks", None) or []), scan]
-    is_stream = hasattr(x, "__next__")
-    defaults = {"epochs": 1, "shuffle": False} if is_stream else {"epochs": num_steps}
+    callbacks = [*_callbacks(fit_options.pop("callbacks", None)), scan]
+    defaults: dict[str, Any] = {"epochs": num_steps}
+    if hasattr(x, "__next__"):
+        is_one_epoch = fit_options.get("steps_per_epoch") is None
+        defaults = {"epochs": 1 if is_one_epoch else num_steps, "shuffle": False}
     options = {"verbose": 0, **defaults, **fit_options}
     try:
-        with autologging_paused(), keep_next_fit_first(model):
+        with autologging_paused(), keep_history(model), keep_next_fit_first(model):
             try:
                 model.fit(x, y, callbacks=callbacks, **options)
             finally:

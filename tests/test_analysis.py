@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -131,3 +131,31 @@ def test_fewer_copies_vote_when_asked_and_none_is_refused() -> None:
     assert round(analyze(curve, num_copies=3).verdict.confidence * 3, 9) in {0, 1, 2, 3}
     with pytest.raises(InvalidOptionError, match="Argument `num_copies` must be an integer of at least 1"):
         analyze(curve, num_copies=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_copies": 1.5}, "Argument `num_copies` must be an integer of at least 1. Received: num_copies=1.5."),
+        ({"num_copies": "3"}, "Argument `num_copies` must be an integer of at least 1. Received: num_copies='3'."),
+        ({"smoother": "none"}, "Argument `smoother` must be one of 'adaptive', 'ema'. Received: smoother='none'."),
+    ],
+)
+def test_an_error_names_the_argument_of_analyze(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidOptionError) as refused:
+        analyze(synthetic_curve("u-shaped"), **options)
+    assert str(refused.value) == message
+
+
+@pytest.mark.parametrize("thing", [[1, 2], None, analyze(synthetic_curve("flat"), num_copies=1)])
+def test_what_is_not_a_curve_is_not_analyzed(thing: Any) -> None:
+    with pytest.raises(
+        InvalidCurveError, match=r"Expected `curve` to be an `LRCurve`\. Received: .*the attribute `curve`"
+    ):
+        analyze(thing)
+
+
+@pytest.mark.parametrize(("kind", "lr"), [("u-shaped", "0.02"), ("flat", "None")])
+def test_an_analysis_prints_as_one_line(kind: str, lr: str) -> None:
+    analysis = analyze(synthetic_curve(kind), num_copies=1)
+    assert repr(analysis) == f"Analysis({kind}, lr={lr}, points={len(analysis.curve)})"

@@ -217,7 +217,7 @@ def test_explain_prints_the_page_of_a_code_in_any_case(capsys: pytest.CaptureFix
 
 def test_explain_refuses_a_code_that_no_rule_has(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "LRS999"]) == Exit.BAD_OPTION
-    assert "Received: 'LRS999'. Near: [" in capsys.readouterr().err
+    assert "Received: 'LRS999'. Near: 'LRS" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -252,10 +252,29 @@ def test_explain_reads_a_file_with_the_name_of_a_topic(
     assert "still-falling" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("topic", ["banana", "", "?"])
-def test_explain_names_what_is_near_to_an_unknown_topic(topic: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["explain", topic]) != 0
-    assert capsys.readouterr().err.startswith("lrscan: ")
+@pytest.mark.parametrize(
+    ("topic", "near"), [("banana", "'LRS101', 'u-shaped', "), ("?", "'LRS101'"), ("overfiting", "'overfitting'")]
+)
+def test_explain_names_what_is_near_to_an_unknown_topic(
+    topic: str, near: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["explain", topic]) == Exit.BAD_OPTION
+    assert f"Received: {topic!r}. Near: {near}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["analyze", "explain", "report"])
+def test_an_empty_name_is_no_folder(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command, ""])
+    assert ended.value.code == Exit.BAD_OPTION
+    assert "argument file: must not be empty. Received: ''" in capsys.readouterr().err
+
+
+def test_app_names_the_option_that_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["app", "--host", "no host", "--no-browser"]) == Exit.BAD_OPTION
+    assert "`--host` must be an address of this computer. Received: --host='no host'" in capsys.readouterr().err
+    assert main(["app", "--port", "70000", "--no-browser"]) == Exit.BAD_OPTION
+    assert "`--port` must be a number from 0 to 65535. Received: --port=70000." in capsys.readouterr().err
 
 
 def given_to_standard_input(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from keras_lrscan.causes.ranking import CAUSES
 from keras_lrscan.explanation.handbook import CODES
 from keras_lrscan.reading.shapes import Shape
 
@@ -60,6 +61,10 @@ def test_every_scan_has_its_recipe_its_record_and_nothing_else_lies_there() -> N
 
 def test_the_gallery_shows_every_shape() -> None:
     assert {item.shape for item in EXHIBITS} == set(Shape)
+
+
+def test_the_guide_counts_the_causes() -> None:
+    assert f"the likely ones of {len(CAUSES)}," in (DOCS / "what-you-get.md").read_text(encoding="utf-8")
 
 
 def test_every_code_has_a_page(pages: dict[str, str]) -> None:

@@ -182,6 +182,53 @@ def test_the_function_returns_the_analysis_and_leaves_the_model_alone(
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.one_backend
+@pytest.mark.keras
+def test_the_function_keeps_the_record_of_the_last_training(keras: Any) -> None:
+    model = light(keras)
+    lr_scan(model, *digits(), num_steps=8, verbose=0)
+    assert getattr(model, "history", None) is None
+    history = model.fit(*digits(64), epochs=2, verbose=0)
+    lr_scan(model, *digits(), num_steps=8, verbose=0)
+    assert model.history is history
+    assert history.epoch == [0, 1]
+
+
+@pytest.mark.one_backend
+@pytest.mark.keras
+@pytest.mark.parametrize("form", ["one", "nested", "list of Keras"])
+def test_callbacks_have_every_form_that_fit_accepts(keras: Any, form: str) -> None:
+    seen: list[int] = []
+    callback = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(batch))
+    stopper = keras.callbacks.EarlyStopping(monitor="loss")
+    given = {"one": callback, "nested": (callback, [stopper]), "list of Keras": None}[form]
+    if given is None:
+        given = keras.callbacks.CallbackList([callback, stopper], add_history=True)
+    analysis = lr_scan(lent(keras), *digits(), num_steps=8, verbose=0, callbacks=given)
+    assert len(seen) == 8
+    assert any("EarlyStopping was skipped" in note for note in analysis.curve.context.notes) == (form != "one")
+
+
+@pytest.mark.one_backend
+@pytest.mark.keras
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+@pytest.mark.parametrize(("number", "points", "stop"), [(99, 12, "end-lr"), (10, 10, "out-of-batches")])
+def test_an_iterator_of_short_epochs_is_scanned_to_the_end(keras: Any, number: int, points: int, stop: str) -> None:
+    x, y = digits(32)
+    batches = ((x, y) for _ in range(number))
+    curve = lr_scan(lent(keras), batches, steps_per_epoch=4, num_steps=12, end_lr=1e-3, verbose=0).curve
+    assert (len(curve), str(curve.stop)) == (points, stop)
+
+
+@pytest.mark.one_host
+@pytest.mark.keras
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+def test_data_without_a_sample_are_named_as_the_reason(keras: Any) -> None:
+    x, y = digits()
+    with pytest.raises(ScanError, match=r"a `fit` that trained on no batch\. The data may be empty"):
+        lr_scan(lent(keras), x[:0], y[:0], verbose=0)
+
+
 @pytest.mark.keras
 def test_a_model_that_is_not_compiled_is_refused(keras: Any) -> None:
     with pytest.raises(ScanError, match=r"`model` must be a compiled model.*Call `model.compile"):
@@ -222,6 +269,19 @@ def test_a_loop_of_train_on_batch_can_drive_a_scan(keras: Any) -> None:
     assert same_bits(before, weights(model))
 
 
+@pytest.mark.one_host
+@pytest.mark.keras
+def test_a_scan_prints_its_settings_and_its_state(keras: Any) -> None:
+    recorder = LRScan(num_steps=14, verbose=0)
+    assert repr(recorder).startswith("LRScan(start_lr=1e-07, end_lr=10, num_steps=14, ramp='exponential', ")
+    assert repr(recorder).endswith("state='no scan yet', points=0)")
+    during: list[str] = []
+    note = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: during.append(repr(recorder)))
+    lent(keras).fit(*digits(), epochs=2, verbose=0, callbacks=[recorder, note])
+    assert during[0].endswith("state='running', points=1)")
+    assert repr(recorder).endswith("state='finished', points=14)")
+
+
 def test_before_a_scan_there_is_no_curve() -> None:
     with pytest.raises(ScanError, match="Received: no scan yet"):
         _ = LRScan().curve
@@ -237,6 +297,12 @@ def test_before_a_scan_there_is_no_curve() -> None:
         ({"num_steps": 7}, "`num_steps` must be an integer of at least 8"),
         ({"snapshot": "tape"}, "`snapshot` must be one of 'memory', 'disk'. Received: snapshot='tape'"),
         ({"verbose": 2}, "`verbose` must be 0 or 1. Received: verbose=2"),
+        ({"monitor": 3}, "`monitor` must be a string, the key of a loss. Received: monitor=3."),
+        (
+            {"monitor": "accuracy"},
+            "Received: monitor='accuracy', the name of a metric that rises. Pass the key of a loss",
+        ),
+        ({"monitor": "digit_auc_1"}, "Received: monitor='digit_auc_1', the name of a metric that rises."),
     ],
 )
 def test_bad_options_are_refused(options: dict[str, Any], message: str) -> None:

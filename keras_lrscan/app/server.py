@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import multiprocessing
 import os
 import socket
@@ -97,16 +98,21 @@ def free_port(host: str, port: int) -> int:
     """Returns the port, or an unused one for 0.
 
     Raises:
-        InvalidOptionError: If there is no such port, or if it cannot be listened at.
+        InvalidOptionError: If the host is not an address of this computer, or the port does not exist or is in use.
     """
     if not 0 <= port <= LAST_PORT:
         msg = f"Argument `port` must be a number from 0 to {LAST_PORT}. Received: port={port}."
         raise InvalidOptionError(msg)
     try:
+        socket.getaddrinfo(host, port)
         with socket.create_server((host, port)) as probe:
             return int(probe.getsockname()[1])
-    except OSError as error:
-        msg = f"Argument `port` must be a free port of {host}. Received: port={port} ({error}). Pass another `--port`."
+    except (OSError, UnicodeError) as error:
+        if isinstance(error, (socket.gaierror, UnicodeError)) or error.errno == errno.EADDRNOTAVAIL:
+            msg = f"Argument `host` must be an address of this computer. Received: host={host!r} ({error})."
+        else:
+            free = f"Argument `port` must be a free port of {host}."
+            msg = f"{free} Received: port={port} ({error}). Pass another `--port`."
         raise InvalidOptionError(msg) from error
 
 

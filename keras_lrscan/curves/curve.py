@@ -61,7 +61,7 @@ class StopReason(StrEnum):
     """The curve was not recorded by this package."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class LRCurve:
     """Holds one learning-rate scan: the losses of single batches under a rising learning rate.
 
@@ -84,6 +84,8 @@ class LRCurve:
     Example:
     >>> from keras_lrscan import LRCurve
     >>> curve = LRCurve(lr=[1e-4, 1e-3, 1e-2], loss=[2.3, 1.9, 7.5], stop="diverged")
+    >>> curve
+    LRCurve(points=3, lr=0.0001 to 0.01, stop='diverged')
     >>> len(curve), float(curve.loss[1])
     (3, 1.9)
     """
@@ -167,6 +169,11 @@ class LRCurve:
         context = dataclasses.replace(self.context, notes=(*self.context.notes, note))
         stop = StopReason.UNKNOWN if last else self.stop
         return LRCurve(lr=self.lr[kept], loss=self.loss[kept], stop=stop, context=context)
+
+    def __repr__(self) -> str:
+        """Returns the number of points, the first and last rate, and the reason for the end."""
+        rates = f"{self.lr[0]:.3g} to {self.lr[-1]:.3g}"
+        return f"LRCurve(points={len(self)}, lr={rates}, stop={str(self.stop)!r})"
 
     def __len__(self) -> int:
         """Returns the number of points."""
@@ -315,7 +322,7 @@ def _check_rates(lr: Array) -> None:
     if lr[0] <= -1 and np.all(np.abs(lr) <= MAX_LOG10) and np.all(np.diff(lr) > 0):
         msg = (
             f"Expected positive learning rates. Received: rates from {lr[0]} to {lr[-1]}, which look like log10 of "
-            "learning rates. If so, pass `lr=10.0 ** np.array(lr)`, or store the rates themselves in the file."
+            "learning rates. If so, give the rates themselves, which are 10 to the power of these numbers."
         )
         raise InvalidCurveError(msg)
     bad = np.flatnonzero(~(np.isfinite(lr) & (lr > 0)))
@@ -325,10 +332,13 @@ def _check_rates(lr: Array) -> None:
     falls = np.flatnonzero(np.diff(np.log10(lr)) <= 0)
     if falls.size:
         at = int(falls[0])
-        msg = (
-            f"Expected strictly increasing learning rates. Received: lr[{at}]={lr[at]}, lr[{at + 1}]={lr[at + 1]}. "
-            "Average the losses of points with the same rate, and pass only one scan at a time."
+        remedy = (
+            "Sort the points by learning rate, or, if the record holds several scans, give one at a time."
+            if lr[at + 1] < lr[at]
+            else "Average the losses of points with the same rate."
         )
+        received = f"lr[{at}]={lr[at]}, lr[{at + 1}]={lr[at + 1]}"
+        msg = f"Expected strictly increasing learning rates. Received: {received}. {remedy}"
         raise InvalidCurveError(msg)
     if lr[0] < 1 / LARGEST:
         msg = f"Expected learning rates of at least {1 / LARGEST:.0e}. Received: lr[0]={lr[0]}. Omit the smaller ones."

@@ -50,6 +50,18 @@ SAMPLE_COUNTS = ("nsamples", "samples", "n")
 NON_FINITE = frozenset({"nan", "inf", "-inf"})
 """Strings for the losses that JSON numbers cannot represent, as this package writes them."""
 
+UNKNOWN_STEPS = (
+    "The average could not be undone, since it restarts at every epoch and the number of batches per epoch is unknown. "
+    "Give that number, or any larger one if the record ends within the first epoch."
+)
+"""Note on an average that needs the batches per epoch."""
+
+UNUSED_STEPS = (
+    "The number of batches per epoch ({steps:g}) was not used, since no average was detected that restarts at every "
+    'epoch. If the tool stored Keras\'s `logs["loss"]`, name the average: running-mean.'
+)
+"""Note on a number of batches per epoch that was given."""
+
 USUAL_LAG = 49
 """Mean age, in batches, of the losses in the usual moving average (decay 0.98)."""
 
@@ -262,7 +274,8 @@ def read_curve(
             average = own.context.averaging if averaging is None else get_average(averaging).name
             return dataclasses.replace(own, context=dataclasses.replace(own.context, averaging=average))
         if averaging is None and own.context.averaging is None:
-            return own
+            notes = () if steps_per_epoch is None else (UNUSED_STEPS.format(steps=steps_per_epoch),)
+            return dataclasses.replace(own, context=with_notes(own.context, *notes))
         return dataclasses.replace(build_curve(own.lr, own.loss, context=own.context, **how), stop=own.stop)
     rates, losses = _keys(data, "data")
     curve = build_curve(rates, losses, context=context, **how)
@@ -307,6 +320,8 @@ def build_curve(
     notes: tuple[str, ...] = ()
     if detect or (average is not None and average.needs_epoch and steps is None):
         average, steps, notes = _detected(loss, average, steps)
+    if steps_per_epoch is not None and not (average is not None and average.needs_epoch):
+        notes = (*notes, UNUSED_STEPS.format(steps=steps_per_epoch))
     if average is not None:
         loss, is_undone, more = _undone(lr, loss, average, steps, undo=undo)
         notes = (*notes, *more)
@@ -399,6 +414,8 @@ def _undone(
     kept = f"Each stored loss is {average.words}. {_lag_note(_lag(average, loss.size, steps), lr)}"
     if not undo:
         return loss, False, (kept,)
+    if average.needs_epoch and steps is None:
+        return loss, False, (kept, UNKNOWN_STEPS)
     try:
         undone = undo_losses(loss, average, steps)
     except (InvalidCurveError, InvalidOptionError) as error:
@@ -406,13 +423,21 @@ def _undone(
     return undone.loss, True, undo_notes(average, undone, lr)
 
 
-def _lag(average: Average, size: int, steps: float | None) -> float:
-    within = (steps if steps is not None else size) / 2 if average.needs_epoch else 0.0
+def _lag(average: Average, size: int, steps: float | None) -> float | None:
+    """Returns the mean age of the averaged losses in batches, or `None` if it depends on unknown batches per epoch.
+
+    A mean since the epoch began is as old as half of the batches before it, on average a quarter of an epoch.
+    """
+    if average.needs_epoch and steps is None:
+        return None
+    within = min(steps, size) / 4 if average.needs_epoch and steps is not None else 0.0
     own = average.lag if average.lag is not None else USUAL_LAG * (average.name == "ktrain")
     return min(within + own, size / 2)
 
 
-def _lag_note(lag: float, lr: Array | None = None) -> str:
+def _lag_note(lag: float | None, lr: Array | None = None) -> str:
+    if lag is None:
+        return "The lag of the average shifts landmarks to the right."
     if lr is None or lr.size < 2 or not lr[-1] > lr[0] > 0:
         return f"The lag of the average shifts landmarks to the right by up to {lag:.0f} batches."
     decades = lag * math.log10(lr[-1] / lr[0]) / (lr.size - 1)

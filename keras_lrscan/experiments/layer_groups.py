@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -91,7 +91,7 @@ class GroupReading:
 
     name: str
     holds: str
-    paths: tuple[str, ...]
+    paths: tuple[str, ...] = field(repr=False)
     num_params: Count
     analysis: Analysis
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -59,7 +59,7 @@ class Candidate:
     """
 
     lr: Rate
-    losses: Floats
+    losses: Floats = field(repr=False)
     score: float | None
     outcome: CandidateOutcome
 

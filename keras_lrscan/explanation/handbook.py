@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CODES", "page", "pages_about"]
 
+LONG_WORD = 5
+"""Letters of a word of a question that is offered for a topic that is misspelled."""
+
 SLOT_WORDS: Mapping[str, str] = MappingProxyType(
     {
         "chance_end_decades": "few",
@@ -92,7 +95,7 @@ def page(code: str, *, level: str = BEGINNER) -> str:
     # LRS204 spike
     """
     if code not in PAGES:
-        near = difflib.get_close_matches(code.upper(), CODES, n=3) or list(CODES[:3])
+        near = _listed(difflib.get_close_matches(code.upper(), CODES, n=3) or CODES[:3])
         msg = f"Argument `code` must be the code of a shape, trait or cause. Received: code={code!r}. Near: {near}."
         raise InvalidOptionError(msg)
     if level not in LEVELS:
@@ -129,13 +132,18 @@ def pages_about(topic: str, *, level: str = BEGINNER) -> str:
     asked = [question for question in QUESTIONS if words and set(words) <= set(_words(question.asks))]
     if asked:
         return "\n".join(_question(question) for question in asked)
-    names = sorted({*CODES, *(PAGES[code]()[0] for code in CODES)})
-    near = difflib.get_close_matches(topic.lower(), names, n=3) or ["LRS101", "u-shaped", "Is it overfitting?"]
+    asked_about = {word for question in QUESTIONS for word in _words(question.asks) if len(word) >= LONG_WORD}
+    known = {name.lower(): name for name in (*CODES, *(PAGES[code]()[0] for code in CODES), *sorted(asked_about))}
+    near = [known[name] for name in difflib.get_close_matches(topic.lower(), known, n=3)]
     msg = (
         "Expected a file, a code, the name of a shape, trait or cause, or a question. "
-        f"Received: {topic!r:.80}. Near: {near}."
+        f"Received: {topic!r:.80}. Near: {_listed(near or ['LRS101', 'u-shaped', 'Is it overfitting?'])}."
     )
     raise InvalidOptionError(msg)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names))
 
 
 def _words(text: str) -> list[str]:

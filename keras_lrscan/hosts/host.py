@@ -20,7 +20,7 @@ from keras_lrscan.hosts.random_state import RandomStates, global_seed_generator
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["Host", "keep_next_fit_first"]
+__all__ = ["Host", "keep_history", "keep_next_fit_first"]
 
 STATEFUL_RANDOM_OPS = frozenset(
     {
@@ -43,6 +43,8 @@ NO_GLOBAL_SEED = 87654321
 
 TRAIN_FUNCTIONS = ("train_function", "train_tf_function")
 """Attributes of a model that hold its compiled training step."""
+
+_MISSING = object()
 
 
 class Host:
@@ -342,6 +344,19 @@ class BufferVariable:
         torch = sys.modules["torch"]
         with torch.no_grad():
             self.value.copy_(torch.from_numpy(value))
+
+
+@contextlib.contextmanager
+def keep_history(model: Model) -> Iterator[None]:
+    """Keeps `model.history`, the record of the last training, although `fit` or `evaluate` inside would replace it."""
+    before = vars(model).get("history", _MISSING)
+    try:
+        yield
+    finally:
+        if before is not _MISSING:
+            model.history = before
+        elif "history" in vars(model):
+            del model.history
 
 
 @contextlib.contextmanager

@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_lrscan.curves.context import chance_loss
-from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
+from keras_lrscan.errors import InvalidCurveError, InvalidOptionError, shown
 from keras_lrscan.formatting import format_lr
 from keras_lrscan.plots.palette import INK, PAPER, SERIES
 from keras_lrscan.plots.rate_panel import rate_name
+from keras_lrscan.pure_analysis import PureAnalysis
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
-
-    from keras_lrscan.pure_analysis import PureAnalysis
 
 __all__ = ["axes", "draw_curve", "draw_rate", "finish", "plot_curves", "view"]
 
@@ -113,7 +112,7 @@ def plot_curves(
         The axes.
 
     Raises:
-        InvalidCurveError: If there is no analysis.
+        InvalidCurveError: If there is no analysis, or something else among them.
         InvalidOptionError: If the number of labels is not that of the analyses.
 
     Example:
@@ -125,6 +124,10 @@ def plot_curves(
     if not analyses:
         msg = "Expected at least one analysis. Received: analyses=[]."
         raise InvalidCurveError(msg)
+    for number, item in enumerate(analyses):
+        if not isinstance(item, PureAnalysis):
+            msg = f"Expected an `Analysis` of each scan. Received: analyses[{number}]={shown(item)}."
+            raise InvalidCurveError(msg)
     names = [f"{number}: {item.verdict.shape}" for number, item in enumerate(analyses, 1)] if labels is None else labels
     if len(names) != len(analyses):
         msg = f"Expected one label per analysis. Received: {len(names)} labels, {len(analyses)} analyses."

@@ -54,12 +54,15 @@ def rates_to_show(analysis: PureAnalysis, compare: bool | Sequence[str]) -> tupl
 
     Args:
         analysis: The analysis to plot.
-        compare: Whether to add the rules of other tools, or the names of the methods to add.
+        compare: Whether to add the rules of other tools, or the name or names of the methods to add.
 
     Raises:
         InvalidOptionError: If `compare` names an unknown method.
     """
-    others = list(RULES_OF_OTHERS) if compare is True else list(compare or ())
+    if compare is True:
+        others = list(RULES_OF_OTHERS)
+    else:
+        others = [compare] if isinstance(compare, str) else list(compare or ())
     known = {item.method: item for item in analysis.suggestions if item.role == analysis.suggestion.role}
     unknown = [name for name in others if name not in known]
     if unknown:

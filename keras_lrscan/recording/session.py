@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from keras_lrscan._typing import CallbackList, StepResult
 from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.curves.curve import StopReason
-from keras_lrscan.errors import ScanError
+from keras_lrscan.errors import InvalidOptionError, ScanError, shown
 from keras_lrscan.hosts.custom_steps import make_meter
 from keras_lrscan.hosts.fit_call import running_fit
 from keras_lrscan.hosts.logged_loss import prove_logged_loss
@@ -43,7 +44,27 @@ if TYPE_CHECKING:
     from keras_lrscan.hosts.snapshot import Place
     from keras_lrscan.recording.ramp import Ramp
 
-__all__ = ["Session"]
+__all__ = ["Session", "checked_monitor"]
+
+NOT_LOSSES = (
+    "acc",
+    "accuracy",
+    "auc",
+    "f1_score",
+    "fbeta_score",
+    "io_u",
+    "mean_io_u",
+    "precision",
+    "r2_score",
+    "recall",
+)
+"""Ends of Keras's names of metrics that rise as a model learns, as in `top_k_categorical_accuracy`.
+
+`cosine_similarity` is missing, since Keras has a loss and a metric of that name.
+"""
+
+NUMBER = re.compile(r"_\d+$")
+"""Ending that Keras adds to the names of further metrics of the same kind."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +135,7 @@ class Session:
         self._undo: list[Callable[[], None]] = []
         self._functions: dict[str, Any] = {}
         self._batches_of_epoch = 0
+        self._is_stream = False
         self._numbers: list[Callable[[], None]] = []
         self._tools: _Tools | None = None
         self._first = FirstBatches(self.host, monitor)
@@ -154,6 +176,7 @@ class Session:
         self._guard = InterruptGuard(model, call.code, self.restore)
         self._undo.append(self._guard.remove)
         notes = (*notes, *data_notes(call.x))
+        self._is_stream = hasattr(call.x, "__next__")
         self.context = dataclasses.replace(self.context, steps_per_epoch=steps_per_epoch, notes=notes)
         guard = ModelGuard(model, call.code if self._in_fit else None, self.restore, self._restart_meter)
         self._undo.append(guard.remove)
@@ -178,13 +201,20 @@ class Session:
         if self.recorder is None:
             self.recorder = self._make_recorder(epochs_left)
 
+    def end_epoch(self) -> None:
+        """Ends the scan if an iterator has ended, since Keras 3 would go on with the first batches that it took."""
+        steps = self.context.steps_per_epoch
+        if self._is_stream and self.recorder is not None and steps is not None and self._batches_of_epoch < steps:
+            self.recorder.end(StopReason.OUT_OF_BATCHES)
+            self.host.model.stop_training = True
+
     def _make_recorder(self, epochs_left: int) -> Recorder:
         _, batches_per_update, accumulated = update_phase(self.host.optimizer)
         steps = self.context.steps_per_epoch
         batches = None if steps is None else steps * max(1, epochs_left)
         ramp = self._ramp.shortened_to(None if batches is None else (batches + accumulated) // batches_per_update)
         self.context = dataclasses.replace(self.context, num_steps=ramp.num_steps)
-        if ramp.num_steps < min(FEW_STEPS, self._ramp.num_steps):
+        if batches != 0 and ramp.num_steps < min(FEW_STEPS, self._ramp.num_steps):
             warn_of_few_steps(
                 ramp.num_steps, self._ramp.num_steps, (self.context.steps_per_epoch or 1) // batches_per_update
             )
@@ -386,3 +416,26 @@ class Session:
             self.recorder.end(StopReason.INTERRUPTED)
         if not (self.host.backend == "jax" and keeps_averages(self.host.model.optimizer)):
             self.restore()
+
+
+def checked_monitor(monitor: str) -> str:
+    """Returns `monitor` if it can be the key of a loss in the logs.
+
+    Raises:
+        InvalidOptionError: If it is no string, or the name that Keras gives to a metric that rises as a model learns.
+
+    Example:
+    >>> checked_monitor("decoder_loss")
+    'decoder_loss'
+    """
+    if not isinstance(monitor, str):
+        msg = f"Argument `monitor` must be a string, the key of a loss. Received: monitor={shown(monitor)}."
+        raise InvalidOptionError(msg)
+    name = f"_{NUMBER.sub('', monitor)}"
+    if any(name.endswith(f"_{metric}") for metric in NOT_LOSSES):
+        msg = (
+            "Argument `monitor` must be the key of a loss, which falls as a model learns. Received: "
+            f"monitor={monitor!r}, the name of a metric that rises. Pass the key of a loss, such as 'loss'."
+        )
+        raise InvalidOptionError(msg)
+    return monitor

@@ -13,13 +13,13 @@ from keras_lrscan._typing import FitData, Model
 from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.errors import InvalidOptionError, ScanError
 from keras_lrscan.hosts.fresh_weights import FreshWeights, renew_optimizer
-from keras_lrscan.hosts.host import Host, keep_next_fit_first
+from keras_lrscan.hosts.host import Host, keep_history, keep_next_fit_first
 from keras_lrscan.hosts.optimizers import update_phase
 from keras_lrscan.hosts.snapshot import checked_place
 from keras_lrscan.inspection.settings import regularization_in
 from keras_lrscan.recording.batch_source import BatchSource
 from keras_lrscan.recording.ramp import RateList, checked_ramp
-from keras_lrscan.recording.session import Session
+from keras_lrscan.recording.session import Session, checked_monitor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -101,7 +101,7 @@ class Trials:
         """Number of trials that were not interrupted."""
         self.batches: list[tuple[Any, ...]] = []
         """Inputs, targets and sample weights of each batch."""
-        self._place, self.monitor = checked_place(snapshot), monitor
+        self._place, self.monitor = checked_place(snapshot), checked_monitor(monitor)
         self._verbose, self._planned_steps = checked_verbose(verbose), planned_steps
         self.host = Host(model)
         if self.host.strategy is not None:
@@ -139,6 +139,7 @@ class Trials:
 
     def __enter__(self) -> Self:
         """Collects the batches and saves the state of the model."""
+        self._stack.enter_context(keep_history(self.host.model))
         self._stack.enter_context(keep_next_fit_first(self.host.model))
         try:
             self._take_first_batches()

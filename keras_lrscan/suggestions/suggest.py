@@ -7,6 +7,7 @@ suggestion has a range.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
@@ -14,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from keras_lrscan.causes.cause import CauseStatus
 from keras_lrscan.curves.optimizer_families import optimizer_family
-from keras_lrscan.errors import unknown_option
+from keras_lrscan.errors import InvalidOptionError, shown, unknown_option
 from keras_lrscan.files.decoding import Rate
-from keras_lrscan.formatting import format_lr
+from keras_lrscan.formatting import LARGEST, format_lr
 from keras_lrscan.reading.features import EXPLODED
 from keras_lrscan.reading.reading import Reading
 from keras_lrscan.reading.shapes import Shape
@@ -25,6 +26,7 @@ from keras_lrscan.suggestions.prior import prior_rate, toward_prior_rate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import SupportsFloat
 
     from keras_lrscan.causes.cause import Finding
 
@@ -121,7 +123,8 @@ def suggest(
         then recovers, no method of this package gives one: its landmarks are those of the recovery.
 
     Raises:
-        InvalidOptionError: If `method` or `role` is unknown.
+        InvalidOptionError: If `method` or `role` is unknown, or if the function returns anything but a positive finite
+            number or `None`.
     """
     if role not in list(Role):
         raise unknown_option("role", role, Role)
@@ -211,8 +214,30 @@ def format_range(suggestion: Suggestion) -> str | None:
 
 
 def _custom_method(function: SuggestionMethod) -> Method:
+    if not callable(function):
+        known = ", ".join(map(repr, SUGGESTION_METHODS))
+        msg = f"Argument `method` must be one of {known}, or a function. Received: method={shown(function)}."
+        raise InvalidOptionError(msg)
     name = getattr(function, "__name__", type(function).__name__)
-    return Method(rate=function, says=f"Returned by the function `{name}`.")
+    says = f"Returned by the function `{name}`."
+    return Method(rate=lambda reading: _checked_rate(function(reading), name), says=says)
+
+
+def _checked_rate(lr: SupportsFloat | None, name: str) -> float | None:
+    """Returns the result of a function of the user's if it can be a learning rate."""
+    if lr is None:
+        return None
+    try:
+        rate = float(lr)
+    except (TypeError, ValueError, OverflowError):
+        rate = math.nan
+    if not 1 / LARGEST <= rate <= LARGEST:
+        msg = (
+            "Argument `method` must be a function that returns a positive finite learning rate, or `None`. "
+            f"Received: {shown(lr)}, returned by `{name}`."
+        )
+        raise InvalidOptionError(msg)
+    return rate
 
 
 def _default_for(reading: Reading) -> Method | None:

@@ -133,6 +133,14 @@ def test_a_port_in_use_is_refused() -> None:
     assert free_port("127.0.0.1", port) == port
 
 
+@pytest.mark.parametrize("host", ["no host", "192.0.2.1", "a" * 70])
+def test_a_host_that_is_not_this_computer_is_refused_by_its_name(host: str) -> None:
+    with pytest.raises(
+        InvalidOptionError, match=f"`host` must be an address of this computer. Received: host='{host}'"
+    ):
+        free_port(host, 0)
+
+
 @pytest.mark.parametrize("port", [-1, 70_000])
 def test_a_port_that_does_not_exist_is_refused(port: int) -> None:
     with pytest.raises(InvalidOptionError, match="must be a number from 0 to 65535"):

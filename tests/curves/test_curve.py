@@ -39,9 +39,12 @@ GOOD = {"lr": [1e-4, 1e-3, 1e-2], "loss": [2.3, 1.9, 7.5]}
         ({"loss": ["1.0", "2.0", "nan"]}, r"Received: loss=\['1.0', '2.0', 'nan'\]"),
         (
             {"lr": [1e-4, 1e-2, 1e-3]},
-            r"strictly increasing learning rates. Received: lr\[1\]=0.01, lr\[2\]=0.001. Average",
+            r"strictly increasing learning rates. Received: lr\[1\]=0.01, lr\[2\]=0.001. Sort the points",
         ),
-        ({"lr": [1e-4, 1e-4, 1e-3]}, r"strictly increasing learning rates. Received: lr\[0\]=0.0001, lr\[1\]=0.0001."),
+        (
+            {"lr": [1e-4, 1e-4, 1e-3]},
+            r"strictly increasing learning rates. Received: lr\[0\]=0.0001, lr\[1\]=0.0001. Average",
+        ),
         ({"lr": [1e-4, 1e-3]}, r"the same length. Received: len\(lr\)=2, len\(loss\)=3"),
         ({"lr": [[1e-4, 1e-3, 1e-2]]}, r"`lr` to be one-dimensional. Received: lr.shape=\(1, 3\)"),
         ({"loss": ["a", "b", "c"]}, r"`loss` to be a sequence of numbers. Received: loss="),

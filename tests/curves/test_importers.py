@@ -142,7 +142,28 @@ def test_ktrain_is_kept_as_it_is_where_the_epochs_cannot_be_told() -> None:
     curve = from_ktrain(Record([1e-3, 1e-2, 1e-1], [1.0, 1.5, 2.0]))
     assert curve.context.averaging == "ktrain"
     assert curve.loss.tolist() == [1.25, 2.0]
-    assert "The average could not be undone. Argument `steps_per_epoch` must be" in curve.context.notes[-1]
+    assert curve.context.notes[-2].endswith("The lag of the average shifts landmarks to the right.")
+    assert "since it restarts at every epoch and the number of batches per epoch is unknown" in curve.context.notes[-1]
+
+
+def test_batches_per_epoch_that_no_average_needs_are_said_not_to_be_used(tmp_path: Path) -> None:
+    synthetic_curve("u-shaped").to_csv(tmp_path / "scan.csv")
+    curve = from_csv(tmp_path / "scan.csv", steps_per_epoch=57)
+    assert curve.context.notes[-1].startswith("The number of batches per epoch (57) was not used, since no average")
+    assert from_csv(tmp_path / "scan.csv").context.notes == ()
+    synthetic_curve("u-shaped").to_json(tmp_path / "scan.json")
+    assert from_json(tmp_path / "scan.json", steps_per_epoch=57).context.notes == curve.context.notes
+    named = from_csv(tmp_path / "scan.csv", averaging="running-mean", steps_per_epoch=57)
+    assert not any("was not used" in note for note in named.context.notes)
+
+
+def test_a_mean_that_restarts_lags_by_a_quarter_of_an_epoch(tmp_path: Path) -> None:
+    decades = np.linspace(0, 6, 240)
+    stored = AVERAGES["running-mean"].apply(decades, 40)
+    assert float(np.mean(decades - stored)) == pytest.approx(0.245, abs=0.005)
+    LRCurve(lr=1e-6 * 10.0**decades, loss=stored).to_csv(tmp_path / "scan.csv")
+    curve = from_csv(tmp_path / "scan.csv", averaging="running-mean", steps_per_epoch=40, undo=False)
+    assert curve.context.notes[-1].endswith("shifts landmarks to the right by about 0.3 decades.")
 
 
 @pytest.mark.parametrize("rate", ["lr", "learning_rate"])

@@ -88,6 +88,7 @@ def test_the_last_drops_out_half_way(keras: Any) -> None:
     assert outcomes(result)[0] == CandidateOutcome.DROPPED
     assert [candidate.losses.size for candidate in result.candidates] == [12, 24, 24, 24]
     assert result.num_steps == 84
+    assert "array" not in repr(result)
 
 
 @pytest.mark.one_host

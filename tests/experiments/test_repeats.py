@@ -98,6 +98,8 @@ def test_repeats_survive_a_file_and_say_what_is_missing(tmp_path: Path) -> None:
     kept.save(tmp_path / "repeats.json")
     assert Repeats.load(tmp_path / "repeats.json").explain() == kept.explain()
     assert "5 scans were requested, and 2 finished." in kept.explain()
+    assert repr(kept).startswith("Repeats(analyses=(Analysis(u-shaped, lr=")
+    assert "array" not in repr(kept)
 
 
 def test_the_picture_has_every_scan_and_their_middle() -> None:

@@ -166,7 +166,7 @@ REFUSED = {
         r"one column 'loss'. .* in which 'a - batch/loss', 'b - batch/loss' match",
     ),
     "only epochs": ("_step,epoch/loss,batch/learning_rate\n0,2,1e-3\n", r"without 'loss'"),
-    "logs": ("lr,loss\n-7,2.5\n-3,2\n1,9\n", r"from -7.0 to 1.0, which look like log10 of learning rates. If so, pass"),
+    "logs": ("lr,loss\n-7,2.5\n-3,2\n1,9\n", r"from -7.0 to 1.0, which look like log10 of learning rates. If so, give"),
 }
 
 

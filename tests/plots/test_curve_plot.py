@@ -229,9 +229,14 @@ def test_rules_of_other_tools_are_marked_on_request() -> None:
     assert "biggest-square" in texts(plot_curve(analysis, ax=axes(), compare=["biggest-square"]))
 
 
-def test_an_unknown_rule_is_an_error_that_lists_the_known_ones() -> None:
+@pytest.mark.parametrize("compare", ["best", ["best"]])
+def test_an_unknown_rule_is_an_error_that_lists_the_known_ones(compare: str | list[str]) -> None:
     with pytest.raises(InvalidOptionError, match=r"Argument `compare` must be one of .*'slide'.*compare='best'"):
-        plot_curve(read("u-shaped"), ax=axes(), compare=["best"])
+        plot_curve(read("u-shaped"), ax=axes(), compare=compare)
+
+
+def test_one_rule_can_be_named_alone() -> None:
+    assert "biggest-square" in texts(plot_curve(read("u-shaped"), ax=axes(), compare="biggest-square"))
 
 
 def test_a_rule_that_points_outside_the_scan_says_to_which_side() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -45,3 +45,6 @@ def test_no_scans_and_labels_that_do_not_fit_are_refused() -> None:
         plot_curves([])
     with pytest.raises(InvalidOptionError, match="Received: 1 labels, 2 analyses"):
         plot_curves(ANALYSES, labels=["mine"])
+    scans: list[Any] = [ANALYSES[0], None]
+    with pytest.raises(InvalidCurveError, match=r"Expected an `Analysis` of each scan. Received: analyses\[1\]=None"):
+        plot_curves(scans)

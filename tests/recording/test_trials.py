@@ -96,6 +96,15 @@ def test_between_trials_the_model_is_as_it_was_given(same: Any) -> None:
     assert abs(trained[0] - loss) > 0.1
 
 
+@pytest.mark.one_backend
+def test_trials_keep_the_record_of_the_last_training(keras: Any) -> None:
+    model = light(keras)
+    history = model.fit(*digits(64), epochs=2, verbose=0)
+    with Trials(model, *digits(), **RANGE) as trials:
+        trials.train([1e-2] * STEPS, then=lambda _: model.evaluate(*digits(64), verbose=0))
+    assert model.history is history
+
+
 def test_training_after_trials_equals_training_without_them(keras: Any) -> None:
     ends = []
     for with_trials in (False, True):

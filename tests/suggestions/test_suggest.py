@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -174,6 +174,22 @@ def test_a_function_of_the_user_is_a_method_too() -> None:
     assert analysis.landmarks.minimum is not None
     assert suggestion.lr == pytest.approx(2 * analysis.landmarks.minimum.lr)
     assert suggestion.method == "twice_the_minimum"
+    assert analysis.suggest(method=lambda _: None).lr is None
+
+
+@pytest.mark.parametrize("result", [-1, 0.0, math.nan, math.inf, "fast"])
+def test_a_function_must_return_a_rate(result: Any) -> None:
+    analysis = analyze(synthetic_curve("u-shaped"), num_copies=1)
+    with pytest.raises(
+        InvalidOptionError, match=r"positive finite learning rate, or `None`\. Received: .* by `<lambda>`"
+    ):
+        analysis.suggest(method=lambda _: result)
+
+
+def test_a_method_is_a_name_or_a_function() -> None:
+    method: Any = 3
+    with pytest.raises(InvalidOptionError, match=r"`method` must be one of .*, or a function\. Received: method=3\."):
+        analyze(synthetic_curve("u-shaped"), num_copies=1).suggest(method=method)
 
 
 @pytest.mark.parametrize(

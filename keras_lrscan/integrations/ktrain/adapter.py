@@ -29,7 +29,7 @@ from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.curves.importers import from_ktrain
 from keras_lrscan.errors import InvalidCurveError, LRScanWarning, MissingDependencyError, ScanError
 from keras_lrscan.explanation.explain import summarize
-from keras_lrscan.hosts.host import Host, keep_next_fit_first
+from keras_lrscan.hosts.host import Host, keep_history, keep_next_fit_first
 from keras_lrscan.hosts.random_state import RandomStates
 from keras_lrscan.integrations.ktrain.finder import KTRAIN_SKIPS, KtrainReading, ScanFinder, ktrain_estimate
 from keras_lrscan.integrations.ktrain.learner import (
@@ -122,7 +122,12 @@ def lr_find(
     if max_epochs is not None:
         _warn_if_few(epochs * data.num_batches, max_epochs)
     try:
-        with warnings.catch_warnings(), keep_next_fit_first(model), progress(model, scan, num_steps, verbose) as bar:
+        with (
+            warnings.catch_warnings(),
+            keep_history(model),
+            keep_next_fit_first(model),
+            progress(model, scan, num_steps, verbose) as bar,
+        ):
             warnings.simplefilter("ignore", LRScanWarning)  # its message is about `epochs`
             model.fit(
                 data.x,

@@ -161,6 +161,7 @@ def test_ktrains_arguments_are_taken_in_its_order() -> None:
 def test_every_learner_is_adopted_and_released() -> None:
     early = dense()
     assert isinstance(early.lr_find(verbose=0), Analysis)
+    assert early.model.history is None  # which would be the record of a training
     assert type(early).lr_plot is lr_plot
     release()
     assert type(early).lr_plot is not lr_plot
