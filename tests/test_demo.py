@@ -67,11 +67,8 @@ def test_a_fresh_digits_classifier_draws_a_u_from_chance(keras: ModuleType, seed
 
 
 @pytest.mark.one_host
-@pytest.mark.parametrize("seed", SEEDS[:2])
-def test_a_trained_digits_classifier_is_told_to_be_already_good(
-    keras: ModuleType, x_y: tuple[Any, Any], seed: int
-) -> None:
-    keras.utils.set_random_seed(seed)
+def test_a_trained_digits_classifier_is_told_to_be_already_good(keras: ModuleType, x_y: tuple[Any, Any]) -> None:
+    keras.utils.set_random_seed(0)
     model = digits_model()
     model.fit(*x_y, epochs=10, verbose=0)
     scan = keras_lrscan.LRScan(verbose=0)

@@ -57,8 +57,9 @@ def test_an_example_runs_and_says_what_it_should(
         assert re.search(pattern, printed), printed
 
 
+@pytest.mark.one_host
 @pytest.mark.keras
-@pytest.mark.filterwarnings("default")  # Keras's own progress bar warns on torch
+@pytest.mark.filterwarnings("default")
 def test_the_ten_lines_of_the_readme_scan_and_train(keras: Any) -> None:
     optional.module("sklearn")
     if hosts.IS_TF_KERAS:
