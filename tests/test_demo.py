@@ -88,7 +88,7 @@ def test_the_verdict_is_printed_without_a_handle(keras: ModuleType) -> None:
     assert printed[1].startswith("Learning rate: ")
 
 
-@pytest.mark.one_backend
+@pytest.mark.one_host
 @pytest.mark.usefixtures("keras", "x_y")
 def test_the_demo_explains_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("matplotlib", exc_type=ImportError)
