@@ -88,7 +88,7 @@ def search(folder: Path, trials: int) -> None:
 def main() -> None:
     """Scans, searches, and prints the trials."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--quick", action="store_true", help="three trials, to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="two trials, to see that it runs")
     parser.add_argument("--trials", type=int, default=8, help="number of trials")
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -103,7 +103,7 @@ def main() -> None:
         analysis.save(folder / "scan.json")
         found = analysis.search_range()
         print(f"The scan says: {found.low:.1e} to {found.high:.1e}. {found.reason}", flush=True)
-        trials = 3 if options.quick else options.trials
+        trials = 2 if options.quick else options.trials
         search(folder, trials)
         oracle = tuner_in(folder, trials).oracle
         oracle.reload()

@@ -21,7 +21,7 @@ try:
     from exhibits import EXHIBITS, Exhibit
     from pages import all_pages
     from pages.api import FOLDERS, public_names
-    from pages.pictures import draw_small, reading, save
+    from pages.pictures import CARD, draw_small, reading, save
     from pages.sources import recipe_names
 finally:
     sys.path.remove(str(DOCS))
@@ -34,8 +34,8 @@ def pages() -> dict[str, str]:
 
 def test_a_scan_without_a_finite_loss_has_a_picture_on_its_card(tmp_path: Path) -> None:
     (item,) = (item for item in EXHIBITS if item.name == "outside-domain")
-    figure = Figure(figsize=(4, 2.4), layout="constrained")
-    draw_small(figure.subplots(), reading(item))
+    figure = Figure(figsize=(4, 2.4))
+    draw_small(figure.add_axes(CARD), reading(item))
     save(figure, tmp_path / "card.svg")
     assert (tmp_path / "card.svg").stat().st_size
 

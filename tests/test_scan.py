@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import pickle
 import subprocess
 import sys
@@ -52,25 +53,31 @@ def test_a_linear_scan_raises_the_rate_by_equal_amounts(keras: Any) -> None:
     assert same_bits(before, weights(model))
 
 
+@functools.cache
+def deep(keras: Any, optimizer: str) -> Any:
+    """Returns a model of three hidden layers, which scans leave as it was."""
+    keras.utils.set_random_seed(0)
+    hidden = [keras.layers.Dense(64, activation="relu") for _ in range(3)]
+    model = keras.Sequential([given_input(keras, (8,)), *hidden, keras.layers.Dense(10, activation="softmax")])
+    return compiled(keras, getattr(keras.optimizers, optimizer)(), model=model)
+
+
 @pytest.mark.keras
 @pytest.mark.parametrize(
     ("optimizer", "start"),
     [
         pytest.param("Adam", 0.3, marks=pytest.mark.one_host),
-        ("Adam", 1.0),
+        pytest.param("Adam", 1.0, marks=pytest.mark.one_backend),  # elsewhere, a wrong answer costs 16 at most
         pytest.param("Adam", 10.0, marks=pytest.mark.one_host),
         ("SGD", 10.0),
     ],
 )
 def test_a_scan_from_a_rate_that_breaks_training_suggests_none(keras: Any, optimizer: str, start: float) -> None:
+    model = deep(keras, optimizer)
     keras.utils.set_random_seed(0)
-    hidden = [keras.layers.Dense(64, activation="relu") for _ in range(3)]
-    model = keras.Sequential([given_input(keras, (8,)), *hidden, keras.layers.Dense(10, activation="softmax")])
-    compiled(keras, getattr(keras.optimizers, optimizer)(), model=model)
     analysis = lr_scan(model, *digits(), start_lr=start, end_lr=1e3 * start, verbose=0)
     assert {suggestion.lr for suggestion in analysis.suggestions if suggestion.method == "default"} == {None}
-    if BACKEND == "tensorflow" or optimizer == "SGD":  # with Adam, other hosts clip the loss of a wrong answer at 16
-        assert analysis.findings[0].name == "range-too-high"
+    assert analysis.findings[0].name == "range-too-high"
 
 
 @pytest.mark.one_backend

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["alt_text", "draw_all", "reading"]
 
+CARD = (0.03, 0.12, 0.94, 0.86)
+"""Axes of a picture on a card: left, bottom, width and height. To compute such a layout takes as long as to draw it."""
+
 
 @cache
 def reading(exhibit: Exhibit) -> Analysis:
@@ -45,9 +48,10 @@ def draw_all(docs: Path, more: Mapping[str, Analysis] | None = None) -> set[str]
     for name, analysis in drawn.items():
         figure = Figure(figsize=FIGURE_SIZE, layout="constrained")
         plot_curve(analysis, ax=figure.subplots())
+        figure.set_layout_engine("none")  # `plot_curve` has run it
         save(figure, docs / "pictures" / f"{name}.svg")
-        figure = Figure(figsize=(4, 2.4), layout="constrained")
-        draw_small(figure.subplots(), analysis)
+        figure = Figure(figsize=(4, 2.4))
+        draw_small(figure.add_axes(CARD), analysis)
         save(figure, docs / "pictures" / f"{name}.small.svg")
     return {f"pictures/{name}{kind}.svg" for name in drawn for kind in ("", ".small")}
 
@@ -63,6 +67,7 @@ def draw_small(ax: Axes, analysis: Analysis) -> None:
         ax.axhline(level, color="0", lw=1.2, ls=":")
     ax.set(xscale="log", xlim=view_of_rates(analysis), ylim=view(analysis), yticks=[])
     ax.tick_params(labelsize=9)
+    ax.minorticks_off()
     ax.spines[["top", "right", "left"]].set_visible(False)
 
 

@@ -23,7 +23,14 @@ def _cases() -> Any:
     return load("restore_cases")
 
 
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.one_backend)])
+@pytest.mark.parametrize(
+    "seed",
+    [
+        4,  # a used model with a loss scale and several steps at once, restored from disk
+        pytest.param(0, marks=pytest.mark.one_backend),  # a used model with random layers, in eager mode
+        pytest.param(2, marks=pytest.mark.one_host),  # a fresh model with random layers
+    ],
+)
 def test_a_drawn_case_is_the_same_or_refused(keras: Any, cases: Any, seed: int) -> None:
     case = cases.draw(keras, np.random.default_rng(seed), BACKEND)
     result = cases.outcome(keras, case)

@@ -127,6 +127,7 @@ def test_without_candidates_the_model_is_scanned_and_four_rates_race_around_its_
     assert rates == pytest.approx(candidates_around(result.before.lr))
 
 
+@pytest.mark.one_host
 @pytest.mark.keras
 def test_the_loss_before_any_training_is_that_of_the_initial_model_also_after_a_scan(keras: Any) -> None:
     x, y = digits()

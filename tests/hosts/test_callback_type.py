@@ -97,7 +97,7 @@ def test_keras_tuner_takes_a_scan(keras: Any, tmp_path: Path) -> None:
 def test_scikeras_takes_a_scan(keras: Any, how: str) -> None:
     if IS_TF_KERAS:
         pytest.skip("scikeras is for Keras 3")
-    scikeras = optional.module("scikeras.wrappers", environment="ecosystem")
+    scikeras = optional.module("scikeras.wrappers", environment="py")
     options = {"callbacks": LRScan(num_steps=14, verbose=0)}
     if how == "class":
         options = {"callbacks": LRScan, "callbacks__num_steps": 14, "callbacks__verbose": 0}  # type: ignore[dict-item]

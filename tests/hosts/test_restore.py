@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 
 from keras_lrscan.scan import LRScan, lr_scan
 from tests.support.hosts import (
@@ -90,10 +88,11 @@ def train(keras: Any, model: Any, *, seed: int | None = None, epochs: int = 2) -
 MARKS: dict[str, Any] = {
     "schedule": pytest.mark.minors,
     "several": pytest.mark.minors,
-    # their variables are restored as those of Adam; the drawn cases below have the first two on every backend
-    "adamw": pytest.mark.one_backend,
+    # their variables are restored as those of the others; `benchmarks/restore_cases.py` draws all of them on each host
+    "adam": pytest.mark.one_backend,
+    "adamw": pytest.mark.one_host,
     "nadam": pytest.mark.one_backend,
-    "ftrl": pytest.mark.one_backend,
+    "ftrl": pytest.mark.one_host,
 }
 
 
@@ -117,10 +116,10 @@ def test_training_after_a_scan_equals_training_without_one(keras: Any, name: str
 @pytest.mark.parametrize(
     ("given_input", "place"),
     [
-        pytest.param(True, "memory", marks=[pytest.mark.minors, pytest.mark.one_backend]),
-        pytest.param(True, "disk"),
+        pytest.param(True, "memory", marks=pytest.mark.one_host),
+        pytest.param(True, "disk", marks=pytest.mark.one_backend),  # a drawn case reads it on every host
         pytest.param(False, "memory", marks=pytest.mark.minors),
-        pytest.param(False, "disk", marks=pytest.mark.one_backend),
+        pytest.param(False, "disk", marks=pytest.mark.one_host),
     ],
 )
 def test_training_is_the_same_for_either_snapshot_and_models_not_yet_built(
@@ -171,72 +170,38 @@ def noisy(keras: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    "eager", [pytest.param(False, id="graph", marks=pytest.mark.minors), pytest.param(True, id="eager")]
+    ("eager", "used"),
+    [
+        pytest.param(False, False, id="graph-fresh", marks=pytest.mark.minors),
+        pytest.param(False, True, id="graph-used"),
+        pytest.param(True, False, id="eager-fresh", marks=pytest.mark.one_host),
+        pytest.param(True, True, id="eager-used"),
+    ],
 )
-def test_every_random_generator_comes_back(keras: Any, eager: bool) -> None:
-    """In eager mode, Nadam of tf_keras counts in Python, and the random kernels of tf_keras cannot be restored."""
+def test_every_random_generator_comes_back(keras: Any, eager: bool, used: bool) -> None:
+    """In eager mode, Nadam of tf_keras counts in Python, and the random kernels of tf_keras cannot be restored.
+
+    A fresh model gets a new seed after the scan; a used one goes on with the numbers that come next.
+    """
     if BACKEND == "jax":
         pytest.skip("Keras refuses random layers without a seed on JAX")
-    for used, seed in ((False, 4), (True, None)):
-        ends = []
-        for with_scan in (False, True):
-            keras.backend.clear_session()  # before version 3.9, setting a seed keeps Keras's global generator
-            if IS_TF_KERAS:
-                import tensorflow as tf
-
-                tf.random.set_global_generator(tf.random.Generator.from_seed(5))
-            network = classifier(keras) if IS_TF_KERAS and eager else noisy(keras)
-            counts = IS_TF_KERAS and eager  # in graphs, it would count traces
-            optimizer = keras.optimizers.Nadam(1e-3) if counts else keras.optimizers.SGD(0.05)
-            model = finish(compiled(keras, optimizer, model=network, run_eagerly=eager))
-            if used:
-                train(keras, model, epochs=1)
-            if with_scan:
-                scan(model)
-            train(keras, model, seed=seed, epochs=1)
-            ends.append(weights(model))
-        assert same_bits(*ends), (used, seed)
-
-
-DRAWN = 3
-"""Number of drawn cases. `benchmarks/restore_cases.py` draws hundreds on each host."""
-
-CASES = st.fixed_dictionaries(
-    {
-        "name": st.sampled_from([name for name in OPTIMIZERS if name != "ftrl"]),
-        "seed": st.integers(0, 2**16),
-        "rich": st.booleans(),
-        "used": st.booleans(),
-        "reseed": st.booleans(),
-        "num_steps": st.integers(8, 20),
-        "place": st.sampled_from(["memory", "disk"]),
-    }
-)
-
-
-@settings(
-    max_examples=DRAWN,
-    deadline=None,
-    phases=[Phase.generate],
-    suppress_health_check=list(HealthCheck),
-    derandomize=True,
-)
-@given(case=CASES)
-def test_no_model_optimizer_or_seed_tells_a_scan(keras: Any, case: dict[str, Any]) -> None:
-    seed, averaging = case["seed"], case["name"] == "averaging"
     ends = []
     for with_scan in (False, True):
-        optimizer = OPTIMIZERS[case["name"]](keras)
-        network = classifier(keras, seed=seed, rich=case["rich"])
-        model = finish(compiled(keras, optimizer, model=network, lazily=not case["used"]))
-        if case["used"] and not (averaging and BACKEND == "jax"):  # Keras itself fails there in a second fit
-            train(keras, model)
+        keras.backend.clear_session()  # before version 3.9, setting a seed keeps Keras's global generator
+        if IS_TF_KERAS:
+            import tensorflow as tf
+
+            tf.random.set_global_generator(tf.random.Generator.from_seed(5))
+        network = classifier(keras) if IS_TF_KERAS and eager else noisy(keras)
+        counts = IS_TF_KERAS and eager  # in graphs, it would count traces
+        optimizer = keras.optimizers.Nadam(1e-3) if counts else keras.optimizers.SGD(0.05)
+        model = finish(compiled(keras, optimizer, model=network, run_eagerly=eager))
+        if used:
+            train(keras, model, epochs=1)
         if with_scan:
-            x, y = digits(100, seed=seed)
-            recorder = LRScan(num_steps=case["num_steps"], snapshot=case["place"], verbose=0)
-            model.fit(x, y, batch_size=10, epochs=2, verbose=0, callbacks=[recorder])
-        train(keras, model, seed=seed if case["reseed"] else None)
-        ends.append(state(model))
+            scan(model)
+        train(keras, model, seed=None if used else 4, epochs=1)
+        ends.append(weights(model))
     assert same_bits(*ends)
 
 

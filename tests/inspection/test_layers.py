@@ -184,6 +184,7 @@ def test_updates_of_the_optimizer_make_every_layer_that_can_train_a_used_one(ker
     assert (facts["num_frozen_layers"], facts["num_used_layers"]) == (1, 3)
 
 
+@pytest.mark.one_backend
 def test_initial_values_that_are_not_zero_are_no_sign_of_training(keras: Any) -> None:
     layers, constant = keras.layers, keras.initializers.Constant(0.3)
     inputs = keras.Input((5, 3))

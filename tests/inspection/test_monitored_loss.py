@@ -57,6 +57,12 @@ def shared(keras: Any, *, by_key: bool = False) -> Any:
     return detector(keras, by_key=by_key)
 
 
+@functools.cache
+def logging_its_own(keras: Any) -> Any:
+    """Returns the model that logs a loss under a key of its own, for tests that share it."""
+    return detector(keras, own_step(keras))
+
+
 def scanned(model: Any, monitor: str, *data: Any, **options: Any) -> LRScan:
     scan = LRScan(start_lr=1e-9, end_lr=1e-2, num_steps=40, monitor=monitor, verbose=0)
     given = data or (X, LABELS)
@@ -131,7 +137,7 @@ def own_step(keras: Any) -> Any:
 
 @pytest.mark.parametrize("monitor", ["whole_loss", "cls_loss"])
 def test_nothing_is_known_about_the_loss_under_a_key_of_a_custom_step(keras: Any, monitor: str) -> None:
-    scan = scanned(detector(keras, own_step(keras)), monitor)
+    scan = scanned(logging_its_own(keras), monitor)
     context = scan.curve.context
     assert set(yardsticks(context).values()) == {None}
     assert f"The chance level of the monitored key `{monitor}` is unknown." in context.notes

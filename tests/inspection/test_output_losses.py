@@ -78,7 +78,10 @@ def starts(recorder: LRScan) -> dict[str, OutputStart]:
     return {output.name: output for output in recorder.curve.context.outputs}
 
 
-@pytest.mark.parametrize("by_key", [False, True], ids=["list", "keys"])
+@pytest.mark.parametrize(
+    "by_key",
+    [pytest.param(False, id="list"), pytest.param(True, id="keys", marks=pytest.mark.one_backend)],
+)
 def test_each_output_is_judged_by_its_own_loss(keras: Any, *, by_key: bool) -> None:
     model = two_heads(keras, by_key=by_key, loss_weights={"kind": 3.0, "size": 0.5})
     before = weights(model)

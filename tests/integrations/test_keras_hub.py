@@ -25,7 +25,7 @@ FED: dict[str, Any] = {"batch_size": 8, "verbose": 0}
 
 @pytest.fixture(name="task", scope="module")
 def _task(keras: Any) -> Any:
-    models = optional.module("keras_hub", environment="ecosystem").models
+    models = optional.module("keras_hub", environment="py").models
     tokenizer = models.BertTokenizer(vocabulary=WORDS)
     keras.utils.set_random_seed(0)
     backbone = models.BertBackbone(

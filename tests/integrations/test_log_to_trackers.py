@@ -43,8 +43,8 @@ def expected(analysis: Analysis) -> set[str]:
 
 
 def test_tensorboard_shows_a_run_beside_the_training(analysis: Analysis, tmp_path: Path) -> None:
-    optional.module("tensorboard", environment="ecosystem")
-    reader = optional.module("tensorboard.backend.event_processing.event_accumulator", environment="ecosystem")
+    optional.module("tensorboard", environment="py")
+    reader = optional.module("tensorboard.backend.event_processing.event_accumulator", environment="py")
     folder = log_to_tensorboard(analysis, tmp_path / "logs")
     assert folder == tmp_path / "logs" / "lr_scan"
     assert [path.parent for path in (tmp_path / "logs").rglob("events*")] == [folder]
@@ -67,7 +67,7 @@ def test_tensorboard_shows_a_run_beside_the_training(analysis: Analysis, tmp_pat
 def _mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-    mlflow = optional.module("mlflow", environment="ecosystem")
+    mlflow = optional.module("mlflow", environment="py")
     mlflow.set_tracking_uri((tmp_path / "runs").as_uri())
     yield mlflow
     while mlflow.active_run() is not None:
@@ -103,7 +103,7 @@ def test_the_run_of_the_training_in_mlflow_stays_active_and_empty(mlflow: Any) -
 
 @pytest.fixture(name="wandb")
 def _wandb() -> Any:
-    return optional.module("wandb", environment="ecosystem")
+    return optional.module("wandb", environment="py")
 
 
 BLOCK, FILE_HEADER, CHUNK_HEADER = 2**15, 7, 7
@@ -116,7 +116,7 @@ WHOLE, LAST = 1, 4
 def records_of(folder: Path) -> list[Any]:
     """Returns the records that an offline run wrote."""
     (path,) = folder.glob("*.wandb")
-    make = optional.module("wandb.proto.wandb_internal_pb2", environment="ecosystem").Record
+    make = optional.module("wandb.proto.wandb_internal_pb2", environment="py").Record
     data, at, begun, records = path.read_bytes(), FILE_HEADER, b"", []
     while at + CHUNK_HEADER <= len(data):
         rest = BLOCK - at % BLOCK

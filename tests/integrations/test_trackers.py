@@ -28,9 +28,9 @@ RANGE: dict[str, Any] = {"num_steps": 14, "verbose": 0}
 def _mlflow(keras: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-    mlflow = optional.module("mlflow", environment="ecosystem")
+    mlflow = optional.module("mlflow", environment="py")
     for name in ("mlflow.keras", "mlflow.tensorflow"):
-        optional.module(name, environment="ecosystem")
+        optional.module(name, environment="py")
     mlflow.set_tracking_uri((tmp_path / "runs").as_uri())  # MLflow creates the folder
     yield mlflow
     mlflow.keras.autolog(disable=True)
@@ -85,8 +85,8 @@ def test_the_callback_of_mlflow_logs_nothing_of_a_scan(keras: Any, mlflow: Any, 
 
 
 def test_the_callbacks_of_wandb_log_nothing_of_a_scan(keras: Any, tmp_path: Path) -> None:
-    wandb = optional.module("wandb", environment="ecosystem")
-    callbacks = optional.module("wandb.integration.keras", environment="ecosystem")
+    wandb = optional.module("wandb", environment="py")
+    callbacks = optional.module("wandb.integration.keras", environment="py")
     settings = wandb.Settings(silent=True, disable_git=True, x_disable_stats=True)
     model, scan = compiled(keras), LRScan(**RANGE)
     with wandb.init(mode="offline", project="scan", dir=str(tmp_path), settings=settings) as run:

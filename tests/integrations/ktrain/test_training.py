@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -28,11 +29,26 @@ def rates_of(history: Any) -> list[float]:
     return [float(rate) for rate in history.history["lr"]]
 
 
+@functools.cache
+def scanned_and_twin() -> tuple[Any, Any]:
+    """Returns a learner with a scan and one without, which both tests train: rates do not rest on the weights."""
+    learner, twin = (dense(size=800, batch_size=8) for _ in range(2))
+    short_scan("ours", learner)
+    return learner, twin
+
+
+@functools.cache
+def without_a_suggestion() -> tuple[Any, Any]:
+    """Returns a learner that nobody trains, and the analysis of its scan of seven batches."""
+    learner = dense(size=200)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return learner, lr_find(learner, max_epochs=1, verbose=0)
+
+
 @pytest.mark.parametrize("name", FITS)
 def test_a_learner_trains_at_the_suggested_peak_of_its_scan(name: str) -> None:
-    learner = dense(size=800, batch_size=8)
-    short_scan("ours", learner)
-    twin = dense(size=800, batch_size=8)
+    learner, twin = scanned_and_twin()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         history = FITS[name](learner, 2, verbose=0)
@@ -46,10 +62,7 @@ def test_a_learner_trains_at_the_suggested_peak_of_its_scan(name: str) -> None:
 
 @pytest.mark.parametrize("name", FITS)
 def test_a_scan_without_a_suggestion_is_refused_with_its_reason(name: str) -> None:
-    learner = dense(size=200)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        analysis = lr_find(learner, max_epochs=1, verbose=0)  # seven batches
+    learner, analysis = without_a_suggestion()
     assert analysis.suggestion.lr is None
     with pytest.raises(InvalidCurveError) as error:
         FITS[name](learner, 1, verbose=0)
