@@ -136,8 +136,8 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
         name="labels-not-reaching-loss",
         title="Inputs and labels do not match, or no rule between them shows in so short a test.",
         means=(
-            "The model takes its steps, but no step helps. Either no rule leads from the inputs to the labels, or it is "
-            "too hard for simple models and for the first hundred steps of this one."
+            "The model takes its steps, but no step helps. Either no rule leads from the inputs to the labels, or it "
+            "is too hard for simple models, and for so few steps of this one."
         ),
         start=-3.2,
         when=(),
@@ -236,8 +236,8 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
             ),
         ),
         to_check=(
-            "Look at five inputs beside their labels. Train for some epochs at the optimizer's default rate: only if "
-            "the validation loss falls, there is a rule."
+            "Look at five inputs beside their labels. Train for some epochs at the optimizer's default rate: if the "
+            "validation loss falls, there is a rule."
         ),
         advice=(
             "Check that inputs and labels belong together, and how labels are encoded. Shuffling, sorting or joining "
@@ -478,8 +478,8 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
         ),
         to_check="Compare the accuracy with the share of the most frequent label.",
         advice=(
-            "Scan with larger batches, so that each holds some samples of the rare labels. In training, watch recall or "
-            "balanced accuracy, and try `class_weight`."
+            "Scan with larger batches, so that each holds some samples of the rare labels. In training, watch recall "
+            "or balanced accuracy, and try `class_weight`."
         ),
         is_not="A low loss does not mean that the model finds rare classes.",
         sources=("https://www.tensorflow.org/tutorials/structured_data/imbalanced_data",),

@@ -37,6 +37,7 @@ ACTIVATION_FITS = (
             TAKES_PROBABILITIES,
             Condition("output_activation", "in", BOUNDED),
             is_false("squashed_twice"),
+            is_false("has_lone_softmax"),
         ),
         says="The last layer has a {output_activation}, and the loss expects probabilities.",
     ),
@@ -205,10 +206,11 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
     Cause(
         code="LRS316",
         name="wrong-from-logits",
-        title="The loss does not fit the last layer: one uses probabilities, the other raw scores (logits).",
+        title="The last layer and the loss do not fit together.",
         means=(
-            "A loss that takes scores for probabilities cuts them off or becomes NaN. To a loss that takes "
-            "probabilities for scores, they are all nearly equal, so it cannot fall far."
+            "A loss that takes raw scores (logits) for probabilities cuts them off or becomes NaN. To a loss that "
+            "takes probabilities for scores, they are all nearly equal, so it cannot fall far. A softmax over one unit "
+            "is 1 for every input."
         ),
         start=-3.2,
         when=(),
@@ -237,6 +239,11 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
                 says="The output goes through two softmaxes or sigmoids in a row: the second flattens the first.",
             ),
             Clue(
+                when=(is_true("has_lone_softmax"),),
+                weight=8.0,
+                says="The last layer has a softmax over a single unit, so it predicts 1 for every input.",
+            ),
+            Clue(
                 when=(Condition("perfect_ratio", ">=", 0.4), Condition("output_activation", "in", BOUNDED)),
                 weight=5.0,
                 says="Even right answers would have {perfect_ratio} of the loss of a constant prediction.",
@@ -255,6 +262,12 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
         rules_out=ACTIVATION_FITS,
         to_check="Print the activation of the last layer and the `from_logits` of the loss.",
         advice="Use `from_logits=True` if, and only if, the last layer has no softmax or sigmoid.",
+        advice_here=(
+            Clue(
+                when=(is_true("has_lone_softmax"),),
+                says='Use `activation="sigmoid"` in the last layer: a softmax needs one unit for each class.',
+            ),
+        ),
         is_not="It does not mean that the layers below are wrong. Only the output is read in the wrong way.",
         sources=("https://keras.io/api/losses/probabilistic_losses/",),
         alarm=True,

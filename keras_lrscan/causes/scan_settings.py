@@ -143,6 +143,12 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
         ),
         to_check="Scan again with three times as many steps, and compare.",
         advice="Use at least 10 points for each factor of ten: more steps, or a narrower range.",
+        advice_here=(
+            Clue(
+                when=(Condition("num_points", "<", 60), Condition("epochs_for_scan", ">=", 2)),
+                says="Scan with 100 steps, for which `fit` needs `epochs={epochs_for_scan}` with these data.",
+            ),
+        ),
         is_not="It does not mean that the model is bad.",
         sources=(
             "https://github.com/davidtvs/pytorch-lr-finder/issues/103",

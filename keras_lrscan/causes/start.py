@@ -57,9 +57,10 @@ CAUSES_OF_START: tuple[Cause, ...] = (
         start=-1.0,
         when=(NEVER_FALLS,),
         clues=(
-            Clue(when=(BETTER,), weight=3.5, says=STARTS_BETTER.says),
+            Clue(when=(BETTER, Condition("start_ratio", "<", 0.5)), weight=3.5, says=STARTS_BETTER.says),
+            Clue(when=(BETTER, Condition("start_ratio", ">=", 0.5)), weight=2.0, says=STARTS_BETTER.says),
             Clue(
-                when=(Condition("start_accuracy", ">=", 0.9),),
+                when=(Condition("start_accuracy", ">=", 0.9), Condition("batch_size", ">=", 16)),
                 weight=1.5,
                 says="Before the test, {start_accuracy} of the answers in the first batch were right.",
             ),
@@ -101,7 +102,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
             Clue(when=(AT_CHANCE,), weight=1.2, says=STARTS_AT_CHANCE.says),
             Clue(when=(WORSE,), weight=0.4, says=STARTS_WORSE.says + " New models can do that."),
             Clue(
-                when=(Condition("lowest_ratio", ">=", 0.93),),
+                when=(is_false("learns"),),
                 weight=-1.5,
                 says="Against it: the loss falls only to {lowest_ratio} times the chance level.",
             ),

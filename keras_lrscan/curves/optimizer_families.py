@@ -37,7 +37,8 @@ class OptimizerFamily:
         note: A sentence for users, where something besides the learning rate decides how far it moves the weights.
             `{cap}` stands for its largest rate.
         caps_rate_if: Attribute of the optimizer that, if true, limits the rate to one over the square root of the
-            number of updates. Otherwise, and if it is empty, there is no limit; with an attribute, there is no note then.
+            number of updates. If it is false, there is neither a limit nor a note.
+        why_no_rate: Reason why no curve of this optimizer shows a good rate, after "none;"; empty for all others.
     """
 
     name: str
@@ -50,6 +51,7 @@ class OptimizerFamily:
     prior_rate: float | None = None
     note: str = ""
     caps_rate_if: str = ""
+    why_no_rate: str = ""
 
 
 OPTIMIZER_FAMILIES: tuple[OptimizerFamily, ...] = (
@@ -69,7 +71,16 @@ OPTIMIZER_FAMILIES: tuple[OptimizerFamily, ...] = (
     OptimizerFamily(name="Adam", is_adam_like=True, prior_rate=3e-3),
     OptimizerFamily(name="AdamW", is_adam_like=True, prior_rate=3e-3),
     OptimizerFamily(name="Adamax", is_adam_like=True),
-    OptimizerFamily(name="Ftrl", momentum_share=0.0, usual_rate=PLAIN_RATE),
+    OptimizerFamily(
+        name="Ftrl",
+        momentum_share=0.0,
+        usual_rate=PLAIN_RATE,
+        note=(
+            "Ftrl computes all weights anew from the gradients so far, so the small first rates of a scan set them to "
+            "nearly zero. Read no rate from the curve: train with some rates around 0.1 instead."
+        ),
+        why_no_rate="with Ftrl, the small first rates of a scan erase the weights.",
+    ),
     OptimizerFamily(name="Lamb", is_adam_like=True, fixes_step=True, is_per_layer=True),
     OptimizerFamily(name="Lion", fixes_step=True, prior_rate=1e-3),
     OptimizerFamily(name="Muon", fixes_step=True),

@@ -17,10 +17,10 @@ from keras_lrscan.explanation.layout import WIDTH
 from keras_lrscan.explanation.outputs import differing_outputs, highest
 from keras_lrscan.explanation.questions import BETTER, Answer, Question, answer
 from keras_lrscan.formatting import format_lr, slots_of
-from keras_lrscan.reading.facts import CALM_START, FALLS, NO_FALL, NO_RISE, Condition, is_false, is_true
+from keras_lrscan.reading.facts import CALM_START, FALLS, MEASURES, NO_FALL, NO_RISE, Condition, is_false, is_true
 from keras_lrscan.reading.shapes import SHAPE_RULES, Shape
 from keras_lrscan.reading.start_state import StartState
-from keras_lrscan.suggestions.suggest import WHY_NONE, format_suggestion, what_stops_learning
+from keras_lrscan.suggestions.suggest import format_suggestion, what_stops_learning, why_none
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,6 +50,9 @@ STOPS: Mapping[StopReason, str] = MappingProxyType(
 
 UNREADABLE = Condition("shape", "in", (Shape.NOISY, Shape.UNCLEAR, Shape.TOO_SHORT))
 
+UNEQUAL_OUTPUTS = Condition("output_loss_ratio", ">=", 1e4)
+"""In the sum of all losses, that of one output is then below the noise of another."""
+
 PROBLEM = Question(
     asks="Problem",
     answers=(
@@ -59,6 +62,10 @@ PROBLEM = Question(
         Answer(
             when=(Condition("shape", "==", Shape.FALLS_TO_CHANCE),),
             says=": likely. The loss ends at the cost of guessing.",
+        ),
+        Answer(
+            when=(UNEQUAL_OUTPUTS,),
+            says=": likely. One output has {output_loss_ratio} times the loss of another, which hardly counts.",
         ),
         Answer(
             when=(FALLS, CALM_START, is_false("learns")),
@@ -98,6 +105,7 @@ BATCH_LOSSES = "Next: scan again with `LRScan`, which records the loss of each b
 ANY_TOOL = "Next: train with a learning rate of {lr}."
 FIRST_CHECK = "Next: check the accuracy before any training. If it is good, use {lr}; if not, look for a mistake."
 ONE_OUTPUT = 'Next: scan again with `LRScan(monitor="{name}_loss")`, to see `{name}` alone.'
+EQUAL_OUTPUTS = "Next: scale the larger targets to about -1 to 1, or set `loss_weights`. Then scan again."
 LOOK_FOR_NAN = "Next: look for NaN in the data and in the loss function, then scan again."
 """The next step: where the rate goes (optimizer, schedule, another tool), or what to check before that."""
 
@@ -130,6 +138,8 @@ def _problem(analysis: PureAnalysis) -> str:
         slots = {"sure": sure, "first_problem": problem.title}
     if analysis.holds_averages:
         slots["averaged"] = ""
+    if UNEQUAL_OUTPUTS.holds(analysis.facts):
+        slots["output_loss_ratio"] = MEASURES["output_loss_ratio"].show(analysis.facts["output_loss_ratio"])
     slots["unreadable"] = RULES[analysis.verdict.code].title.replace("no clear shape", "too unclear to read")
     return f"{PROBLEM.asks}{answer(PROBLEM, analysis.facts, slots)}"
 
@@ -140,7 +150,7 @@ def _rate(analysis: PureAnalysis) -> str:
         return (RATE if analysis.first_problem is None else RATE_UNTIL_THEN).format(suggestion=rate)
     if what_stops_learning(analysis.findings) is not None:
         return NO_RATE_UNTIL_THEN
-    return NO_RATE.format(why=WHY_NONE.get(analysis.verdict.shape, NO_TREND))
+    return NO_RATE.format(why=why_none(analysis.verdict.shape, analysis.curve.context) or NO_TREND)
 
 
 def _next(analysis: PureAnalysis, slots: Mapping[str, str]) -> str:
@@ -150,8 +160,8 @@ def _next(analysis: PureAnalysis, slots: Mapping[str, str]) -> str:
         step = f"Next: {SENTENCE_END.split(analysis.first_problem.advice)[0]}"
         again = f"{step} Then scan again."
         return again if len(again) <= WIDTH and "scan" not in step.lower() else step
-    if analysis.holds_averages:
-        return BATCH_LOSSES
+    if analysis.holds_averages or UNEQUAL_OUTPUTS.holds(analysis.facts):
+        return BATCH_LOSSES if analysis.holds_averages else EQUAL_OUTPUTS
     if lr is None or shape in DOUBTFUL:
         tries = (said for said in RULES[analysis.verdict.code].tries if slots_of(said) <= set(slots))
         first = next(tries, None)

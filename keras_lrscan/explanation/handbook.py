@@ -182,7 +182,7 @@ def _trait(rule: TraitRule) -> tuple[str, Mapping[str, Sequence[str]]]:
 
 
 def _cause(cause: Cause, *, weighted: bool = False) -> tuple[str, Mapping[str, Sequence[str]]]:
-    here = (f"If this holds ({_tests(clue)}): {clue.says}" for clue in cause.advice_here)
+    here = (f"If this holds ({_tests(clue)}): {_in_general(clue)}" for clue in cause.advice_here)
     return cause.name, {
         "": [cause.title],
         "What it means": [cause.means],
@@ -237,6 +237,11 @@ def _weighted_evidence(cause: Cause) -> list[str]:
         *(["Ruled out by any of these:", _clues(cause.rules_out)] if cause.rules_out else []),
         *(["Not applicable if any of these holds:", _clues(cause.not_for)] if cause.not_for else []),
     ]
+
+
+def _in_general(clue: Clue) -> str:
+    """Returns the sentence of a clue with the names of its numbers in their places."""
+    return clue.says.format_map({name: f"*{MEASURES[name].words}*" for name in slots_of(clue.says)})
 
 
 def _plain(sentence: str) -> str:

@@ -57,7 +57,7 @@ def label_facts(loss_name: str | None, labels: Array, width: int | None, ignored
 
 def _are_several(loss_name: str, labels: Array) -> bool:
     """Returns whether each sample has several labels that are independent of each other, as in a binary loss."""
-    return loss_name.startswith("binary") and labels.ndim == 2 and labels.shape[1] > 1  # noqa: PLR2004 - an axis
+    return loss_name.startswith("binary") and labels.ndim == 2 and labels.shape[1] > 1
 
 
 def _largest_share(classes: Array) -> float | None:

@@ -25,8 +25,7 @@ CONTRAST = 45.0
 """Distance of a color from that of the ground that counts as drawn, in units of 1/255; JPEG blurs by up to 30."""
 
 MAX_DRAWN = 0.5
-"""Largest share of drawn pixels within a frame: at most 0.26 in 288 plots of 24 looks, more in photographs and textures.
-"""
+"""Largest share of drawn pixels within a frame: at most 0.26 in 288 plots of 24 looks, more in other pictures."""
 
 SAME_COLOR = 0.5
 """Smallest share of a color that a pixel must have to belong to a line: half covered by it."""

@@ -61,6 +61,9 @@ ALL_NUMBERS, POSITIVE_NUMBERS, UNKNOWN_DOMAIN = "all numbers", "positive numbers
 LEARNS = 0.85
 """Share of the chance level below which the loss must fall to show that the model learns."""
 
+USUAL_STEPS = 100
+"""Number of steps of a scan by default."""
+
 STUCK = 3e-5
 """Ratio of the least to the most changed layer below which the least changed layer is stuck.
 
@@ -185,6 +188,8 @@ class Derived:
     perfect_ratio: float | None = measured("ratio of the loss of correct predictions to the chance level", "{:.0%}")
     is_untrained: bool | None = measured("model known to be untrained", "{}")
     has_one_label: bool | None = measured("the same label for all samples", "{}")
+    has_lone_softmax: bool | None = measured("softmax over a single unit", "{}")
+    epochs_for_scan: int | None = measured("epochs for a scan of 100 steps", "{:,d}")
     is_trained: bool | None = measured("signs of earlier training in all layers", "{}")
     has_new_head: bool | None = measured("untrained last layer on trained or frozen layers", "{}")
     trains_head_only: bool | None = measured("training of untrained layers only, on frozen layers", "{}")
@@ -230,6 +235,8 @@ def _derive(features: CurveFeatures, context: ScanContext, shape: str | None) ->
         perfect_ratio=_ratio(context.perfect_loss, context.chance_loss),
         is_untrained=is_untrained(context),
         has_one_label=(share == 1.0 or context.target_std == 0.0) and context.data_seen != BATCHES_SEEN,
+        has_lone_softmax=context.output_activation == "softmax" and context.num_outputs == 1,
+        epochs_for_scan=math.ceil(USUAL_STEPS / context.steps_per_epoch) if context.steps_per_epoch else None,
         is_trained=None if fresh is None else not fresh and bool(context.num_used_layers),
         has_new_head=_has_new_head(context),
         trains_head_only=_trains_head_only(context),

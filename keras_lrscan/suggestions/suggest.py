@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from typing import SupportsFloat
 
     from keras_lrscan.causes.cause import Finding
+    from keras_lrscan.curves.context import ScanContext
 
 __all__ = [
     "DEFAULT_METHODS",
@@ -48,6 +49,7 @@ __all__ = [
     "peak_factor",
     "suggest",
     "what_stops_learning",
+    "why_none",
     "why_nothing_is_learned",
 ]
 
@@ -139,11 +141,11 @@ def suggest(
     lr = None if recovers else chosen.rate(reading)
     stops = what_stops_learning(findings) if method == "default" else None
     if lr is None or stops is not None:
-        shape = reading.verdict.shape
         if lr is not None and stops is not None:
             reason = f"No rate is suggested, because {why_nothing_is_learned(stops)}"
         else:
-            reason = f"No rate is suggested: {WHY_NONE[shape]}" if shape in WHY_NONE else NO_LANDMARK
+            why = why_none(reading.verdict.shape, reading.curve.context)
+            reason = NO_LANDMARK if why is None else f"No rate is suggested: {why}"
         return Suggestion(method=name, role=Role(role), lr=None, low=None, high=None, reason=reason)
     lr *= peak_factor(reading) if role == Role.ONE_CYCLE else 1.0
     high = lr * chosen.spread
@@ -240,8 +242,13 @@ def _checked_rate(lr: SupportsFloat | None, name: str) -> float | None:
     return rate
 
 
+def why_none(shape: Shape, context: ScanContext) -> str | None:
+    """Returns why a curve of this shape and optimizer gets no rate, as the end of a sentence, or `None`."""
+    return optimizer_family(context.optimizer).why_no_rate or WHY_NONE.get(shape)
+
+
 def _default_for(reading: Reading) -> Method | None:
-    if reading.verdict.shape in NEVER:
+    if reading.verdict.shape in NEVER or optimizer_family(reading.curve.context.optimizer).why_no_rate:
         return None
     for method in (METHODS[name] for name in DEFAULT_METHODS):
         lr = method.rate(reading)

@@ -131,3 +131,40 @@ def test_data_of_unseen_batches_are_not_known_to_be_finite() -> None:
     loss = [*np.linspace(2.3, 2.2, 20), math.nan]
     curve = LRCurve(lr=np.geomspace(1e-7, 1e-5, 21), loss=loss, stop="non-finite", context=context)
     assert analyze(curve).facts["data_are_finite"] is None
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({"num_outputs": 1}, True),
+        ({"num_outputs": 10}, False),
+        ({"num_outputs": 1, "output_activation": "sigmoid"}, False),
+        ({}, False),
+    ],
+)
+def test_a_softmax_over_one_unit_does_not_fit_any_loss(facts: dict[str, object], *, expected: bool) -> None:
+    facts = {"loss_name": "binary_crossentropy", "output_activation": "softmax", "from_logits": False, **facts}
+    context = ScanContext(**facts)  # type: ignore[arg-type]
+    curve = synthetic_curve("u-shaped")
+    analysis = analyze(LRCurve(lr=curve.lr, loss=curve.loss, stop=curve.stop, context=context), num_copies=3)
+    found = [finding for finding in analysis.findings if finding.name == "wrong-from-logits" and finding.is_sure]
+    assert bool(found) == expected
+    assert all("sigmoid" in finding.advice for finding in found)
+
+
+@pytest.mark.parametrize(("share", "expected"), [(1.0, "labels-not-reaching-loss"), (0.95, "class-imbalance")])
+def test_one_label_for_all_leaves_nothing_to_learn(share: float, expected: str) -> None:
+    curve = synthetic_curve("still-falling")
+    context = ScanContext(loss_name="binary_crossentropy", majority_share=share, data_seen="arrays")
+    analysis = analyze(LRCurve(lr=curve.lr, loss=curve.loss, context=context), num_copies=3)
+    likely = {finding.name for finding in analysis.findings if finding.is_sure}
+    assert likely & {"labels-not-reaching-loss", "class-imbalance"} == {expected}
+    assert (analysis.suggestion.lr is None) == (share == 1.0)
+
+
+def test_a_short_epoch_is_named_as_the_reason_for_few_steps() -> None:
+    curve = synthetic_curve("u-shaped", num_steps=20)
+    context = ScanContext(steps_per_epoch=20, num_steps=20)
+    analysis = analyze(LRCurve(lr=curve.lr, loss=curve.loss, context=context), num_copies=3)
+    (few,) = [finding for finding in analysis.findings if finding.name == "few-steps-per-decade"]
+    assert few.advice == "Scan with 100 steps, for which `fit` needs `epochs=5` with these data."

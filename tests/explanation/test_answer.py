@@ -6,6 +6,7 @@ import dataclasses
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 
@@ -100,7 +101,7 @@ def test_with_a_problem_the_next_step_is_to_fix_it() -> None:
     curve = PAIRS["LRS305"][0]
     context = dataclasses.replace(curve.context, labels_follow_inputs=False)
     problem, rate, step, _ = answers(dataclasses.replace(curve, context=context))
-    assert problem.endswith("likely): Inputs and labels do not match, or no rule between them shows in so short a test.")
+    assert problem.endswith("Inputs and labels do not match, or no rule between them shows in so short a test.")
     assert rate == "Learning rate: none until that is fixed."
     assert step == "Next: Check that inputs and labels belong together, and how labels are encoded."
 
@@ -109,3 +110,18 @@ def test_a_flat_start_of_unknown_height_is_to_be_checked_before_training() -> No
     curve = synthetic_curve("monotone-from-pretrained")
     unknown = LRCurve(lr=curve.lr, loss=curve.loss, stop=curve.stop)
     assert answers(unknown)[2].startswith("Next: check the accuracy before any training.")
+
+
+def test_an_output_that_drowns_another_is_the_first_problem() -> None:
+    curve = synthetic_curve("u-shaped")
+    unequal = dataclasses.replace(curve.context, output_loss_ratio=3e10)
+    problem, _, step, _ = answers(dataclasses.replace(curve, context=unequal))
+    assert problem == "Problem: likely. One output has 30,000,000,000 times the loss of another, which hardly counts."
+    assert step.startswith("Next: scale the larger targets")
+
+
+def test_the_end_of_a_flat_curve_is_told_as_it_was() -> None:
+    x = np.linspace(-7, 1, 100)
+    loss = np.where(x < -3, 2.3 + 0.01 * np.sin(40 * x), np.nan)
+    text = analyze(LRCurve(lr=10.0**x, loss=loss, stop=StopReason.NON_FINITE), num_copies=3).explain()
+    assert "then turns NaN or infinite after about" in " ".join(text.split())

@@ -256,3 +256,12 @@ def test_the_average_of_another_tool_is_never_read_as_an_explosion() -> None:
 def test_an_explosion_without_a_way_back_is_no_recovery() -> None:
     loss = np.where(np.arange(100) > 3, 50.0, 2.3) + NOISE
     assert analyze(from_one(loss)).features.early_explosion == 0
+
+
+def test_an_optimizer_that_hides_what_a_rate_does_gets_none_from_any_curve() -> None:
+    curve = synthetic_curve("u-shaped")
+    context = dataclasses.replace(curve.context, optimizer="Ftrl")
+    analysis = analyze(dataclasses.replace(curve, context=context), num_copies=3)
+    assert analysis.suggestion.lr is None
+    assert "Ftrl" in analysis.suggestion.reason
+    assert "Learning rate: none; with Ftrl" in analysis.explain()
