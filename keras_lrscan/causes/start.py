@@ -94,15 +94,15 @@ CAUSES_OF_START: tuple[Cause, ...] = (
     Cause(
         code="LRS302",
         name="fresh-start",
-        title="The model starts untrained, and it learns.",
-        means="A new model knows nothing yet. As the rate rises, it learns fast, until its steps are too large.",
+        title="The model starts untrained.",
+        means="A new model knows nothing yet. As the rate rises, its loss falls, until its steps are too large.",
         start=-0.2,
         when=(LOSS_FALLS,),
         clues=(
             Clue(when=(AT_CHANCE,), weight=1.2, says=STARTS_AT_CHANCE.says),
             Clue(when=(WORSE,), weight=0.4, says=STARTS_WORSE.says + " New models can do that."),
             Clue(
-                when=(is_false("learns"),),
+                when=(Condition("lowest_ratio", ">=", 0.93),),
                 weight=-1.5,
                 says="Against it: the loss falls only to {lowest_ratio} times the chance level.",
             ),

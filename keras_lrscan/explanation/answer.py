@@ -147,7 +147,8 @@ def _problem(analysis: PureAnalysis) -> str:
 def _rate(analysis: PureAnalysis) -> str:
     rate = format_suggestion(analysis.suggestion, at_most=analysis.holds_averages)
     if rate is not None:
-        return (RATE if analysis.first_problem is None else RATE_UNTIL_THEN).format(suggestion=rate)
+        has_problem = analysis.first_problem is not None or UNEQUAL_OUTPUTS.holds(analysis.facts)
+        return (RATE_UNTIL_THEN if has_problem else RATE).format(suggestion=rate)
     if what_stops_learning(analysis.findings) is not None:
         return NO_RATE_UNTIL_THEN
     return NO_RATE.format(why=why_none(analysis.verdict.shape, analysis.curve.context) or NO_TREND)
