@@ -83,6 +83,7 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
         rules_out=(
             LOSS_RISES,
             Clue(when=(EXPLODES,), says="Already the first rates break the model."),
+            Clue(when=(is_true("ends_at_limit"),), says="{optimizer} takes no rate above {end_lr}."),
         ),
         to_check="Scan again with an `end_lr` 10 to 100 times larger.",
         advice="Scan again with an `end_lr` 10 to 100 times larger. The best rate may lie beyond the right end.",

@@ -56,6 +56,7 @@ SLOT_WORDS: Mapping[str, str] = MappingProxyType(
         "suggested_lr": "the suggested rate",
         "jumps": "shoots up",
         "moved": "",
+        "no_limit": "",
         "unmoved": "",
         "unknown_start": "",
         "starts_better": "",

@@ -85,6 +85,8 @@ def slots_for(analysis: PureAnalysis) -> dict[str, str]:
 def _conditions(analysis: PureAnalysis) -> Iterable[str]:
     """Yields the empty slots, each the condition of the sentences that contain it."""
     facts, state = analysis.facts, analysis.verdict.start_state
+    if not facts["ends_at_limit"]:
+        yield "no_limit"
     yield "moved" if MOVED.holds(facts) else "unmoved"
     if state == StartState.UNKNOWN:
         yield "unknown_start"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from keras_lrscan.curves.context import ARRAYS_SEEN, BATCHES_SEEN, CONTEXT_MEASURES
 from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.curves.loss_names import UNLIMITED_LOSSES, WITH_LOGARITHM
+from keras_lrscan.curves.optimizer_families import optimizer_family
 from keras_lrscan.formatting import RATIO, Measure, measured, measures_of
 from keras_lrscan.reading.features import EXPLODED, CurveFeatures, Reference
 from keras_lrscan.reading.start_state import is_untrained
@@ -189,6 +190,7 @@ class Derived:
     is_untrained: bool | None = measured("model known to be untrained", "{}")
     has_one_label: bool | None = measured("the same label for all samples", "{}")
     has_lone_softmax: bool | None = measured("softmax over a single unit", "{}")
+    ends_at_limit: bool | None = measured("last rate that is the largest the optimizer takes", "{}")
     epochs_for_scan: int | None = measured("epochs for a scan of 100 steps", "{:,d}")
     is_trained: bool | None = measured("signs of earlier training in all layers", "{}")
     has_new_head: bool | None = measured("untrained last layer on trained or frozen layers", "{}")
@@ -236,6 +238,7 @@ def _derive(features: CurveFeatures, context: ScanContext, shape: str | None) ->
         is_untrained=is_untrained(context),
         has_one_label=(share == 1.0 or context.target_std == 0.0) and context.data_seen != BATCHES_SEEN,
         has_lone_softmax=context.output_activation == "softmax" and context.num_outputs == 1,
+        ends_at_limit=_ends_at_limit(context),
         epochs_for_scan=math.ceil(USUAL_STEPS / context.steps_per_epoch) if context.steps_per_epoch else None,
         is_trained=None if fresh is None else not fresh and bool(context.num_used_layers),
         has_new_head=_has_new_head(context),
@@ -264,6 +267,14 @@ def _derive(features: CurveFeatures, context: ScanContext, shape: str | None) ->
         shape=shape,
         drawn_average=context.averaging or context.undone_averaging,
     )
+
+
+def _ends_at_limit(context: ScanContext) -> bool:
+    """Returns whether the optimizer limits the rate to one over the root of the number of updates, the last rate."""
+    if not optimizer_family(context.optimizer).caps_rate_if or not context.end_lr or not context.num_steps:
+        return False
+    updates = context.num_steps + (context.optimizer_iterations or 0)
+    return math.isclose(context.end_lr, updates**-0.5, rel_tol=1e-6)
 
 
 def _planned_decades(features: CurveFeatures, context: ScanContext) -> float | None:

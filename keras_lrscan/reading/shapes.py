@@ -448,7 +448,7 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         means=("The test stopped before a rate at which training breaks, so it shows only half of the picture.",),
         is_not=("It does not mean that the highest rate is the best one.",),
         tries=(
-            "Scan again with an `end_lr` 10 to 100 times larger, or give the scan more batches.",
+            "{no_limit}Scan again with an `end_lr` 10 to 100 times larger, or give the scan more batches.",
             "Until then, {suggestion} is a cautious choice. {reason}",
         ),
     ),

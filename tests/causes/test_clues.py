@@ -162,6 +162,15 @@ def test_one_label_for_all_leaves_nothing_to_learn(share: float, expected: str) 
     assert (analysis.suggestion.lr is None) == (share == 1.0)
 
 
+@pytest.mark.parametrize(("end_lr", "limited"), [(0.1, True), (0.05, False)])
+def test_no_larger_rate_is_advised_than_the_optimizer_takes(end_lr: float, *, limited: bool) -> None:
+    curve = synthetic_curve("still-falling")
+    context = ScanContext(optimizer="Adafactor", start_lr=1e-7, end_lr=end_lr, num_steps=100, optimizer_iterations=0)
+    lr = np.geomspace(1e-7, end_lr, len(curve))
+    analysis = analyze(LRCurve(lr=lr, loss=curve.loss, stop="end-lr", context=context), num_copies=3)
+    assert ("`end_lr` 10 to 100 times larger" in analysis.explain(level="full")) != limited
+
+
 def test_a_short_epoch_is_named_as_the_reason_for_few_steps() -> None:
     curve = synthetic_curve("u-shaped", num_steps=20)
     context = ScanContext(steps_per_epoch=20, num_steps=20)
