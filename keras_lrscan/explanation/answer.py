@@ -58,6 +58,10 @@ PROBLEM = Question(
     answers=(
         Answer(says=" ({sure}): {first_problem}"),
         Answer(says="{averaged}: in the record. It holds averages, which hide part of the curve."),
+        Answer(
+            when=(Condition("stop", "==", StopReason.NON_FINITE_WEIGHTS), NO_FALL),
+            says=": likely. Weights became NaN or infinite while the loss was still finite.",
+        ),
         Answer(when=(UNREADABLE,), says=": not known. This curve is {unreadable}."),
         Answer(
             when=(Condition("shape", "==", Shape.FALLS_TO_CHANCE),),
@@ -107,6 +111,7 @@ FIRST_CHECK = "Next: check the accuracy before any training. If it is good, use 
 ONE_OUTPUT = 'Next: scan again with `LRScan(monitor="{name}_loss")`, to see `{name}` alone.'
 EQUAL_OUTPUTS = "Next: scale the larger targets to about -1 to 1, or set `loss_weights`. Then scan again."
 LOOK_FOR_NAN = "Next: look for NaN in the data and in the loss function, then scan again."
+LOOK_AT_WEIGHTS = "Next: look at the inputs of these weights. Zeros alone make some optimizers divide by zero."
 """The next step: where the rate goes (optimizer, schedule, another tool), or what to check before that."""
 
 DOUBTFUL = frozenset({Shape.NOISY, Shape.UNCLEAR, Shape.FLAT, Shape.FLAT_AT_CHANCE})
@@ -161,8 +166,9 @@ def _next(analysis: PureAnalysis, slots: Mapping[str, str]) -> str:
         step = f"Next: {SENTENCE_END.split(analysis.first_problem.advice)[0]}"
         again = f"{step} Then scan again."
         return again if len(again) <= WIDTH and "scan" not in step.lower() else step
-    if analysis.holds_averages or UNEQUAL_OUTPUTS.holds(analysis.facts):
-        return BATCH_LOSSES if analysis.holds_averages else EQUAL_OUTPUTS
+    known = _known_fault(analysis)
+    if known is not None:
+        return known
     if lr is None or shape in DOUBTFUL:
         tries = (said for said in RULES[analysis.verdict.code].tries if slots_of(said) <= set(slots))
         first = next(tries, None)
@@ -173,6 +179,16 @@ def _next(analysis: PureAnalysis, slots: Mapping[str, str]) -> str:
     if shape == Shape.MONOTONE_FROM_PRETRAINED and state == StartState.MIXED:
         return ONE_OUTPUT.format(name=highest(differing_outputs(analysis)))
     return _place(context).format(lr=format_lr(lr))
+
+
+def _known_fault(analysis: PureAnalysis) -> str | None:
+    """Returns the step after a fault that is no cause: in the record, in the outputs, or in the weights."""
+    if analysis.holds_averages:
+        return BATCH_LOSSES
+    if UNEQUAL_OUTPUTS.holds(analysis.facts):
+        return EQUAL_OUTPUTS
+    lost_weights = analysis.curve.stop == StopReason.NON_FINITE_WEIGHTS and analysis.suggestion.lr is None
+    return LOOK_AT_WEIGHTS if lost_weights else None
 
 
 def _place(context: ScanContext) -> str:

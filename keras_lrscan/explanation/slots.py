@@ -102,7 +102,8 @@ def _conditions(analysis: PureAnalysis) -> Iterable[str]:
 def _short_of(analysis: PureAnalysis) -> Iterable[str]:
     """Yields the empty slots of the sentences on a curve with few points or a narrow range of rates."""
     from_picture = analysis.curve.context.from_picture  # which shows no number of batches
-    has_ended = analysis.curve.stop == StopReason.NON_FINITE  # no other range or number of batches changes that
+    # no other range or number of batches changes that
+    has_ended = analysis.curve.stop in {StopReason.NON_FINITE, StopReason.NON_FINITE_WEIGHTS}
     if analysis.features.decades < MIN_DECADES and not has_ended:
         yield "narrow_range"
     if analysis.features.num_points < MIN_POINTS and not from_picture:

@@ -125,3 +125,10 @@ def test_the_end_of_a_flat_curve_is_told_as_it_was() -> None:
     loss = np.where(x < -3, 2.3 + 0.01 * np.sin(40 * x), np.nan)
     text = analyze(LRCurve(lr=10.0**x, loss=loss, stop=StopReason.NON_FINITE), num_copies=3).explain()
     assert "then turns NaN or infinite after about" in " ".join(text.split())
+
+
+def test_weights_that_are_lost_at_once_are_the_problem_and_not_the_short_curve() -> None:
+    curve = LRCurve(lr=[1e-7], loss=[2.4], stop=StopReason.NON_FINITE_WEIGHTS)
+    problem, _, step, _ = answers(curve)
+    assert problem == "Problem: likely. Weights became NaN or infinite while the loss was still finite."
+    assert step.startswith("Next: look at the inputs of these weights.")
