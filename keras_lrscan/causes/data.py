@@ -14,7 +14,7 @@ from keras_lrscan.causes.clues import (
     UNKNOWN,
     WORSE,
 )
-from keras_lrscan.curves.context import FLOAT16_POLICIES
+from keras_lrscan.curves.context import FAR, FLOAT16_POLICIES
 from keras_lrscan.reading.facts import (
     ALL_NUMBERS,
     POSITIVE_NUMBERS,
@@ -41,6 +41,8 @@ ALWAYS_POSITIVE = ("softmax", "sigmoid", "softplus", "exponential")
 DOES_WELL = (
     "Against it: the loss starts at only {start_ratio} times the chance level, so the model copes with these data."
 )
+
+FAR_TARGETS = Condition("target_reach", ">=", FAR)
 
 CAUSES_OF_DATA: tuple[Cause, ...] = (
     Cause(
@@ -115,6 +117,12 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
                 weight=1.0,
                 says="The target furthest from zero is {target_size} away from it.",
             ),
+            Clue(
+                when=(FAR_TARGETS,),
+                weight=1.0,
+                says="The furthest target lies {target_reach} standard deviations from the mean, so a few targets make "
+                "most of the loss.",
+            ),
             Clue(when=(WORSE,), weight=1.0, says=STARTS_WORSE.says),
             Clue(when=(BETTER,), weight=-1.5, says=DOES_WELL),
         ),
@@ -127,6 +135,13 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
         ),
         to_check="Print the mean and the standard deviation of the targets.",
         advice="Train on `(y - y.mean()) / y.std()`, and scale back after `predict`.",
+        advice_here=(
+            Clue(
+                when=(FAR_TARGETS,),
+                says="Look at the largest targets. If they are right, train on their logarithm, or with the loss "
+                "`huber` on scaled targets.",
+            ),
+        ),
         is_not="A loss of thousands does not mean that the model is bad. It may only reflect large targets.",
         sources=("https://karpathy.github.io/2019/04/25/recipe/",),
         alarm=True,

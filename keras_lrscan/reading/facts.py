@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from keras_lrscan.curves.context import ARRAYS_SEEN, BATCHES_SEEN, CONTEXT_MEASURES
+from keras_lrscan.curves.context import ARRAYS_SEEN, BATCHES_SEEN, CONTEXT_MEASURES, target_reach
 from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.curves.loss_names import UNLIMITED_LOSSES, WITH_LOGARITHM
 from keras_lrscan.curves.optimizer_families import optimizer_family
@@ -182,6 +182,9 @@ class Derived:
     start_accuracy: float | None = measured("accuracy on the first batch", "{:.0%}")
     input_size: float | None = measured("largest absolute input", "{:.3g}")
     target_size: float | None = measured("largest absolute target", "{:.3g}")
+    target_reach: float | None = measured(
+        "distance of the furthest target from the mean, in standard deviations", "{:.0f}"
+    )
     trainable_share: float | None = measured("share of trainable parameters", "{:.2%}")
     planned_decades: float | None = measured("decades from the first to the last planned learning rate", "{:.1f}")
     clip: float | None = measured("smallest size to which gradients are clipped", "{:.3g}")
@@ -230,6 +233,7 @@ def _derive(features: CurveFeatures, context: ScanContext, shape: str | None) ->
         start_accuracy=next((value for name, value in context.start_metrics.items() if name in ACCURACIES), None),
         input_size=_largest(context.input_low, context.input_high),
         target_size=_largest(context.target_low, context.target_high),
+        target_reach=target_reach(context),
         trainable_share=(context.num_trainable_params or 0) / params if params else None,
         planned_decades=_planned_decades(features, context),
         clip=min((size for size in clips if size is not None), default=None),

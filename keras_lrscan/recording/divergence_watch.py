@@ -64,6 +64,8 @@ class DivergenceWatch:
     Args:
         num_steps: Number of steps of the whole scan. The starting level uses the first tenth of them, and `patience` is
             one fiftieth of them, but both use at least three steps.
+        has_outliers: Whether a few samples have far larger losses than the rest. Then three high medians in a row are
+            common, and `patience` is five times as long.
 
     Example:
     >>> watch = DivergenceWatch(100)
@@ -91,8 +93,8 @@ class DivergenceWatch:
         "patience",
     )
 
-    def __init__(self, num_steps: int) -> None:
-        self.patience = max(3, num_steps // 50)
+    def __init__(self, num_steps: int, *, has_outliers: bool = False) -> None:
+        self.patience = max(3, num_steps // 50) * (5 if has_outliers else 1)
         """Number of consecutive steps above the threshold that count as divergence."""
         self._num_start = max(3, num_steps // 10)
         self._num_early = round(EARLY * num_steps)

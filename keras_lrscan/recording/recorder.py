@@ -34,6 +34,7 @@ class Recorder:
         batches_per_update: Number of batches that the optimizer accumulates for one update.
         batches_accumulated: Number of batches that it has already accumulated.
         stop_on_divergence: Whether to end when the loss diverges. A non-finite loss always ends the scan.
+        has_outliers: Whether a few samples have far larger losses than the rest.
 
     Example:
     >>> from keras_lrscan.recording.ramp import ExponentialRamp
@@ -52,6 +53,7 @@ class Recorder:
         batches_per_update: int = 1,
         batches_accumulated: int = 0,
         stop_on_divergence: bool = True,
+        has_outliers: bool = False,
     ) -> None:
         self.ramp = ramp
         self.stop: StopReason | None = None
@@ -59,7 +61,7 @@ class Recorder:
         self._accumulated = batches_accumulated
         self._group: list[float] = []
         self._losses: list[float] = []
-        self._watch = DivergenceWatch(ramp.num_steps)
+        self._watch = DivergenceWatch(ramp.num_steps, has_outliers=has_outliers)
         self._stop_on_divergence = stop_on_divergence
 
     @property

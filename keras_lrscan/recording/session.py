@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from keras_lrscan._typing import CallbackList, StepResult
-from keras_lrscan.curves.context import ScanContext
+from keras_lrscan.curves.context import FAR, ScanContext, target_reach
 from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.errors import InvalidOptionError, ScanError, shown
 from keras_lrscan.hosts.custom_steps import make_meter
@@ -227,7 +227,11 @@ class Session:
             ramp = dataclasses.replace(ramp, end_lr=largest)
             self.context = dataclasses.replace(self.context, end_lr=largest)
         return Recorder(
-            ramp, batches_per_update=each, batches_accumulated=accumulated, stop_on_divergence=stop_on_divergence
+            ramp,
+            batches_per_update=each,
+            batches_accumulated=accumulated,
+            stop_on_divergence=stop_on_divergence,
+            has_outliers=(target_reach(self.context) or 0.0) >= FAR,
         )
 
     def restart(self, ramp: Ramp, *, stop_on_divergence: bool, values: Snapshot | None = None) -> Recorder:

@@ -177,3 +177,12 @@ def test_a_short_epoch_is_named_as_the_reason_for_few_steps() -> None:
     analysis = analyze(LRCurve(lr=curve.lr, loss=curve.loss, context=context), num_copies=3)
     (few,) = [finding for finding in analysis.findings if finding.name == "few-steps-per-decade"]
     assert few.advice == "Scan with 100 steps, for which `fit` needs `epochs=5` with these data."
+
+
+@pytest.mark.parametrize(("high", "expected"), [(400.0, "largest targets"), (60.0, "y.std()")])
+def test_a_few_far_targets_get_advice_of_their_own(high: float, expected: str) -> None:
+    curve = synthetic_curve("u-shaped")
+    context = ScanContext(target_low=-50.0, target_high=high, target_mean=0.0, target_std=20.0, loss_name="mse")
+    analysis = analyze(LRCurve(lr=curve.lr, loss=curve.loss, context=context), num_copies=3)
+    (unscaled,) = [finding for finding in analysis.findings if finding.name == "unscaled-targets"]
+    assert expected in unscaled.advice

@@ -176,3 +176,16 @@ def test_the_starting_level_and_the_noise_are_those_of_the_curve() -> None:
         watch.add(float(loss))
     assert watch.start_level == pytest.approx(2.0, abs=0.3)
     assert watch.noise == pytest.approx(0.3, rel=0.3)
+
+
+@pytest.mark.parametrize(("has_outliers", "stops"), [(True, False), (False, True)])
+def test_a_scan_of_targets_with_outliers_waits_for_longer(*, has_outliers: bool, stops: bool) -> None:
+    watch = DivergenceWatch(STEPS, has_outliers=has_outliers)
+    stopped = False
+    for loss in [29.0, 30.0] * 6 + [3000.0, 3000.0, 29.0, 3000.0, 3000.0] + [30.0, 29.0] * 10:
+        watch.add(loss)
+        stopped |= watch.diverged
+    assert stopped == stops
+    for step in range(STEPS):
+        watch.add(1e4 * 1.2**step)
+    assert watch.diverged
