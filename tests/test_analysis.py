@@ -105,7 +105,8 @@ def test_losses_next_to_nothing_are_read_as_zero_and_kept_as_they_are() -> None:
 
 @pytest.mark.parametrize("low", [-100.0, 90.0])
 def test_rates_at_the_ends_of_what_is_accepted_are_read(low: float) -> None:
-    analysis = analyze(LRCurve(lr=np.logspace(low, low + 8, 200), loss=synthetic_curve("still-falling").loss))
+    lr = np.geomspace(10.0**low, 10.0 ** (low + 8), 200)
+    analysis = analyze(LRCurve(lr=lr, loss=synthetic_curve("still-falling").loss))
     assert analysis.suggestion.lr is not None
     assert analysis.suggestion.lr > 10.0**low
     assert Analysis.from_dict(json.loads(json.dumps(analysis.to_dict(), allow_nan=False))).explain()
