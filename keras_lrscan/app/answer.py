@@ -113,7 +113,7 @@ def answer(question: Question) -> tuple[int, str]:
     """Returns the status and the page of the answer; an input that cannot be read gets one sentence and the form."""
     data = question.data
     try:
-        data = data or base64.b64decode(question.kept, validate=True)
+        data = data or _kept(question)
         reading = None if _type_of(data) is None else _picture(question, data)
         averaging = question.averaging if question.averaging in AVERAGES else None
         curve = _numbers(question, data) if reading is None else curve_of_picture(reading, averaging=averaging)
@@ -128,9 +128,18 @@ def answer(question: Question) -> tuple[int, str]:
         )
     except UnreadableAxisError as error:
         return 400, form_page(error.question, question=question, data=data)
-    except (LRScanError, binascii.Error, OSError) as error:
+    except (LRScanError, OSError) as error:
         return 400, form_page(str(error))
     return 200, page
+
+
+def _kept(question: Question) -> bytes:
+    """Returns the file of the answer before."""
+    try:
+        return base64.b64decode(question.kept.encode("utf-8", "replace"), validate=True)
+    except binascii.Error as error:
+        msg = "Expected the file of the answer before. Received: a text that is not one. Choose the file again."
+        raise InvalidCurveError(msg) from error
 
 
 def lead(analysis: Analysis) -> str:

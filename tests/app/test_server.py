@@ -73,6 +73,7 @@ def test_two_pasted_columns_get_an_explanation(pasted: str) -> None:
         Question(name="<b>.csv", data=b"lr,loss\n1,<script>"),
         Question(name="a.png", data=b"\x89PNG\r\n\x1a\n"),
         Question(kept="not base64"),
+        Question(kept="\ufffd\udcff"),
     ],
 )
 def test_what_cannot_be_read_gets_one_sentence(question: Question) -> None:
