@@ -62,9 +62,6 @@ class Shape(StrEnum):
     UNCLEAR = "unclear"
 
 
-FALL_OR_RISE = (FALLS, NO_FALL, RISES, NO_RISE)
-"""Conditions that a shape must share with the curve itself, whatever its copies look like: its words rest on them."""
-
 NO_CONFIDENCE = frozenset({Shape.TOO_SHORT, Shape.UNCLEAR})
 """Shapes whose confidence is not printed: they say that the curve cannot be read."""
 
@@ -153,11 +150,12 @@ def classify(facts: Mapping[str, Any], *, copies: Sequence[Mapping[str, Any]] = 
 
 
 def _contradicts(rule: ShapeRule, facts: Mapping[str, Any]) -> bool:
-    """Returns whether a rule needs a fall or a rise that this curve does not have, or none where it has one."""
-    return all(
-        any(condition in FALL_OR_RISE and not condition.holds(facts) for condition in conditions)
-        for conditions in rule.when
-    )
+    """Returns whether a rule needs a fall that this curve does not have, or none where it has one.
+
+    Words on what the model learned rest on the fall of the curve itself, and would contradict the shape.
+    """
+    other = NO_FALL if FALLS.holds(facts) else FALLS
+    return all(other in conditions for conditions in rule.when)
 
 
 def _first_match(facts: Mapping[str, Any]) -> tuple[ShapeRule, tuple[Condition, ...]]:
@@ -443,7 +441,7 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         title="still falling at the end",
         when=((FALLS, NO_RISE),),
         sees=(
-            "The loss falls from about {start_loss} to about {lowest_loss}. It has not risen by the end, {last_lr}.",
+            "The loss falls from about {start_loss} to about {lowest_loss}, and has not clearly risen by {last_lr}.",
         ),
         means=("The test stopped before a rate at which training breaks, so it shows only half of the picture.",),
         is_not=("It does not mean that the highest rate is the best one.",),
