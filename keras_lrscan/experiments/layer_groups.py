@@ -48,7 +48,7 @@ class Advice(StrEnum):
     LOWER = "lower rate"
     """It learns, and alone it needs a lower learning rate than all groups together."""
     READY = "ready"
-    """It learns, and alone it does not need a clearly lower learning rate than all groups together."""
+    """Alone it does not need a clearly lower learning rate than all groups together."""
     UNCLEAR = "unclear"
     """Its curve leads to no suggested learning rate."""
 
@@ -56,8 +56,8 @@ class Advice(StrEnum):
 ADVICE_WORDS: Mapping[str, str] = MappingProxyType(
     {
         Advice.FREEZE: "freeze it at first. Training it alone gains nothing in so few steps; scan again later.",
-        Advice.LOWER: "lower rate. It learns, but alone it needs a lower learning rate than all groups together.",
-        Advice.READY: "ready. It learns, and its scan shows no need for a lower learning rate than all groups.",
+        Advice.LOWER: "lower rate. Alone, it needs a lower learning rate than all groups together.",
+        Advice.READY: "ready. Its scan shows no need for a lower learning rate than all groups.",
         Advice.UNCLEAR: "unclear. Its scan suggests no learning rate; use the lowest of all, or scan with more steps.",
     }
 )

@@ -15,6 +15,7 @@ from keras_lrscan.errors import InvalidOptionError, unknown_option
 from keras_lrscan.experiments.race_result import Candidate, CandidateOutcome, RaceResult
 from keras_lrscan.experiments.race_rules import (
     STEPS,
+    WORSE,
     candidates_around,
     one_cycle,
     reach,
@@ -24,7 +25,7 @@ from keras_lrscan.experiments.race_rules import (
 )
 from keras_lrscan.inspection.feeding import fed_alike
 from keras_lrscan.recording.trials import Trials, checked_verbose
-from keras_lrscan.suggestions.suggest import Role, Suggestion
+from keras_lrscan.suggestions.suggest import Role, Suggestion, what_stops_learning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,6 +124,15 @@ def race(
         raise unknown_option("role", role, Role)
     chosen, longest = Role(role), _check_steps(steps, Role(role))
     rates = None if candidates is None else _check_candidates(candidates)
+    if hasattr(validation_data, "__next__"):
+        msg = (
+            "Argument `validation_data` must be data that can be read once for each candidate. Received: an iterator. "
+            "Pass arrays, a `tf.data.Dataset` or a `keras.utils.Sequence`."
+        )
+        raise InvalidOptionError(msg)
+    if analysis is not None and not isinstance(analysis, Analysis):
+        msg = f"Argument `analysis` must be an `Analysis`. Received: a value of type {type(analysis).__name__!r}."
+        raise InvalidOptionError(msg)
     scans = rates is None and analysis is None
     number = 4 if rates is None else len(rates)
     if analysis is not None:
@@ -192,14 +202,13 @@ class _Race:
             if not self._train_round(runners, at, until):
                 break
             if self._data is None and not math.isfinite(start):
-                first = runners[0].losses[:FIRST_BATCHES]
-                start = float(first[np.isfinite(first)].mean()) if np.isfinite(first[0]) else math.nan
+                start = _start_of(runners[0].losses[:FIRST_BATCHES])
             behind = _rank(runners, start, around)
             for runner in _behind_first(runners, behind, left if until < self._steps else len(runners)):
                 behind[runners.index(runner)] = math.inf
                 runner.leave(CandidateOutcome.DROPPED)
             at = until
-        suggestion = self._suggestion(runners, behind, before)
+        suggestion = self._suggestion(runners, behind, before, start)
         return RaceResult(
             suggestion=suggestion,
             before=before,
@@ -252,14 +261,20 @@ class _Race:
             options["batch_size"] = self._batch_size
         return float(model.evaluate(**options, verbose=0, return_dict=True)[self._monitor])
 
-    def _suggestion(self, runners: list[_Runner], behind: NDArray[np.float64], before: Suggestion | None) -> Suggestion:
+    def _suggestion(
+        self, runners: list[_Runner], behind: NDArray[np.float64], before: Suggestion | None, start: float
+    ) -> Suggestion:
         """Returns the suggestion of the race."""
+        if not runners and before is not None:
+            return before
         if not np.isfinite(behind).any():
             if before is not None and self._trials.interrupted:
                 return before
             reason = TOO_EARLY if self._trials.interrupted else NONE_LEFT
             return Suggestion(method="race", role=self._role, lr=None, low=None, high=None, reason=reason)
         winner = runners[int(np.argmin(behind))]
+        if winner.score is not None and start > 0 and winner.score > WORSE * start:
+            return Suggestion(method="race", role=self._role, lr=None, low=None, high=None, reason=ALL_WORSE)
         low, high = reach([runner.lr for runner in runners], behind.tolist())
         by = "training" if self._data is None else "validation"
         reason = f"Of the {len(runners)} candidates, this learning rate won the comparison by {by} loss."
@@ -267,7 +282,18 @@ class _Race:
 
 
 NONE_LEFT = "No learning rate is suggested: training diverged at every candidate. Race with smaller ones."
+ALL_WORSE = "No learning rate is suggested: every candidate made the model worse. Race with smaller ones."
 TOO_EARLY = "No learning rate is suggested: the race was interrupted before the candidates could be compared."
+
+
+def _start_of(losses: NDArray[np.float64]) -> float:
+    """Returns the loss before any training, of the first batches; updates that break the model raise all but the first.
+
+    Args:
+        losses: The first losses at the lowest learning rate, the very first before any update.
+    """
+    finite = losses[np.isfinite(losses)]
+    return min(float(losses[0]), float(finite.mean())) if np.isfinite(losses[0]) else math.nan
 
 
 def _rank(runners: list[_Runner], start: float, around: float | None) -> NDArray[np.float64]:
@@ -294,7 +320,10 @@ def _as_candidate(runner: _Runner, winner: float | None, *, done: bool) -> Candi
 
 
 def _candidates_for(analysis: Analysis, before: Suggestion) -> tuple[float, ...]:
-    """Returns the candidates after a scan: around its suggestion, or more widely around the optimizer's own rate."""
+    """Returns the candidates after a scan: around its suggestion, or more widely around the optimizer's own rate.
+
+    There are none if the scan suggests no rate because nothing can be learned.
+    """
     if before.lr is not None:
         return candidates_around(before.lr)
     own = analysis.curve.context.optimizer_lr
@@ -304,7 +333,8 @@ def _candidates_for(analysis: Analysis, before: Suggestion) -> tuple[float, ...]
             "Pass the learning rates to race as `candidates`."
         )
         raise InvalidOptionError(msg)
-    return candidates_around(own, wide=True)
+    # no rate helps before what stops learning is fixed
+    return () if what_stops_learning(analysis.findings) is not None else candidates_around(own, wide=True)
 
 
 def _round_sizes(plan: tuple[tuple[int, int], ...], number: int) -> list[tuple[int, int]]:
@@ -315,14 +345,17 @@ def _round_sizes(plan: tuple[tuple[int, int], ...], number: int) -> list[tuple[i
 
 def _check_steps(steps: int | None, role: Role) -> int:
     longest: Any = STEPS[role] if steps is None else steps
-    if not isinstance(longest, int) or longest < MIN_STEPS:
+    if not isinstance(longest, int | np.integer) or longest < MIN_STEPS:
         msg = f"Argument `steps` must be an integer of at least {MIN_STEPS}. Received: steps={steps!r}."
         raise InvalidOptionError(msg)
     return int(longest)
 
 
 def _check_candidates(candidates: Sequence[float]) -> tuple[float, ...]:
-    rates = sorted({float(rate) for rate in candidates})
+    try:
+        rates = sorted({float(rate) for rate in candidates})
+    except (TypeError, ValueError):
+        rates = []
     if len(rates) < 2 or not all(0 < rate < math.inf for rate in rates):
         msg = (
             "Argument `candidates` must contain at least two different positive numbers. "

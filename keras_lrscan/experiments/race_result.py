@@ -199,6 +199,8 @@ LIMITS: Mapping[str, str] = MappingProxyType(
 
 
 def _describe_setup(result: RaceResult) -> str:
+    if not result.candidates:
+        return "No learning rate raced."
     kind = "learning rates" if result.role == Role.CONSTANT else "peaks of a one-cycle schedule"
     return (
         f"{len(result.candidates)} {kind}, each from the same weights on the same batches: {result.num_steps} steps in "

@@ -20,7 +20,17 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["CANDIDATES", "STEPS", "candidates_around", "one_cycle", "reach", "rounds", "standings", "training_score"]
+__all__ = [
+    "CANDIDATES",
+    "STEPS",
+    "WORSE",
+    "candidates_around",
+    "one_cycle",
+    "reach",
+    "rounds",
+    "standings",
+    "training_score",
+]
 
 CANDIDATES = (-0.5, -0.25, 0.0, 0.25)
 """Candidates, as distances from the suggested learning rate (decades).
@@ -133,11 +143,18 @@ def standings(scores: Sequence[float], *, start: float, decades: Sequence[float]
     return behind + np.where(distance > 0, ABOVE * distance, -BELOW * distance)
 
 
+TRIED = 0.125
+"""Distance from a candidate (decades) up to which a rate counts as tried: half of that between the default ones."""
+
+WORSE = 1.5
+"""Multiple of the loss before any training above which a winner has only lost less than the others."""
+
+
 def reach(rates: Sequence[float], behind: Sequence[float]) -> tuple[float, float]:
     """Returns the range of learning rates that are as good as the winner.
 
-    The range ends halfway, on the log axis, between the last candidate that is as good as the winner and the next one.
-    Beyond the smallest and the largest candidate, it extends as far as on their other side.
+    The range ends an eighth of a decade beyond the last candidate that is as good as the winner, or halfway to the next
+    one if that is closer.
 
     Args:
         rates: The candidates in increasing order, at least two. Shape `(k,)`.
@@ -148,15 +165,16 @@ def reach(rates: Sequence[float], behind: Sequence[float]) -> tuple[float, float
 
     >>> low, high = reach([1e-4, 1e-3, 1e-2], [0.5, 0.0, 0.01])
     >>> f"{low:.2g} {high:.2g}"
-    '0.00032 0.032'
+    '0.00075 0.013'
     """
     places, values = np.log10(rates), np.asarray(behind, float)
-    middles = (places[1:] + places[:-1]) / 2
-    edges = np.concatenate([[2 * places[0] - middles[0]], middles, [2 * places[-1] - middles[-1]]])
+    half = np.minimum(np.diff(places) / 2, TRIED)
+    lowest = places - np.concatenate([half[:1], half])
+    highest = places + np.concatenate([half, half[-1:]])
     low = high = int(np.argmin(values))
     limit = values[low] + AS_GOOD
     while low > 0 and values[low - 1] <= limit:
         low -= 1
     while high < len(values) - 1 and values[high + 1] <= limit:
         high += 1
-    return float(10.0 ** edges[low]), float(10.0 ** edges[high + 1])
+    return float(10.0 ** lowest[low]), float(10.0 ** highest[high])

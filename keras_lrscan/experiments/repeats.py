@@ -43,6 +43,10 @@ WIDE_DECADES = 0.3
 """Minimum standard deviation for advice about a wide spread (decades): a factor of two in either direction."""
 
 
+SAME_BATCHES = (
+    "All scans used the same batches in the same order, so their agreement says nothing about the noise. Shuffle the "
+    "data, or pass a `num_steps` that is no multiple of the number of batches in an epoch."
+)
 GUIDE = "Differences between the scans are noise; features of all scans belong to the model."
 
 
@@ -198,12 +202,14 @@ class Repeats(Result):
         shapes = ", ".join(f"{count} {shape}" for shape, count in counts.most_common())
         total = len(self.analyses)
         other = "different batches and different initial weights" if self.fresh_weights else "different batches"
+        again = f"The probability that one more scan is {self.shape} is {self.confidence:.0%}."
+        opening = SAME_BATCHES if self._are_copies else f"Each scan used {other}. {GUIDE}"
         short = [f"{self.num_planned} scans were requested, and {total} finished."]
         return text(
             f"{total} scans: {self._num_agreeing} of {total} are {self.shape}",
             [
-                ("", [f"Each scan used {other}. {GUIDE}"]),
-                ("Shapes", [f"{shapes}. The probability that one more scan is {self.shape} is {self.confidence:.0%}."]),
+                ("", [opening]),
+                ("Shapes", [f"{shapes}." if self._are_copies else f"{shapes}. {again}"]),
                 ("Learning rates", [_describe_spread(spread, total) for spread in self.spreads if spread.num_found]),
                 ("What to try", self._advice()),
                 ("About these scans", [*(short if total < self.num_planned else []), *self.notes]),
@@ -240,6 +246,12 @@ class Repeats(Result):
     @property
     def _num_agreeing(self) -> int:
         return sum(analysis.verdict.shape == self.shape for analysis in self.analyses)
+
+    @property
+    def _are_copies(self) -> bool:
+        """Whether all scans recorded the same losses, as with the same batches in the same order."""
+        first = self.analyses[0].curve.loss
+        return len(self.analyses) > 1 and all(np.array_equal(one.curve.loss, first) for one in self.analyses[1:])
 
     def _tops(self) -> Array:
         return np.array([analysis.smoothed.loss.max() for analysis in self.analyses if analysis.smoothed.loss.size])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["LOOKS", "Look", "is_own_plot", "recognize_look"]
+__all__ = ["LOOKS", "Look", "counts_time", "is_own_plot", "recognize_look"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +77,16 @@ def recognize_look(x_label: str, y_label: str) -> Look | None:
         if re.fullmatch(look.x_label, x_label.strip()) and re.fullmatch(look.y_label, y_label.strip())
     )
     return next(found, None)
+
+
+def counts_time(x_label: str) -> bool:
+    """Returns whether the label of the x-axis names the time of training, as a plot of its history does.
+
+    >>> counts_time("Epoch"), counts_time("training steps"), counts_time("learning rate per step"), counts_time("")
+    (True, True, False, False)
+    """
+    names_rate = re.search(r"rate|\blr\b", x_label, re.IGNORECASE) is not None
+    return not names_rate and re.search(r"epoch|\bsteps?\b|iteration|\bbatch", x_label, re.IGNORECASE) is not None
 
 
 def is_own_plot(x_label: str) -> bool:

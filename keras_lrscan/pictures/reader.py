@@ -17,7 +17,7 @@ from keras_lrscan.pictures.frame import Frame, find_frames, on_spines
 from keras_lrscan.pictures.image import Raster, open_image
 from keras_lrscan.pictures.labels import Box, Surroundings, cut, cut_power, find_labels, gray
 from keras_lrscan.pictures.line import Line, find_lines
-from keras_lrscan.pictures.looks import Look, is_own_plot, recognize_look
+from keras_lrscan.pictures.looks import Look, counts_time, is_own_plot, recognize_look
 from keras_lrscan.pictures.ocr import recognize
 from keras_lrscan.pictures.ticks import snapped
 
@@ -45,6 +45,9 @@ AVERAGED = 3.0
 
 In ten pictures of losses with their running mean it is 5 to 38; remains of gridlines were twice as rough as the losses.
 """
+
+MAX_BELOW_ZERO = 0.05
+"""Share of the last rate that the first may seem to lie below zero, on a straight axis that is read with an error."""
 
 SHORT_FRONT = 2.3
 """Width of the 10 in a power of ten, in heights of a digit; only the power itself must then be recognized."""
@@ -128,12 +131,7 @@ def read_picture(
     light = gray(raster.pixels)
     frame, texts, lines = _plot(raster, light)
     x_label, y_label = _axis_labels(light, texts)
-    if is_own_plot(x_label):
-        msg = (
-            "Expected a picture of recorded losses. Received: a plot of keras_lrscan, whose smoothed line hides their "
-            "noise. To read the scan again, pass the JSON or CSV file that it was saved to."
-        )
-        raise InvalidCurveError(msg)
+    _check_kind(x_label, lr_range)
     line = _curve_of(lines)
     points = find_points(line)
     x_axis, lr_ticks = _x_axis(light, frame, texts, line.columns if points is None else points, lr_range)
@@ -158,6 +156,24 @@ def read_picture(
         look=recognize_look(x_label, y_label),
         raster=raster,
     )
+
+
+def _check_kind(x_label: str, lr_range: Range | None) -> None:
+    """Refuses a plot of this package, and a plot of another kind unless its learning rates are given."""
+    if is_own_plot(x_label):
+        msg = (
+            "Expected a picture of recorded losses. Received: a plot of keras_lrscan, whose smoothed line hides their "
+            "noise. To read the scan again, pass the JSON or CSV file that it was saved to."
+        )
+        raise InvalidCurveError(msg)
+    if counts_time(x_label) and lr_range is None:
+        seen = f"a plot whose x-axis is labeled {x_label!r:.40}, so it seems to show the course of a training"
+        error = UnreadableAxisError(
+            f"Expected learning rates along the x-axis. Received: {seen}. If it shows rates, pass those at the first "
+            "and the last label, for example `lr_range=(1e-7, 10)`."
+        )
+        error.question = f"This is {seen}. If it shows rates, type those at the first and the last label below."
+        raise error
 
 
 def _check_range(name: str, given: Range | None, *, positive: bool) -> None:
@@ -321,7 +337,8 @@ def _rates_are_possible(axis: Axis, columns: Array) -> bool:
     """Returns whether the line lies at positive rates, except for a first point that a straight axis puts at zero."""
     if axis.is_log:
         return bool(np.all(np.abs(np.log10(axis.values(columns[[0, -1]]))) < MAX_LOG10))
-    return bool(axis.values(columns)[-1] > 0)
+    rates = axis.values(columns)
+    return bool(rates[-1] > 0 and rates[0] > -MAX_BELOW_ZERO * rates[-1])
 
 
 def _with_factor(axis: Axis, light: NDArray[np.float32], box: Box | None) -> Axis:

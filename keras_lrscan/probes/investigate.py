@@ -195,9 +195,13 @@ class _ProbeRunner:
             reason = str(error)
             says = f"It could not be asked: {reason[0].lower()}{reason[1:].rstrip('.')}."
             answer = Answer(outcome=Outcome.NOT_POSSIBLE, says=says)
-        except BaseException:
+        except (StoppedError, KeyboardInterrupt, SystemExit):
             self._print("interrupted\n")
             raise
+        except Exception as error:  # noqa: BLE001 - a model of any kind may fail in any way, and the others can be asked
+            first = str(error).strip().partition("\n")[0]
+            says = f"It could not be asked: the model raised {type(error).__name__}: {first:.200}"
+            answer = Answer(outcome=Outcome.NOT_POSSIBLE, says=says)
         self._print(f"{answer.outcome.replace('-', ' ')} ({time.perf_counter() - begin:.1f} s)\n")
         return ProbeResult(
             name=probe.name,

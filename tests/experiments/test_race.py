@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import math
@@ -197,6 +198,10 @@ def test_a_race_is_told_and_drawn_and_kept(keras: Any, tmp_path: Path) -> None:
             r"`candidates` must contain at least two different positive numbers\. Received: candidates=",
         ),
         ({"candidates": (1e-3, -1.0)}, r"at least two different positive numbers"),
+        ({"candidates": 5}, r"at least two different positive numbers"),
+        ({"candidates": "ab"}, r"at least two different positive numbers"),
+        ({"analysis": 3}, r"`analysis` must be an `Analysis`\. Received: a value of type 'int'"),
+        ({"validation_data": iter([digits()])}, r"`validation_data` must be data that can be read once for each"),
         ({"steps": 3}, r"`steps` must be an integer of at least 8\. Received: steps=3"),
         ({"role": "peak"}, r"`role` must be one of 'constant', 'one-cycle'\. Received: role='peak'"),
     ],
@@ -204,6 +209,31 @@ def test_a_race_is_told_and_drawn_and_kept(keras: Any, tmp_path: Path) -> None:
 def test_what_makes_no_race_is_refused(keras: Any, options: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidOptionError, match=message):
         raced(keras, **options)
+
+
+@pytest.mark.one_host
+@pytest.mark.keras
+def test_rates_that_all_break_the_model_win_nothing(keras: Any) -> None:
+    _, result = raced(keras, candidates=(1e3, 1e4))
+    assert result.start_loss < 5
+    assert result.suggestion.lr is None
+
+
+@pytest.mark.one_host
+@pytest.mark.keras
+def test_no_rate_races_where_nothing_can_be_learned(keras: Any) -> None:
+    curve = synthetic_curve("flat-at-chance")
+    facts: dict[str, Any] = {
+        "labels_follow_inputs": False,
+        "majority_share": 1.0,
+        "data_seen": "arrays",
+        "optimizer_lr": 1e-3,
+    }
+    context = dataclasses.replace(curve.context, **facts)
+    analysis = analyze(dataclasses.replace(curve, context=context))
+    _, result = raced(keras, candidates=None, analysis=analysis)
+    assert (result.candidates, result.suggestion) == ((), analysis.suggestion)
+    assert "No learning rate raced." in result.explain()
 
 
 @given(scores=SCORES, start=st.floats(-5, 5))
@@ -228,6 +258,8 @@ def test_the_range_holds_the_winner_and_ends_before_the_first_that_is_worse(behi
     low, high = reach(rates, behind)
     winner = int(np.argmin(behind))
     assert low < rates[winner] < high
+    assert rates[0] / low < 1.34
+    assert high / rates[-1] < 1.34
     for rate, value in zip(rates, behind, strict=True):
         assert not (low < rate < high) or value <= min(behind) + 0.05
 

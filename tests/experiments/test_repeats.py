@@ -64,6 +64,12 @@ def test_scans_that_agree_are_said_to_agree() -> None:
     assert "do not agree" not in found.explain()
 
 
+def test_scans_of_the_same_batches_are_not_said_to_agree() -> None:
+    copies = repeats(*[valley()] * 3).explain()
+    assert "All scans used the same batches in the same order" in " ".join(copies.split())
+    assert "probability that one more scan" not in copies
+
+
 def test_scans_that_disagree_are_said_to_disagree() -> None:
     found = repeats(valley(), valley(at=-2.2), flat())
     assert found.shape == "u-shaped"

@@ -277,3 +277,10 @@ def test_a_photograph_in_a_frame_is_no_line() -> None:
     Image.fromarray(pixels).save(data, format="PNG")
     with pytest.raises(InvalidCurveError, match="no line was found"):
         from_image(data.getvalue())
+
+
+def test_the_plot_of_a_training_is_refused_unless_its_rates_are_given() -> None:
+    data = drawn(x="epoch", scale="linear")
+    with pytest.raises(InvalidCurveError, match="seems to show the course of a training"):
+        from_image(data)
+    assert from_image(data, lr_range=(1e-7, 0.3)).lr.size > 10

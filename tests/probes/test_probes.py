@@ -487,6 +487,24 @@ def _interrupted_in(name: str, model: Any, analysis: Analysis, monkeypatch: pyte
     return investigate(model, x, y, analysis=analysis, probes=names, verbose=0)
 
 
+@pytest.mark.one_host
+def test_a_model_that_fails_in_one_probe_is_asked_the_others(keras: Any) -> None:
+    class Fixed(keras.Sequential):  # type: ignore[misc]
+        def train_step(self, data: Any) -> Any:
+            x, y = data  # fails with sample weights, which `train_on_batch` passes
+            return super().train_step((x, y))
+
+    model = compiled(keras, model=Fixed(classifier(keras).layers))
+    x, y = plain()
+    model(x[:1])
+    analysis = analyze(scanned(model, x, y).curve)
+    found = investigate(model, x, y, analysis=analysis, probes=["scan-again", "labels-from-inputs"], verbose=0)
+    by_name = {result.name: result for result in found.results}
+    assert by_name["scan-again"].outcome is Outcome.NOT_POSSIBLE
+    assert "raised ValueError" in by_name["scan-again"].evidence
+    assert by_name["labels-from-inputs"].outcome is not Outcome.NOT_POSSIBLE
+
+
 def test_a_model_with_a_step_of_its_own_is_asked_what_it_can_be_asked(keras: Any) -> None:
     class Own(keras.Sequential):  # type: ignore[misc]
         def train_step(self, *args: Any) -> Any:
