@@ -19,6 +19,7 @@ from keras_lrscan.hosts.layer_tree import frozen_layers
 from keras_lrscan.plots.overlay import axes, draw_curve, draw_rate, finish
 from keras_lrscan.plots.palette import CONTRAST_COLORS
 from keras_lrscan.reading.features import has_natural_zero
+from keras_lrscan.reading.start_state import StartState, is_untrained
 from keras_lrscan.recording.trials import Trials
 
 if TYPE_CHECKING:
@@ -307,6 +308,11 @@ class Meaning(NamedTuple):
 
 MEANINGS: tuple[Meaning, ...] = (
     Meaning(
+        frozenset({"fresh"}),
+        "The given weights are as new: neither the layers nor the optimizer show signs of training. So both scans "
+        "start from random weights, and differ as two fresh models do.",
+    ),
+    Meaning(
         frozenset({"starts-lower", "given-flat", "scratch-falls"}),
         "The descent is missing because the model already starts at a lower loss; from scratch, the loss falls on the "
         "same batches. The flat part is therefore not a problem of data or optimizer, and it is not overfitting: there "
@@ -332,7 +338,7 @@ MEANINGS: tuple[Meaning, ...] = (
         "Possible reasons are dead units, different preprocessing of the inputs, or an earlier training that diverged.",
     ),
     Meaning(
-        frozenset({"starts-higher"}),
+        frozenset({"starts-higher", "worse-than-chance", "old-head"}),
         "The given weights start worse than random ones: their predictions are confident and wrong. Check the order of "
         "the classes, the scale of the inputs, and that the weights belong to this architecture.",
     ),
@@ -348,8 +354,8 @@ MEANINGS: tuple[Meaning, ...] = (
     ),
     Meaning(
         frozenset({"breaks-alike"}),
-        "As far as this test shows, the loss starts to rise at the same learning rate for both, so this limit comes "
-        "from architecture, data and optimizer and not from the initial weights.",
+        "The loss starts to rise at about the same learning rate for both. As far as one scan of each shows, this "
+        "limit comes from architecture, data and optimizer and not from the initial weights.",
     ),
     Meaning(
         frozenset({"breaks-sooner"}),
@@ -379,14 +385,21 @@ def _meanings(given: Analysis, scratch: Analysis, differences: tuple[Difference,
 
 
 def _facts(given: Analysis, scratch: Analysis, differences: Mapping[str, Difference]) -> frozenset[str]:
-    """Returns the facts about the comparison that `MEANINGS` can require."""
+    """Returns the facts about the comparison that `MEANINGS` can require; of weights that are as new, only that one."""
+    if is_untrained(given.curve.context):
+        return frozenset({"fresh"})
     analyses = {"given": given, "scratch": scratch}
     facts = {f"{name}-{'falls' if analysis.landmarks.fall > 0 else 'flat'}" for name, analysis in analyses.items()}
     for name, (verb, less, more) in VERBS.items():
         item = differences[name]
         if item.given is None or item.scratch is None:
             continue
-        facts.add(f"{verb}-{(less if item.given < item.scratch else more) if item.changed else 'alike'}")
+        if item.changed or name != "break" or abs(math.log10(item.given / item.scratch)) < RATE_DECADES:
+            facts.add(f"{verb}-{(less if item.given < item.scratch else more) if item.changed else 'alike'}")
+    if given.verdict.start_state == StartState.WORSE_THAN_CHANCE:
+        facts.add("worse-than-chance")
+    if not given.facts["has_new_head"]:
+        facts.add("old-head")
     return frozenset(facts)
 
 

@@ -25,16 +25,23 @@ X = np.log10(RATES)
 
 
 @functools.cache
-def reading(*, start: float = 2.3, fall: float = 0.0, wall: float = -1.0) -> Analysis:
+def reading(*, start: float = 2.3, fall: float = 0.0, wall: float = -1.0, trained: float = 1.0) -> Analysis:
     """Analyzes a curve that starts at a level, may fall, and rises at a rate."""
-    return analyze(curve(start=start, fall=fall, wall=wall))
+    return analyze(curve(start=start, fall=fall, wall=wall, trained=trained))
 
 
-def curve(*, start: float = 2.3, fall: float = 0.0, wall: float = -1.0) -> LRCurve:
+def curve(*, start: float = 2.3, fall: float = 0.0, wall: float = -1.0, trained: float = 1.0) -> LRCurve:
     """Returns a curve that starts at a level, may fall, and rises at a rate."""
     loss = start - fall / (1 + 10.0 ** (-3 * (X - wall + 1.5))) + 10.0 ** (4 * (X - wall))
     noise = 0.01 * np.random.default_rng(0).normal(size=RATES.size)
-    context = ScanContext(loss_name="sparse_categorical_crossentropy", num_classes=10)
+    used = int(trained)
+    context = ScanContext(
+        loss_name="sparse_categorical_crossentropy",
+        num_classes=10,
+        optimizer_iterations=used,
+        num_used_layers=used,
+        head_is_untrained=not used,
+    )
     return LRCurve(lr=RATES, loss=np.minimum(loss + noise, 50), context=context)
 
 
@@ -45,7 +52,8 @@ PAIRS: list[tuple[str, dict[str, float], dict[str, float]]] = [
     ("ends-lower scratch-falls starts-alike", {"start": 2.3, "fall": 2.0}, FRESH),
     ("ends-alike scratch-falls starts-alike", FRESH, FRESH),
     ("ends-higher scratch-falls starts-alike", {"start": 2.3, "fall": 0.5}, FRESH),
-    ("starts-higher", {"start": 4.0, "fall": 2.0}, FRESH),
+    ("fresh", {**FRESH, "trained": 0.0}, FRESH),
+    ("old-head starts-higher worse-than-chance", {"start": 4.0, "fall": 2.0}, FRESH),
     ("given-flat scratch-flat starts-lower", {"start": 0.1}, {"start": 2.3}),
     ("given-flat scratch-flat starts-alike", {"start": 2.3}, {"start": 2.3}),
     ("breaks-alike", {"start": 0.1}, FRESH),
