@@ -13,10 +13,11 @@ from keras_lrscan.causes.ranking import find_causes
 from keras_lrscan.curves.averaging import UNKNOWN_AVERAGE
 from keras_lrscan.curves.curve import LRCurve
 from keras_lrscan.curves.detect_averaging import detect_averaging
-from keras_lrscan.errors import InvalidCurveError, shown, unknown_option, whole_number
+from keras_lrscan.errors import InvalidCurveError, ScanError, shown, unknown_option, whole_number
 from keras_lrscan.explanation.explain import explain, summarize
 from keras_lrscan.files.decoding import read_json_object
 from keras_lrscan.hosts.host import Host
+from keras_lrscan.hosts.optimizers import optimizer_name
 from keras_lrscan.hosts.training_rates import LIBRARIES, one_cycle_schedule, set_constant_rate
 from keras_lrscan.plots.curve_plot import plot_curve
 from keras_lrscan.pure_analysis import PureAnalysis
@@ -136,8 +137,9 @@ class Analysis(PureAnalysis):
 
         Raises:
             InvalidCurveError: If the curve does not support a suggestion. The message gives the reason.
-            ScanError: If the model is not compiled, or if its optimizer follows a schedule and `replace_schedule` is
-                false. The model is then unchanged.
+            ScanError: If the model is not compiled, if it was compiled with another kind of optimizer than the one that
+                was scanned, or if its optimizer follows a schedule and `replace_schedule` is false. The model is then
+                unchanged.
 
         Example:
         ```python
@@ -147,7 +149,14 @@ class Analysis(PureAnalysis):
         ```
         """
         lr = self.rate_for(Role.CONSTANT)
-        set_constant_rate(Host(model, optimizer), lr, replace_schedule=replace_schedule)
+        host, scanned = Host(model, optimizer), self.curve.context.optimizer
+        if optimizer is None and host.optimizer is not None and scanned not in {None, optimizer_name(host.optimizer)}:
+            msg = (
+                f"Expected a model with the optimizer that was scanned, {scanned}. Received: a model compiled with "
+                f"{optimizer_name(host.optimizer)}. Pass the optimizer to set as `optimizer`, or scan this model."
+            )
+            raise ScanError(msg)
+        set_constant_rate(host, lr, replace_schedule=replace_schedule)
         return lr
 
     def one_cycle(self, num_steps: SupportsIndex, *, library: str | None = None) -> Value:

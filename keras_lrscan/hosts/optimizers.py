@@ -33,6 +33,7 @@ __all__ = [
     "is_built_alike",
     "keeps_averages",
     "largest_rate",
+    "optimizer_name",
     "optimizer_notes",
     "optimizer_state",
     "optimizer_variables",
@@ -172,6 +173,11 @@ def optimizer_variables(optimizer: Optimizer) -> Iterator[Variable]:
         yield from (value for value in values if is_variable(value))
 
 
+def optimizer_name(optimizer: Optimizer) -> str:
+    """Returns the class name of an optimizer without its wrappers, or those of several, joined by `" + "`."""
+    return " + ".join(dict.fromkeys(type(leaf).__name__ for leaf in innermost(optimizer)))
+
+
 def optimizer_notes(optimizer: Optimizer, last_update: int) -> tuple[str, ...]:
     """Returns one note for each optimizer whose step size depends on more than the learning rate.
 
@@ -266,7 +272,7 @@ class RateControl:
         """Rate of the optimizer before the scan, or `None` with a schedule."""
         self.iterations = update_phase(optimizer)[0]
         """Number of updates that the optimizer has made."""
-        self.name = " + ".join(dict.fromkeys(type(leaf).__name__ for leaf in leaves))
+        self.name = optimizer_name(optimizer)
         """Class name of the optimizer."""
         momentum = getattr(leaves[0], "momentum", None) if len(leaves) == 1 else None
         self.momentum = (

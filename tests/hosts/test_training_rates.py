@@ -261,3 +261,17 @@ def test_an_unknown_library_or_role_is_refused() -> None:
         read().one_cycle(10, library="torch")
     with pytest.raises(InvalidOptionError, match="Argument `role` must be one of 'constant', 'one-cycle'"):
         read().rate_for("peak")
+
+
+@pytest.mark.keras
+@pytest.mark.one_backend
+def test_another_optimizer_than_the_one_that_was_scanned_gets_no_rate_unless_it_is_passed(keras: Any) -> None:
+    model = compiled(keras, keras.optimizers.SGD(0.5))
+    analysis = read()
+    context = dataclasses.replace(analysis.curve.context, optimizer="Adam")
+    of_adam = analyze(dataclasses.replace(analysis.curve, context=context), num_copies=1)
+    with pytest.raises(ScanError, match=r"optimizer that was scanned, Adam\. Received: a model compiled with SGD\."):
+        of_adam.apply(model)
+    assert array_of(model.optimizer.learning_rate) == pytest.approx(0.5)
+    other = keras.optimizers.Adam(0.5)
+    assert of_adam.apply(model, optimizer=other) == pytest.approx(float(array_of(other.learning_rate)))
