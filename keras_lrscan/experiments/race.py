@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_lrscan._typing import FitData, FitOption, Model
 from keras_lrscan.analysis import Analysis, analyze
-from keras_lrscan.errors import InvalidOptionError, unknown_option
+from keras_lrscan.errors import InvalidOptionError, unknown_option, whole_number
 from keras_lrscan.experiments.race_result import Candidate, CandidateOutcome, RaceResult
 from keras_lrscan.experiments.race_rules import (
     STEPS,
@@ -344,11 +344,7 @@ def _round_sizes(plan: tuple[tuple[int, int], ...], number: int) -> list[tuple[i
 
 
 def _check_steps(steps: int | None, role: Role) -> int:
-    longest: Any = STEPS[role] if steps is None else steps
-    if not isinstance(longest, int | np.integer) or longest < MIN_STEPS:
-        msg = f"Argument `steps` must be an integer of at least {MIN_STEPS}. Received: steps={steps!r}."
-        raise InvalidOptionError(msg)
-    return int(longest)
+    return STEPS[role] if steps is None else whole_number("steps", steps, MIN_STEPS)
 
 
 def _check_candidates(candidates: Sequence[float]) -> tuple[float, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_lrscan._typing import FitData, FitOption, Model
 from keras_lrscan.analysis import Analysis, analyze
-from keras_lrscan.errors import InvalidCurveError, InvalidOptionError
+from keras_lrscan.errors import InvalidCurveError, InvalidOptionError, whole_number
 from keras_lrscan.experiments.result import Result
 from keras_lrscan.explanation.layout import text
 from keras_lrscan.files.decoding import Count
@@ -341,9 +341,7 @@ def repeat_scans(
     print(repeats.suggestion.lr, repeats.confidence)
     ```
     """
-    if num_scans < MIN_SCANS:
-        msg = f"Argument `num_scans` must be an integer of at least {MIN_SCANS}. Received: num_scans={num_scans!r}."
-        raise InvalidOptionError(msg)
+    num_scans = whole_number("num_scans", num_scans, MIN_SCANS)
     if scratch is not None and not fresh_weights:
         msg = "Argument `scratch` requires `fresh_weights=True`. Received: fresh_weights=False."
         raise InvalidOptionError(msg)

@@ -99,12 +99,12 @@ def finish(ax: Axes, analyses: Sequence[PureAnalysis], title: str, *, columns: i
 
 
 def plot_curves(
-    analyses: Sequence[PureAnalysis], *, labels: Sequence[str] | None = None, ax: Axes | None = None
+    analyses: Sequence[PureAnalysis] | PureAnalysis, *, labels: Sequence[str] | None = None, ax: Axes | None = None
 ) -> Axes:
     """Draws several scans on one plot, each with its smoothed line, its elbow and its suggested rate.
 
     Args:
-        analyses: The analyses, at least one.
+        analyses: The analyses, at least one; or a single one.
         labels: Name of each scan in the legend. Defaults to its number and shape.
         ax: Axes to draw on; those of a new figure by default.
 
@@ -120,20 +120,20 @@ def plot_curves(
     plot_curves([before, after], labels=["pretrained", "fine-tuned"])
     ```
     """
-    analyses = list(analyses)
-    if not analyses:
+    several = [analyses] if isinstance(analyses, PureAnalysis) else list(analyses)
+    if not several:
         msg = "Expected at least one analysis. Received: analyses=[]."
         raise InvalidCurveError(msg)
-    for number, item in enumerate(analyses):
+    for number, item in enumerate(several):
         if not isinstance(item, PureAnalysis):
             msg = f"Expected an `Analysis` of each scan. Received: analyses[{number}]={shown(item)}."
             raise InvalidCurveError(msg)
-    names = [f"{number}: {item.verdict.shape}" for number, item in enumerate(analyses, 1)] if labels is None else labels
-    if len(names) != len(analyses):
-        msg = f"Expected one label per analysis. Received: {len(names)} labels, {len(analyses)} analyses."
+    names = [f"{number}: {item.verdict.shape}" for number, item in enumerate(several, 1)] if labels is None else labels
+    if len(names) != len(several):
+        msg = f"Expected one label per analysis. Received: {len(names)} labels, {len(several)} analyses."
         raise InvalidOptionError(msg)
     ax = axes(ax)
-    for number, (analysis, name) in enumerate(zip(analyses, names, strict=True)):
+    for number, (analysis, name) in enumerate(zip(several, names, strict=True)):
         color = SERIES[number % len(SERIES)]
         lr = analysis.suggestion.lr
         limit = rate_name(at_most=analysis.holds_averages)
@@ -141,4 +141,4 @@ def plot_curves(
         draw_curve(ax, analysis, f"{name} ({rate})", color)
         if lr is not None:
             ax.axvline(lr, color=color, lw=1.2, ls="--")
-    return finish(ax, analyses, f"{len(analyses)} scans", columns=2)
+    return finish(ax, several, f"{len(several)} scans", columns=2)

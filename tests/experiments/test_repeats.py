@@ -160,7 +160,9 @@ def test_ctrl_c_keeps_the_scans_that_were_finished(keras: Any, monkeypatch: pyte
     assert same_bits(before, state(model))
 
 
-@pytest.mark.parametrize("options", [{"num_scans": 1}, {"scratch": lambda: None}])
+@pytest.mark.parametrize(
+    "options", [{"num_scans": 1}, {"num_scans": "5"}, {"num_scans": 2.5}, {"scratch": lambda: None}]
+)
 def test_options_that_make_no_repeats_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(InvalidOptionError):
         repeat_scans(None, None, **options)

@@ -40,6 +40,12 @@ def test_scans_without_labels_are_numbered() -> None:
     assert told_by(ax)[1].startswith("2: flat")
 
 
+def test_a_single_scan_is_drawn_too() -> None:
+    analysis = analyze(synthetic_curve("u-shaped"), num_copies=1)
+    ax = plot_curves(analysis, ax=Figure().subplots())
+    assert told_by(ax)[0].startswith("1: u-shaped")
+
+
 def test_no_scans_and_labels_that_do_not_fit_are_refused() -> None:
     with pytest.raises(InvalidCurveError, match="at least one analysis"):
         plot_curves([])
