@@ -183,11 +183,7 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
                 weight=-2.5,
                 says="Against it: simple models predict the real labels better than shuffled ones.",
             ),
-            Clue(
-                when=(Condition("input_std", "==", 0.0),),
-                weight=4.0,
-                says="All inputs are the same number.",
-            ),
+            Clue(when=(Condition("input_std", "==", 0.0),), weight=4.0, says="All inputs are the same number."),
             Clue(
                 when=(is_true("has_one_label"),),
                 weight=6.0,

@@ -28,6 +28,7 @@ from keras_lrscan.reading.facts import (
 
 __all__ = ["CAUSES_OF_RANGE"]
 
+LARGE_END = "Against it: the last rate, {end_lr}, is large enough to break most models."
 SHORT_RANGE = "Against it: the rates span only {planned_decades} powers of ten, so the whole range is too short."
 
 CAUSES_OF_RANGE: tuple[Cause, ...] = (
@@ -48,22 +49,14 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
                 weight=1.5,
                 says="A last rate below 0.1 is small for such a test.",
             ),
-            Clue(
-                when=(FALLS, Condition("end_lr", ">=", 1.0)),
-                weight=-1.4,
-                says="Against it: the last rate, {end_lr}, is large enough to break most models.",
-            ),
+            Clue(when=(FALLS, Condition("end_lr", ">=", 1.0)), weight=-1.4, says=LARGE_END),
             Clue(when=(Condition("planned_decades", "<", 3.0),), weight=-2.4, says=SHORT_RANGE),
             Clue(
                 when=(Condition("still_share", ">=", 0.5), NO_FALL),
                 weight=-3.0,
                 says="Against it: {still_share} of the trainable weights never changed, which points to another cause.",
             ),
-            Clue(
-                when=(NO_FALL, Condition("end_lr", ">=", 1.0)),
-                weight=-1.5,
-                says="Against it: the last rate, {end_lr}, is large enough to break most models.",
-            ),
+            Clue(when=(NO_FALL, Condition("end_lr", ">=", 1.0)), weight=-1.5, says=LARGE_END),
             Clue(
                 when=(Condition("optimizer", "in", FIXED_STEP),),
                 weight=-1.6,

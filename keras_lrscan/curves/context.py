@@ -28,6 +28,7 @@ __all__ = [
     "OutputStart",
     "ScanContext",
     "chance_loss",
+    "has_far_targets",
     "is_classifier",
     "target_reach",
     "uniform_loss",
@@ -417,6 +418,12 @@ def target_reach(context: ScanContext) -> float | None:
     if low is None or high is None or mean is None or not std:
         return None
     return max(mean - low, high - mean) / std
+
+
+def has_far_targets(context: ScanContext) -> bool:
+    """Returns whether a few targets are known to lie so far from the rest that they dominate the loss."""
+    reach = target_reach(context)
+    return reach is not None and reach >= FAR
 
 
 def is_classifier(context: ScanContext) -> bool:

@@ -7,9 +7,19 @@ probes and notes all read these properties here. To support another optimizer, a
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-__all__ = ["ADAM_LIKE", "FIXED_STEP", "OPTIMIZER_FAMILIES", "PER_LAYER", "PLAIN", "OptimizerFamily", "optimizer_family"]
+__all__ = [
+    "ADAM_LIKE",
+    "FIXED_STEP",
+    "OPTIMIZER_FAMILIES",
+    "PER_LAYER",
+    "PLAIN",
+    "OptimizerFamily",
+    "optimizer_family",
+    "rate_limit",
+]
 
 ADAPTIVE_RATE, PLAIN_RATE = 1e-3, 1e-2
 """Learning rates that train most models: for most optimizers, and for those that need a larger one."""
@@ -63,7 +73,8 @@ OPTIMIZER_FAMILIES: tuple[OptimizerFamily, ...] = (
         momentum_share=0.0,
         note=(
             "Adafactor with relative_step=True takes no learning rate above 1/sqrt(updates), {cap:.2g} at the end of "
-            "this scan, so the scan ends there. Pass relative_step=False to scan higher rates."
+            "this scan, so a scan that begins below it ends there at the latest. Pass relative_step=False to scan "
+            "higher rates."
         ),
         caps_rate_if="relative_step",
     ),
@@ -124,6 +135,11 @@ FIXED_STEP = tuple(family.name for family in OPTIMIZER_FAMILIES if family.fixes_
 """Names of the optimizers that set the length of their steps themselves."""
 PER_LAYER = tuple(family.name for family in OPTIMIZER_FAMILIES if family.is_per_layer)
 """Names of those that do so for each layer."""
+
+
+def rate_limit(num_updates: int) -> float:
+    """Returns the largest rate that an optimizer with a limit takes at an update: one over the root of its number."""
+    return 1 / math.sqrt(max(1, num_updates))
 
 
 def optimizer_family(name: str | None) -> OptimizerFamily:

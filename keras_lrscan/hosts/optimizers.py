@@ -6,13 +6,12 @@ a schedule without one. `RateControl` replaces a schedule by a variable, which o
 
 from __future__ import annotations
 
-import math
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from keras_lrscan._typing import Optimizer, Value, Variable
-from keras_lrscan.curves.optimizer_families import optimizer_family
+from keras_lrscan.curves.optimizer_families import optimizer_family, rate_limit
 from keras_lrscan.errors import ScanError
 from keras_lrscan.hosts.snapshot import read_value
 
@@ -186,11 +185,11 @@ def optimizer_notes(optimizer: Optimizer, last_update: int) -> tuple[str, ...]:
         last_update: Number of updates made by the end of the scan.
     """
     leaves = {type(leaf).__name__: leaf for leaf in innermost(optimizer)}
-    families = {optimizer_family(name): leaf for name, leaf in leaves.items()}
+    families = ((optimizer_family(name), leaf) for name, leaf in leaves.items())
     return tuple(
-        family.note.format(cap=_cap(last_update))
-        for family, leaf in families.items()
-        if family.note and (not family.caps_rate_if or getattr(leaf, family.caps_rate_if, False))
+        family.note.format(cap=rate_limit(last_update))
+        for family, leaf in families
+        if family.note and (not family.caps_rate_if or _has_limit(leaf))
     )
 
 
@@ -201,15 +200,12 @@ def largest_rate(optimizer: Optimizer, last_update: int) -> float | None:
         optimizer: The optimizer.
         last_update: Number of the update.
     """
-    for leaf in innermost(optimizer):
-        attribute = optimizer_family(type(leaf).__name__).caps_rate_if
-        if attribute and getattr(leaf, attribute, False):
-            return _cap(last_update)
-    return None
+    return rate_limit(last_update) if any(map(_has_limit, innermost(optimizer))) else None
 
 
-def _cap(last_update: int) -> float:
-    return 1 / math.sqrt(max(1, last_update))
+def _has_limit(leaf: Optimizer) -> bool:
+    attribute = optimizer_family(type(leaf).__name__).caps_rate_if
+    return bool(attribute and getattr(leaf, attribute, False))
 
 
 def python_numbers(optimizer: Optimizer) -> Callable[[], None]:

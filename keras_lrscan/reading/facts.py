@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from keras_lrscan.curves.context import ARRAYS_SEEN, BATCHES_SEEN, CONTEXT_MEASURES, target_reach
 from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.curves.loss_names import UNLIMITED_LOSSES, WITH_LOGARITHM
-from keras_lrscan.curves.optimizer_families import optimizer_family
+from keras_lrscan.curves.optimizer_families import optimizer_family, rate_limit
 from keras_lrscan.formatting import RATIO, Measure, measured, measures_of
 from keras_lrscan.reading.features import EXPLODED, CurveFeatures, Reference
 from keras_lrscan.reading.start_state import is_untrained
@@ -278,7 +278,7 @@ def _ends_at_limit(context: ScanContext) -> bool:
     if not optimizer_family(context.optimizer).caps_rate_if or not context.end_lr or not context.num_steps:
         return False
     updates = context.num_steps + (context.optimizer_iterations or 0)
-    return math.isclose(context.end_lr, updates**-0.5, rel_tol=1e-6)
+    return math.isclose(context.end_lr, rate_limit(updates), rel_tol=1e-6)
 
 
 def _planned_decades(features: CurveFeatures, context: ScanContext) -> float | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
-from keras_lrscan.curves.context import FAR, chance_loss, target_reach, uniform_loss
+from keras_lrscan.curves.context import chance_loss, has_far_targets, uniform_loss
 from keras_lrscan.curves.detect_averaging import MIN_POINTS, correlations_of_differences
 from keras_lrscan.curves.noise import correlation, rank_correlation, trend_of
 from keras_lrscan.formatting import COUNT, RATIO, measured
@@ -313,7 +313,7 @@ def _early_explosion(curve: LRCurve) -> float:
     It is 0 for averages, whose first losses are not of batches, and for targets with outliers, whose losses jump.
     """
     context, finite = curve.context, np.isfinite(curve.loss)
-    if (target_reach(context) or 0.0) >= FAR:
+    if has_far_targets(context):
         return 0.0
     averaged = context.averaging is not None or context.undone_averaging is not None
     if averaged or not finite[0] or not has_natural_zero(curve):

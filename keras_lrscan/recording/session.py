@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from keras_lrscan._typing import CallbackList, StepResult
-from keras_lrscan.curves.context import FAR, ScanContext, target_reach
+from keras_lrscan.curves.context import ScanContext, has_far_targets
 from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.errors import InvalidOptionError, ScanError, shown
 from keras_lrscan.hosts.custom_steps import make_meter
@@ -231,7 +231,7 @@ class Session:
             batches_per_update=each,
             batches_accumulated=accumulated,
             stop_on_divergence=stop_on_divergence,
-            has_outliers=(target_reach(self.context) or 0.0) >= FAR,
+            has_outliers=has_far_targets(self.context),
         )
 
     def restart(self, ramp: Ramp, *, stop_on_divergence: bool, values: Snapshot | None = None) -> Recorder:
