@@ -65,6 +65,7 @@ class BatchSource:
         """Facts about the run from the first `fit`, for the context of a curve."""
         self.notes: tuple[str, ...] = ()
         """Notes on data that cannot be restored and on facts that could not be determined."""
+        self._num_parts: int | None = None
         self._data, self._options = (x, y), dict(fit_options)
         self._is_stream = hasattr(x, "__next__")
 
@@ -98,6 +99,14 @@ class BatchSource:
             warnings.filterwarnings("ignore", "Your input ran out of data")  # expected, and checked by the caller
             self.host.model.fit(x, y, verbose=0, callbacks=[collector], **options)
         return collector.batches
+
+    def as_given(self, batch: Batch) -> Nest:
+        """Returns a batch in the form in which `fit` gives it to `train_step`, which may unpack just two values."""
+        return batch[0] if self._num_parts is None else batch[: self._num_parts]
+
+    def note_form(self, batch: Nest) -> None:
+        """Notes whether `fit` gives inputs alone, or one to three parts."""
+        self._num_parts = len(batch) if isinstance(batch, tuple | list) else None
 
 
 class _Collector(Hooks):
@@ -138,6 +147,7 @@ class _Collector(Hooks):
         batches = data if isinstance(data, list) else list(itertools.islice(data, host.batches_per_execution))
         if not batches:
             raise StopIteration  # signals the end of the epoch to the host
+        self._source.note_form(batches[0])
         for batch in batches:
             if self._skip:
                 self._skip -= 1

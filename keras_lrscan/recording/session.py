@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from keras_lrscan._typing import CallbackList, StepResult
+from keras_lrscan._typing import CallbackList, Nest, StepResult
 from keras_lrscan.curves.context import ScanContext, has_far_targets
 from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.errors import InvalidOptionError, ScanError, shown
@@ -36,7 +37,7 @@ from keras_lrscan.recording.scope import EXHAUSTED, ModelGuard
 from keras_lrscan.recording.step_watch import StepWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from keras_lrscan.curves.curve import LRCurve
     from keras_lrscan.hosts.batch_loss import Meter
@@ -140,6 +141,7 @@ class Session:
         self._tools: _Tools | None = None
         self._first = FirstBatches(self.host, monitor)
         self._outputs = OutputLosses(self.host, monitor)
+        self._fed: list[Any] = []
         self._guard: InterruptGuard | None = None
         self._random: RandomStates | None = None
 
@@ -258,6 +260,19 @@ class Session:
         self.recorder = self._recorder_for(ramp, stop_on_divergence=stop_on_divergence)
         return self.recorder
 
+    @contextlib.contextmanager
+    def feeding(self, batch: Nest) -> Iterator[None]:
+        """Gives `batch` to the training step in this form.
+
+        In Keras 3, `train_on_batch` always gives inputs, targets and weights, `None` included, while `fit` leaves out
+        missing parts. A `train_step` that unpacks two values would fail, and any other would be traced once more.
+        """
+        self._fed = [] if self.host.is_tf_keras or self.host.strategy is not None else [batch]
+        try:
+            yield
+        finally:
+            self._fed = []
+
     @property
     def first_values(self) -> Snapshot:
         """The values before the first scan."""
@@ -356,6 +371,8 @@ class Session:
                 self._tools = self._prepare()
             if self.recorder is None:
                 self.recorder = self._make_recorder(1)
+            if self._fed:
+                args = (*args[:-1], self._fed if isinstance(args[-1], list) else iter(self._fed))
             self.context, args = self._first.look(self.context, args)
             return self._execute_batches(self._tools, self.recorder, args)
         except BaseException as error:

@@ -335,10 +335,12 @@ class Trials:
     ) -> bool:
         """Trains on the batches, and returns whether this was not interrupted."""
         session, train_on_batch = self._held, self.host.own("train_on_batch")
-        for x, y, weights in batches:
+        for batch in batches:
             if session.is_over:
                 break
-            train_on_batch(x, y, sample_weight=weights)
+            x, y, weights = batch
+            with session.feeding(self._source.as_given(batch)):
+                train_on_batch(x, y, sample_weight=weights)
             if after_step is not None:
                 after_step()
             self._show(recorder)

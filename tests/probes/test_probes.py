@@ -489,15 +489,20 @@ def _interrupted_in(name: str, model: Any, analysis: Analysis, monkeypatch: pyte
 
 @pytest.mark.one_host
 def test_a_model_that_fails_in_one_probe_is_asked_the_others(keras: Any) -> None:
-    class Fixed(keras.Sequential):  # type: ignore[misc]
-        def train_step(self, data: Any) -> Any:
-            x, y = data  # fails with sample weights, which `train_on_batch` passes
-            return super().train_step((x, y))
+    class Failing(keras.Sequential):  # type: ignore[misc]
+        fails = False
 
-    model = compiled(keras, model=Fixed(classifier(keras).layers))
+        def train_step(self, data: Any) -> Any:
+            if Failing.fails:
+                msg = "no more steps"
+                raise ValueError(msg)
+            return super().train_step(data)
+
+    model = compiled(keras, model=Failing(classifier(keras).layers), run_eagerly=True)
     x, y = plain()
     model(x[:1])
     analysis = analyze(scanned(model, x, y).curve)
+    Failing.fails = True
     found = investigate(model, x, y, analysis=analysis, probes=["scan-again", "labels-from-inputs"], verbose=0)
     by_name = {result.name: result for result in found.results}
     assert by_name["scan-again"].outcome is Outcome.NOT_POSSIBLE

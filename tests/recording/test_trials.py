@@ -77,6 +77,22 @@ def test_every_trial_starts_from_the_same_state_on_the_same_batches(keras: Any) 
     assert trials.finished == 5
 
 
+def test_a_step_gets_as_many_parts_as_fit_gives(keras: Any) -> None:
+    class Unpacking(keras.Sequential):  # type: ignore[misc]
+        def train_step(self, *args: Any) -> Any:
+            *state, data = args
+            x, y = data
+            return super().train_step(*state, (x, y))
+
+    model = compiled(keras, model=Unpacking(classifier(keras).layers))
+    model(digits(1)[0])
+    scan = lr_scan(model, *digits(), **RANGE)
+    with Trials(model, *digits(), **RANGE) as trials:
+        again = trials.scan()
+    assert again is not None
+    assert again.lr.size == scan.curve.lr.size == STEPS
+
+
 def test_between_trials_the_model_is_as_it_was_given(same: Any) -> None:
     model, (x, y) = same, digits()
     before, loss = weights(model), float(model.evaluate(x, y, verbose=0))
