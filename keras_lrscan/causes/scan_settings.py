@@ -193,11 +193,13 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
                 weight=-1.5,
                 says="Against it: the first rate, {start_lr}, is very small.",
             ),
+            # in benchmarks/causes, the minimum lies at most 1.7 decades above a first rate that is too high
             Clue(
-                when=(Condition("planned_decades", "<", 3.0),),
-                weight=-1.5,
-                says=SHORT_RANGE,
+                when=(FALLS, CALM_START, Condition("minimum_decades", ">=", 1.8)),
+                weight=-4.0,
+                says="Against it: the loss falls up to a rate {minimum_decades} powers of ten above the first one.",
             ),
+            Clue(when=(Condition("planned_decades", "<", 3.0),), weight=-1.5, says=SHORT_RANGE),
             Clue(
                 when=(CALM_START, Condition("first_jump", ">=", 0.15), Condition("optimizer", "in", ADAM_LIKE)),
                 weight=-4.5,
@@ -393,7 +395,7 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
                 weight=2.2,
                 says="Training broke and came back to its lowest level so far (times: {num_recoveries}).",
             ),
-            Clue(when=(Condition("num_recoveries", ">=", 2),), weight=2.2, says="Training recovered more than once."),
+            Clue(when=(Condition("num_recoveries", ">=", 2),), weight=3.2, says="Training recovered more than once."),
             Clue(
                 when=(Condition("noise_over_fall", ">=", 0.3),),
                 weight=-1.0,

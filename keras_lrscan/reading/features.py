@@ -122,6 +122,7 @@ class CurveFeatures:
     fall: float = measured("fall to the first minimum, as a share of the reference loss", "{:.0%}", 0.0)
     fall_in_noise: float | None = measured("ratio of the fall to the batch-to-batch noise", RATIO)
     fall_decades: float | None = measured("decades from the start of the fall to the minimum", "{:.1f}")
+    minimum_decades: float | None = measured("decades from the first rate to the minimum of the fall", "{:.1f}")
     flat_decades: float | None = measured("decades before the first fall or rise", "{:.1f}")
     rise: float = measured("rise after the minimum, as a share of the reference loss", "{:.0%}", 0.0)
     rise_over_fall: float | None = measured("ratio of the rise after the first minimum to the fall")
@@ -423,6 +424,7 @@ def _with_fall(smoothed: SmoothedCurve, marks: Landmarks, top: float, chance: fl
     level = None if plateau is None else float(np.median(loss[plateau:]))
     return {
         "fall_decades": float(x[marks.minimum.index] - x[marks.descent_start.index]),
+        "minimum_decades": float(x[marks.minimum.index] - x[0]),
         "early_slope": float(slope[first].mean() / slope[marks.steepest.index]),
         "startup_bump": (top - float(loss[0])) / fall,
         "slope_mean": float(between.mean()),
