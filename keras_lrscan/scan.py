@@ -17,7 +17,7 @@ from keras_lrscan.plots.curve_plot import plot_curve
 from keras_lrscan.probes.investigate import investigate
 from keras_lrscan.recording.ramp import checked_ramp, ramp_name
 from keras_lrscan.recording.scope import watch_hooks
-from keras_lrscan.recording.session import Session, checked_monitor
+from keras_lrscan.recording.session import Session, check_not_in_loop, checked_monitor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -253,7 +253,7 @@ class LRScan(Hooks):
             This scan. Leave the loop when its `is_over` becomes true.
 
         Raises:
-            ScanError: If the model is not compiled or has no weights yet.
+            ScanError: If the model is not compiled, has no weights yet, or is within another such block.
             KeyboardInterrupt: If Ctrl-C was pressed in the block, after the model is restored.
 
         Example:
@@ -315,6 +315,7 @@ class LRScan(Hooks):
             self._close()
 
     def _begin(self, *, in_fit: bool) -> Session:
+        check_not_in_loop(self._model)
         self.restore()
         self._curve = self._analysis = None
         self._has_begun = True

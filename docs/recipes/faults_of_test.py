@@ -51,13 +51,13 @@ def tiny_batches() -> LRCurve:
     return lr_scan(model, x, y, batch_size=2, verbose=0).curve
 
 
-def half_trained_batches_of_four() -> LRCurve:
-    """One epoch of training, then a scan in batches of four."""
+def half_trained_batches_of_two() -> LRCurve:
+    """One epoch of training, then a scan of 60 steps in batches of two."""
     x, y = digits()
     model = classifier()
     model.compile("adam", CROSSENTROPY, metrics=["accuracy"])
     model.fit(x, y, epochs=1, verbose=0)
-    return lr_scan(model, x, y, batch_size=4, verbose=0).curve
+    return lr_scan(model, x, y, batch_size=2, num_steps=60, verbose=0).curve
 
 
 def hasty_ramp() -> LRCurve:
@@ -105,7 +105,7 @@ RECIPES = {
     "stopped-while-falling": stopped_while_falling,
     "too-few-epochs": too_few_epochs,
     "tiny-batches": tiny_batches,
-    "half-trained-batches-of-four": half_trained_batches_of_four,
+    "half-trained-batches-of-two": half_trained_batches_of_two,
     "hasty-ramp": hasty_ramp,
     "twenty-steps": twenty_steps,
     "high-start": high_start,

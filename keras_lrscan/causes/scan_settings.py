@@ -186,7 +186,7 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
             Clue(
                 when=(FALLS, CALM_START, Condition("flat_decades", "<", 0.4), Condition("start_lr", ">=", 1e-4)),
                 weight=1.2,
-                says="The fall begins after only {flat_decades} powers of ten.",
+                says="The fall begins less than half a power of ten above the first rate.",
             ),
             Clue(
                 when=(Condition("start_lr", "<=", 2e-6),),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,6 +48,12 @@ MOST_CAP = 12.0
 USUAL_BEND = 90
 """Percentile at which a slope is capped, so that the explosion does not outweigh the rest."""
 
+MOST_HIDDEN = 0.015
+"""Largest share of the width of the axes between the end of a line and the side behind which its end may be hidden.
+
+In four pictures of plots that fill their axes, as those of matplotlib's old style do, it is 0.005 to 0.008.
+"""
+
 REACH = (-1.0, -0.5, 0.0, 0.5, 1.0)
 """Columns around a corner in which its tip is looked for."""
 
@@ -69,7 +76,7 @@ USUAL_INTERVALS, MOST_INTERVALS = 100, 400
 """Smallest and largest estimate: most finders take 100 steps by default, and a smooth line shows no number."""
 
 
-def find_points(line: Line) -> Array | None:
+def find_points(line: Line, *, sides: tuple[float, float] | None = None) -> Array | None:
     """Returns the columns of the points that a line was drawn through, or `None` if its bends do not show them.
 
     A finder raises the rate by a constant factor, so its points are evenly spaced on a logarithmic axis, and the line
@@ -78,6 +85,7 @@ def find_points(line: Line) -> Array | None:
 
     Args:
         line: The line.
+        sides: Columns of the left and the right side of the axes, behind which an end of the line may be hidden.
 
     Returns:
         Array of shape `(points,)`.
@@ -92,7 +100,11 @@ def find_points(line: Line) -> Array | None:
     rivals = np.abs(numbers[:, None] - numbers) > 1
     rivals &= numbers < MULTIPLE * numbers[:, None]
     best, ratio = None, MAX_RATIO
-    for left, right in ((0.0, 0.0), (out, out), (out, 0.0), (0.0, out)):
+    lefts, rights = [0.0, out], [0.0, out]
+    if sides is not None:
+        lefts += _hidden(first - sides[0], sides)
+        rights += _hidden(sides[1] - last, sides)
+    for left, right in itertools.product(lefts, rights):
         start, end = first - left, last + right
         errors = np.array([fit(np.linspace(start, end, number + 1)) for number in numbers])
         ratios = errors / np.where(rivals, errors, np.inf).min(axis=1)
@@ -103,6 +115,11 @@ def find_points(line: Line) -> Array | None:
         return None
     tried = (np.linspace(best[0] + left, best[-1] + right, best.size) for left in MOVES for right in MOVES)
     return min(tried, key=fit)
+
+
+def _hidden(gap: float, sides: tuple[float, float]) -> list[float]:
+    """Returns the gap between the end of a line and a side of the axes if it is so narrow that the side may hide it."""
+    return [gap] if 0 < gap <= MOST_HIDDEN * (sides[1] - sides[0]) else []
 
 
 def _error(line: Line, weight: Array, points: Array) -> float:

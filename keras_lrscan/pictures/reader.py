@@ -133,7 +133,7 @@ def read_picture(
     x_label, y_label = _axis_labels(light, texts)
     _check_kind(x_label, lr_range)
     line = _curve_of(lines)
-    points = find_points(line)
+    points = find_points(line, sides=(frame.left, frame.right))
     x_axis, lr_ticks = _x_axis(light, frame, texts, line.columns if points is None else points, lr_range)
     y_axis, loss_ticks = _y_axis(light, frame, texts, line, loss_range)
     points = points if x_axis.is_log else None

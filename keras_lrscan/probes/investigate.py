@@ -9,7 +9,8 @@ import warnings
 from typing import TYPE_CHECKING
 
 from keras_lrscan._typing import FitData, FitOption, Model, Value
-from keras_lrscan.errors import InvalidOptionError, LRScanWarning, ScanError
+from keras_lrscan.analysis import Analysis
+from keras_lrscan.errors import InvalidOptionError, LRScanWarning, ScanError, shown
 from keras_lrscan.hosts.optimizers import update_phase
 from keras_lrscan.inspection.arrays import NoArrayError
 from keras_lrscan.inspection.feeding import fed_alike, how_feeding_differs
@@ -22,7 +23,6 @@ from keras_lrscan.recording.trials import Trials, checked_verbose
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from keras_lrscan.analysis import Analysis
     from keras_lrscan.probes.table import Probe
 
 __all__ = ["investigate"]
@@ -79,6 +79,11 @@ def investigate(
     print(found.analysis.explain())  # the same analysis, with its causes confirmed or ruled out
     ```
     """
+    if not isinstance(analysis, Analysis):
+        msg = (
+            f"Argument `analysis` must be an `Analysis`, as `lr_scan` returns it. Received: analysis={shown(analysis)}."
+        )
+        raise InvalidOptionError(msg)
     chosen = _select_probes(probes, analysis)
     runner = _ProbeRunner(checked_verbose(verbose), len(chosen))
     alone = [probe for probe in chosen if not probe.needs_model]

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from keras_lrscan._typing import CallbackList, Nest, StepResult
+from keras_lrscan._typing import CallbackList, Model, Nest, StepResult
 from keras_lrscan.curves.context import ScanContext, has_far_targets
 from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.errors import InvalidOptionError, ScanError, shown
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from keras_lrscan.hosts.snapshot import Place
     from keras_lrscan.recording.ramp import Ramp
 
-__all__ = ["Session", "checked_monitor"]
+__all__ = ["Session", "check_not_in_loop", "checked_monitor"]
 
 NOT_LOSSES = (
     "acc",
@@ -151,6 +151,11 @@ class Session:
         if self.recorder is None or not self.recorder.num_points:
             return None
         return self.recorder.curve(self.context)
+
+    @property
+    def is_in_loop(self) -> bool:
+        """Whether the batches come from calls of `train_on_batch`."""
+        return not self._in_fit
 
     @property
     def is_over(self) -> bool:
@@ -437,6 +442,21 @@ class Session:
             self.recorder.end(StopReason.INTERRUPTED)
         if not (self.host.backend == "jax" and keeps_averages(self.host.model.optimizer)):
             self.restore()
+
+
+def check_not_in_loop(model: Model) -> None:
+    """Checks that no scan of a loop over `train_on_batch` is running on a model.
+
+    Raises:
+        ScanError: If one is. Both scans would set the learning rate.
+    """
+    running = getattr(getattr(model, "train_function", None), "__self__", None)
+    if isinstance(running, Session) and running.is_in_loop:
+        msg = (
+            "Expected a model that is not being scanned. Received: a model within the `with` block of `LRScan.on`. "
+            "Leave the block first."
+        )
+        raise ScanError(msg)
 
 
 def checked_monitor(monitor: str) -> str:

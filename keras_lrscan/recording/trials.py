@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_lrscan._typing import FitData, Model
 from keras_lrscan.curves.curve import StopReason
-from keras_lrscan.errors import InvalidOptionError, ScanError
+from keras_lrscan.errors import InvalidOptionError, ScanError, shown
 from keras_lrscan.hosts.fresh_weights import FreshWeights, renew_optimizer
 from keras_lrscan.hosts.host import Host, keep_history, keep_next_fit_first
 from keras_lrscan.hosts.optimizers import update_phase
@@ -19,7 +19,7 @@ from keras_lrscan.hosts.snapshot import checked_place
 from keras_lrscan.inspection.settings import regularization_in
 from keras_lrscan.recording.batch_source import BatchSource
 from keras_lrscan.recording.ramp import RateList, checked_ramp
-from keras_lrscan.recording.session import Session, checked_monitor
+from keras_lrscan.recording.session import Session, check_not_in_loop, checked_monitor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -139,6 +139,7 @@ class Trials:
 
     def __enter__(self) -> Self:
         """Collects the batches and saves the state of the model."""
+        check_not_in_loop(self.host.model)
         self._stack.enter_context(keep_history(self.host.model))
         self._stack.enter_context(keep_next_fit_first(self.host.model))
         try:
@@ -192,8 +193,12 @@ class Trials:
                 layers that neither can be recreated nor store their initializers.
 
         Raises:
+            InvalidOptionError: If `scratch` is not a function.
             ScanError: Raised by the returned function, if the initialization of a weight is unknown.
         """
+        if scratch is not None and not callable(scratch):
+            msg = f"Argument `scratch` must be a function without arguments. Received: scratch={shown(scratch)}."
+            raise InvalidOptionError(msg)
         fresh = FreshWeights(self.host, scratch=scratch)
 
         def start() -> None:
@@ -353,8 +358,8 @@ class Trials:
 
     def _show(self, recorder: Recorder) -> None:
         if self._bar is not None and recorder.num_points:
-            shown = min(self._steps_shown + recorder.num_points, self._bar.target - 1)
-            self._bar.update(shown, values=[("loss", recorder.losses[-1])])
+            steps = min(self._steps_shown + recorder.num_points, self._bar.target - 1)
+            self._bar.update(steps, values=[("loss", recorder.losses[-1])])
 
     def _show_end(self) -> None:
         if self._bar is not None:

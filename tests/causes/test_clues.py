@@ -186,3 +186,13 @@ def test_a_few_far_targets_get_advice_of_their_own(high: float, expected: str) -
     analysis = analyze(LRCurve(lr=curve.lr, loss=curve.loss, context=context), num_copies=3)
     (unscaled,) = [finding for finding in analysis.findings if finding.name == "unscaled-targets"]
     assert expected in unscaled.advice
+
+
+@pytest.mark.parametrize(("lowest", "is_sure"), [(-1.5, True), (-0.5, False)])
+def test_a_test_did_not_begin_too_high_if_its_loss_falls_for_two_decades(lowest: float, *, is_sure: bool) -> None:
+    x = np.linspace(-3, 1, 200)
+    loss = 2.3 + 0.4 * (x[0] - x) + 6 * np.maximum(x - lowest, 0.0) ** 2
+    context = ScanContext(loss_name="sparse_categorical_crossentropy", num_classes=10, start_lr=1e-3, end_lr=10.0)
+    analysis = analyze(LRCurve(lr=10.0**x, loss=loss, context=context))
+    found = next(finding for finding in analysis.findings if finding.name == "range-too-high")
+    assert found.is_sure == is_sure

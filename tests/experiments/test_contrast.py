@@ -11,7 +11,7 @@ import pytest
 from keras_lrscan.analysis import Analysis, analyze
 from keras_lrscan.curves.context import ScanContext
 from keras_lrscan.curves.curve import LRCurve
-from keras_lrscan.errors import InvalidCurveError, ScanError
+from keras_lrscan.errors import InvalidCurveError, InvalidOptionError, ScanError
 from keras_lrscan.experiments.contrast import MEANINGS, Contrast, contrast_with_scratch
 from keras_lrscan.hosts.fresh_weights import FreshWeights, renew_optimizer
 from keras_lrscan.hosts.host import Host
@@ -231,6 +231,8 @@ def test_weights_without_an_initializer_are_named_and_another_model_can_give_the
         FreshWeights(Host(model), scratch=lambda: compiled(keras)).draw()
     with pytest.raises(ScanError, match="model itself"):
         FreshWeights(Host(model), scratch=lambda: model).draw()
+    with pytest.raises(InvalidOptionError, match=r"Argument `scratch` must be a function.*Received: scratch=3"):
+        contrast_with_scratch(model, *digits(), scratch=3, verbose=0)  # type: ignore[arg-type]
 
 
 @pytest.mark.keras

@@ -48,6 +48,15 @@ def test_the_points_of_a_blurred_line_of_whole_rows_are_found(points: int) -> No
     assert found.size == points + 1
 
 
+@pytest.mark.parametrize("points", [40, 60, 100])
+@pytest.mark.parametrize("side", [slice(6, None), slice(None, -6)])
+def test_the_points_of_a_line_are_found_whose_end_a_side_of_the_axes_hides(points: int, side: slice) -> None:
+    columns, rows = course(points)
+    found = find_points(thin(columns[side], rows[side]), sides=(0.0, 700.0))
+    assert found is not None
+    np.testing.assert_allclose(found, np.linspace(0, 700, points + 1), atol=1.5)
+
+
 def test_a_smooth_line_shows_no_points() -> None:
     columns = np.arange(500.0)
     assert find_points(thin(columns, 200 - 150 / (1 + np.exp((250 - columns) / 40)))) is None

@@ -113,7 +113,7 @@ ONE_OF_EACH_SHAPE = (
     "down-to-guessing",
     "fresh-classifier",
     "frozen-layers",
-    "half-trained-batches-of-four",
+    "half-trained-batches-of-two",
     "harder-and-harder",
     "labels-shuffled",
     "outlying-targets",

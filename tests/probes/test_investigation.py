@@ -149,6 +149,11 @@ def test_an_unknown_probe_is_refused_with_the_known_ones() -> None:
         investigate(None, analysis=healthy(), probes=["two-steps"])
 
 
+def test_an_investigation_without_an_analysis_is_refused() -> None:
+    with pytest.raises(InvalidOptionError, match=r"Argument `analysis` must be .*Received: analysis=LRCurve"):
+        investigate(None, analysis=healthy().curve)  # type: ignore[arg-type]
+
+
 def test_a_probe_of_the_model_needs_one() -> None:
     with pytest.raises(ScanError, match="Expected a model for the probes one-step"):
         investigate(None, analysis=healthy(), probes=["one-step"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -66,6 +67,23 @@ def test_a_shallow_fall_counts_only_if_the_noise_cannot_make_it() -> None:
     for scale, counts in ((0.01, True), (0.1, False)):
         smoothed = smooth(LRCurve(lr=10.0**x, loss=loss + scale * noise))
         assert bool(find_landmarks(smoothed, reference=2.3, chance=2.303).valleys) == counts
+
+
+def test_a_large_fall_counts_in_noisy_batches_without_a_chance_level() -> None:
+    x = np.linspace(-7, 0, 120)
+    noise = 0.35 * np.random.default_rng(0).standard_normal(x.size)
+    steep, shallow = (1.6 - depth * 0.5 * (1 + np.tanh((x + 2.5) / 0.6)) for depth in (0.9, 0.35))
+    assert read(LRCurve(lr=10.0**x, loss=steep + noise)).valleys
+    assert not read(LRCurve(lr=10.0**x, loss=shallow + noise)).valleys
+
+
+def test_a_valley_counts_that_is_uncertain_at_its_bottom_only() -> None:
+    x = np.linspace(-7, 0, 120)
+    line = smooth(LRCurve(lr=10.0**x, loss=2 - np.exp(-((x + 1.0) ** 2) / 0.5)))
+    error = np.where(np.abs(x + 1.0) < 0.2, 1.0, 0.01)
+    uncertain = dataclasses.replace(line, standard_error=error)
+    assert find_landmarks(uncertain, chance=2.0).valleys
+    assert not find_landmarks(dataclasses.replace(line, standard_error=np.ones_like(x)), chance=2.0).valleys
 
 
 @pytest.mark.parametrize("noise", [0.01, 0.1, 0.5])

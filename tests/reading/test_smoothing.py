@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from keras_lrscan import InvalidOptionError, LRCurve
 from keras_lrscan.datasets.synthetic import SYNTHETIC_LOSSES, synthetic_curve
-from keras_lrscan.reading.adaptive_smoother import quiet_end
+from keras_lrscan.reading.adaptive_smoother import adaptive_hat, quiet_end
 from keras_lrscan.reading.landmarks import find_landmarks
 from keras_lrscan.reading.shapes import Shape
 from keras_lrscan.reading.smoothing import SMOOTHERS, Fit, smooth
@@ -175,6 +175,16 @@ def test_a_step_of_ten_noises_ends_the_quiet_part_near_it(seed: int, num_points:
     end = quiet_end(noise - 10.0 * (np.arange(num_points) >= place))
     assert end <= place
     assert quiet_end(np.zeros(num_points)) == num_points
+
+
+@given(seed=st.integers(0, 1000), num_points=st.integers(4, 80))
+def test_a_mean_of_lines_keeps_straight_lines_and_lies_between_both_extremes(seed: int, num_points: int) -> None:
+    rng = np.random.default_rng(seed)
+    x, y = np.linspace(-7, 1, num_points), rng.standard_normal(num_points)
+    hat = adaptive_hat(x, rng.uniform(0.5, 2.0, num_points), y)
+    np.testing.assert_allclose(hat.matrix @ np.ones(num_points), 1.0, rtol=1e-6)
+    np.testing.assert_allclose(hat.matrix @ x, x, rtol=1e-4, atol=1e-4)
+    assert 2 - 1e-6 <= hat.dof <= num_points
 
 
 @pytest.mark.parametrize("seed", range(5))

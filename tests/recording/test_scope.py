@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from keras_lrscan.errors import ScanError
+from keras_lrscan.experiments.race import race
 from keras_lrscan.scan import LRScan, lr_scan
 from tests.support.hosts import BACKEND, IS_TF_KERAS, compiled, digits, same_bits, state
 
@@ -220,6 +221,25 @@ def test_compiling_within_a_scan_of_a_loop_is_refused(model: Any) -> None:
             model.compile("sgd", "mse")
 
     with pytest.raises(ScanError, match="while a scan runs"):
+        loop()
+    assert same_bits(before, state(model))
+
+
+@pytest.mark.parametrize("again", ["same", "other", "experiment"])
+def test_a_model_within_a_scan_of_a_loop_is_not_scanned_again(model: Any, again: str) -> None:
+    before = state(model)
+    x, y = digits(32)
+
+    def loop() -> None:
+        outer = LRScan(verbose=0)
+        with outer.on(model):
+            model.train_on_batch(x, y)
+            if again == "experiment":
+                race(model, x, y, candidates=[1e-3, 1e-2], verbose=0)
+            with (outer if again == "same" else LRScan(verbose=0)).on(model):
+                model.train_on_batch(x, y)
+
+    with pytest.raises(ScanError, match="not being scanned"):
         loop()
     assert same_bits(before, state(model))
 

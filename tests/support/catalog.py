@@ -24,7 +24,7 @@ __all__ = ["PAIRS", "analysis_of"]
 TEN_CLASSES = ScanContext(
     loss_name="sparse_categorical_crossentropy", num_classes=10, start_lr=1e-7, end_lr=10.0, num_steps=200
 )
-X = np.linspace(-7, 1, 200)
+X, HIGH = np.linspace(-7, 1, 200), np.linspace(-3, 1, 200)
 
 
 def changed(context: ScanContext, changes: Mapping[str, object]) -> ScanContext:
@@ -146,7 +146,7 @@ PAIRS: Mapping[str, tuple[LRCurve, LRCurve]] = MappingProxyType(
             LRCurve(lr=10.0 ** X[::4], loss=(fall(-2.5) + rise(-1.0))[::4], context=TEN_CLASSES),
             known("u-shaped"),
         ),
-        "LRS314": (drawn(fall(-6.8, 1.8, 1.0) + rise(-2.0)), known("u-shaped")),
+        "LRS314": (drawn(fall(-2.6, x=HIGH) + rise(-1.6, x=HIGH), x=HIGH, start_lr=1e-3), known("u-shaped")),
         "LRS315": (
             known("u-shaped", head_is_fresh=True, num_used_layers=4, num_layers=5),
             known("u-shaped", head_is_fresh=False, num_used_layers=4, num_layers=5),
