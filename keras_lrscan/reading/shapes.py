@@ -363,7 +363,7 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         means=(
             "{starts_better}The model starts out already good (chance level: {chance_loss}), so it has little to gain.",
             TWO_EXPLANATIONS,
-            "{starts_better}From about {elbow_lr} on, the steps are so large that they undo what the model knows.",
+            "{starts_better}From about {elbow_lr} on, the large steps undo what the model knows, at least at first.",
         ),
         is_not=(
             NOT_OVERFITTING,
