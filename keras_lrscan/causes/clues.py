@@ -11,6 +11,7 @@ __all__ = [
     "AT_CHANCE",
     "BETTER",
     "BOUNDED",
+    "CLASSES_WEIGHTED",
     "IS_CROSSENTROPY",
     "LOSS_FALLS",
     "LOSS_RISES",
@@ -61,6 +62,7 @@ STARTS_WORSE = Clue(
 )
 STARTS_MIXED = Clue(when=(MIXED,), says="Some outputs start better than the chance level, others do not.")
 TRAINED_BETTER = Clue(when=(BETTER, is_false("is_untrained")), says=STARTS_BETTER.says)
+CLASSES_WEIGHTED = Clue(when=(is_true("has_class_weight"),), says="`class_weight` gives each class its weight.")
 SINGLE_VALLEY = Clue(
     when=(is_true("has_single_valley"),),
     says="Only one layer trains, without hidden layers that train, so its loss has a single valley.",

@@ -6,6 +6,7 @@ from keras_lrscan.causes.cause import Cause, Clue
 from keras_lrscan.causes.clues import (
     AT_CHANCE,
     BETTER,
+    CLASSES_WEIGHTED,
     MIXED,
     STARTS_AT_CHANCE,
     STARTS_BETTER,
@@ -266,7 +267,7 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
         code="LRS312",
         name="nan-in-data",
         title="The data contain NaN or infinite values, or labels outside the model's classes.",
-        means="One such value makes the loss NaN, and the next step makes every weight NaN, at any rate.",
+        means="One such value can make the loss or the weights NaN, at any rate.",
         start=-2.5,
         when=(),
         clues=(
@@ -469,18 +470,14 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
                 weight=1.2,
                 says="Few samples have another label.",
             ),
-            Clue(
-                when=(Condition("majority_share", ">=", 0.95),),
-                weight=2.0,
-                says="Hardly any samples have another label.",
-            ),
+            Clue(when=(Condition("majority_share", ">=", 0.95),), weight=2.0, says="Hardly any have another label."),
             Clue(
                 when=(is_true("first_batches_alike"),),
                 weight=-3.0,
                 says="Against it: all labels of the first batches are the same, so the data may just be sorted.",
             ),
         ),
-        not_for=(Clue(when=(is_true("has_one_label"),), says="All labels are the same."),),
+        not_for=(Clue(when=(is_true("has_one_label"),), says="All labels are the same."), CLASSES_WEIGHTED),
         rules_out=(
             Clue(
                 when=(Condition("majority_share", "<", 0.6),),

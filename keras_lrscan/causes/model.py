@@ -258,6 +258,12 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
                 weight=-0.8,
                 says="Against it: the largest input is {input_size}, which may explain a large first loss.",
             ),
+            Clue(
+                when=(is_true("beats_perfect"), Condition("perfect_ratio", ">=", 0.4)),
+                weight=-9.0,
+                says="Against it: the loss falls lower. Keras on TensorFlow takes the scores from before the last "
+                "activation here; other backends do not.",
+            ),
         ),
         rules_out=ACTIVATION_FITS,
         to_check="Print the activation of the last layer and the `from_logits` of the loss.",

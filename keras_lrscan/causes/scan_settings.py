@@ -19,6 +19,7 @@ from keras_lrscan.reading.facts import (
     EXPLODES,
     FALLS,
     NO_FALL,
+    NO_FLOOR,
     NO_RISE,
     RISES,
     Condition,
@@ -44,11 +45,7 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
         ),
         clues=(
             Clue(when=(FALLS,), weight=0.6, says=LOSS_FALLS.says),
-            Clue(
-                when=(Condition("end_lr", "<", 0.1),),
-                weight=1.5,
-                says="A last rate below 0.1 is small for such a test.",
-            ),
+            Clue(when=(Condition("end_lr", "<", 0.1),), weight=1.5, says="A last rate below 0.1 is small for this."),
             Clue(when=(FALLS, Condition("end_lr", ">=", 1.0)), weight=-1.4, says=LARGE_END),
             Clue(when=(Condition("planned_decades", "<", 3.0),), weight=-2.4, says=SHORT_RANGE),
             Clue(
@@ -77,6 +74,7 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
             LOSS_RISES,
             Clue(when=(EXPLODES,), says="Already the first rates break the model."),
             Clue(when=(is_true("ends_at_limit"),), says="{optimizer} takes no rate above {end_lr}."),
+            Clue(when=(NO_FLOOR,), says="The loss has no lowest value."),
         ),
         to_check="Scan again with an `end_lr` 10 to 100 times larger.",
         advice="Scan again with an `end_lr` 10 to 100 times larger. The best rate may lie beyond the right end.",

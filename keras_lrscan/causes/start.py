@@ -21,7 +21,7 @@ from keras_lrscan.causes.clues import (
     WORSE,
 )
 from keras_lrscan.curves.context import EPOCH
-from keras_lrscan.reading.facts import FALLS, NO_FALL, RISES, Condition, is_false, is_true
+from keras_lrscan.reading.facts import FALLS, NO_FALL, NO_FLOOR, RISES, Condition, is_false, is_true
 
 __all__ = ["CAUSES_OF_START"]
 
@@ -139,6 +139,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
                 says="Against it: the optimizer was used before (updates: {optimizer_iterations}).",
             ),
         ),
+        not_for=(Clue(when=(NO_FLOOR,), says="This loss falls without end at large rates."),),
         rules_out=(
             TRAINED_BETTER,
             Clue(when=(MIXED, is_false("is_untrained")), says=STARTS_MIXED.says),

@@ -49,6 +49,7 @@ class OptimizerFamily:
         caps_rate_if: Attribute of the optimizer that, if true, limits the rate to one over the square root of the
             number of updates. If it is false, there is neither a limit nor a note.
         why_no_rate: Reason why no curve of this optimizer shows a good rate, after "none;"; empty for all others.
+        instead: What to do then, after "Next:".
     """
 
     name: str
@@ -62,6 +63,7 @@ class OptimizerFamily:
     note: str = ""
     caps_rate_if: str = ""
     why_no_rate: str = ""
+    instead: str = ""
 
 
 OPTIMIZER_FAMILIES: tuple[OptimizerFamily, ...] = (
@@ -91,6 +93,7 @@ OPTIMIZER_FAMILIES: tuple[OptimizerFamily, ...] = (
             "nearly zero. Read no rate from the curve: train with some rates around 0.1 instead."
         ),
         why_no_rate="with Ftrl, the small first rates of a scan erase the weights.",
+        instead="train with some rates around 0.1, and compare the validation losses.",
     ),
     OptimizerFamily(name="Lamb", is_adam_like=True, fixes_step=True, is_per_layer=True),
     OptimizerFamily(name="Lion", fixes_step=True, prior_rate=1e-3),

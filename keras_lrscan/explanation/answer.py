@@ -13,14 +13,25 @@ from typing import TYPE_CHECKING
 from keras_lrscan.causes.cause import CauseStatus
 from keras_lrscan.curves.context import KTRAIN
 from keras_lrscan.curves.curve import StopReason
+from keras_lrscan.curves.optimizer_families import optimizer_family
 from keras_lrscan.explanation.layout import WIDTH
 from keras_lrscan.explanation.outputs import differing_outputs, highest
 from keras_lrscan.explanation.questions import BETTER, Answer, Question, answer
 from keras_lrscan.formatting import format_lr, slots_of
-from keras_lrscan.reading.facts import CALM_START, FALLS, MEASURES, NO_FALL, NO_RISE, Condition, is_false, is_true
+from keras_lrscan.reading.facts import (
+    CALM_START,
+    FALLS,
+    MEASURES,
+    NO_FALL,
+    NO_FLOOR,
+    NO_RISE,
+    Condition,
+    is_false,
+    is_true,
+)
 from keras_lrscan.reading.shapes import SHAPE_RULES, Shape
 from keras_lrscan.reading.start_state import StartState
-from keras_lrscan.suggestions.suggest import format_suggestion, what_stops_learning, why_none
+from keras_lrscan.suggestions.suggest import format_suggestion, why_hidden, why_none
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,6 +73,7 @@ PROBLEM = Question(
             when=(Condition("stop", "==", StopReason.NON_FINITE_WEIGHTS), NO_FALL),
             says=": likely. Weights became NaN or infinite while the loss was still finite.",
         ),
+        Answer(when=(NO_FLOOR,), says=": not known. This loss falls without end at large rates, which is no learning."),
         Answer(when=(UNREADABLE,), says=": not known. This curve is {unreadable}."),
         Answer(
             when=(Condition("shape", "==", Shape.FALLS_TO_CHANCE),),
@@ -108,6 +120,7 @@ LEARNER = "Next: `learner.fit({lr}, 3)` trains for 3 epochs at that rate."
 BATCH_LOSSES = "Next: scan again with `LRScan`, which records the loss of each batch alone."
 ANY_TOOL = "Next: train with a learning rate of {lr}."
 FIRST_CHECK = "Next: check the accuracy before any training. If it is good, use {lr}; if not, look for a mistake."
+OTHER_SIGN = "Next: watch a metric with a lowest value. If the loss should not fall below zero, look at its sign."
 ONE_OUTPUT = 'Next: scan again with `LRScan(monitor="{name}_loss")`, to see `{name}` alone.'
 EQUAL_OUTPUTS = "Next: scale the larger targets to about -1 to 1, or set `loss_weights`. Then scan again."
 LOOK_FOR_NAN = "Next: look for NaN in the data and in the loss function, then scan again."
@@ -154,9 +167,10 @@ def _rate(analysis: PureAnalysis) -> str:
     if rate is not None:
         has_problem = analysis.first_problem is not None or UNEQUAL_OUTPUTS.holds(analysis.facts)
         return (RATE_UNTIL_THEN if has_problem else RATE).format(suggestion=rate)
-    if what_stops_learning(analysis.findings) is not None:
+    hidden = why_hidden(analysis, analysis.findings)
+    if hidden is not None and analysis.first_problem is not None:
         return NO_RATE_UNTIL_THEN
-    return NO_RATE.format(why=why_none(analysis.verdict.shape, analysis.curve.context) or NO_TREND)
+    return NO_RATE.format(why=why_none(analysis.verdict.shape, analysis.curve.context) or hidden or NO_TREND)
 
 
 def _next(analysis: PureAnalysis, slots: Mapping[str, str]) -> str:
@@ -187,6 +201,11 @@ def _known_fault(analysis: PureAnalysis) -> str | None:
         return BATCH_LOSSES
     if UNEQUAL_OUTPUTS.holds(analysis.facts):
         return EQUAL_OUTPUTS
+    if NO_FLOOR.holds(analysis.facts):
+        return OTHER_SIGN
+    family = optimizer_family(analysis.curve.context.optimizer)
+    if family.why_no_rate:
+        return f"Next: {family.instead}"
     lost_weights = analysis.curve.stop == StopReason.NON_FINITE_WEIGHTS and analysis.suggestion.lr is None
     return LOOK_AT_WEIGHTS if lost_weights else None
 

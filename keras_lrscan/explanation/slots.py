@@ -14,7 +14,7 @@ from keras_lrscan.causes.scan_settings import CAUSES_OF_RANGE
 from keras_lrscan.curves.context import EPOCH, chance_loss
 from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.formatting import format_loss, format_lr, slots_of
-from keras_lrscan.reading.facts import EXPLODES, FALLS, MEASURES, Condition
+from keras_lrscan.reading.facts import EXPLODES, FALLS, MEASURES, NO_FLOOR, Condition
 from keras_lrscan.reading.features import MIN_FOR_START, has_natural_zero, starts_too_low
 from keras_lrscan.reading.shapes import MIN_DECADES, MIN_POINTS
 from keras_lrscan.reading.start_state import StartState
@@ -85,7 +85,7 @@ def slots_for(analysis: PureAnalysis) -> dict[str, str]:
 def _conditions(analysis: PureAnalysis) -> Iterable[str]:
     """Yields the empty slots, each the condition of the sentences that contain it."""
     facts, state = analysis.facts, analysis.verdict.start_state
-    if not facts["ends_at_limit"]:
+    if not facts["ends_at_limit"] and not NO_FLOOR.holds(facts):
         yield "no_limit"
     yield "moved" if MOVED.holds(facts) else "unmoved"
     if state == StartState.UNKNOWN:

@@ -106,6 +106,7 @@ def layer_facts(host: Host, iterations: int) -> dict[str, Any]:
     if iterations:
         used |= {id(layer): True for layer in weighted if id(layer) not in is_frozen}
     head = _head(host.model, layers)
+    head = None if id(head) in is_frozen else head  # a last layer that does not train is no new one
     is_used = None if head is None else used.get(id(head))
     return {
         "num_layers": len(weighted),

@@ -17,7 +17,7 @@ from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.curves.loss_names import UNLIMITED_LOSSES, WITH_LOGARITHM
 from keras_lrscan.curves.optimizer_families import optimizer_family, rate_limit
 from keras_lrscan.formatting import RATIO, Measure, measured, measures_of
-from keras_lrscan.reading.features import EXPLODED, CurveFeatures, Reference
+from keras_lrscan.reading.features import EXPLODED, WITHOUT_FLOOR, CurveFeatures, Reference
 from keras_lrscan.reading.start_state import is_untrained
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ __all__ = [
     "IN_ORDER",
     "MEASURES",
     "NO_FALL",
+    "NO_FLOOR",
     "NO_RISE",
     "POSITIVE_NUMBERS",
     "RISES",
@@ -61,6 +62,9 @@ ALL_NUMBERS, POSITIVE_NUMBERS, UNKNOWN_DOMAIN = "all numbers", "positive numbers
 
 LEARNS = 0.85
 """Share of the chance level below which the loss must fall to show that the model learns."""
+
+BEATS = 0.8
+"""Share of the loss of correct predictions below which the lowest loss refutes that those cost so much."""
 
 USUAL_STEPS = 100
 """Number of steps of a scan by default."""
@@ -157,6 +161,7 @@ FALLS = Condition("fall", ">", 0)
 NO_FALL = Condition("fall", "==", 0)
 RISES = Condition("rise", ">", 0)
 NO_RISE = Condition("rise", "==", 0)
+NO_FLOOR = Condition("depth_below_zero", ">=", WITHOUT_FLOOR)
 CALM_START = Condition("early_explosion", "<", EXPLODED)
 HAS_REFERENCE = Condition("reference", "!=", Reference.NONE)
 
@@ -190,6 +195,8 @@ class Derived:
     clip: float | None = measured("smallest size to which gradients are clipped", "{:.3g}")
     fall_in_words: str | None = measured("fall to the first minimum", "{}")
     perfect_ratio: float | None = measured("ratio of the loss of correct predictions to the chance level", "{:.0%}")
+    has_class_weight: bool = measured("class weights", "{}", default=False)
+    beats_perfect: bool | None = measured("lowest loss below that of correct predictions", "{}")
     is_untrained: bool | None = measured("model known to be untrained", "{}")
     has_one_label: bool | None = measured("the same label for all samples", "{}")
     has_lone_softmax: bool | None = measured("softmax over a single unit", "{}")
@@ -239,6 +246,8 @@ def _derive(features: CurveFeatures, context: ScanContext, shape: str | None) ->
         clip=min((size for size in clips if size is not None), default=None),
         fall_in_words=_fall_in_words(features),
         perfect_ratio=_ratio(context.perfect_loss, context.chance_loss),
+        has_class_weight="class_weight" in (context.feeding or {}),
+        beats_perfect=_beats_perfect(features, context),
         is_untrained=is_untrained(context),
         has_one_label=(share == 1.0 or context.target_std == 0.0) and context.data_seen != BATCHES_SEEN,
         has_lone_softmax=context.output_activation == "softmax" and context.num_outputs == 1,
@@ -271,6 +280,12 @@ def _derive(features: CurveFeatures, context: ScanContext, shape: str | None) ->
         shape=shape,
         drawn_average=context.averaging or context.undone_averaging,
     )
+
+
+def _beats_perfect(features: CurveFeatures, context: ScanContext) -> bool | None:
+    """Returns whether the lowest loss is well below that of correct predictions, as if the loss used the scores."""
+    lowest, perfect = features.lowest_ratio, _ratio(context.perfect_loss, context.chance_loss)
+    return None if lowest is None or perfect is None else lowest < BEATS * perfect
 
 
 def _ends_at_limit(context: ScanContext) -> bool:

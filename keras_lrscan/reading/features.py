@@ -16,7 +16,7 @@ from scipy.ndimage import uniform_filter1d
 
 from keras_lrscan.curves.context import chance_loss, has_far_targets, uniform_loss
 from keras_lrscan.curves.detect_averaging import MIN_POINTS, correlations_of_differences
-from keras_lrscan.curves.noise import correlation, rank_correlation, trend_of
+from keras_lrscan.curves.noise import correlation, difference_noise, rank_correlation, trend_of
 from keras_lrscan.formatting import COUNT, RATIO, measured
 from keras_lrscan.reading.divergence import early_explosion, first_settled, num_recoveries, plateau_start, share_near
 from keras_lrscan.reading.landmarks import mean_slope
@@ -44,6 +44,7 @@ __all__ = [
     "EXPLODED",
     "MIN_FOR_START",
     "PENALTY_CHANGE",
+    "WITHOUT_FLOOR",
     "CurveFeatures",
     "Reference",
     "breaks",
@@ -61,6 +62,12 @@ EXPLODED = 5.0
 
 Scans of digits whose first rate breaks training reach 10 to 1e9. In `benchmarks/causes`, fits in batches of one sample
 reach 3.3, and models that recover from the first steps of a fresh Adam 2.1.
+"""
+
+WITHOUT_FLOOR = 1e4
+"""Depth below zero, in units of the first losses and their noise, of losses that only run away.
+
+Critics of two classes of pictures reach 1e5 to 1e15, losses below zero in the recorded benchmarks at most 2.
 """
 
 PLATEAU_SHARE = 0.1
@@ -116,6 +123,9 @@ class CurveFeatures:
     start_state: str = measured("loss at the start compared with the chance level", "{}", "unknown")
     start_ratio: float | None = measured(
         "ratio of the loss at the start, less regularization, to the chance level", RATIO
+    )
+    depth_below_zero: float | None = measured(
+        "depth of the lowest loss below zero, as a multiple of the first losses and their noise", RATIO
     )
     lowest_ratio: float | None = measured("ratio of the lowest loss to the chance level", RATIO)
     regularization_share: float | None = measured("share of regularization in the loss at the start", "{:.0%}")
@@ -252,6 +262,7 @@ def record_features(curve: LRCurve) -> Mapping[str, Any]:
     together = correlations_of_differences(loss)[0] if loss.size >= MIN_POINTS else math.nan
     found["neighbor_correlation"] = None if math.isnan(together) else together
     found["linear_spacing"] = linear_spacing(curve)
+    found["depth_below_zero"] = None if has_natural_zero(curve) else _depth_below_zero(loss)
     return found | _ends(loss, reference_loss(curve), chance)
 
 
@@ -439,6 +450,18 @@ def _planned_decades(curve: LRCurve) -> float:
     if curve.context.start_lr is None or curve.context.end_lr is None:
         return max(recorded, 1e-9)
     return max(recorded, math.log10(curve.context.end_lr / curve.context.start_lr), 1e-9)
+
+
+def _depth_below_zero(loss: Array) -> float | None:
+    """Returns how deep losses run away below zero; 0 if the lowest is less than ten times those of the last quarter."""
+    quarter = max(FEW_BATCHES, loss.size // 4)
+    if loss.size < 2 * quarter:
+        return None
+    first, depth = loss[:quarter], max(0.0, -float(loss.min()))
+    size = max(abs(float(np.median(first))), difference_noise(first))
+    if size <= SMALLEST_REFERENCE:
+        return None
+    return depth / size if depth >= 10 * abs(float(np.median(loss[-quarter:]))) else 0.0
 
 
 def _ends(loss: Array, reference: float | None, chance: float | None) -> dict[str, Any]:

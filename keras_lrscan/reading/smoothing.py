@@ -46,6 +46,12 @@ LOW_PERCENT = 2
 LOW_SHARE = 1e-3
 """Smallest such loss, as a share of the median, since a logarithmic scale has no place for a loss of zero."""
 
+MOST_STEADY = 100.0
+"""Largest fall that the scale is linear over, in units of the scatter of the bulk of losses that can be negative.
+
+A loss without a lowest value can fall to -1e20 in the last batches, beside which all others would look alike.
+"""
+
 SMALLEST_SCALE = 1e-200
 """Difference below which losses count as constant, since dividing by less would leave the range of a float."""
 
@@ -181,7 +187,8 @@ class Scale:
             return cls(zero=0.0, unit=2 * max(low, LOW_SHARE * middle))
         start = float(np.median(y[: max(3, y.size // 25)]))
         bulk = float(np.percentile(y, 75) - np.percentile(y, 5))
-        unit = max(start - low, 5 * difference_noise(y), bulk / 2) or float(np.ptp(y))
+        steady = max(5 * difference_noise(y), bulk / 2)
+        unit = max(min(start - low, MOST_STEADY * steady), steady) or float(np.ptp(y))
         return cls(zero=start, unit=unit if unit > SMALLEST_SCALE else 1.0)
 
     def to(self, y: Array) -> Array:

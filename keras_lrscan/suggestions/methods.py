@@ -82,7 +82,7 @@ steps, which is 5 to 6 steps on both.
 """
 
 MAX_LAG = 10.0
-"""Largest factor for that rise: momentum of 0.9 multiplies a step by at most ten."""
+"""Largest factor for that rise: momentum of 0.9, as in Adam, multiplies a step by at most ten."""
 
 PLAIN_MARGIN_SHARE = 0.5
 """Share of a margin that gradient descent without momentum needs.
@@ -160,19 +160,21 @@ def momentum_lag(reading: Reading) -> float:
     """Returns the factor by which momentum shifts a curve to the right: the rise of the ramp in `MOMENTUM_STEPS`.
 
     These are the steps before the elbow, or before the minimum of a curve without one, because the steps of a linear
-    ramp differ in size on the log axis. The factor is at most `MAX_LAG`, and 1 for a curve with neither landmark.
+    ramp differ in size on the log axis. They grow with ``1 / (1 - momentum)``, the number of updates that momentum
+    averages over, which is also the largest factor. The factor is 1 for a curve with neither landmark.
     """
     context, marks, x = reading.curve.context, reading.landmarks, np.log10(reading.curve.lr)
-    share = optimizer_family(context.optimizer).momentum_share
-    if share < 1.0 and context.momentum is not None:
-        share = float(context.momentum > 0)
+    share, most = optimizer_family(context.optimizer).momentum_share, MAX_LAG
+    if share < 1.0 and context.momentum is not None and context.momentum < 1.0:
+        most = 1.0 / (1.0 - context.momentum)
+        share = most / MAX_LAG if context.momentum > 0 else 0.0
     mark = marks.minimum if marks.elbow is None else marks.elbow
     if mark is None:
         return 1.0
     steps = np.arange(x.size)
     at = math.log10(mark.lr)
     before = np.interp(np.interp(at, x, steps) - share * MOMENTUM_STEPS, steps, x)
-    return min(float(10.0 ** (at - before)), MAX_LAG)
+    return min(float(10.0 ** (at - before)), most)
 
 
 def is_plain(reading: Reading) -> bool:
@@ -224,8 +226,9 @@ def valley_floor(reading: Reading) -> float | None:
     """Returns ``sqrt(minimum * elbow) / (4 * plain * lag)``, or `None` without a fall or without a rise.
 
     `lag` is the factor by which the ramp climbs while momentum builds up, in the ``5 m`` steps before the elbow: with
-    `d` points per decade, ``10 ** (5 m / d)``. `m` is 1 for optimizers with momentum, 0 for those without, and 1/2 for
-    SGD if its momentum is unknown. `plain` is 1/2 for gradient descent without momentum, and otherwise 1.
+    `d` points per decade, ``10 ** (5 m / d)``. `m` is 1 for optimizers with momentum and 0 for those without. For SGD
+    it is ``0.1 / (1 - momentum)``, or 1/2 if the momentum is unknown. `plain` is 1/2 for gradient descent without
+    momentum, and otherwise 1.
 
     The two ends of the valley floor, minimum and elbow, vary independently by about 0.2 decade from scan to scan. Their
     midpoint is steadier than either.

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from keras_lrscan.errors import unknown_option
-from keras_lrscan.suggestions.suggest import NEVER, WHY_NONE, what_stops_learning, why_nothing_is_learned
+from keras_lrscan.suggestions.suggest import NEVER, WHY_NONE, why_hidden
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -82,10 +82,10 @@ def search_range(reading: Reading, *, kind: str = RangeKind.TO_ELBOW, findings: 
     """
     if kind not in list(RangeKind):
         raise unknown_option("kind", kind, RangeKind)
-    shape, stops = reading.verdict.shape, what_stops_learning(findings)
+    shape, hidden = reading.verdict.shape, why_hidden(reading, findings)
     ends: Ends = NO_RANGE + WHY_NONE[shape] if shape in NEVER else ENDS[RangeKind(kind)](reading)
-    if stops is not None and not isinstance(ends, str):
-        ends = NO_RANGE + why_nothing_is_learned(stops)
+    if hidden is not None and not isinstance(ends, str):
+        ends = NO_RANGE + hidden
     if isinstance(ends, str):
         return SearchRange(low=None, high=None, kind=RangeKind(kind), reason=ends)
     low, high, reason = ends

@@ -18,6 +18,7 @@ from keras_lrscan.curves.optimizer_families import optimizer_family
 from keras_lrscan.errors import InvalidOptionError, shown, unknown_option
 from keras_lrscan.files.decoding import Rate
 from keras_lrscan.formatting import LARGEST, format_lr
+from keras_lrscan.reading.facts import NO_FLOOR
 from keras_lrscan.reading.features import EXPLODED
 from keras_lrscan.reading.reading import Reading
 from keras_lrscan.reading.shapes import Shape
@@ -49,6 +50,7 @@ __all__ = [
     "peak_factor",
     "suggest",
     "what_stops_learning",
+    "why_hidden",
     "why_none",
     "why_nothing_is_learned",
 ]
@@ -76,6 +78,9 @@ PAST_ELBOW = 2.0
 Of the 532 such scans of `benchmarks/suggestions`, 8 % train well only beyond a range that ends at the elbow. With this
 factor the range holds a good rate in 93 %, otherwise in 89 %.
 """
+
+ORDERED = "ordered-data"
+"""Cause of falls and rises that do not depend on the rate."""
 
 NOTICED = 1.25
 """Factor from which the text says that a rate was drawn toward that of the prior; smaller ones vanish in rounding."""
@@ -146,10 +151,10 @@ def suggest(
     name = method if isinstance(method, str) else getattr(method, "__name__", type(method).__name__)
     recovers = isinstance(method, str) and reading.features.early_explosion >= EXPLODED
     lr = None if recovers else chosen.rate(reading)
-    stops = what_stops_learning(findings) if method == "default" else None
-    if lr is None or stops is not None:
-        if lr is not None and stops is not None:
-            reason = f"No rate is suggested, because {why_nothing_is_learned(stops)}"
+    hidden = why_hidden(reading, findings) if method == "default" else None
+    if lr is None or hidden is not None:
+        if lr is not None and hidden is not None:
+            reason = f"No rate is suggested, because {hidden}"
         else:
             why = why_none(reading.verdict.shape, reading.curve.context)
             reason = NO_LANDMARK if why is None else f"No rate is suggested: {why}"
@@ -186,6 +191,18 @@ def why_nothing_is_learned(cause: Finding) -> str:
     """Returns the reason for no rate that lies in a cause, as the end of a sentence."""
     sure = "" if cause.status == CauseStatus.CONFIRMED else "most likely "
     return f"{sure}nothing can be learned before this is fixed: {cause.title}"
+
+
+def why_hidden(reading: Reading, findings: Sequence[Finding]) -> str | None:
+    """Returns why landmarks of a curve say nothing about the rate, as the end of a sentence, or `None`."""
+    stops = what_stops_learning(findings)
+    if stops is not None:
+        return why_nothing_is_learned(stops)
+    if any(item.name == ORDERED and item.is_sure for item in findings):
+        return "the order of the data moves the loss more than the rate does."
+    if NO_FLOOR.holds({"depth_below_zero": reading.features.depth_below_zero}):
+        return "this loss has no lowest value, and large steps only drive it down."
+    return None
 
 
 def format_suggestion(suggestion: Suggestion, *, at_most: bool = False) -> str | None:

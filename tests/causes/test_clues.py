@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -186,6 +186,15 @@ def test_a_few_far_targets_get_advice_of_their_own(high: float, expected: str) -
     analysis = analyze(LRCurve(lr=curve.lr, loss=curve.loss, context=context), num_copies=3)
     (unscaled,) = [finding for finding in analysis.findings if finding.name == "unscaled-targets"]
     assert expected in unscaled.advice
+
+
+def test_classes_with_weights_are_not_out_of_balance() -> None:
+    known: dict[str, Any] = {"majority_share": 0.97, "num_classes": 2, "loss_name": "binary_crossentropy"}
+    curve = synthetic_curve("u-shaped")
+    for feeding, expected in ({}, True), ({"class_weight": {0: 1.0, 1: 30.0}}, False):
+        context = ScanContext(**known, feeding=feeding)
+        found = analyze(LRCurve(lr=curve.lr, loss=curve.loss, context=context)).findings
+        assert any(finding.name == "class-imbalance" for finding in found) == expected
 
 
 @pytest.mark.parametrize(("lowest", "is_sure"), [(-1.5, True), (-0.5, False)])

@@ -76,6 +76,15 @@ def test_a_fresh_model_has_no_used_layers(keras: Any) -> None:
     assert (facts["num_used_layers"], facts["num_frozen_layers"], facts["head_is_fresh"]) == (0, 0, False)
 
 
+@pytest.mark.one_backend
+def test_a_last_layer_that_does_not_train_is_no_new_one(keras: Any) -> None:
+    model = stacked(keras, body_of(keras))
+    model.layers[-1].trainable = False
+    facts = told(model)
+    assert facts["num_frozen_layers"] == 1
+    assert (facts["head_is_fresh"], facts["head_is_untrained"], facts["body_is_frozen"]) == (None, None, None)
+
+
 RANDOM_LAYERS: dict[str, Callable[[Any, Any], tuple[Any, tuple[int | None, ...]]]] = {
     "dense": lambda layers, draw: (layers.Dense(40, use_bias=False, kernel_initializer=draw), (None, 30)),
     "convolution": lambda layers, draw: (

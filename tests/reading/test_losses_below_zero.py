@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from typing import Any
 
@@ -68,8 +69,32 @@ def test_a_loss_that_can_be_below_zero_has_no_ratios(name: str) -> None:
 def test_right_answers_of_minus_dice_are_no_sign_of_a_wrong_output() -> None:
     found = {finding.name for finding in analyze(EXAMPLES["minus Dice"]).findings}
     assert "wrong-from-logits" not in found
-    raised = valley(2.1, 1.0, chance_loss=2.3, perfect_loss=1.5, output_activation="softmax", num_classes=10)
+    raised = valley(2.1, 0.5, chance_loss=2.3, perfect_loss=1.5, output_activation="softmax", num_classes=10)
     assert "wrong-from-logits" in {finding.name for finding in analyze(raised).findings}
+
+
+def test_a_loss_below_that_of_right_answers_refutes_what_those_cost() -> None:
+    known = {"chance_loss": 2.3, "perfect_loss": 1.5, "output_activation": "softmax", "num_classes": 10}
+    logits = {"loss_name": "sparse_categorical_crossentropy", "from_logits": True}
+    refuted, held = (analyze(valley(2.1, depth, **known, **logits)) for depth in (2.0, 0.5))
+    assert refuted.first_problem is None or refuted.first_problem.name != "wrong-from-logits"
+    assert held.first_problem is not None
+    assert held.first_problem.name == "wrong-from-logits"
+
+
+@pytest.mark.parametrize("depth", [1e6, 1e20])
+def test_a_loss_that_falls_without_end_gets_no_rate_and_no_larger_one_to_try(depth: float) -> None:
+    x = np.linspace(-7, 1, 100)
+    loss = 0.05 * np.random.default_rng(0).standard_normal(x.size) - 10.0 ** (math.log10(depth) * (x + 2) / 3)
+    analysis = analyze(LRCurve(lr=10.0**x, loss=loss, stop="end-lr", context=ScanContext(end_lr=10.0, start_lr=1e-7)))
+    assert analysis.verdict.shape == "still-falling"
+    assert analysis.suggestion.lr is None
+    assert "no lowest value" in analysis.suggestion.reason
+    assert analysis.search_range().low is None
+    text = printed(analysis)
+    assert "falls without end" in text
+    assert "10 to 100 times larger" not in text
+    assert "nothing to fix" not in text
 
 
 def test_the_text_says_why_the_start_is_not_judged() -> None:

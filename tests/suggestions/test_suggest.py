@@ -14,6 +14,7 @@ from keras_lrscan.datasets.synthetic import SYNTHETIC_LOSSES, synthetic_curve
 from keras_lrscan.reading.features import EXPLODED
 from keras_lrscan.reading.shapes import Shape
 from keras_lrscan.suggestions.suggest import DEFAULT_METHODS, NEVER, SUGGESTION_METHODS, WHY_NONE, Role
+from tests.support.catalog import analysis_of
 from tests.support.strategies import any_curves, valley_curves
 
 if TYPE_CHECKING:
@@ -122,6 +123,23 @@ def test_momentum_doubles_the_margin_and_adds_what_the_ramp_climbs_in_five_steps
     assert plain is not None
     assert heavy is not None
     assert math.log10(plain / heavy) == pytest.approx(decades + math.log10(2), abs=0.01)
+
+
+def test_momentum_shifts_a_curve_by_the_number_of_updates_that_it_averages() -> None:
+    rates = [
+        analyze(with_context("u-shaped", 400, optimizer="SGD", momentum=momentum)).suggestion.lr
+        for momentum in (0.5, 0.9, 0.98)
+    ]
+    assert None not in rates
+    shifts = [math.log10(rates[0] / rate) for rate in rates[1:] if rate is not None and rates[0] is not None]
+    assert shifts == pytest.approx([4 / 49.9, 24 / 49.9], abs=0.01)  # 1, 5 and 25 steps
+
+
+def test_no_rate_is_read_from_data_in_order() -> None:
+    analysis = analysis_of("LRS320")
+    assert any(finding.name == "ordered-data" and finding.is_sure for finding in analysis.findings)
+    assert analysis.suggestion.lr is None
+    assert "the order of the data" in analysis.suggestion.reason
 
 
 VALLEY = synthetic_curve("u-shaped", num_steps=400, noise=0.0)
