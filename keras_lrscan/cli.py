@@ -27,6 +27,7 @@ from keras_lrscan.curves.importers import from_csv, read_curve
 from keras_lrscan.curves.picture_importer import curve_of_picture
 from keras_lrscan.datasets.digits import digits, digits_model
 from keras_lrscan.errors import (
+    InvalidCurveError,
     InvalidOptionError,
     LRScanError,
     MissingDependencyError,
@@ -92,6 +93,12 @@ RANGE = re.compile(r"\b(lr|loss)_range(?:=\(([^,()]+), ([^,()]+)\))?")
 """Name of a range in an error message, which may have its two numbers."""
 
 STANDARD_INPUT = Path("-")
+
+OTHER_ENDINGS = (".svg", ".pdf", ".tif", ".tiff", ".eps")
+"""Endings of pictures that are not read."""
+
+PICTURE_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF")
+"""First bytes of the pictures that are read."""
 
 TOPIC = re.compile(r"[^./\\]+")
 """A code, name or question: it has no dot or slash, as the paths of most files do."""
@@ -174,7 +181,7 @@ def _add_input(parser: argparse.ArgumentParser, subject: str) -> None:
         "CSV with a column of rates and a column of losses, JSON saved by this package or by another tool, or a "
         "picture of a plot"
     )
-    parser.add_argument("file", type=_named, help=f"{subject}: {text}; - for standard input")
+    parser.add_argument("file", type=_named, help=f"{subject}: {text}; - for CSV or JSON from standard input")
     columns = (("--lr-column", RATE_COLUMN, "rates"), ("--loss-column", LOSS_COLUMN, "losses"))
     for option, default, words in columns:
         text = f"name of the column of {words} in a CSV file (default: {default}, or another tool's name for it)"
@@ -192,7 +199,7 @@ def _add_input(parser: argparse.ArgumentParser, subject: str) -> None:
         text = f"leave out the {where} N points, after averages have been undone (default: 0)"
         parser.add_argument(option, type=int, default=0, metavar="N", help=text)
     text = "batches per epoch (samples / batch size), for averages that restart at each epoch"
-    parser.add_argument("--steps-per-epoch", type=_number, metavar="N", help=text)
+    parser.add_argument("--steps-per-epoch", type=_steps, metavar="N", help=text)
     parser.add_argument("--no-undo", dest="undo", action="store_false", help="keep averaged losses as they are")
 
 
@@ -264,8 +271,12 @@ def _app(arguments: argparse.Namespace) -> tuple[str, Exit]:
 def _read(arguments: argparse.Namespace) -> Analysis:
     """Analyzes the input, with the options for its context, columns and averaging."""
     context = ScanContext(chance_loss=arguments.chance_loss)
-    if arguments.file.suffix.lower() in ENDINGS:
+    ending = arguments.file.suffix.lower()
+    if ending in ENDINGS:
         return _read_picture(arguments, context)
+    if ending in OTHER_ENDINGS:
+        msg = f"Expected a picture as one of {', '.join(ENDINGS)}. Received: {str(arguments.file)!r}. Save it as PNG."
+        raise InvalidCurveError(msg)
     for option in ("lr_range", "loss_range", "overlay"):
         if getattr(arguments, option) is not None:
             name = f"--{option.replace('_', '-')}"
@@ -276,12 +287,17 @@ def _read(arguments: argparse.Namespace) -> Analysis:
     is_json = arguments.file.suffix.lower() == ".json"
     if arguments.file == STANDARD_INPUT:
         data = sys.stdin.buffer.read()
-        source, is_json = io.BytesIO(data), data.lstrip().startswith(b"{")
+        if data.startswith(PICTURE_STARTS):
+            msg = "Expected CSV or JSON from standard input. Received: a picture. Pass its file instead."
+            raise InvalidCurveError(msg)
+        source, is_json = io.BytesIO(data), data.lstrip().startswith((b"{", b"["))
     if is_json:
         saved = read_json_object(source)
         if "curve" not in saved:
             return _analyzed(read_curve(saved, context=context, **options), arguments)
         analysis = Analysis.from_dict(saved)
+        if (arguments.chance_loss, options["averaging"], options["steps_per_epoch"]) != (None, None, None):
+            return _analyzed(read_curve(saved["curve"], context=context, **options), arguments)
         return _analyzed(analysis.curve, arguments) if arguments.skip_start or arguments.skip_end else analysis
     columns = {"lr_column": arguments.lr_column, "loss_column": arguments.loss_column}
     return _analyzed(from_csv(source, context=context, **columns, **options), arguments)
@@ -351,6 +367,15 @@ def _number(text: str) -> float:
         number = math.nan
     if not abs(number) <= LARGEST:
         msg = f"must be a finite number, at most {LARGEST:.0e} in magnitude. Received: {text!r:.80}"
+        raise argparse.ArgumentTypeError(msg)
+    return number
+
+
+def _steps(text: str) -> float:
+    """Parses a number of batches per epoch, at least one."""
+    number = _number(text)
+    if number < 1:
+        msg = f"must be at least 1. Received: {text!r:.80}"
         raise argparse.ArgumentTypeError(msg)
     return number
 

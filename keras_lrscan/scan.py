@@ -15,6 +15,7 @@ from keras_lrscan.hosts.host import Host, keep_history, keep_next_fit_first
 from keras_lrscan.hosts.snapshot import checked_place
 from keras_lrscan.plots.curve_plot import plot_curve
 from keras_lrscan.probes.investigate import investigate
+from keras_lrscan.recording.batch_source import check_data
 from keras_lrscan.recording.ramp import checked_ramp, ramp_name
 from keras_lrscan.recording.scope import watch_hooks
 from keras_lrscan.recording.session import Session, check_not_in_loop, checked_monitor
@@ -449,6 +450,7 @@ def lr_scan(
             "Call `model.compile(optimizer=..., loss=...)` first."
         )
         raise ScanError(msg)
+    check_data(x)
     callbacks = [*_callbacks(fit_options.pop("callbacks", None)), scan]
     defaults: dict[str, Any] = {"epochs": num_steps}
     if hasattr(x, "__next__"):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_lrscan import analyze
+from keras_lrscan import LRCurve, analyze
 from keras_lrscan.cli import Exit, main
 from keras_lrscan.datasets.synthetic import synthetic_curve
 from keras_lrscan.explanation.handbook import page
@@ -48,6 +48,20 @@ def test_analyze_reads_a_saved_curve_and_a_saved_analysis(tmp_path: Path, capsys
     first = capsys.readouterr().out
     main(["analyze", str(tmp_path / "analysis.json")])
     assert capsys.readouterr().out == first
+
+
+@pytest.mark.parametrize("saved", ["curve.json", "analysis.json"])
+def test_a_chance_level_completes_a_file_of_this_package(
+    saved: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    curve = synthetic_curve("u-shaped")
+    bare = LRCurve(lr=curve.lr, loss=curve.loss)
+    bare.to_json(tmp_path / "curve.json")
+    analyze(bare).save(tmp_path / "analysis.json")
+    assert main(["analyze", str(tmp_path / saved), "--json", "--chance-loss", "2.303"]) == Exit.OK
+    data = json.loads(capsys.readouterr().out)
+    assert data["curve"]["context"]["chance_loss"] == 2.303
+    assert data["verdict"]["start_state"] == "at-chance"
 
 
 @pytest.mark.parametrize("saved", ["curve.csv", "curve.json", "analysis.json"])
@@ -302,10 +316,38 @@ def test_a_report_of_standard_input_is_written(tmp_path: Path, monkeypatch: pyte
     assert "u-shaped" in (tmp_path / "scan.html").read_text(encoding="utf-8")
 
 
-def test_bad_standard_input_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    given_to_standard_input(monkeypatch, b"{nothing")
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"{nothing", "Received: path='an open file', which is not JSON"),
+        (b"[1, 2]", "JSON"),
+        (b"", "Received: an empty file."),
+        (PNG + bytes(20), "Received: a picture. Pass its file instead."),
+    ],
+)
+def test_bad_standard_input_is_named(
+    data: bytes, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given_to_standard_input(monkeypatch, data)
     assert main(["analyze", "-"]) == Exit.BAD_INPUT
-    assert "Received: path='an open file', which is not JSON" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["plot.svg", "plot.PDF", "plot.tiff"])
+def test_other_pictures_are_to_be_saved_as_png(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / name).write_bytes(b"<svg/>")
+    assert main(["analyze", str(tmp_path / name)]) == Exit.BAD_INPUT
+    assert "Save it as PNG." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", ["0", "0.5", "-3"])
+def test_less_than_one_batch_in_an_epoch_is_an_invalid_option(
+    number: str, csv: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["analyze", str(csv), "--averaging", "running-mean", "--steps-per-epoch", number])
+    assert ended.value.code == Exit.BAD_OPTION
+    assert "must be at least 1" in capsys.readouterr().err
 
 
 def test_a_curve_without_a_suggestion_has_a_status_of_its_own(

@@ -246,7 +246,9 @@ def test_a_model_that_is_not_compiled_is_refused(keras: Any) -> None:
 def test_a_loss_that_is_not_logged_is_refused_with_what_is(keras: Any) -> None:
     model = lent(keras)
     before = weights(model)
-    with pytest.raises(ScanError, match=r"`monitor` to be one of the logs.*'loss'.*Received: monitor='lost'"):
+    with pytest.raises(
+        ScanError, match=r"`monitor` to be one of the losses in the logs, \['loss'\]. Received: monitor='lost'"
+    ):
         model.fit(*digits(), epochs=6, verbose=0, callbacks=[LRScan(monitor="lost", verbose=0)])
     assert same_bits(before, weights(model))
 

@@ -312,6 +312,12 @@ class ScanContext:
         object.__setattr__(self, "start_metrics", metrics)
         object.__setattr__(self, "feeding", _checked_feeding(self.feeding))
 
+    def completed(self, other: ScanContext | None) -> ScanContext:
+        """Returns the context with the fields of `other` where its own are `None`."""
+        names = [] if other is None else [item.name for item in dataclasses.fields(self)]
+        missing = {name: getattr(other, name) for name in names if getattr(self, name) is None}
+        return dataclasses.replace(self, **missing)
+
     def to_dict(self) -> dict[str, Any]:
         """Returns the known fields as plain Python values."""
         known = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}

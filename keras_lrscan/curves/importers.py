@@ -52,7 +52,8 @@ NON_FINITE = frozenset({"nan", "inf", "-inf"})
 
 UNKNOWN_STEPS = (
     "The average could not be undone, since it restarts at every epoch and the number of batches per epoch is unknown. "
-    "Give that number, or any larger one if the record ends within the first epoch."
+    "Pass it as `steps_per_epoch` (`--steps-per-epoch`): samples / batch size, or more if the record ends within the "
+    "first epoch."
 )
 """Note on an average that needs the batches per epoch."""
 
@@ -270,6 +271,7 @@ def read_curve(
     how: dict[str, Any] = {"averaging": averaging, "steps_per_epoch": steps_per_epoch, "undo": undo, "detect": True}
     if "format" in data or "context" in data:
         own = LRCurve.from_dict(data)
+        own = dataclasses.replace(own, context=own.context.completed(context))
         if own.context.from_picture:  # an average cannot be undone from pixels
             average = own.context.averaging if averaging is None else get_average(averaging).name
             return dataclasses.replace(own, context=dataclasses.replace(own.context, averaging=average))

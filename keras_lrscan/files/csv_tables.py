@@ -252,6 +252,9 @@ def _find_column(header: Sequence[str], wanted: str, other: str, usual: str, kno
             "rate, and join both files by 'Step' into one."
         )
         raise InvalidCurveError(msg)
+    if not header:
+        msg = f"Expected a CSV file with the columns {RATE_COLUMN!r} and {LOSS_COLUMN!r}. Received: an empty file."
+        raise InvalidCurveError(msg)
     columns = f"{list(header)!r:.400}"
     pair = (wanted, other) if usual == RATE_COLUMN else (other, wanted)
     if found:

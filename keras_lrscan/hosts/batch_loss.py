@@ -118,7 +118,11 @@ class Meter:
 
     def _monitored(self, logs: dict[str, Any]) -> float:
         if self.monitor not in logs:
-            msg = f"Expected `monitor` to be one of the logs {sorted(logs)}. Received: monitor={self.monitor!r}."
+            losses = sorted(name for name in logs if name.endswith("loss")) or sorted(logs)
+            msg = (
+                f"Expected `monitor` to be one of the losses in the logs, {losses}. Received: monitor={self.monitor!r}."
+            )
+            msg += " A scan computes no validation loss." if self.monitor.startswith("val_") else ""
             raise ScanError(msg)
         try:
             return _number(logs[self.monitor])

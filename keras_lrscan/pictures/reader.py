@@ -259,7 +259,8 @@ def _x_axis(
         axis = _with_factor(snapped(light, frame, axis, along=0), light, texts.x_factor)
     if given is not None and (axis is None or not _is_confirmed(axis, ticks, given)):
         places = _outer(ticks) or (float(columns[0]), float(columns[-1]))
-        is_log = given[0] > 0 and (given[1] / given[0] >= 10 if axis is None else axis.is_log)
+        unread = axis is None or not _rates_are_possible(axis, columns)  # as labels that show log10 of the rates
+        is_log = given[0] > 0 and (given[1] / given[0] >= 10 if unread else axis is not None and axis.is_log)
         return axis_from_range(places, given, is_log=is_log), given
     if axis is None or not _rates_are_possible(axis, columns):
         ends = "at the first and the last label" if len(ticks) > 1 else "at the left and the right end of the line"

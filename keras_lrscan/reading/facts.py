@@ -132,6 +132,8 @@ class Condition:
         return self._rule(MEASURES[self.feature])
 
     def _rule(self, measure: Measure) -> str:
+        if (self.op, self.threshold) == ("!=", ""):
+            return "known"
         options = self.threshold if isinstance(self.threshold, tuple) else (self.threshold,)
         return f"{OPERATORS[self.op][1]} {', '.join(measure.show(option) for option in options)}"
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Batch = tuple[Any, ...]
 
-__all__ = ["DATA_OPTIONS", "BatchSource"]
+__all__ = ["DATA_OPTIONS", "BatchSource", "check_data"]
 
 DATA_OPTIONS = ("batch_size", "class_weight", "sample_weight", "shuffle", "steps_per_epoch", "validation_split")
 """Arguments of `fit`, other than `x` and `y`, that determine the batches."""
@@ -60,6 +60,7 @@ class BatchSource:
                 "callbacks and validation are not used here."
             )
             raise InvalidOptionError(msg)
+        check_data(x)
         self.host, self.monitor = host, monitor
         self.known: dict[str, Any] = {}
         """Facts about the run from the first `fit`, for the context of a curve."""
@@ -107,6 +108,17 @@ class BatchSource:
     def note_form(self, batch: Nest) -> None:
         """Notes whether `fit` gives inputs alone, or one to three parts."""
         self._num_parts = len(batch) if isinstance(batch, tuple | list) else None
+
+
+def check_data(x: FitData) -> None:
+    """Checks that there are input data.
+
+    Raises:
+        InvalidOptionError: If there are none.
+    """
+    if x is None:
+        msg = "Argument `x` must be input data, as for `fit`. Received: x=None. Pass the data after the model."
+        raise InvalidOptionError(msg)
 
 
 class _Collector(Hooks):

@@ -140,6 +140,22 @@ def test_labels_that_are_missing_are_asked_for_by_the_option() -> None:
     assert share <= SHARE
 
 
+def test_labels_that_show_logarithms_of_rates_are_asked_for_and_then_read_as_logarithmic() -> None:
+    lr, loss = numbers()
+    figure = figures.Figure()
+    ax = figure.subplots()
+    ax.plot(np.log10(lr), loss)
+    ax.set_xlim(-7.2, 1.2)
+    ax.set_xticks(range(-7, 2))
+    data = io.BytesIO()
+    figure.savefig(data)
+    with pytest.raises(InvalidCurveError, match=r"lr_range=\(1e-7, 10\)"):
+        from_image(data.getvalue())
+    decades, share = errors(from_image(data.getvalue(), lr_range=(1e-7, 10)))
+    assert decades <= DECADES
+    assert share <= SHARE
+
+
 def test_a_range_that_is_given_as_it_was_read_changes_nothing_and_another_one_its_axis() -> None:
     read = read_picture(drawn(scale="linear"))
     low, high = read.loss_ticks
