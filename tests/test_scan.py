@@ -15,6 +15,7 @@ import pytest
 from keras_lrscan.analysis import Analysis
 from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.errors import InvalidOptionError, LRScanWarning, ScanError
+from keras_lrscan.experiments.repeats import repeat_scans
 from keras_lrscan.scan import LRScan, last_scan, lr_scan
 from tests.support.hosts import (
     BACKEND,
@@ -234,6 +235,21 @@ def test_data_without_a_sample_are_named_as_the_reason(keras: Any) -> None:
     x, y = digits()
     with pytest.raises(ScanError, match=r"a `fit` that trained on no batch\. The data may be empty"):
         lr_scan(lent(keras), x[:0], y[:0], verbose=0)
+
+
+@pytest.mark.keras
+def test_forgotten_data_are_named(keras: Any) -> None:
+    model = lent(keras)
+    scan = LRScan(num_steps=8, verbose=0)
+    model.fit(*digits(), epochs=2, verbose=0, callbacks=[scan])
+    calls = (
+        lambda: lr_scan(model, verbose=0),
+        lambda: repeat_scans(model, None, verbose=0),
+        lambda: scan.investigate(probes=["gradients"], verbose=0),
+    )
+    for call in calls:
+        with pytest.raises(InvalidOptionError, match=r"Argument `x` must be input data.*Received: x=None"):
+            call()
 
 
 @pytest.mark.keras
