@@ -38,6 +38,7 @@ ACTIVATION_FITS = (
             Condition("output_activation", "in", BOUNDED),
             is_false("squashed_twice"),
             is_false("has_lone_softmax"),
+            is_false("has_shared_softmax"),
         ),
         says="The last layer has a {output_activation}, and the loss expects probabilities.",
     ),
@@ -244,6 +245,11 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
                 says="The last layer has a softmax over a single unit, so it predicts 1 for every input.",
             ),
             Clue(
+                when=(is_true("has_shared_softmax"),),
+                weight=8.0,
+                says="A softmax sums to 1, but {multi_label_share} of the samples have several labels or none.",
+            ),
+            Clue(
                 when=(Condition("perfect_ratio", ">=", 0.4), Condition("output_activation", "in", BOUNDED)),
                 weight=5.0,
                 says="Even right answers would have {perfect_ratio} of the loss of a constant prediction.",
@@ -272,6 +278,10 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
             Clue(
                 when=(is_true("has_lone_softmax"),),
                 says='Use `activation="sigmoid"` in the last layer: a softmax needs one unit for each class.',
+            ),
+            Clue(
+                when=(is_true("has_shared_softmax"),),
+                says='Use `activation="sigmoid"` in the last layer: a softmax lets only one label be likely.',
             ),
         ),
         is_not="It does not mean that the layers below are wrong. Only the output is read in the wrong way.",

@@ -176,6 +176,7 @@ class ScanContext:
         target_mean: Mean of the targets; regression only.
         target_std: Standard deviation of the targets; regression only.
         majority_share: Share of the most frequent label; classification only.
+        multi_label_share: Share of samples that do not have exactly one label; binary losses of several outputs only.
         bad_labels: Share of labels outside the model's classes; classification only.
         labels_follow_inputs: Whether simple models predict the real labels from the inputs better than shuffled labels.
         suspect_labels: Share of the compared samples whose nearest neighbors agree on another label, without those of
@@ -265,6 +266,7 @@ class ScanContext:
     target_mean: float | None = measured("mean of the targets", "{:.3g}")
     target_std: float | None = measured("standard deviation of the targets", "{:.3g}")
     majority_share: float | None = measured("share of the most frequent label", SHARE)
+    multi_label_share: float | None = measured("share of samples without exactly one label", SHARE)
     bad_labels: float | None = measured("share of labels outside the model's classes", "{:.2%}")
     labels_follow_inputs: bool | None = measured("labels predictable from the inputs by simple models", "{}")
     suspect_labels: float | None = measured(

@@ -47,10 +47,11 @@ def label_facts(loss_name: str | None, labels: Array, width: int | None, ignored
     if reader is None:
         return {}
     classes, is_class = reader(thinned(labels), width, ignored)
-    good = classes[is_class]
+    good, are_several = classes[is_class], _are_several(loss_name or "", labels)
     return {
         "bad_labels": 1 - good.size / is_class.size if is_class.size else None,
-        "majority_share": None if _are_several(loss_name or "", labels) else _largest_share(good),
+        "majority_share": None if are_several else _largest_share(good),
+        "multi_label_share": float(np.mean(labels.sum(axis=1) != 1)) if are_several else None,
         "label_runs": _runs(loss_name or "", labels),
     }
 

@@ -63,6 +63,9 @@ ALL_NUMBERS, POSITIVE_NUMBERS, UNKNOWN_DOMAIN = "all numbers", "positive numbers
 LEARNS = 0.85
 """Share of the chance level below which the loss must fall to show that the model learns."""
 
+SEVERAL = 0.05
+"""Share of samples without exactly one label from which labels do not exclude each other; below, they may be wrong."""
+
 BEATS = 0.8
 """Share of the loss of correct predictions below which the lowest loss refutes that those cost so much."""
 
@@ -197,6 +200,7 @@ class Derived:
     clip: float | None = measured("smallest size to which gradients are clipped", "{:.3g}")
     fall_in_words: str | None = measured("fall to the first minimum", "{}")
     perfect_ratio: float | None = measured("ratio of the loss of correct predictions to the chance level", "{:.0%}")
+    has_shared_softmax: bool = measured("softmax for labels that do not exclude each other", "{}", default=False)
     has_class_weight: bool = measured("class weights", "{}", default=False)
     beats_perfect: bool | None = measured("lowest loss below that of correct predictions", "{}")
     is_untrained: bool | None = measured("model known to be untrained", "{}")
@@ -248,6 +252,7 @@ def _derive(features: CurveFeatures, context: ScanContext, shape: str | None) ->
         clip=min((size for size in clips if size is not None), default=None),
         fall_in_words=_fall_in_words(features),
         perfect_ratio=_ratio(context.perfect_loss, context.chance_loss),
+        has_shared_softmax=context.output_activation == "softmax" and (context.multi_label_share or 0.0) >= SEVERAL,
         has_class_weight="class_weight" in (context.feeding or {}),
         beats_perfect=_beats_perfect(features, context),
         is_untrained=is_untrained(context),

@@ -1,7 +1,7 @@
 """Smooths a recorded curve without lag.
 
 The smoothed curve is a penalized line through the losses over log10(rate), on a scale on which their noise is even.
-Generalized cross-validation chooses its smoothness, so users need not set a coefficient; see
+Generalized cross-validation weighs its smoothness, so users need not set a coefficient; see
 `keras_lrscan.reading.adaptive_smoother`. The line is symmetric: unlike a moving average, it does not shift landmarks to
 the right.
 """

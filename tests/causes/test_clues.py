@@ -188,6 +188,18 @@ def test_a_few_far_targets_get_advice_of_their_own(high: float, expected: str) -
     assert expected in unscaled.advice
 
 
+@pytest.mark.parametrize(
+    ("share", "activation", "is_wrong"), [(0.4, "softmax", True), (0.4, "sigmoid", False), (0.0, "softmax", False)]
+)
+def test_a_softmax_does_not_fit_labels_that_do_not_exclude_each_other(
+    share: float, activation: str, *, is_wrong: bool
+) -> None:
+    curve = synthetic_curve("u-shaped")
+    known = ScanContext(loss_name="binary_crossentropy", output_activation=activation, multi_label_share=share)
+    problem = analyze(LRCurve(lr=curve.lr, loss=curve.loss, context=known)).first_problem
+    assert (problem is not None and problem.name == "wrong-from-logits") == is_wrong
+
+
 def test_classes_with_weights_are_not_out_of_balance() -> None:
     known: dict[str, Any] = {"majority_share": 0.97, "num_classes": 2, "loss_name": "binary_crossentropy"}
     curve = synthetic_curve("u-shaped")

@@ -108,7 +108,18 @@ LABELS: dict[str, tuple[Any, Any, Layers, dict[str, Any]]] = {
     "too narrow": (DENSE, np.eye(5)[CODES], FOUR, {"bad_labels": 1}),
     "rows of two ones": (DENSE, poked(np.eye(4)[CODES], (slice(0, 100), slice(0, 2)), 1.0), FOUR, {"bad_labels": 0.1}),
     "yes or no": ("binary_crossentropy", YES, ONE, {"bad_labels": 0, "majority_share": MAJORITY}),
-    "several a sample": ("binary_crossentropy", np.eye(4)[CODES], FOUR, {"bad_labels": 0, "majority_share": None}),
+    "several a sample": (
+        "binary_crossentropy",
+        np.eye(4)[CODES],
+        FOUR,
+        {"majority_share": None, "multi_label_share": 0},
+    ),
+    "two a sample": (
+        "binary_crossentropy",
+        np.eye(4)[CODES] + np.eye(4)[(CODES + 1) % 4],
+        FOUR,
+        {"multi_label_share": 1},
+    ),
     "one or two": ("binary_crossentropy", YES + 1, ONE, {"bad_labels": pytest.approx(1 - MAJORITY)}),
     "lacking": ("binary_crossentropy", poked(YES, slice(0, 50), np.nan), ONE, {"nonfinite_targets": 0.05}),
     "amounts": (
