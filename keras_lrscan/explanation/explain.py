@@ -66,8 +66,8 @@ ABOVE_CHANCE = (
     "does. " + NO_BETTER
 )
 AT_UNIFORM = (
-    "The loss starts near {start_level}. That is above {chance_loss}, the chance level, but usual for a new model when "
-    "some classes are rare. " + NO_BETTER
+    "The loss starts near {start_level}. That is above {chance_loss}, the chance level, but usual for a new model, "
+    "which does not know yet how frequent each answer is. " + NO_BETTER
 )
 BETTER_THAN_CHANCE = (
     "The loss starts near {start_level}, well below {chance_loss}, the chance level. So the model already knows "
