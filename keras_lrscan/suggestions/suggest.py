@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from keras_lrscan.causes.cause import CauseStatus
+from keras_lrscan.curves.context import chance_loss
 from keras_lrscan.curves.optimizer_families import optimizer_family
 from keras_lrscan.errors import InvalidOptionError, shown, unknown_option
 from keras_lrscan.files.decoding import Rate
@@ -79,8 +80,8 @@ Of the 532 such scans of `benchmarks/suggestions`, 8 % train well only beyond a 
 factor the range holds a good rate in 93 %, otherwise in 89 %.
 """
 
-ORDERED = "ordered-data"
-"""Cause of falls and rises that do not depend on the rate."""
+ORDERED, MISREAD = "ordered-data", "wrong-from-logits"
+"""Causes of falls and rises that do not depend on the rate: the second if the valley is no better than chance."""
 
 NOTICED = 1.25
 """Factor from which the text says that a rate was drawn toward that of the prior; smaller ones vanish in rounding."""
@@ -198,7 +199,11 @@ def why_hidden(reading: Reading, findings: Sequence[Finding]) -> str | None:
     stops = what_stops_learning(findings)
     if stops is not None:
         return why_nothing_is_learned(stops)
-    if any(item.name == ORDERED and item.is_sure for item in findings):
+    sure = {item.name for item in findings if item.is_sure}
+    chance, low = chance_loss(reading.curve.context), reading.landmarks.minimum
+    if MISREAD in sure and chance is not None and low is not None and low.loss >= chance:
+        return "the loss stays above the cost of guessing."
+    if ORDERED in sure:
         return "the order of the data moves the loss more than the rate does."
     if NO_FLOOR.holds({"depth_below_zero": reading.features.depth_below_zero}):
         return "this loss has no lowest value, and large steps only drive it down."

@@ -135,6 +135,22 @@ def test_momentum_shifts_a_curve_by_the_number_of_updates_that_it_averages() -> 
     assert shifts == pytest.approx([4 / 49.9, 24 / 49.9], abs=0.01)  # 1, 5 and 25 steps
 
 
+@pytest.mark.parametrize(("chance", "has_rate"), [(0.2, False), (2.3, True)])
+def test_an_output_that_is_misread_has_a_rate_only_if_the_model_gets_better_than_chance(
+    chance: float, *, has_rate: bool
+) -> None:
+    curve = synthetic_curve("u-shaped")
+    misread: dict[str, Any] = {
+        "loss_name": "sparse_categorical_crossentropy",
+        "from_logits": False,
+        "output_activation": "linear",
+    }
+    analysis = analyze(LRCurve(lr=curve.lr, loss=curve.loss, context=ScanContext(chance_loss=chance, **misread)))
+    assert analysis.first_problem is not None
+    assert analysis.first_problem.name == "wrong-from-logits"
+    assert (analysis.suggestion.lr is not None) == has_rate
+
+
 def test_no_rate_is_read_from_data_in_order() -> None:
     analysis = analysis_of("LRS320")
     assert any(finding.name == "ordered-data" and finding.is_sure for finding in analysis.findings)
