@@ -41,7 +41,7 @@ from keras_lrscan.files.csv_tables import LOSS_COLUMN, RATE_COLUMN
 from keras_lrscan.files.decoding import read_json_object
 from keras_lrscan.files.read_write import check_output, write_file
 from keras_lrscan.formatting import LARGEST
-from keras_lrscan.pictures.image import ENDINGS
+from keras_lrscan.pictures.image import ENDINGS, media_type
 from keras_lrscan.pictures.overlay import draw_overlay
 from keras_lrscan.pictures.reader import read_picture
 from keras_lrscan.plots.curve_plot import FIGURE_SIZE
@@ -96,9 +96,6 @@ STANDARD_INPUT = Path("-")
 
 OTHER_ENDINGS = (".svg", ".pdf", ".tif", ".tiff", ".eps")
 """Endings of pictures that are not read."""
-
-PICTURE_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF")
-"""First bytes of the pictures that are read."""
 
 TOPIC = re.compile(r"[^./\\]+")
 """A code, name or question: it has no dot or slash, as the paths of most files do."""
@@ -287,7 +284,7 @@ def _read(arguments: argparse.Namespace) -> Analysis:
     is_json = arguments.file.suffix.lower() == ".json"
     if arguments.file == STANDARD_INPUT:
         data = sys.stdin.buffer.read()
-        if data.startswith(PICTURE_STARTS):
+        if media_type(data) is not None:
             msg = "Expected CSV or JSON from standard input. Received: a picture. Pass its file instead."
             raise InvalidCurveError(msg)
         source, is_json = io.BytesIO(data), data.lstrip().startswith((b"{", b"["))

@@ -58,7 +58,7 @@ def demo(keras: Any, seed: int) -> Demo:
 def test_a_fresh_digits_classifier_draws_a_u_from_chance(keras: ModuleType, seed: int) -> None:
     scan, model, before, _ = demo(keras, seed)
     # a few batches that are low by chance after the break can look like a second valley
-    assert scan.analysis.verdict.shape in ({Shape.U_SHAPED} if seed == 0 else {Shape.U_SHAPED, Shape.SEVERAL_VALLEYS})
+    assert scan.analysis.verdict.shape in ({Shape.U_SHAPED} if seed < 2 else {Shape.U_SHAPED, Shape.SEVERAL_VALLEYS})
     assert scan.analysis.verdict.start_state == "at-chance"
     assert scan.analysis.suggestion.lr is not None
     assert 3e-4 <= scan.analysis.suggestion.lr <= 5e-2

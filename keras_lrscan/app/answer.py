@@ -9,8 +9,6 @@ import dataclasses
 import io
 import re
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,28 +22,14 @@ from keras_lrscan.explanation.answer import title
 from keras_lrscan.files.csv_tables import is_number
 from keras_lrscan.files.decoding import read_json_object
 from keras_lrscan.formatting import format_lr
-from keras_lrscan.pictures.image import ENDINGS, MAX_BYTES
+from keras_lrscan.pictures.image import ENDINGS, MAX_BYTES, media_type
 from keras_lrscan.pictures.ocr import recognize
 from keras_lrscan.pictures.overlay import draw_overlay
 from keras_lrscan.pictures.reader import PictureReading, UnreadableAxisError, read_picture
 from keras_lrscan.report.html import render_page
 from keras_lrscan.suggestions.suggest import format_suggestion
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 __all__ = ["Question", "answer", "form_page", "lead", "warm_up"]
-
-MAGIC: Mapping[bytes, str] = MappingProxyType(
-    {
-        b"\x89PNG": "image/png",
-        b"\xff\xd8\xff": "image/jpeg",
-        b"RIFF": "image/webp",
-        b"BM": "image/bmp",
-        b"GIF8": "image/gif",
-    }
-)
-"""First bytes of the pictures that are read, whatever their names → their type."""
 
 MAX_NAME = 80
 """Most characters of the name of a file in a message."""
@@ -101,12 +85,7 @@ def form_page(error: str = "", *, question: Question | None = None, data: bytes 
         data: That picture.
     """
     fields = _form(question or Question(), data)
-    return render_page("keras_lrscan.app", "form.html.j2", None, error=error, picture=_type_of(data), **fields)
-
-
-def _type_of(data: bytes) -> str | None:
-    """Returns the type of a picture, or `None` for other data."""
-    return next((kind for start, kind in MAGIC.items() if data.startswith(start)), None)
+    return render_page("keras_lrscan.app", "form.html.j2", None, error=error, picture=media_type(data), **fields)
 
 
 def answer(question: Question) -> tuple[int, str]:
@@ -114,7 +93,7 @@ def answer(question: Question) -> tuple[int, str]:
     data = question.data
     try:
         data = data or _kept(question)
-        reading = None if _type_of(data) is None else _picture(question, data)
+        reading = None if media_type(data) is None else _picture(question, data)
         averaging = question.averaging if question.averaging in AVERAGES else None
         curve = _numbers(question, data) if reading is None else curve_of_picture(reading, averaging=averaging)
         analysis = analyze(curve)

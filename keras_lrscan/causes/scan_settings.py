@@ -45,7 +45,7 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
         ),
         clues=(
             Clue(when=(FALLS,), weight=0.6, says=LOSS_FALLS.says),
-            Clue(when=(Condition("end_lr", "<", 0.1),), weight=1.5, says="A last rate below 0.1 is small for this."),
+            Clue(when=(Condition("end_lr", "<", 0.1),), weight=1.5, says="A last rate below 0.1 is small for a test."),
             Clue(when=(FALLS, Condition("end_lr", ">=", 1.0)), weight=-1.4, says=LARGE_END),
             Clue(when=(Condition("planned_decades", "<", 3.0),), weight=-2.4, says=SHORT_RANGE),
             Clue(

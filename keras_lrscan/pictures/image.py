@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,9 +15,10 @@ from keras_lrscan.errors import InvalidCurveError, missing_dependency
 from keras_lrscan.files.read_write import checked_path
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from os import PathLike
 
-__all__ = ["ENDINGS", "MAX_BYTES", "Pixels", "Raster", "highest", "lowest", "open_image", "squared"]
+__all__ = ["ENDINGS", "MAX_BYTES", "Pixels", "Raster", "highest", "lowest", "media_type", "open_image", "squared"]
 
 MAX_BYTES = 5_000_000
 """Largest picture file, as compressed bytes: a screenshot of a whole screen has about a fifth of it."""
@@ -35,8 +37,24 @@ WORKING_SIDE = 2200
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 
+MEDIA_TYPES: Mapping[bytes, str] = MappingProxyType(
+    {
+        b"\x89PNG": "image/png",
+        b"\xff\xd8\xff": "image/jpeg",
+        b"RIFF": "image/webp",
+        b"BM": "image/bmp",
+        b"GIF8": "image/gif",
+    }
+)
+"""First bytes of the pictures that are read, whatever their names → their type."""
+
 Pixels = NDArray[np.float32]
 """Colors from 0 to 255. Array of shape `(height, width, 3)`."""
+
+
+def media_type(data: bytes) -> str | None:
+    """Returns the type of a picture by its first bytes, or `None` for other data."""
+    return next((kind for start, kind in MEDIA_TYPES.items() if data.startswith(start)), None)
 
 
 def highest(colors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -257,15 +257,15 @@ def _x_axis(
     axis = fit_axis(ticks, length=frame.width, upward=True)
     if axis is not None:
         axis = _with_factor(snapped(light, frame, axis, along=0), light, texts.x_factor)
+    of_rates = axis if axis is not None and _rates_are_possible(axis, columns) else None  # not of their logarithms
     if given is not None and (axis is None or not _is_confirmed(axis, ticks, given)):
         places = _outer(ticks) or (float(columns[0]), float(columns[-1]))
-        unread = axis is None or not _rates_are_possible(axis, columns)  # as labels that show log10 of the rates
-        is_log = given[0] > 0 and (given[1] / given[0] >= 10 if unread else axis is not None and axis.is_log)
+        is_log = given[0] > 0 and (given[1] / given[0] >= 10 if of_rates is None else of_rates.is_log)
         return axis_from_range(places, given, is_log=is_log), given
-    if axis is None or not _rates_are_possible(axis, columns):
+    if of_rates is None:
         ends = "at the first and the last label" if len(ticks) > 1 else "at the left and the right end of the line"
         raise _unreadable(("learning rates", "x-axis"), ticks, ends, "lr_range=(1e-7, 10)")
-    return axis, _ends(axis, ticks)
+    return of_rates, _ends(of_rates, ticks)
 
 
 def _y_axis(

@@ -363,9 +363,14 @@ def _turning_points(loss: Array) -> list[int]:
     return [0, *turns.tolist(), loss.size - 1]
 
 
+def _last_peak(peaks: list[int], place: int) -> int:
+    """Returns the last peak before a place, or the first point."""
+    return max((peak for peak in peaks if peak < place), default=0)
+
+
 def _is_low(loss: Array, highest: Array, peaks: list[int], valley: int) -> bool:
     """Returns whether the loss is low at a valley or on the way down to it, where its error may be smaller."""
-    top = max((peak for peak in peaks if peak < valley), default=0)
+    top = _last_peak(peaks, valley)
     return bool(np.any(loss[top : valley + 1] <= highest[top : valley + 1]))
 
 
@@ -407,7 +412,7 @@ def _elbow(loss: Array, bottom: int, peaks: list[int], margin: float) -> int | N
 
 def _floor(loss: Array, bottom: int, peaks: list[int], margin: float) -> int:
     """Returns the first point of a fall that is hardly above its bottom; any point of a long floor may be lowest."""
-    first = max((peak for peak in peaks if peak < bottom), default=0)
+    first = _last_peak(peaks, bottom)
     return first + int(np.argmax(loss[first : bottom + 1] <= loss[bottom] + margin))
 
 
@@ -420,8 +425,7 @@ def mean_slope(smoothed: SmoothedCurve) -> Array:
 
 def _descent(smoothed: SmoothedCurve, bottom: int, peaks: list[int]) -> tuple[int, int]:
     """Returns the points where the fall to `bottom` begins and where it is steepest."""
-    before = [peak for peak in peaks if peak < bottom]
-    first = before[-1] if before else 0
+    first = _last_peak(peaks, bottom)
     loss = smoothed.loss[first : bottom + 1]
     threshold = loss.max() - DESCENT_SHARE * (loss.max() - loss[-1])
     begin = first + int(np.flatnonzero(loss >= threshold)[-1])

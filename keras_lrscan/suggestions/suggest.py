@@ -202,7 +202,7 @@ def why_hidden(reading: Reading, findings: Sequence[Finding]) -> str | None:
     sure = {item.name for item in findings if item.is_sure}
     chance, low = chance_loss(reading.curve.context), reading.landmarks.minimum
     if MISREAD in sure and chance is not None and low is not None and low.loss >= chance:
-        return "the loss stays above the cost of guessing."
+        return "the loss at its first minimum is no lower than that of guessing."
     if ORDERED in sure:
         return "the order of the data moves the loss more than the rate does."
     if NO_FLOOR.holds({"depth_below_zero": reading.features.depth_below_zero}):
