@@ -23,17 +23,10 @@ from keras_lrscan.plots.curve_plot import plot_curve
 from keras_lrscan.pure_analysis import PureAnalysis
 from keras_lrscan.reading.divergence import trim
 from keras_lrscan.reading.facts import facts
-from keras_lrscan.reading.features import (
-    CurveFeatures,
-    breaks,
-    chance_reference,
-    compute_features,
-    record_features,
-    reference_loss,
-    start_reference,
-)
+from keras_lrscan.reading.features import CurveFeatures, Record, breaks, compute_features
 from keras_lrscan.reading.landmarks import Landmarks, find_landmarks, with_ranges
 from keras_lrscan.reading.reading import Reading, facts_of
+from keras_lrscan.reading.references import reference_loss
 from keras_lrscan.reading.shapes import classify
 from keras_lrscan.reading.smoothing import SMOOTHERS, Fit, SmoothedCurve, smooth
 from keras_lrscan.reading.spacing import evenly_spaced, linear_spacing
@@ -279,11 +272,11 @@ def load(path: str | PathLike[str]) -> Analysis:
 
 def _measure(curve: LRCurve, lines: Iterable[SmoothedCurve]) -> Iterator[tuple[Landmarks, CurveFeatures]]:
     """Yields the landmarks and features of smoothed curves of one recorded curve."""
-    record, ends = record_features(curve), breaks(curve)
-    reference, chance = start_reference(curve), chance_reference(curve)
+    record, ends = Record.of(curve), breaks(curve)
+    known = record.references
     for line in lines:
-        landmarks = find_landmarks(line, reference=reference, chance=chance, breaks=ends)
-        yield landmarks, compute_features(curve, line, landmarks, record)
+        landmarks = find_landmarks(line, reference=known.start, chance=known.chance, breaks=ends)
+        yield landmarks, compute_features(record, line, landmarks)
 
 
 def _of_all_points(features: CurveFeatures, curve: LRCurve) -> CurveFeatures:

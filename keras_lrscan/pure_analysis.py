@@ -169,7 +169,7 @@ class PureAnalysis(Reading):
             "curve": self.curve.to_dict(),
             "smoothed": {
                 name: value.tolist() if isinstance(value, np.ndarray) else value
-                for name, value in vars(self.smoothed).items()
+                for name, value in dataclasses.asdict(self.smoothed).items()
             },
             **{name: dataclasses.asdict(getattr(self, name)) for name in parts},
             "detected_averaging": self.detected_averaging,

@@ -132,7 +132,8 @@ class LRCurve:
 
     def without_dust(self) -> LRCurve:
         """Returns the curve with losses below 1e-100 in size set to zero, which keeps all ratios of losses finite."""
-        return dataclasses.replace(self, loss=np.where(np.abs(self.loss) < 1 / LARGEST, 0.0, self.loss))
+        dust = (np.abs(self.loss) < 1 / LARGEST) & (self.loss != 0)
+        return dataclasses.replace(self, loss=np.where(dust, 0.0, self.loss)) if dust.any() else self
 
     def trimmed(self, *, skip_start: SupportsIndex = 0, skip_end: SupportsIndex = 0) -> LRCurve:
         """Returns the curve without its first and last points, as other tools leave them out of their plots.

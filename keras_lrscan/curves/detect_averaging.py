@@ -200,8 +200,9 @@ def scatter_as_batches(losses: Array, *, doubt: float = DOUBT) -> bool:
 def correlations_of_differences(losses: Array) -> tuple[float, float]:
     """Returns the correlations of differences one and two steps apart, each scaled by the usual size around it.
 
-    Both are NaN for losses without noise.
+    Both are NaN for losses without noise. Only the first `MAX_POINTS` count.
     """
+    losses = losses[:MAX_POINTS]
     steps = np.diff(losses)
     steps -= uniform_filter1d(steps, TREND_WIDTH, mode="nearest")
     usual = median_filter(np.abs(steps), size=min(SCALE_WIDTH, steps.size), mode="nearest")

@@ -18,7 +18,7 @@ from keras_lrscan.hosts.fresh_weights import renew_optimizer
 from keras_lrscan.hosts.layer_tree import frozen_layers
 from keras_lrscan.plots.overlay import axes, draw_curve, draw_rate, finish
 from keras_lrscan.plots.palette import CONTRAST_COLORS
-from keras_lrscan.reading.features import has_natural_zero
+from keras_lrscan.reading.references import has_natural_zero
 from keras_lrscan.reading.start_state import StartState, is_untrained
 from keras_lrscan.recording.trials import Trials
 

@@ -22,7 +22,8 @@ from keras_lrscan.explanation.outputs import differing_outputs, starts_in_words
 from keras_lrscan.explanation.questions import QUESTIONS, answer
 from keras_lrscan.explanation.slots import CODES_OF_RANGE, escape_braces, fill, slots_for
 from keras_lrscan.formatting import slots_of
-from keras_lrscan.reading.features import MIN_FOR_START, has_natural_zero, starts_too_low
+from keras_lrscan.reading.features import MIN_FOR_START
+from keras_lrscan.reading.references import has_natural_zero, starts_too_low
 from keras_lrscan.reading.shapes import MIN_POINTS, NO_CONFIDENCE
 from keras_lrscan.reading.start_state import WORSE_THAN_CHANCE as WORSE_THAN_CHANCE_RATIO
 from keras_lrscan.reading.start_state import StartState

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from keras_lrscan.causes.cause import LIKELY, MIN_LIKELIHOOD
 from keras_lrscan.curves.context import chance_loss, uniform_loss
 from keras_lrscan.formatting import format_loss
-from keras_lrscan.reading.features import MIN_FOR_START, has_natural_zero
+from keras_lrscan.reading.features import MIN_FOR_START
+from keras_lrscan.reading.references import has_natural_zero
 from keras_lrscan.reading.shapes import MIN_POINTS, NO_CONFIDENCE
 from keras_lrscan.reading.start_state import BETTER_THAN_CHANCE, largest_at_chance
 from keras_lrscan.suggestions.suggest import SUGGESTION_METHODS, Role, format_range

@@ -15,7 +15,8 @@ from keras_lrscan.curves.context import EPOCH, chance_loss
 from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.formatting import format_loss, format_lr, slots_of
 from keras_lrscan.reading.facts import EXPLODES, FALLS, MEASURES, NO_FLOOR, Condition
-from keras_lrscan.reading.features import MIN_FOR_START, has_natural_zero, starts_too_low
+from keras_lrscan.reading.features import MIN_FOR_START
+from keras_lrscan.reading.references import has_natural_zero, starts_too_low
 from keras_lrscan.reading.shapes import MIN_DECADES, MIN_POINTS
 from keras_lrscan.reading.start_state import StartState
 from keras_lrscan.suggestions.suggest import format_suggestion, what_stops_learning

@@ -19,7 +19,8 @@ from keras_lrscan.inspection.arrays import joined, leaves, standardized, to_arra
 from keras_lrscan.probes.investigation import Outcome
 from keras_lrscan.probes.workbench import Answer, CannotAskError, Workbench
 from keras_lrscan.reading.facts import RISES
-from keras_lrscan.reading.features import Reference, reference_loss
+from keras_lrscan.reading.features import Reference
+from keras_lrscan.reading.references import reference_loss
 from keras_lrscan.reading.shapes import Shape
 
 if TYPE_CHECKING:

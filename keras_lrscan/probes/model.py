@@ -16,7 +16,8 @@ from keras_lrscan.inspection.targets import TOTAL_LOSS, loss_setting
 from keras_lrscan.probes.investigation import Outcome
 from keras_lrscan.probes.workbench import FEW_SAMPLES, MAX_BATCHES, Answer, CannotAskError
 from keras_lrscan.reading.facts import FALLS
-from keras_lrscan.reading.features import PENALTY_CHANGE, has_natural_zero
+from keras_lrscan.reading.features import PENALTY_CHANGE
+from keras_lrscan.reading.references import has_natural_zero
 from keras_lrscan.reading.start_state import BETTER_THAN_CHANCE, StartState
 
 if TYPE_CHECKING:

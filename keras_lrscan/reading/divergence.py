@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ from keras_lrscan.curves.noise import difference_noise
 if TYPE_CHECKING:
     from keras_lrscan.curves.curve import LRCurve
 
-__all__ = ["early_explosion", "first_settled", "num_recoveries", "plateau_start", "share_near", "trim"]
+__all__ = ["Recoveries", "early_explosion", "first_settled", "plateau_start", "share_near", "trim"]
 
 BEYOND = 100.0
 """A record is cut off where losses exceed the start by more than this many times the fall; 20 times is still read."""
@@ -135,7 +136,7 @@ def early_explosion(x: Array, loss: Array, level: float) -> float:
     end = max(EARLY_POINTS, int(np.searchsorted(x, x[0] + EARLY_DECADES)))
     if level <= 0 or loss.size < end + 2 * LASTING:
         return 0.0
-    medians = np.median(np.lib.stride_tricks.sliding_window_view(loss[1:], 3), axis=1)
+    medians = median_filter(loss[1:], size=3, mode="nearest")[1:-1]
     at = int(medians[: end - 2].argmax())
     peak, after = float(medians[at]), loss[at + 4 :]
     comes_back = float(medians[at + 3 :].min()) < peak / 2
@@ -205,27 +206,42 @@ def first_settled(loss: Array, level: float) -> int | None:
     return int(settled[0]) if settled.size else None
 
 
-def num_recoveries(loss: Array, noise: float) -> int:
-    """Returns how often the loss jumped far above its lowest level so far and came back to that level.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Recoveries:
+    """Counts how often the loss jumped far above its lowest level so far and came back to that level.
 
     Levels are medians of seven batches and jumps medians of three, so that single outliers do not count.
 
-    Args:
-        loss: Finite losses. Array of shape `(n,)`.
-        noise: Standard deviation of the loss of one batch, in the unit of the loss.
-
-    Example:
-    >>> num_recoveries(np.repeat([2.0, 1.0, 5.0, 1.0, 9.0], 10), noise=0.01)
-    1
+    Attributes:
+        level: Lowest level up to each batch. Array of shape `(n,)`.
+        now: Loss around each batch. Array of shape `(n,)`.
     """
-    if not loss.size:
-        return 0
-    level = np.minimum.accumulate(median_filter(loss, size=7, mode="nearest"))
-    now, start = median_filter(loss, size=3, mode="nearest"), float(level[0])
-    fall = start - level
-    fell = fall > max(FALL_SHARE * start, 3 * noise)
-    is_off = fell & (now - level > np.maximum(BREAK_SHARE * fall, 6 * noise))
-    is_back = fell & (now - level < np.maximum(RECOVERY_SHARE * fall, 2 * noise))
-    turns = np.where(is_off, 1, np.where(is_back, -1, 0))
-    changes = np.diff(turns[turns != 0])
-    return int(min(np.count_nonzero(changes > 0), np.count_nonzero(changes < 0)))
+
+    level: Array
+    now: Array
+
+    @classmethod
+    def of(cls, loss: Array) -> Recoveries:
+        """Takes the levels of finite losses, an array of shape `(n,)`."""
+        if not loss.size:
+            return cls(level=loss, now=loss)
+        level = np.minimum.accumulate(median_filter(loss, size=7, mode="nearest"))
+        return cls(level=level, now=median_filter(loss, size=3, mode="nearest"))
+
+    def count(self, noise: float) -> int:
+        """Returns the number of recoveries, given the standard deviation of the loss of one batch.
+
+        Example:
+        >>> Recoveries.of(np.repeat([2.0, 1.0, 5.0, 1.0, 9.0], 10)).count(noise=0.01)
+        1
+        """
+        if not self.level.size:
+            return 0
+        start = float(self.level[0])
+        fall, above = start - self.level, self.now - self.level
+        fell = fall > max(FALL_SHARE * start, 3 * noise)
+        is_off = fell & (above > np.maximum(BREAK_SHARE * fall, 6 * noise))
+        is_back = fell & (above < np.maximum(RECOVERY_SHARE * fall, 2 * noise))
+        turns = np.where(is_off, 1, np.where(is_back, -1, 0))
+        changes = np.diff(turns[turns != 0])
+        return int(min(np.count_nonzero(changes > 0), np.count_nonzero(changes < 0)))

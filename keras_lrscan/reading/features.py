@@ -18,14 +18,12 @@ from keras_lrscan.curves.context import chance_loss, has_far_targets, uniform_lo
 from keras_lrscan.curves.detect_averaging import MIN_POINTS, correlations_of_differences
 from keras_lrscan.curves.noise import correlation, difference_noise, rank_correlation, trend_of
 from keras_lrscan.formatting import COUNT, RATIO, measured
-from keras_lrscan.reading.divergence import early_explosion, first_settled, num_recoveries, plateau_start, share_near
-from keras_lrscan.reading.landmarks import mean_slope
+from keras_lrscan.reading.divergence import Recoveries, early_explosion, first_settled, plateau_start, share_near
+from keras_lrscan.reading.references import SMALLEST_REFERENCE, References
 from keras_lrscan.reading.spacing import linear_spacing
 from keras_lrscan.reading.start_state import (
-    BETTER_THAN_CHANCE,
     StartState,
     are_mixed,
-    is_untrained,
     judged_outputs,
     state_of,
 )
@@ -46,15 +44,10 @@ __all__ = [
     "PENALTY_CHANGE",
     "WITHOUT_FLOOR",
     "CurveFeatures",
+    "Record",
     "Reference",
     "breaks",
-    "chance_reference",
     "compute_features",
-    "has_natural_zero",
-    "record_features",
-    "reference_loss",
-    "start_reference",
-    "starts_too_low",
 ]
 
 EXPLODED = 5.0
@@ -78,12 +71,6 @@ MIN_FOR_NOISE = 8
 
 FEW_BATCHES = 5
 """Number of batches at either end whose median is the level there."""
-
-SMALLEST_REFERENCE = 1e-200
-"""Smallest first loss that serves as a reference, since shares of a smaller one would leave the range of a float."""
-
-MAX_NEGATIVE_SHARE = 0.05
-"""Share of negative losses up to which a loss has a natural zero: losses recovered from averages can dip below it."""
 
 PENALTY_CHANGE = 0.05
 """Share of the regularization by which it changes over the first batches, so that a loss of zero can look negative."""
@@ -191,105 +178,70 @@ class CurveFeatures:
     )
 
 
-def has_natural_zero(curve: LRCurve) -> bool:
-    """Returns whether zero is the lowest possible loss, without which ratios of losses mean nothing.
-
-    A chance level at or below zero, or negative losses, show that it is not: minus Dice, a cosine similarity and the
-    negative logarithm of a density fall below zero.
-    """
-    chance, finite = chance_loss(curve.context), curve.loss[np.isfinite(curve.loss)]
-    if chance is not None and chance <= 0:
-        return False
-    return not finite.size or float((finite < 0).mean()) <= MAX_NEGATIVE_SHARE
-
-
-def chance_reference(curve: LRCurve) -> float | None:
-    """Returns the chance level if other losses can be compared with it as ratios, or `None`.
-
-    An untrained model is no better than a constant. If its first losses are lower, their batches are unlike the rest,
-    such as those without the few samples that raise the mean loss of all, so their losses cannot be compared with it.
-    """
-    return None if starts_too_low(curve) or not has_natural_zero(curve) else chance_loss(curve.context)
-
-
-def starts_too_low(curve: LRCurve) -> bool:
-    """Returns whether the first losses of an untrained model are well below the chance level."""
-    chance, start = chance_loss(curve.context), start_reference(curve)
-    if chance is None or start is None:
-        return False
-    return is_untrained(curve.context) and start < BETTER_THAN_CHANCE * chance
-
-
-def start_reference(curve: LRCurve) -> float | None:
-    """Returns the median of the first losses less regularization, or `None` if ratios to it mean nothing.
-
-    It is the reference for falls and rises if the chance level is unknown.
-    """
-    if not has_natural_zero(curve):
-        return None
-    finite = curve.loss[np.isfinite(curve.loss)][:5]
-    start = float(np.median(finite)) - (curve.context.regularization_loss or 0.0) if finite.size else 0.0
-    return start if start > SMALLEST_REFERENCE else None
-
-
-def reference_loss(curve: LRCurve) -> float | None:
-    """Returns the reference for falls and rises: the chance level, or else the first losses; `None` if there is none.
-
-    A loss that can fall below zero has no natural zero, so it has no reference.
-    """
-    chance = chance_reference(curve)
-    return start_reference(curve) if chance is None else chance
-
-
 def breaks(curve: LRCurve) -> bool:
     """Returns whether the record ends in a non-finite loss, which counts as the highest possible rise."""
     return not bool(np.isfinite(curve.loss[-1]))
 
 
-def record_features(curve: LRCurve) -> Mapping[str, Any]:
-    """Computes the features that depend on the recorded losses alone, so that all copies of a curve share them.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Record:
+    """Holds everything that depends on the recorded losses alone, so that all copies of a curve share it.
 
-    Args:
+    Attributes:
         curve: The recorded curve.
+        loss: Its finite losses. Array of shape `(n,)`.
+        references: The losses that the others are compared with.
+        features: The features that no smoothed curve is needed for.
+        recoveries: What shows in these losses whether training broke and recovered.
     """
-    finite = np.isfinite(curve.loss)
-    loss, chance = curve.loss[finite], chance_reference(curve)
-    found: dict[str, Any] = {"early_explosion": _early_explosion(curve)}
-    if chance and loss.size:
-        x = np.log10(curve.lr[finite])
-        settled = first_settled(loss - (curve.context.regularization_loss or 0.0), chance)
-        found["chance_end_decades"] = 0.0 if settled is None else float(x[-1] - x[settled])
-    together = correlations_of_differences(loss)[0] if loss.size >= MIN_POINTS else math.nan
-    found["neighbor_correlation"] = None if math.isnan(together) else together
-    found["linear_spacing"] = linear_spacing(curve)
-    found["depth_below_zero"] = None if has_natural_zero(curve) else _depth_below_zero(loss)
-    return found | _ends(loss, reference_loss(curve), chance)
+
+    curve: LRCurve
+    loss: Array
+    references: References
+    features: Mapping[str, Any]
+    recoveries: Recoveries
+
+    @classmethod
+    def of(cls, curve: LRCurve) -> Record:
+        """Computes what the copies of a curve share."""
+        finite, references = np.isfinite(curve.loss), References.of(curve)
+        loss, chance = curve.loss[finite], references.chance
+        found: dict[str, Any] = {"early_explosion": _early_explosion(curve, loss, references)}
+        if chance and loss.size:
+            x = np.log10(curve.lr[finite])
+            settled = first_settled(loss - (curve.context.regularization_loss or 0.0), chance)
+            found["chance_end_decades"] = 0.0 if settled is None else float(x[-1] - x[settled])
+        together = correlations_of_differences(loss)[0] if loss.size >= MIN_POINTS else math.nan
+        found["neighbor_correlation"] = None if math.isnan(together) else together
+        found["linear_spacing"] = linear_spacing(curve)
+        found["depth_below_zero"] = None if references.natural_zero else _depth_below_zero(loss)
+        found |= _ends(loss, references)
+        recoveries = Recoveries.of(loss)
+        return cls(curve=curve, loss=loss, references=references, features=found, recoveries=recoveries)
 
 
-def compute_features(
-    curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks, record: Mapping[str, Any]
-) -> CurveFeatures:
+def compute_features(record: Record, smoothed: SmoothedCurve, marks: Landmarks) -> CurveFeatures:
     """Computes the features of a curve.
 
     Args:
-        curve: The recorded curve.
-        smoothed: The smoothed curve.
-        marks: The landmarks of the curve.
-        record: The `record_features` of the curve.
+        record: What the copies of the curve share.
+        smoothed: The smoothed curve, or a copy of it.
+        marks: The landmarks of the smoothed curve.
     """
+    curve, references = record.curve, record.references
     x, loss = smoothed.log10_lr, smoothed.loss
     if marks.start is None or marks.minimum is None:
         return CurveFeatures(stop=str(curve.stop), finite_share=0.0, rise_before_nonfinite=0.0)
     low, top = marks.minimum, _top_before(marks, marks.start)
     fall = max(top - low.loss, 0.0) if marks.valleys else 0.0
     deepest = max((top - valley.loss for valley in marks.valleys), default=0.0)
-    reference = reference_loss(curve) or max(fall or float(np.ptp(loss)), 1e-12)
-    noise = _batch_noise(curve, smoothed, marks)
+    reference = references.loss or max(fall or float(np.ptp(loss)), 1e-12)
+    noise = _batch_noise(record.loss, marks)
     next_top = max((peak.loss for peak in marks.peaks if peak.index > low.index), default=low.loss)
     rise = max(next_top - low.loss, 0.0) if marks.elbow is not None else 0.0
     rise = max(rise, reference) if breaks(curve) else rise
     calm_to = marks.descent_start or marks.elbow
-    exploded = record["early_explosion"] >= EXPLODED
+    exploded = record.features["early_explosion"] >= EXPLODED
     start = float(curve.loss[0]) if exploded else marks.start.loss
     lone = smoothed.outliers[smoothed.outliers < (x.size if marks.elbow is None else marks.elbow.index)]
     return CurveFeatures(
@@ -297,47 +249,47 @@ def compute_features(
         points_per_decade=(x.size - 1) / float(x[-1] - x[0]) if x.size > 1 else None,
         decades=float(x[-1] - x[0]),
         stop=str(curve.stop),
-        reference=_reference_name(curve),
+        reference=_reference_name(references),
         fall=fall / reference,
         fall_in_noise=fall / noise if fall > 0 and noise > 0 else None,
         rise=rise / reference,
         rise_over_fall=rise / fall if fall > 0 else None,
         noise=noise / reference,
         noise_over_fall=noise / deepest if deepest > 0 else None,
-        noise_over_start=noise / start if start > 0 and has_natural_zero(curve) else None,
+        noise_over_start=noise / start if start > 0 and references.natural_zero else None,
         flat_decades=float((x[-1] if calm_to is None else x[calm_to.index]) - x[0]),
         num_valleys=len(marks.valleys),
         lone_batches=lone.size,
-        spike=_spike(curve, smoothed, lone),
+        spike=_spike(record.loss, smoothed, lone),
         peak=(float(loss.max()) - marks.start.loss) / max(fall, reference),
-        **record,
-        **_start(curve, start, min([low.loss, *(valley.loss for valley in marks.valleys)]), exploded=exploded),
-        **_without_fall(curve, smoothed, marks, reference),
-        **_with_fall(smoothed, marks, top, chance_reference(curve)),
-        **_whole_record(curve, smoothed, marks, noise),
-        **_after_the_break(curve, marks, noise),
+        **record.features,
+        **_start(record, start, min([low.loss, *(valley.loss for valley in marks.valleys)]), exploded=exploded),
+        **_without_fall(record, smoothed, marks, reference),
+        **_with_fall(smoothed, marks, top, references.chance),
+        **_whole_record(record, smoothed, marks, noise),
+        **_after_the_break(record, marks, noise),
     )
 
 
-def _early_explosion(curve: LRCurve) -> float:
+def _early_explosion(curve: LRCurve, loss: Array, references: References) -> float:
     """Returns the height of an explosion at the first rates.
 
     It is 0 for averages, whose first losses are not of batches, and for targets with outliers, whose losses jump.
     """
-    context, finite = curve.context, np.isfinite(curve.loss)
+    context = curve.context
     if has_far_targets(context):
         return 0.0
     averaged = context.averaging is not None or context.undone_averaging is not None
-    if averaged or not finite[0] or not has_natural_zero(curve):
+    if averaged or not np.isfinite(curve.loss[0]) or not references.natural_zero:
         return 0.0
     level = max(float(curve.loss[0]), chance_loss(context) or 0.0)
-    return early_explosion(np.log10(curve.lr[finite]), curve.loss[finite], level)
+    return early_explosion(np.log10(curve.lr[np.isfinite(curve.loss)]), loss, level)
 
 
-def _reference_name(curve: LRCurve) -> str:
-    if chance_reference(curve) is not None:
+def _reference_name(references: References) -> str:
+    if references.chance is not None:
         return str(Reference.CHANCE)
-    return str(Reference.NONE if start_reference(curve) is None else Reference.START)
+    return str(Reference.NONE if references.start is None else Reference.START)
 
 
 def _top_before(marks: Landmarks, start: Landmark) -> float:
@@ -346,35 +298,35 @@ def _top_before(marks: Landmarks, start: Landmark) -> float:
     return before[-1] if before else start.loss
 
 
-def _batch_noise(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks) -> float:
+def _batch_noise(loss: Array, marks: Landmarks) -> float:
     """Returns the noise of one batch before the loss rises, from percentiles of second differences for heavy tails."""
-    end = smoothed.loss.size if marks.elbow is None else max(marks.elbow.index, MIN_FOR_NOISE)
-    rough = np.diff(curve.loss[np.isfinite(curve.loss)][:end], 2) / math.sqrt(6)
+    end = loss.size if marks.elbow is None else max(marks.elbow.index, MIN_FOR_NOISE)
+    rough = np.diff(loss[:end], 2) / math.sqrt(6)
     return float(np.subtract(*np.percentile(rough, [95, 5]))) / NORMAL_90 if rough.size else 0.0
 
 
-def _spike(curve: LRCurve, smoothed: SmoothedCurve, lone: NDArray[np.intp]) -> float | None:
-    finite = curve.loss[np.isfinite(curve.loss)]
-    if not lone.size or finite.size != smoothed.loss.size:
+def _spike(recorded: Array, smoothed: SmoothedCurve, lone: NDArray[np.intp]) -> float | None:
+    if not lone.size or recorded.size != smoothed.loss.size:
         return None
     noise = np.maximum(smoothed.noise[lone], SMALLEST_REFERENCE)
-    return float((np.abs(finite - smoothed.loss)[lone] / noise).max())
+    return float((np.abs(recorded - smoothed.loss)[lone] / noise).max())
 
 
-def _start(curve: LRCurve, start: float, lowest: float, *, exploded: bool) -> dict[str, Any]:
-    if np.isfinite(curve.loss).sum() < MIN_FOR_START or not has_natural_zero(curve):
+def _start(record: Record, start: float, lowest: float, *, exploded: bool) -> dict[str, Any]:
+    if record.loss.size < MIN_FOR_START or not record.references.natural_zero:
         return {}
-    chance, regularization = chance_reference(curve), curve.context.regularization_loss or 0.0
+    context, chance = record.curve.context, record.references.chance
+    regularization = context.regularization_loss or 0.0
     level = start - regularization
     if level < -PENALTY_CHANGE * regularization:
         return {}
     level = max(level, 0.0)
-    is_given = curve.context.regularization_loss is not None and start > 0
+    is_given = context.regularization_loss is not None and start > 0
     found: dict[str, Any] = {"regularization_share": 1 - level / start if is_given else None}
     if chance is None:
         return found
-    state = state_of(level, chance, uniform_loss(curve.context))
-    if not exploded and are_mixed(judged_outputs(curve.context)):
+    state = state_of(level, chance, uniform_loss(context))
+    if not exploded and are_mixed(judged_outputs(context)):
         state = StartState.MIXED
     without = lowest - regularization
     found["lowest_ratio"] = _ratio(without if without >= 0 else lowest, chance)  # the penalty shrank if negative
@@ -393,19 +345,19 @@ def _relative_rise(first: float, last: float, noise: float, *, natural: bool) ->
     return 0.0 if last - first <= noise else None
 
 
-def _without_fall(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks, reference: float) -> dict[str, Any]:
+def _without_fall(record: Record, smoothed: SmoothedCurve, marks: Landmarks, reference: float) -> dict[str, Any]:
     if marks.valleys:
         return {}
     x, loss = smoothed.log10_lr, smoothed.loss
     end = x.size - 1 if marks.elbow is None else marks.elbow.index
     tail = max(1, x.size // 50)
     level = float(np.median(loss[: end + 1]))
-    trend, error = trend_of(x, curve.loss[np.isfinite(curve.loss)])
+    trend, error = trend_of(x, record.loss)
     rank = rank_correlation(x, loss) if np.ptp(loss) > 0 else None
     return {
         "startup_bump": _bump(loss, marks, end),
         "end_rise": (float(np.median(loss[-tail:])) - level) / reference,
-        "calm_share": None if marks.elbow is None else float(x[end] - x[0]) / _planned_decades(curve),
+        "calm_share": None if marks.elbow is None else float(x[end] - x[0]) / _planned_decades(record.curve),
         "drift": rank,
         "trend": trend / reference,
         "trend_in_errors": trend / error if error > 0 else None,
@@ -424,7 +376,7 @@ def _bump(loss: Array, marks: Landmarks, end: int) -> float | None:
 def _with_fall(smoothed: SmoothedCurve, marks: Landmarks, top: float, chance: float | None) -> dict[str, Any]:
     if marks.minimum is None or marks.descent_start is None or marks.steepest is None:
         return {}
-    x, loss, slope = smoothed.log10_lr, smoothed.loss, mean_slope(smoothed)
+    x, loss, slope = smoothed.log10_lr, smoothed.loss, smoothed.mean_slope
     fall = top - marks.minimum.loss
     if fall <= 0 or slope[marks.steepest.index] == 0:  # by rounding
         return {}
@@ -464,36 +416,37 @@ def _depth_below_zero(loss: Array) -> float | None:
     return depth / size if depth >= 10 * abs(float(np.median(loss[-quarter:]))) else 0.0
 
 
-def _ends(loss: Array, reference: float | None, chance: float | None) -> dict[str, Any]:
+def _ends(loss: Array, references: References) -> dict[str, Any]:
     """Computes the features of the first updates and the last batches, without smoothing."""
     if loss.size <= 2 * FEW_BATCHES:
         return {}
-    jump = None if reference is None else float(np.median(loss[1 : 1 + FEW_BATCHES]) - loss[0]) / reference
-    return {"first_jump": jump, "end_ratio": _ratio(float(np.median(loss[-FEW_BATCHES:])), chance)}
+    unit = references.loss
+    jump = None if unit is None else float(np.median(loss[1 : 1 + FEW_BATCHES]) - loss[0]) / unit
+    return {"first_jump": jump, "end_ratio": _ratio(float(np.median(loss[-FEW_BATCHES:])), references.chance)}
 
 
-def _after_the_break(curve: LRCurve, marks: Landmarks, noise: float) -> dict[str, Any]:
-    loss, chance = curve.loss[np.isfinite(curve.loss)], chance_reference(curve)
-    found: dict[str, Any] = {"num_recoveries": num_recoveries(loss, noise)}
+def _after_the_break(record: Record, marks: Landmarks, noise: float) -> dict[str, Any]:
+    loss, chance = record.loss, record.references.chance
+    found: dict[str, Any] = {"num_recoveries": record.recoveries.count(noise)}
     if chance and marks.valleys and marks.elbow is not None and loss.size > marks.elbow.index + FEW_BATCHES:
-        after = loss[marks.elbow.index + 1 :] - (curve.context.regularization_loss or 0.0)
+        after = loss[marks.elbow.index + 1 :] - (record.curve.context.regularization_loss or 0.0)
         found["chance_share"] = share_near(after, chance, noise)
     return found
 
 
-def _whole_record(curve: LRCurve, smoothed: SmoothedCurve, marks: Landmarks, noise: float) -> dict[str, Any]:
+def _whole_record(record: Record, smoothed: SmoothedCurve, marks: Landmarks, noise: float) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    finite = np.isfinite(curve.loss)
+    curve, finite = record.curve, np.isfinite(record.curve.loss)
     if not finite.all():
         first = int(np.argmin(finite))
         found["finite_share"] = math.log10(curve.lr[first] / curve.lr[0]) / _planned_decades(curve)
         ends = (float(curve.loss[0]), float(curve.loss[first - 1])) if first else (0.0, 0.0)
-        rise = _relative_rise(*ends, noise, natural=has_natural_zero(curve))
+        rise = _relative_rise(*ends, noise, natural=record.references.natural_zero)
         found["rise_before_nonfinite"] = rise
     period = curve.context.steps_per_epoch
     end = smoothed.loss.size if marks.elbow is None else marks.elbow.index
     if period is not None and 2 <= period <= end // 2:
-        before = curve.loss[finite][:end]  # the mean over a whole epoch holds no pattern that repeats every epoch
+        before = record.loss[:end]  # the mean over a whole epoch holds no pattern that repeats every epoch
         residual = before - uniform_filter1d(before, period, mode="nearest")
         found["epoch_pattern"] = correlation(residual[:-period], residual[period:])
     return found

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from keras_lrscan.reading.smoothing import SmoothedCurve
 
-__all__ = ["Landmark", "Landmarks", "find_landmarks", "mean_slope", "with_ranges"]
+__all__ = ["Landmark", "Landmarks", "find_landmarks", "with_ranges"]
 
 START_DECADES = 0.3
 """Decades over which the median loss is the start level; in most scans, the rates there have no effect yet."""
@@ -94,9 +94,6 @@ ROUNDING = 1e-9
 
 DESCENT_SHARE = 0.05
 """Share of the fall that is completed at the start of the descent."""
-
-SLOPE_DECADES = 0.25
-"""Width over which the slope is averaged to find the steepest point, so that two batches cannot make it."""
 
 FLAT_NOISE = 1.5
 """Largest rise above the level of a curve without a fall before its elbow, in standard deviations of one batch."""
@@ -416,17 +413,10 @@ def _floor(loss: Array, bottom: int, peaks: list[int], margin: float) -> int:
     return first + int(np.argmax(loss[first : bottom + 1] <= loss[bottom] + margin))
 
 
-def mean_slope(smoothed: SmoothedCurve) -> Array:
-    """Returns the slope around each point, averaged over `SLOPE_DECADES` (loss per decade). Array of shape `(n,)`."""
-    x, loss = smoothed.log10_lr, smoothed.loss
-    left, right = np.maximum(x - SLOPE_DECADES / 2, x[0]), np.minimum(x + SLOPE_DECADES / 2, x[-1])
-    return np.asarray((np.interp(right, x, loss) - np.interp(left, x, loss)) / (right - left))
-
-
 def _descent(smoothed: SmoothedCurve, bottom: int, peaks: list[int]) -> tuple[int, int]:
     """Returns the points where the fall to `bottom` begins and where it is steepest."""
     first = _last_peak(peaks, bottom)
     loss = smoothed.loss[first : bottom + 1]
     threshold = loss.max() - DESCENT_SHARE * (loss.max() - loss[-1])
     begin = first + int(np.flatnonzero(loss >= threshold)[-1])
-    return begin, first + int(np.argmin(mean_slope(smoothed)[first : bottom + 1]))
+    return begin, first + int(np.argmin(smoothed.mean_slope[first : bottom + 1]))

@@ -9,6 +9,7 @@ the right.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,9 @@ SMALLEST_SCALE = 1e-200
 MAX_DECADES = 101.0
 """Largest size of log10 of a rate, since rates lie between 1e-100 and 1e100."""
 
+SLOPE_DECADES = 0.25
+"""Width over which the slope is averaged to find the steepest point, so that two batches cannot make it."""
+
 EMA_KEEP = 0.98
 """Decay of the moving average in the plots of fastai, Lightning and ktrain."""
 
@@ -101,6 +105,13 @@ class SmoothedCurve:
                 f"Expected finite numbers, and increasing rates within {MAX_DECADES:g} decades. Received: other values."
             )
             raise InvalidCurveError(msg)
+
+    @cached_property
+    def mean_slope(self) -> Array:
+        """Slope around each point, averaged over `SLOPE_DECADES` (loss per decade). Array of shape `(n,)`."""
+        x, loss = self.log10_lr, self.loss
+        left, right = np.maximum(x - SLOPE_DECADES / 2, x[0]), np.minimum(x + SLOPE_DECADES / 2, x[-1])
+        return np.asarray((np.interp(right, x, loss) - np.interp(left, x, loss)) / (right - left))
 
 
 def smooth(curve: LRCurve, *, method: str = "adaptive", fit: Fit | None = None) -> SmoothedCurve:

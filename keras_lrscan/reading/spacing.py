@@ -20,6 +20,9 @@ LINEAR = 0.05
 A linear ramp of 100 steps has 0.04 over one decade, 0.10 over two, and 0.16 over three.
 """
 
+MAX_RATES = 10_000
+"""Number of rates from which fewer are as good: the shape of a ramp is smooth."""
+
 MAX_PER_DECADE = 25
 """Number of points per decade that are kept of a linear ramp.
 
@@ -28,9 +31,13 @@ The rules were set on 12 points per decade (scans of 100 steps) and hold for 50 
 
 
 def linear_spacing(curve: LRCurve) -> float | None:
-    """Returns the excess linearity of the rates over that of their logarithms; `None` for fewer than three points."""
-    steps = np.arange(curve.lr.size, dtype=float)
-    return correlation(curve.lr, steps) - correlation(np.log10(curve.lr), steps) if steps.size > 2 else None
+    """Returns the excess linearity of the rates over that of their logarithms; `None` for fewer than three points.
+
+    A long ramp is judged by about `MAX_RATES` of its rates, evenly far apart.
+    """
+    lr = curve.lr[:: 1 + curve.lr.size // MAX_RATES]
+    steps = np.arange(lr.size, dtype=float)
+    return correlation(lr, steps) - correlation(np.log10(lr), steps) if steps.size > 2 else None
 
 
 def evenly_spaced(curve: LRCurve) -> LRCurve:

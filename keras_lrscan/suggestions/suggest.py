@@ -7,6 +7,7 @@ suggestion has a range.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -145,27 +146,44 @@ def suggest(
         raise unknown_option("role", role, Role)
     if isinstance(method, str) and method not in SUGGESTION_METHODS:
         raise unknown_option("method", method, SUGGESTION_METHODS)
+    return _for_roles(reading, method, [Role(role)], findings)[0]
+
+
+def all_suggestions(reading: Reading, findings: Sequence[Finding]) -> tuple[Suggestion, ...]:
+    """Returns the suggestion of each method for each role, the default first."""
+    found = [_for_roles(reading, method, list(Role), findings) for method in SUGGESTION_METHODS]
+    return tuple(itertools.chain.from_iterable(zip(*found, strict=True)))
+
+
+def _for_roles(
+    reading: Reading, method: str | SuggestionMethod, roles: Sequence[Role], findings: Sequence[Finding]
+) -> list[Suggestion]:
+    """Returns the suggestion of one method for each of the roles, which share the rate read off the curve."""
     if method == "default":
-        chosen = _default_for(reading) or NO_DEFAULT
+        chosen, hidden = _default_for(reading) or NO_DEFAULT, why_hidden(reading, findings)
     else:
-        chosen = SUGGESTION_METHODS[method] if isinstance(method, str) else _custom_method(method)
+        chosen, hidden = SUGGESTION_METHODS[method] if isinstance(method, str) else _custom_method(method), None
     name = method if isinstance(method, str) else getattr(method, "__name__", type(method).__name__)
     recovers = isinstance(method, str) and reading.features.early_explosion >= EXPLODED
     lr = None if recovers else chosen.rate(reading)
-    hidden = why_hidden(reading, findings) if method == "default" else None
-    if lr is None or hidden is not None:
-        if lr is not None and hidden is not None:
-            reason = f"No rate is suggested, because {hidden}"
-        else:
-            why = why_none(reading.verdict.shape, reading.curve.context)
-            reason = NO_LANDMARK if why is None else f"No rate is suggested: {why}"
-        return Suggestion(method=name, role=Role(role), lr=None, low=None, high=None, reason=reason)
+    if lr is not None and hidden is None:
+        return [_with_range(reading, chosen, name, role, lr) for role in roles]
+    if lr is not None:
+        reason = f"No rate is suggested, because {hidden}"
+    else:
+        why = why_none(reading.verdict.shape, reading.curve.context)
+        reason = NO_LANDMARK if why is None else f"No rate is suggested: {why}"
+    return [Suggestion(method=name, role=role, lr=None, low=None, high=None, reason=reason) for role in roles]
+
+
+def _with_range(reading: Reading, method: Method, name: str, role: Role, lr: float) -> Suggestion:
+    """Returns the suggestion for one role from the rate that a method read off the curve."""
     lr *= peak_factor(reading) if role == Role.ONE_CYCLE else 1.0
-    high = lr * chosen.spread
+    high = lr * method.spread
     elbow = reading.landmarks.elbow
     if role == Role.CONSTANT and elbow is not None and elbow.lr > lr:
         high = min(high, elbow.lr * (PAST_ELBOW if reading.landmarks.steepest is None else 1.0))
-    return Suggestion(method=name, role=Role(role), lr=lr, low=lr / chosen.spread, high=high, reason=chosen.says)
+    return Suggestion(method=name, role=role, lr=lr, low=lr / method.spread, high=high, reason=method.says)
 
 
 def peak_factor(reading: Reading) -> float:
@@ -174,13 +192,6 @@ def peak_factor(reading: Reading) -> float:
         return PEAK_FACTOR
     has_valley = reading.landmarks.steepest is not None and reading.landmarks.elbow is not None
     return VALLEY_PEAK_FACTOR if has_valley and is_plain(reading) else GRADIENT_PEAK_FACTOR
-
-
-def all_suggestions(reading: Reading, findings: Sequence[Finding]) -> tuple[Suggestion, ...]:
-    """Returns the suggestion of each method for each role, the default first."""
-    return tuple(
-        suggest(reading, method=method, role=role, findings=findings) for role in Role for method in SUGGESTION_METHODS
-    )
 
 
 def what_stops_learning(findings: Sequence[Finding]) -> Finding | None:

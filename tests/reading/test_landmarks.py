@@ -11,14 +11,14 @@ from keras_lrscan import LRCurve, analyze
 from keras_lrscan._typing import Array
 from keras_lrscan.curves.context import chance_loss
 from keras_lrscan.datasets.synthetic import SYNTHETIC_LOSSES, synthetic_curve
-from keras_lrscan.reading.features import start_reference
 from keras_lrscan.reading.landmarks import Landmark, Landmarks, find_landmarks, with_ranges
+from keras_lrscan.reading.references import References
 from keras_lrscan.reading.smoothing import smooth
 from tests.support.strategies import any_curves, valley_curves
 
 
 def read(curve: LRCurve) -> Landmarks:
-    return find_landmarks(smooth(curve), reference=start_reference(curve), chance=chance_loss(curve.context))
+    return find_landmarks(smooth(curve), reference=References.of(curve).start, chance=chance_loss(curve.context))
 
 
 @given(any_curves())

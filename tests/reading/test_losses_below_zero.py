@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from keras_lrscan import Analysis, LRCurve, ScanContext, analyze, describe_plot
 from keras_lrscan.datasets.synthetic import synthetic_curve
-from keras_lrscan.reading.divergence import num_recoveries
+from keras_lrscan.reading.divergence import Recoveries
 from keras_lrscan.reading.facts import FALLS
-from keras_lrscan.reading.features import has_natural_zero
+from keras_lrscan.reading.references import has_natural_zero
 from keras_lrscan.reading.start_state import StartState
 from tests.support.strategies import valley_curves
 
@@ -164,7 +164,7 @@ def test_the_lowest_loss_is_compared_with_the_chance_level_and_not_the_fall_with
 @pytest.mark.parametrize("level", [0.0, 100.0])
 def test_recoveries_below_zero_are_counted_wherever_zero_lies(level: float) -> None:
     loss = np.repeat([2.0, 1.0, 5.0, 1.0, 9.0], 10) - 3 - level
-    assert num_recoveries(loss, noise=0.01) == 1
+    assert Recoveries.of(loss).count(noise=0.01) == 1
 
 
 @pytest.mark.parametrize(("last", "expected"), [(-5.0, 0.0), (40.0, None)])
