@@ -464,6 +464,8 @@ def lr_scan(
             finally:
                 scan.restore()
     except ValueError as error:
+        if y is None and hasattr(x, "shape"):
+            error.add_note("No `y` was passed. A loss that compares predictions with targets needs it.")
         strategy = getattr(model, "distribute_strategy", None)
         if "PerReplica" in str(error) and getattr(strategy, "cluster_resolver", None) is not None:
             msg = (

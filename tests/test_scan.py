@@ -253,6 +253,13 @@ def test_forgotten_data_are_named(keras: Any) -> None:
 
 
 @pytest.mark.keras
+def test_forgotten_targets_are_named(keras: Any) -> None:
+    with pytest.raises(ValueError, match=r"None|dtype") as caught:
+        lr_scan(compiled(keras), digits()[0])
+    assert "No `y` was passed." in "".join(caught.value.__notes__)
+
+
+@pytest.mark.keras
 def test_a_model_that_is_not_compiled_is_refused(keras: Any) -> None:
     with pytest.raises(ScanError, match=r"`model` must be a compiled model.*Call `model.compile"):
         lr_scan(classifier(keras), *digits())

@@ -150,23 +150,26 @@ def sweep_heads(bench: Bench, rates: Array, shapes: tuple[Array, Array]) -> list
     """Returns the same for a frozen body: all trainings of the last layer at once, on the outputs of the body."""
     from heads import Lanes, sweep
 
-    task, body, head = bench.task, bench.model.get_layer("frozen_body"), bench.model.get_layer("head")
+    task, head = bench.task, bench.model.get_layer("head")
+    below = keras.Model(bench.model.inputs, head.input)  # with the scaling of pixels
     train, validation = (
-        Part(np.concatenate([np.asarray(body(one)) for one in np.array_split(part.x, 10)]), part.y)
+        Part(below.predict(part.x, batch_size=64, verbose=0), part.y)
         for part in (bench.data.train, bench.data.validation)
     )
-    lanes = []
+    lanes, untrained = [], []
     for shape in shapes:
         for seed in SWEEP_SEEDS:
             bench.begin(seed)
+            untrained.append(bench.validation())
             start = [np.array(one) for one in head.get_weights()]
             chosen = batches(len(train.x), task.batch_size, task.steps, seed)
-            lanes += [Lanes(*start, chosen, rate * shape) for rate in rates]
+            lanes += [Lanes(*start, chosen, rate * shape) for rate in (0.0, *rates)]
     stacked = Lanes(*(np.stack(parts) for parts in zip(*lanes, strict=True)))
-    found: list[list[list[float]]] = (
-        sweep(train, validation, stacked, task.optimizer).reshape(len(shapes), len(SWEEP_SEEDS), -1).tolist()
-    )
-    return found
+    found = sweep(train, validation, stacked, task.optimizer).reshape(len(shapes) * len(SWEEP_SEEDS), -1)
+    # A rate of zero trains nothing, so it shows whether both hosts see the same samples.
+    np.testing.assert_allclose(found[:, 0], untrained, rtol=1e-4, err_msg=task.name)
+    nested: list[list[list[float]]] = found[:, 1:].reshape(len(shapes), len(SWEEP_SEEDS), -1).tolist()
+    return nested
 
 
 def measure(task: Task) -> dict[str, Any]:

@@ -125,6 +125,8 @@ class ScanContext:
             `"tf_keras 2.21.0, ktrain"`.
         backend: `"tensorflow"`, `"jax"` or `"torch"`.
         optimizer: Class name of the optimizer, such as `"Adam"`.
+        optimizer_path: Path of the optimizer, such as `"model.d_optimizer"`, for models that train with several; `None`
+            for the one that the model was compiled with.
         momentum: Momentum of the optimizer, if it has such a setting.
         optimizer_lr: Learning rate of the optimizer before the scan; `None` under a schedule.
         optimizer_iterations: Updates that the optimizer made before the scan; 0 for a fresh optimizer.
@@ -215,6 +217,7 @@ class ScanContext:
     framework: str | None = None
     backend: str | None = measured("backend", "{}")
     optimizer: str | None = measured("optimizer", "{}")
+    optimizer_path: str | None = None
     momentum: float | None = measured("momentum")
     optimizer_lr: float | None = measured("the optimizer's own learning rate", RATE)
     optimizer_iterations: int | None = measured("updates before the scan", COUNT)
@@ -313,6 +316,18 @@ class ScanContext:
         metrics = {name: value for name, value in self.start_metrics.items() if abs(value) <= LARGEST}
         object.__setattr__(self, "start_metrics", metrics)
         object.__setattr__(self, "feeding", _checked_feeding(self.feeding))
+
+    @property
+    def unit(self) -> str:
+        """What the loss of a point is of: `"batch"`, `"epoch"`, or such as `"4 batches"` that make up one update."""
+        accumulated = self.gradient_accumulation_steps or 1
+        return self.averaged_over or ("batch" if accumulated == 1 else f"{accumulated} batches")
+
+    @property
+    def updates_per_epoch(self) -> float | None:
+        """Updates per epoch of the scanned `fit`: the batches, or fewer if gradients are accumulated."""
+        batches = self.steps_per_epoch
+        return None if batches is None else batches / (self.gradient_accumulation_steps or 1)
 
     def completed(self, other: ScanContext | None) -> ScanContext:
         """Returns the context with the fields of `other` where its own are `None`."""

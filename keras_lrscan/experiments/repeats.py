@@ -189,6 +189,8 @@ class Repeats(Result):
             return Suggestion(method="repeats", role=Role(role), lr=None, low=None, high=None, reason=why)
         lr, low, high = (float(value) for value in 10 ** np.median(np.log10(rates), axis=0))
         reason = f"This is the median of the suggestions of {number}."
+        if len(single) == 1:
+            reason = "This is the suggestion of the only scan that finished."
         return Suggestion(method="repeats", role=Role(role), lr=lr, low=low, high=high, reason=reason)
 
     @property
@@ -204,9 +206,12 @@ class Repeats(Result):
         other = "different batches and different initial weights" if self.fresh_weights else "different batches"
         again = f"The probability that one more scan is {self.shape} is {self.confidence:.0%}."
         opening = SAME_BATCHES if self._are_copies else f"Each scan used {other}. {GUIDE}"
+        title = f"{total} scans: {self._num_agreeing} of {total} are {self.shape}"
+        if total == 1:
+            title, opening = f"1 scan: {self.shape}", "One scan has no other to agree with, so nothing was repeated."
         short = [f"{self.num_planned} scans were requested, and {total} finished."]
         return text(
-            f"{total} scans: {self._num_agreeing} of {total} are {self.shape}",
+            title,
             [
                 ("", [opening]),
                 ("Shapes", [f"{shapes}." if self._are_copies else f"{shapes}. {again}"]),
@@ -240,7 +245,8 @@ class Repeats(Result):
         if suggestion.lr is not None and suggestion.low is not None and suggestion.high is not None:
             ax.axvspan(suggestion.low, suggestion.high, color=SUGGESTED, alpha=0.12, lw=0)
             ax.axvline(suggestion.lr, color=SUGGESTED, lw=2, label=f"suggested: about {format_lr(suggestion.lr)}")
-        title = f"{len(self.analyses)} scans: {self._num_agreeing} are {self.shape}"
+        total = len(self.analyses)
+        title = f"1 scan: {self.shape}" if total == 1 else f"{total} scans: {self._num_agreeing} are {self.shape}"
         return finish(ax, self.analyses, title, columns=4)
 
     @property

@@ -114,7 +114,7 @@ NO_RATE_UNTIL_THEN = "Learning rate: none until that is fixed."
 NO_RATE = "Learning rate: none; {why}"
 NO_TREND = "the curve has no clear fall or rise to read it from."
 
-ASSIGN = "Next: `model.optimizer.learning_rate = {lr}`, then train with `model.fit(...)`."
+ASSIGN = "Next: `{optimizer}.learning_rate = {lr}`, then train with `model.fit(...)`."
 SCHEDULE = "Next: use {lr} in your learning-rate schedule, compile again, and train."
 LEARNER = "Next: `learner.fit({lr}, 3)` trains for 3 epochs at that rate."
 BATCH_LOSSES = "Next: scan again with `LRScan`, which records the loss of each batch alone."
@@ -192,7 +192,7 @@ def _next(analysis: PureAnalysis, slots: Mapping[str, str]) -> str:
         return FIRST_CHECK.format(lr=format_lr(lr))
     if shape == Shape.MONOTONE_FROM_PRETRAINED and state == StartState.MIXED:
         return ONE_OUTPUT.format(name=highest(differing_outputs(analysis)))
-    return _place(context).format(lr=format_lr(lr))
+    return _place(context).format(lr=format_lr(lr), optimizer=context.optimizer_path or "model.optimizer")
 
 
 def _known_fault(analysis: PureAnalysis) -> str | None:

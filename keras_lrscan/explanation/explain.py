@@ -51,7 +51,7 @@ MAX_EVIDENCE = 3
 
 READING_GUIDE = (
     "This is a test of many learning rates, not your training. The learning rate sets how big a step the model takes "
-    "after each batch, a handful of samples. {recorded} The loss measures how wrong the model is; lower is better."
+    "{after}. {recorded} The loss measures how wrong the model is; lower is better."
 )
 RESTORED = " Then your model was restored to its state before the test."
 """Added for scans by this package; other tools may not restore the model."""

@@ -20,7 +20,7 @@ TERMS: Mapping[str, str] = MappingProxyType(
         "chance level": "the loss of pure guessing: the same answer for every sample",
         "epoch": "one pass through all the training data",
         "gradient": "which way, and how strongly, a weight should change",
-        "learning rate": "how big a step the model takes after each batch",
+        "learning rate": "how big a step the model takes at each update",
         "logits": "raw scores, before they become probabilities",
         "loss": "a number that says how wrong the model is; lower is better",
         "momentum": "a part of each step that carries over into the next",

@@ -52,6 +52,7 @@ SLOT_WORDS: Mapping[str, str] = MappingProxyType(
         "narrow_range": "",
         "few_points": "",
         "few_batches": "",
+        "batches_for_scan": "100",
         "few_epochs": "",
         "suggested_lr": "the suggested rate",
         "jumps": "shoots up",

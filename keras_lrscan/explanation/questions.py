@@ -166,7 +166,8 @@ QUESTIONS: tuple[Question, ...] = (
             ),
             Answer(
                 when=(Condition("noise_over_fall", ">=", 0.1),),
-                says="Each point is one batch, and some batches are harder than others. Bumps do not mean bad data.",
+                says="Each point is the loss of other samples, and some are harder than others. Bumps do not mean bad "
+                "data.",
             ),
         ),
         sources=("https://cs231n.github.io/neural-networks-3/",),
@@ -174,11 +175,7 @@ QUESTIONS: tuple[Question, ...] = (
     Question(
         asks="Does the plot show the learning rates of my training?",
         answers=(
-            Answer(
-                when=(Condition("averaged_over", "==", EPOCH),),
-                says="No. It is a test of many rates, one per epoch. For your training, you choose one of them.",
-            ),
-            Answer(says="No. It is a test of many rates, one per batch. For your training, you choose one of them."),
+            Answer(says="No. It is a test of many rates, one per point. For your training, you choose one of them."),
         ),
         sources=("https://forums.fast.ai/t/7357",),
     ),

@@ -14,7 +14,7 @@ from keras_lrscan.causes.scan_settings import CAUSES_OF_RANGE
 from keras_lrscan.curves.context import EPOCH, chance_loss
 from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.formatting import format_loss, format_lr, slots_of
-from keras_lrscan.reading.facts import EXPLODES, FALLS, MEASURES, NO_FLOOR, Condition
+from keras_lrscan.reading.facts import EXPLODES, FALLS, MEASURES, NO_FLOOR, USUAL_STEPS, Condition
 from keras_lrscan.reading.features import MIN_FOR_START
 from keras_lrscan.reading.references import has_natural_zero, starts_too_low
 from keras_lrscan.reading.shapes import MIN_DECADES, MIN_POINTS
@@ -118,15 +118,20 @@ def _slots_of_record(analysis: PureAnalysis) -> dict[str, str]:
     """Returns the slots about the recorded rates, of which a sentence about another number of rates has none."""
     curve = analysis.curve
     first, last, num = format_lr(curve.lr[0]), format_lr(curve.lr[-1]), len(curve)
-    in_epochs = curve.context.averaged_over == EPOCH
+    in_epochs, accumulated = curve.context.averaged_over == EPOCH, curve.context.gradient_accumulation_steps or 1
     loss, unit, units = ("mean loss", "epoch", "epochs") if in_epochs else ("loss", "batch", "batches")
+    after = "after each batch, a handful of samples"
+    if accumulated > 1:
+        after = f"after every {accumulated} batches; a batch is a handful of samples"
+        loss, unit, units = f"mean loss of the {accumulated} batches", "update", "updates"
+    slots = {"after": after, "batches_for_scan": str(USUAL_STEPS * accumulated)}
     if num == 1:
         recorded = f"The test recorded the {loss} of a single {unit}, at a rate of {first}."
-        return {"only_lr": first, "recorded": recorded}
+        return slots | {"only_lr": first, "recorded": recorded}
     if first == last:
         recorded = f"The test recorded the {loss} of {num} {units}, all at rates close to {first}."
-        return {"num_points_at_one_rate": str(num), "recorded": recorded}
-    recorded = f"The test raised it from {first} to {last} and recorded the loss of every batch."
+        return slots | {"num_points_at_one_rate": str(num), "recorded": recorded}
+    recorded = f"The test raised it from {first} to {last} and recorded the {loss} of every {unit}."
     if in_epochs:
         recorded = (
             f"The test raised it from {first} to {last}, with one epoch at each rate, and each point is the mean loss "
@@ -134,7 +139,7 @@ def _slots_of_record(analysis: PureAnalysis) -> dict[str, str]:
         )
     if curve.context.from_picture:
         recorded = f"The picture shows the loss while the test raised the rate from {first} to {last}."
-    return {"last_lr": last, "num_points": str(num), "recorded": recorded}
+    return slots | {"last_lr": last, "num_points": str(num), "recorded": recorded}
 
 
 def _slots_of_start(analysis: PureAnalysis) -> dict[str, str]:

@@ -70,6 +70,13 @@ class ModelState:
         """Function that restores the counters in Python."""
 
     @property
+    def optimizer_path(self) -> str | None:
+        """Path of the scanned optimizer; `None` for the one that the model was compiled with."""
+        if self.host.optimizer is self.host.model.optimizer:
+            return None
+        return next((path for path, item in self._reached.optimizers.items() if item is self.host.optimizer), None)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """One sentence on optimizers that the scan does not control, if there are any."""
         if not self.other_optimizers:

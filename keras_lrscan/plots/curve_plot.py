@@ -137,7 +137,8 @@ def _draw_lines(ax: Axes, analysis: PureAnalysis, raw_kw: Mapping[str, Any], lin
 def _loss_of_points(analysis: PureAnalysis) -> str:
     if analysis.curve.context.from_picture:
         return "loss in the picture"
-    return "mean loss of an epoch" if analysis.curve.context.averaged_over == EPOCH else "batch loss"
+    unit = analysis.curve.context.unit
+    return {"batch": "batch loss", EPOCH: "mean loss of an epoch"}.get(unit, f"mean loss of {unit}")
 
 
 def _label_axes(ax: Axes, analysis: PureAnalysis) -> None:
@@ -153,8 +154,7 @@ def _label_axes(ax: Axes, analysis: PureAnalysis) -> None:
     ax.xaxis.set_minor_formatter(rate if narrow else NullFormatter())
     ax.tick_params(which="both", labelsize=SMALLEST)
     width = 0.97 * ax.get_window_extent().width
-    unit = analysis.curve.context.averaged_over or "batch"
-    x_label = f"learning rate, increased after every {unit} (log scale)"
+    x_label = f"learning rate, increased after every {analysis.curve.context.unit} (log scale)"
     ax.set_xlabel(wrapped(ax, x_label, width=width, style={"fontsize": SMALL}), fontsize=SMALL)
     words, height = f"{_loss_of_points(analysis)} (lower is better)", 0.75 * ax.get_window_extent().height
     y_label = wrapped(ax, words, width=height, style={"fontsize": SMALL})

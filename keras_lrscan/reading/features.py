@@ -443,7 +443,8 @@ def _whole_record(record: Record, smoothed: SmoothedCurve, marks: Landmarks, noi
         ends = (float(curve.loss[0]), float(curve.loss[first - 1])) if first else (0.0, 0.0)
         rise = _relative_rise(*ends, noise, natural=record.references.natural_zero)
         found["rise_before_nonfinite"] = rise
-    period = curve.context.steps_per_epoch
+    updates = curve.context.updates_per_epoch
+    period = None if updates is None or updates % 1 else int(updates)
     end = smoothed.loss.size if marks.elbow is None else marks.elbow.index
     if period is not None and 2 <= period <= end // 2:
         before = record.loss[:end]  # the mean over a whole epoch holds no pattern that repeats every epoch

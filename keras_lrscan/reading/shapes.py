@@ -169,7 +169,7 @@ def _first_match(facts: Mapping[str, Any]) -> tuple[ShapeRule, tuple[Condition, 
 
 
 NOT_OVERFITTING = "It is not overfitting. This test is far too short for that, and it uses only training data."
-NOT_TRAINING_OVER_TIME = "It is not a picture of your training over time: the test tries a new rate with every batch."
+NOT_TRAINING_OVER_TIME = "It is not a picture of your training over time: the test tries a new rate at every point."
 TWO_EXPLANATIONS = (
     "{unknown_start}There are two explanations. A model that is already good at its task gives this curve, because it "
     "has nothing to gain. So does a model that learns nothing. Its accuracy before training shows which one you have."
@@ -235,13 +235,16 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         ),
         means=(
             "{narrow_range}The rates span less than a factor of ten, which shows only a piece of the whole curve.",
-            "{few_points}A curve this short cannot tell a trend from noise: each point is the loss of one batch.",
+            "{few_points}A curve this short cannot tell a trend from noise: each point is of other samples.",
             "{few_epochs}A curve with so few points can miss a whole valley: each point is the mean loss of one epoch.",
         ),
         is_not=("{no_problem}It says nothing about your model, good or bad.",),
         tries=(
             "{narrow_range}Scan a wide range of rates, such as 1e-7 to 10: a useful rate can lie anywhere in it.",
-            "{few_batches}Give the scan at least 100 batches: more epochs in `fit`, smaller batches, or more data.",
+            (
+                "{few_batches}Give the scan at least {batches_for_scan} batches: more epochs in `fit`, smaller "
+                "batches, or more data."
+            ),
             "{few_epochs}Scan again with `LRScan`, which tries a new rate with each batch and needs about 100 batches.",
         ),
     ),
@@ -317,10 +320,10 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
             # In benchmarks/causes, seven of ten such starts better than chance are thrown off by a fresh optimizer.
             (NO_FALL, RISES, Condition("noise", ">=", 0.15), Condition("noise_over_start", ">=", 0.4)),
         ),
-        sees=("The loss jumps from batch to batch by about as much as it changes over the whole test.",),
+        sees=("The loss jumps from point to point by about as much as it changes over the whole test.",),
         means=(
-            "Each point is the loss of one batch, and some batches are harder than others.",
-            "Here these differences from batch to batch hide the effect of the learning rate.",
+            "Each point is the loss of other samples, and some samples are harder than others.",
+            "Here these differences from point to point hide the effect of the learning rate.",
         ),
         is_not=("Noise alone does not mean that the data are bad or that training will fail.", NOT_OVERFITTING),
         tries=(

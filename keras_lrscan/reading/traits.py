@@ -68,7 +68,7 @@ TRAIT_RULES: tuple[TraitRule, ...] = (
         code="LRS203",
         name="noisy",
         when=(Condition("noise_over_fall", ">=", 0.1),),
-        says="The loss jumps from batch to batch by a large part of the whole fall, so every rate given here is rough.",
+        says="The loss jumps from point to point by a large part of the whole fall, so every rate given here is rough.",
     ),
     TraitRule(
         code="LRS204",

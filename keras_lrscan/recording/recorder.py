@@ -127,11 +127,11 @@ class Recorder:
             self.stop = StopReason.DIVERGED
 
 
-def warn_of_few_steps(steps: int, wanted: int, steps_per_epoch: int) -> None:
+def warn_of_few_steps(steps: int, wanted: int, steps_per_epoch: float) -> None:
     """Warns that a `fit` has too few updates for a scan, and suggests a number of epochs."""
     msg = (
         f"Expected at least {FEW_STEPS} steps, so that the curve can be read. Received: {steps} updates in all epochs "
-        f"of this fit. Pass `epochs={-(-wanted // max(1, steps_per_epoch))}`, or smaller batches, for a scan of "
+        f"of this fit. Pass `epochs={math.ceil(wanted / steps_per_epoch)}`, or smaller batches, for a scan of "
         f"{wanted} steps; the scan stops `fit` after the last one."
     )
     warnings.warn(msg, LRScanWarning, stacklevel=2)

@@ -222,9 +222,7 @@ class Session:
         ramp = self._ramp.shortened_to(None if batches is None else (batches + accumulated) // batches_per_update)
         self.context = dataclasses.replace(self.context, num_steps=ramp.num_steps)
         if batches != 0 and ramp.num_steps < min(FEW_STEPS, self._ramp.num_steps):
-            warn_of_few_steps(
-                ramp.num_steps, self._ramp.num_steps, (self.context.steps_per_epoch or 1) // batches_per_update
-            )
+            warn_of_few_steps(ramp.num_steps, self._ramp.num_steps, (steps or 1) / batches_per_update)
         return self._recorder_for(ramp, stop_on_divergence=self._stop_on_divergence)
 
     def _recorder_for(self, ramp: Ramp, *, stop_on_divergence: bool) -> Recorder:
@@ -358,7 +356,7 @@ class Session:
         described = describe(host, control, self.context, self._monitor)
         notes = optimizer_notes(host.optimizer, control.iterations + self._ramp.num_steps)
         notes = (*described.notes, *notes, *state.notes, *model_notes(host, described))
-        self.context = dataclasses.replace(described, notes=notes)
+        self.context = dataclasses.replace(described, notes=notes, optimizer_path=state.optimizer_path)
         needs_new_step = control.replaces_schedule or host.needs_own_step(shared)
         self._numbers = [python_numbers(host.optimizer), state.restore_numbers]
         step = host.own_step_function() if needs_new_step else shared

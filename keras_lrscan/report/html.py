@@ -48,6 +48,7 @@ MAX_POINTS = 20_000
 UNMEASURED: Mapping[str, str] = MappingProxyType(
     {
         "framework": "recorded with",
+        "optimizer_path": "scanned optimizer",
         "chance_source": "source of the chance level",
         "metric_names": "metrics",
     }
@@ -292,8 +293,8 @@ def _snippets(analysis: PureAnalysis) -> Iterator[tuple[str, str]]:
     planned |= {"ramp": context.ramp} if context.ramp == "linear" else {}
     settings = ", ".join(f"{name}={json.dumps(value)}" for name, value in planned.items() if value is not None)
     fit = [] if context.batch_size is None else [f"batch_size={context.batch_size}"]
-    if context.num_steps and context.steps_per_epoch:
-        fit.append(f"epochs={math.ceil(context.num_steps / context.steps_per_epoch)}")
+    if context.num_steps and context.updates_per_epoch:
+        fit.append(f"epochs={math.ceil(context.num_steps / context.updates_per_epoch)}")
     if settings:
         arguments = "".join(f"{part}, " for part in fit)
         code = SCAN_AGAIN.format(settings=settings, arguments=arguments)

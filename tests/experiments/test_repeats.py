@@ -108,6 +108,13 @@ def test_repeats_survive_a_file_and_say_what_is_missing(tmp_path: Path) -> None:
     assert "array" not in repr(kept)
 
 
+def test_a_single_finished_scan_is_not_called_a_repetition() -> None:
+    text = repeats(valley(), planned=5).explain()
+    assert text.startswith("1 scan: ")
+    assert "This is the suggestion of the only scan that finished." in " ".join(text.split())
+    assert "1 scans" not in text
+
+
 def test_the_picture_has_every_scan_and_their_middle() -> None:
     pytest.importorskip("matplotlib")
     labels = repeats(valley(), valley(at=-1.8)).plot().get_legend_handles_labels()[1]

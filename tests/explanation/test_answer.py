@@ -85,6 +85,10 @@ def test_the_end_of_the_test_has_its_reason(stop: StopReason) -> None:
     ("facts", "expected"),
     [
         ({"framework": "keras 3.15.1", "optimizer_lr": 0.001}, "`model.optimizer.learning_rate = 0.02`"),
+        (
+            {"framework": "keras 3.15.1", "optimizer_lr": 0.001, "optimizer_path": "model.d_optimizer"},
+            "`model.d_optimizer.learning_rate = 0.02`",
+        ),
         ({"framework": "keras 3.15.1", "optimizer_iterations": 0}, "use 0.02 in your learning-rate schedule"),
         ({"framework": "tf_keras 2.21.0, ktrain", "optimizer_lr": 0.001}, "`learner.fit(0.02, 3)`"),
         ({"framework": None}, "train with a learning rate of 0.02"),

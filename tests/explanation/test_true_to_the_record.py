@@ -153,3 +153,25 @@ def test_a_readable_shape_of_few_points_says_why_its_confidence_is_low() -> None
     assert analysis.verdict.shape == "diverges-at-once"
     assert 0 < analysis.verdict.confidence <= 8 / 30
     assert "It is low because the curve has fewer than 30 points." in text_of(analysis)
+
+
+ACCUMULATED = ScanContext(
+    framework="keras 3.15.1", batch_size=32, steps_per_epoch=57, num_steps=14, gradient_accumulation_steps=4
+)
+
+
+def test_a_point_of_accumulated_gradients_is_of_several_batches() -> None:
+    curve = dataclasses.replace(synthetic_curve("u-shaped", num_steps=14), context=ACCUMULATED)
+    text = " ".join(analyze(curve).explain(level="full").split())
+    assert "after every 4 batches" in text
+    assert "recorded the mean loss of the 4 batches of every update" in text
+    assert "Give the scan at least 400 batches" in text
+    assert "the loss of every batch" not in text
+    assert "of one batch" not in text
+
+
+def test_epochs_for_a_longer_scan_count_updates_and_not_batches() -> None:
+    curve = dataclasses.replace(synthetic_curve("u-shaped", num_steps=14), context=ACCUMULATED)
+    assert analyze(curve).facts["epochs_for_scan"] == 8
+    alone = dataclasses.replace(ACCUMULATED, gradient_accumulation_steps=None)
+    assert analyze(dataclasses.replace(curve, context=alone)).facts["epochs_for_scan"] == 2
