@@ -360,7 +360,7 @@ def test_a_curve_without_a_suggestion_has_a_status_of_its_own(
 
 
 NAMED = [
-    ("x,loss\n1,1\n", ["--lr-column=rate"], "Name your columns with `--lr-column` and `--loss-column`."),
+    ("x,loss\n1,1\n", ["--lr-column=rate"], "or name them with `--lr-column` and `--loss-column`."),
     ("lr,loss\n1e-3,\n,2\n", [], "or name other columns with `--lr-column` and `--loss-column`."),
 ]
 

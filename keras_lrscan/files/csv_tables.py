@@ -9,7 +9,7 @@ import math
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from keras_lrscan.errors import InvalidCurveError
+from keras_lrscan.errors import InvalidCurveError, shown
 from keras_lrscan.files.read_write import Source, name_of, read_text
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ NOT_BATCHES = frozenset({"epoch", "eval", "test", "val", "validation"})
 TENSORBOARD_COLUMNS = ["wall_time", "step", "value"]
 """Columns of TensorBoard's export of one scalar."""
 
-HOW = "Name your columns with `lr_column` and `loss_column`."
+HOW = "Rename your columns to `lr` and `loss`, or name them with `lr_column` and `loss_column`."
 
 EPOCH_COLUMN = "epoch"
 """Column that numbers the rows of Keras's CSVLogger."""
@@ -89,9 +89,9 @@ class _Row(NamedTuple):
 def read_columns(path: Source, *, lr_column: str, loss_column: str) -> Columns:
     """Reads the learning rates and losses of a CSV file.
 
-    Cells are separated by commas, semicolons or tabs, as detected from the header. Numbers have a decimal point or a
-    decimal comma. If a column with the default name is missing, the names that other tools use are tried. Rows in which
-    either cell is empty are skipped, or joined by the column `step` if it completes more rows. A column such as
+    Cells are separated by commas, semicolons, tabs or spaces, as detected from the header. Numbers have a decimal point
+    or a decimal comma. If a column with the default name is missing, the names that other tools use are tried. Rows in
+    which either cell is empty are skipped, or joined by the column `step` if it completes more rows. A column such as
     `log10_lr` is converted to rates. Of two columns without a header line, the one that only rises holds the rates.
 
     Args:
@@ -120,6 +120,8 @@ def read_columns(path: Source, *, lr_column: str, loss_column: str) -> Columns:
         numbers = ("" if at is None else filled[at] for at in (step, epoch))
         rows.append(_Row(number, filled[rate], filled[loss], *numbers))
     whole, notes = _complete_rows(rows)
+    if loss_column == LOSS_COLUMN:
+        notes = (*notes, *_note_on_other_losses(header, loss))
     notes = (*unnamed, *notes)
     _check_decimal_marks([cell for row in whole for cell in (row.rate, row.loss)])
     rates = [_number(row.rate, header[rate], row.line) for row in whole]
@@ -132,6 +134,14 @@ def read_columns(path: Source, *, lr_column: str, loss_column: str) -> Columns:
         notes,
         STEP_COLUMN not in header and _are_consecutive([row.epoch for row in whole]),
     )
+
+
+def _note_on_other_losses(header: Sequence[str], chosen: int) -> tuple[str, ...]:
+    """Returns a note on the column of losses that was read if the names of others contain "loss" too."""
+    others = [name for at, name in enumerate(header) if at != chosen and "loss" in name.lower()]
+    if not others:
+        return ()
+    return (f"The losses are from column {shown(header[chosen])}, and not from {', '.join(map(shown, others))}.",)
 
 
 def _powers(logs: list[float], column: str) -> list[float]:
@@ -165,9 +175,11 @@ def _read_cells(path: Source) -> tuple[list[tuple[int, list[str]]], bool]:
     has_header = not all(is_number(part) for part in re.split(r"[;,\s]+", first) if part)
     try:
         delimiter = max(DELIMITERS, key=lambda mark: len(next(csv.reader([first], delimiter=mark), [])))
+        if has_header and not any(mark in first for mark in DELIMITERS):
+            delimiter = " "
         if not has_header and ", " not in first:  # then a comma may be that of a decimal
             delimiter = next((mark for mark in UNNAMED_DELIMITERS if mark in first), delimiter)
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=delimiter == " ")
         rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
     except csv.Error as error:
         msg = f"Expected a CSV file. Received: path={name_of(path)!r}, which cannot be parsed: {error}."

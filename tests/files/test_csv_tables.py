@@ -30,6 +30,7 @@ READ = {
     "Lightning": "epoch,lr-SGD,step,train_loss\n0,0.001,0,2.5\n0,0.01,1,1.5\n",
     "capitals": "LR,Loss\n0.001,2.5\n0.01,1.5\n",
     "plural": "lrs,losses\n0.001,2.5\n0.01,1.5\n",
+    "spaces between columns": "lr loss\n0.001 2.5\n0.01  1.5\n",
     "spaced": "Learning Rate,Train Loss\n0.001,2.5\n0.01,1.5\n",
     "two spellings, one of them usual": "lr,learning_rate,loss,train_loss\n0.001,7,2.5,7\n0.01,7,1.5,7\n",
 }
@@ -41,7 +42,8 @@ def test_tables_of_other_programs_are_read(tmp_path: Path, text: str, encoding: 
     (tmp_path / "scan.csv").write_bytes(text.encode(encoding))
     curve = LRCurve.from_csv(tmp_path / "scan.csv")
     assert (curve.lr.tolist(), curve.loss.tolist()) == ([0.001, 0.01], [2.5, 1.5])
-    assert not [note for note in curve.context.notes if "Each loss is the mean over one epoch" not in note]
+    expected = ("Each loss is the mean over one epoch", "The losses are from column 'loss', and not from ")
+    assert not [note for note in curve.context.notes if not note.startswith(expected)]
 
 
 @pytest.mark.parametrize("read", [LRCurve.from_csv, from_csv])
@@ -50,7 +52,7 @@ def test_one_row_per_epoch_holds_the_means_of_epochs(tmp_path: Path, read: Calla
     (tmp_path / "scan.csv").write_text(READ[name])
     context = read(tmp_path / "scan.csv").context
     assert context.averaged_over == ("epoch" if "CSVLogger" in name else None)
-    assert len(context.notes) == ("CSVLogger" in name)
+    assert len(context.notes) == ("CSVLogger" in name) + ("_loss" in READ[name] and "Lightning" not in name)
 
 
 @pytest.mark.keras
@@ -99,7 +101,7 @@ def test_rows_without_a_rate_or_a_loss_are_left_out_and_the_notes_say_so(tmp_pat
     for read in (LRCurve.from_csv, from_csv):
         curve = read(tmp_path / "metrics.csv")
         assert (curve.lr.tolist(), curve.loss.tolist()) == ([0.001, 0.01], [2.5, 1.5])
-        assert curve.context.notes == ("3 of 5 rows in the file had no learning rate or no loss and were skipped.",)
+        assert curve.context.notes[0] == "3 of 5 rows in the file had no learning rate or no loss and were skipped."
 
 
 def test_rates_and_losses_in_rows_of_their_own_are_put_together_by_their_step(tmp_path: Path) -> None:
@@ -117,7 +119,7 @@ REFUSED = {
     ),
     "which ones": (
         "learning_rate,lrs,loss\n1,1,1\n",
-        r"in which 'learning_rate', 'lrs' match. Name your columns with `lr_c",
+        r"in which 'learning_rate', 'lrs' match. Rename your columns to `lr` and `loss`, or name them",
     ),
     "two losses": ("lr,losses,train_loss\n1,1,1\n", r"one column 'loss'. .* in which 'losses', 'train_loss' match"),
     "one name twice": ("lr,loss,loss\n1,1,1\n", r"one column 'loss'. .* in which 'loss', 'loss' match"),
@@ -241,3 +243,9 @@ def test_a_column_that_is_named_is_not_looked_for_under_other_names(tmp_path: Pa
     assert LRCurve.from_csv(tmp_path / "scan.csv", loss_column="train_loss").loss.tolist() == [2.0]
     with pytest.raises(InvalidCurveError, match=r"the columns 'lr' and 'val_loss'. .* without 'val_loss'"):
         LRCurve.from_csv(tmp_path / "scan.csv", loss_column="val_loss")
+
+
+def test_the_notes_name_the_losses_that_were_not_read(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("lr,loss,val_loss,aux_loss\n0.001,2.5,9,1\n0.01,1.5,9,1\n")
+    curve = LRCurve.from_csv(tmp_path / "log.csv")
+    assert curve.context.notes == ("The losses are from column 'loss', and not from 'val_loss', 'aux_loss'.",)
