@@ -102,7 +102,7 @@ def test_csv_files_keep_every_digit(tmp_path: Path) -> None:
     [
         (
             "rate,loss\n1e-4,2\n",
-            r"columns 'lr' and 'loss'. Received: columns=\['rate', 'loss'\], without 'lr'. Name",
+            r"columns 'lr' and 'loss'. Received: columns=\['rate', 'loss'\], without 'lr'. Rename",
         ),
         ("", "Received: an empty file"),
         ("lr,loss\n1e-4,2\n1e-3,high\n", r"a number in column 'loss'. Received: 'high' on line 3"),
