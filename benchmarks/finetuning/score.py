@@ -32,6 +32,8 @@ CUSTOMARY = {"5e-5": 5e-5, "1e-3": 1e-3}
 """Rates of fine-tuning guides and of optimizers' defaults, without a scan."""
 TENFOLD = 1.0
 """Decades from the best rate that count as far off."""
+CLEAR_GAIN = 2.0
+"""A task is scored if its best rate improves on the start by this many standard deviations between seeds."""
 
 GROUPS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "all tasks": lambda _: True,
@@ -57,8 +59,11 @@ def suggest(item: tuple[Mapping[str, Any], int], *, copies: int) -> dict[tuple[s
 
 
 def regret_of(row: Mapping[str, Any], role: str) -> Any:
-    """Returns the regret over the learning rate, or `None` if no rate improved on the start."""
+    """Returns the regret over the learning rate, or `None` if no rate improved clearly on the start."""
     val = np.asarray(row["sweep_val"][ROLES.index(role)], float)
+    best = val[:, row["sweep_lr"].index(best_lr(row, role))]
+    if not row["start_val"] - np.median(best) >= CLEAR_GAIN * np.std(best, ddof=1):
+        return None
     return suggestions.Regret.from_sweep(np.asarray(row["sweep_lr"], float), val, row["start_val"])
 
 
@@ -92,8 +97,9 @@ def score_all(rows: list[dict[str, Any]], found: list[tuple[int, Found]]) -> dic
 
 def distances(rows: list[dict[str, Any]], found: list[tuple[int, Found]]) -> Iterator[tuple[str, list[list[str]]]]:
     """Yields tables of the distance between suggested and best rates, for a constant rate."""
+    clear = {at for at, row in enumerate(rows) if regret_of(row, "constant") is not None}
     for group, belongs in GROUPS.items():
-        kept = [(at, suggested) for at, suggested in found if belongs(rows[at])]
+        kept = [(at, suggested) for at, suggested in found if at in clear and belongs(rows[at])]
         if not kept:
             continue
         lines = []

@@ -200,7 +200,7 @@ def test_a_race_is_told_and_drawn_and_kept(keras: Any, tmp_path: Path) -> None:
         ({"candidates": (1e-3, -1.0)}, r"at least two different positive numbers"),
         ({"candidates": 5}, r"at least two different positive numbers"),
         ({"candidates": "ab"}, r"at least two different positive numbers"),
-        ({"analysis": 3}, r"`analysis` must be an `Analysis`\. Received: a value of type 'int'"),
+        ({"analysis": 3}, r"`analysis` must be an `Analysis`, as `lr_scan` returns it\. Received: analysis=3\."),
         ({"validation_data": iter([digits()])}, r"`validation_data` must be data that can be read once for each"),
         ({"steps": 3}, r"`steps` must be an integer of at least 8\. Received: steps=3"),
         ({"role": "peak"}, r"`role` must be one of 'constant', 'one-cycle'\. Received: role='peak'"),

@@ -16,7 +16,25 @@ from keras_lrscan.probes.investigate import investigate
 from keras_lrscan.probes.investigation import Outcome
 from keras_lrscan.probes.table import PROBES
 from keras_lrscan.probes.workbench import Workbench
-from keras_lrscan.scan import LRScan, lr_scan
+from keras_lrscan.scan import LRScan
+from tests.support.faults import (
+    SAMPLES,
+    STEPS,
+    constant_inputs,
+    dead,
+    fresh,
+    frozen,
+    of_large_numbers,
+    of_logits,
+    of_sums,
+    penalised,
+    plain,
+    scanned,
+    shuffled_labels,
+    sorted_by_class,
+    trained,
+    with_a_nan,
+)
 from tests.support.hosts import BACKEND, IS_TF_KERAS, array_of, classifier, compiled, digits, same_bits, state, weights
 
 if TYPE_CHECKING:
@@ -34,85 +52,6 @@ pytestmark = [
         "ignore:`shuffle=True` was passed:UserWarning",
     ),
 ]
-
-SAMPLES = 320
-STEPS = 40
-
-
-def fresh(keras: Any, **options: Any) -> Any:
-    return compiled(keras, **options)
-
-
-def frozen(keras: Any) -> Any:
-    model = fresh(keras)
-    for layer in model.layers:
-        layer.trainable = False
-    return fresh(keras, model=model)
-
-
-def dead(keras: Any) -> Any:
-    """Builds a model whose hidden units are inactive for every input."""
-    model = fresh(keras)
-    kernel, bias = model.layers[-2].get_weights()
-    model.layers[-2].set_weights([kernel, bias - 100.0])
-    return model
-
-
-def trained(keras: Any) -> Any:
-    model = fresh(keras, optimizer=keras.optimizers.Adam(1e-2))
-    x, y = digits(SAMPLES)
-    model.fit(x, y, epochs=15, verbose=0)
-    return model
-
-
-def of_logits(keras: Any) -> Any:
-    return fresh(keras, loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-
-
-def penalised(keras: Any) -> Any:
-    model = classifier(keras)
-    model.pop()
-    model.add(keras.layers.Dense(10, "softmax", kernel_regularizer=keras.regularizers.L2(0.5)))
-    return fresh(keras, model=model)
-
-
-def of_sums(keras: Any) -> Any:
-    return fresh(keras, loss=keras.losses.SparseCategoricalCrossentropy(reduction="sum"))
-
-
-def shuffled_labels() -> tuple[Any, Any]:
-    x, y = digits(SAMPLES)
-    return x, np.random.default_rng(5).permutation(y)
-
-
-def constant_inputs() -> tuple[Any, Any]:
-    x, y = digits(SAMPLES)
-    return np.ones_like(x), y
-
-
-def sorted_by_class() -> tuple[Any, Any]:
-    x, y = digits(SAMPLES)
-    order = np.argsort(y, kind="stable")
-    return x[order], y[order]
-
-
-def with_a_nan() -> tuple[Any, Any]:
-    x, y = digits(SAMPLES)
-    x[5, 0] = np.nan
-    return x, y
-
-
-def of_large_numbers() -> tuple[Any, Any]:
-    x, y = digits(SAMPLES)
-    return 100 * x + 50, y
-
-
-def plain() -> tuple[Any, Any]:
-    return digits(SAMPLES)
-
-
-def scanned(model: Any, x: Any, y: Any, **options: Any) -> Analysis:
-    return lr_scan(model, x, y, num_steps=STEPS, verbose=0, **options)
 
 
 @pytest.fixture(scope="module", name="healthy")
