@@ -31,12 +31,19 @@ from keras_lrscan.suggestions.methods import (
     OPEN_MARGIN,
     PLAIN_MARGIN_SHARE,
     VALLEY_MARGIN,
+    forgetting,
     hidden_rise,
     is_plain,
     momentum_lag,
 )
 from keras_lrscan.suggestions.prior import DRAWN_SHARE, MOST_DRAWN
-from keras_lrscan.suggestions.suggest import GRADIENT_PEAK_FACTOR, PEAK_FACTOR, VALLEY_PEAK_FACTOR, peak_factor
+from keras_lrscan.suggestions.suggest import (
+    DRAWN_MARGIN,
+    GRADIENT_PEAK_FACTOR,
+    PEAK_FACTOR,
+    VALLEY_PEAK_FACTOR,
+    peak_factor,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -112,7 +119,8 @@ def read(item: tuple[int, Mapping[str, Any], Array, Array]) -> Scan | None:
     low, elbow = np.log10(marks.minimum.lr), np.log10((marks.elbow or marks.minimum).lr)
     falls = marks.steepest is not None
     kind = "open" if marks.elbow is None else "valley" if falls else str(analysis.verdict.start_state)
-    anchor = {"valley": (low + elbow) / 2, "open": low}.get(kind, elbow - np.log10(hidden_rise(analysis)))
+    end = (elbow + np.log10(forgetting(analysis) or 10.0**elbow)) / 2
+    anchor = {"valley": (low + elbow) / 2, "open": low}.get(kind, end - np.log10(hidden_rise(analysis)))
     lag = float(np.log10(momentum_lag(analysis))) / MOMENTUM_STEPS
     described = [
         1.0,
@@ -143,10 +151,13 @@ def rate(scan: Scan, role: int, numbers: Mapping[str, float]) -> float:
     margin = numbers[scan.kind]
     if scan.is_plain:
         margin = max(margin + numbers["plain"], np.log10(LEAST_MARGIN))
-    read = drawn = scan.anchor - margin - numbers["momentum steps"] * scan.lag
+    read = scan.anchor - margin - numbers["momentum steps"] * scan.lag
+    if scan.kind == StartState.BETTER_THAN_CHANCE:
+        read = min(read, scan.elbow - np.log10(LEAST_MARGIN))
+    drawn = read
     if np.isfinite(scan.prior):
         drawn += float(np.clip(numbers["drawn share"] * (scan.prior - read), -MOST_DRAWN, MOST_DRAWN))
-    drawn = min(drawn, max(read, scan.elbow - np.log10(min(ELBOW_MARGINS.values()))))
+    drawn = min(drawn, max(read, scan.elbow - np.log10(DRAWN_MARGIN)))
     return float(drawn + (numbers[scan.peak] if role else 0.0))
 
 

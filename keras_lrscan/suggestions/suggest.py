@@ -24,7 +24,7 @@ from keras_lrscan.reading.facts import NO_FLOOR
 from keras_lrscan.reading.features import EXPLODED
 from keras_lrscan.reading.reading import Reading
 from keras_lrscan.reading.shapes import Shape
-from keras_lrscan.suggestions.methods import ELBOW_MARGINS, METHODS, Method, SuggestionMethod, is_plain
+from keras_lrscan.suggestions.methods import METHODS, Method, SuggestionMethod, is_plain
 from keras_lrscan.suggestions.prior import prior_rate, toward_prior_rate
 
 if TYPE_CHECKING:
@@ -83,6 +83,9 @@ factor the range holds a good rate in 93 %, otherwise in 89 %.
 
 ORDERED, MISREAD = "ordered-data", "wrong-from-logits"
 """Causes of falls and rises that do not depend on the rate: the second if the valley is no better than chance."""
+
+DRAWN_MARGIN = 2.0
+"""Margin below the elbow up to which a rate may be drawn."""
 
 NOTICED = 1.25
 """Factor from which the text says that a rate was drawn toward that of the prior; smaller ones vanish in rounding."""
@@ -302,7 +305,7 @@ def _drawn(method: Method, lr: float, reading: Reading) -> Method:
     context, elbow = reading.curve.context, reading.landmarks.elbow
     prior, drawn = prior_rate(context), toward_prior_rate(lr, context)
     if elbow is not None:
-        drawn = min(drawn, max(lr, elbow.lr / min(ELBOW_MARGINS.values())))
+        drawn = min(drawn, max(lr, elbow.lr / DRAWN_MARGIN))
     if prior is None or 1 / NOTICED < drawn / lr < NOTICED:
         return replace(method, rate=lambda _: drawn)
     moved = f"It was then moved toward {format_lr(prior)}, since most small models train well with {context.optimizer}"

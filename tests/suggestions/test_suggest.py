@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_lrscan import InvalidOptionError, LRCurve, ScanContext, analyze
+from keras_lrscan.curves.context import chance_loss
 from keras_lrscan.datasets.synthetic import SYNTHETIC_LOSSES, synthetic_curve
 from keras_lrscan.reading.features import EXPLODED
 from keras_lrscan.reading.shapes import Shape
+from keras_lrscan.suggestions.methods import forgetting
 from keras_lrscan.suggestions.suggest import DEFAULT_METHODS, NEVER, SUGGESTION_METHODS, WHY_NONE, Role
 from tests.support.catalog import analysis_of
 from tests.support.strategies import any_curves, valley_curves
@@ -105,11 +107,54 @@ def test_the_default_for_a_valley_stays_below_the_middle_of_its_floor() -> None:
     assert analysis.suggestion.lr == pytest.approx(math.sqrt(marks.minimum.lr * marks.elbow.lr) / 4)
 
 
-@pytest.mark.parametrize(("start", "margin"), [("monotone-from-pretrained", 2), ("flat-at-chance", 10)])
-def test_without_a_valley_the_margin_below_the_elbow_depends_on_the_start(start: str, margin: float) -> None:
-    analysis = analyze(with_context(start, optimizer="RMSprop"))
+def test_a_model_at_chance_is_suggested_a_tenth_of_the_elbow() -> None:
+    analysis = analyze(with_context("flat-at-chance", optimizer="RMSprop"))
     assert analysis.landmarks.elbow is not None
-    assert analysis.suggestion.lr == pytest.approx(analysis.landmarks.elbow.lr / margin)
+    assert analysis.suggestion.lr == pytest.approx(analysis.landmarks.elbow.lr / 10)
+
+
+def test_a_good_model_is_suggested_a_quarter_of_the_middle_of_its_rise() -> None:
+    """The rise of the curve from the elbow to the chance level."""
+    analysis = analyze(with_context("monotone-from-pretrained", optimizer="RMSprop"))
+    chance, elbow = chance_loss(analysis.curve.context), analysis.landmarks.elbow
+    assert chance is not None
+    assert elbow is not None
+    lost = next(
+        10**x
+        for x, loss in zip(analysis.smoothed.log10_lr, analysis.smoothed.loss, strict=True)
+        if x >= math.log10(elbow.lr) and loss >= chance
+    )
+    assert forgetting(analysis) == pytest.approx(lost)
+    assert elbow.lr < lost < 10 * elbow.lr
+    assert analysis.suggestion.lr == pytest.approx(math.sqrt(elbow.lr * lost) / 4)
+
+
+def test_a_slow_rise_does_not_move_the_rate_beyond_its_beginning() -> None:
+    curve = with_context("monotone-from-pretrained", optimizer="RMSprop")
+    elbow = analyze(curve).landmarks.elbow
+    assert elbow is not None
+    low = float(np.median(curve.loss[: elbow.index]))
+    slow = np.where(curve.lr > elbow.lr, low + 0.3 * np.log10(curve.lr / elbow.lr), low)
+    wide = LRCurve(lr=np.logspace(-7, 3, 300), loss=np.interp(np.linspace(-7, 3, 300), np.log10(curve.lr), slow))
+    analysis = analyze(dataclasses.replace(wide, context=curve.context, stop=curve.stop))
+    assert analysis.landmarks.elbow is not None
+    begin, lost = analysis.landmarks.elbow.lr, forgetting(analysis)
+    assert lost is not None
+    assert math.sqrt(begin * lost) / 4 > begin
+    assert analysis.suggest(method="wall").lr == pytest.approx(begin / 1.5)
+
+
+def test_a_rise_that_ends_below_the_chance_level_counts_to_its_end() -> None:
+    curve = with_context("monotone-from-pretrained", optimizer="RMSprop")
+    elbow = analyze(curve).landmarks.elbow
+    assert elbow is not None
+    chance = chance_loss(curve.context)
+    assert chance is not None
+    below = curve.loss < 0.8 * chance
+    end = int(np.argmin(below)) if not below.all() else len(curve)
+    short = analyze(dataclasses.replace(curve, lr=curve.lr[:end], loss=curve.loss[:end]))
+    assert forgetting(short) == pytest.approx(short.curve.lr[-1])
+    assert forgetting(analyze(with_context("flat-at-chance"))) is None
 
 
 @pytest.mark.parametrize(("num_steps", "decades"), [(100, 5 / 12.4), (400, 5 / 49.9)])
