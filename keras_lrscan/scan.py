@@ -463,7 +463,7 @@ def lr_scan(
                 model.fit(x, y, callbacks=callbacks, **options)
             finally:
                 scan.restore()
-    except ValueError as error:
+    except Exception as error:
         if y is None and hasattr(x, "shape"):
             error.add_note("No `y` was passed. A loss that compares predictions with targets needs it.")
         strategy = getattr(model, "distribute_strategy", None)

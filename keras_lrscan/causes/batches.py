@@ -66,8 +66,8 @@ CAUSES_OF_FEEDING: tuple[Cause, ...] = (
     Cause(
         code="LRS319",
         name="repeated-data",
-        title="The test went through a small data set again and again, so the model memorized it.",
-        means="The loss falls partly because the same samples come back, not only because the rate is good.",
+        title="The test went through a small data set again and again, so the model may have memorized it.",
+        means="The loss can fall because the same samples come back, and not only because the rate is good.",
         start=-0.9,
         when=(
             Clue(
@@ -84,12 +84,12 @@ CAUSES_OF_FEEDING: tuple[Cause, ...] = (
             Clue(
                 when=(Condition("epochs_over_data", ">=", 12.0), Condition("epochs_over_data", "<", 20.0)),
                 weight=2.4,
-                says="A model easily memorizes samples that come so often.",
+                says="Samples that come so often are easy to memorize.",
             ),
             Clue(
                 when=(Condition("epochs_over_data", ">=", 20.0),),
                 weight=3.1,
-                says="Most models memorize samples that come so often.",
+                says="A large model memorizes samples that come so often.",
             ),
             Clue(
                 when=(Condition("lowest_ratio", "<", 0.2), FALLS),
@@ -104,7 +104,7 @@ CAUSES_OF_FEEDING: tuple[Cause, ...] = (
             ),
         ),
         to_check="Scan with fewer steps, so that each sample comes once or twice, and compare.",
-        advice="Do not judge by the depth of the valley. When you train, watch the loss on data kept aside.",
+        advice="Do not judge by how far the loss falls. When you train, watch the loss on data kept aside.",
         is_not="It does not prove overfitting, but it is a reason to check for it with data kept aside.",
         sources=("https://github.com/beringresearch/lrfinder/issues/1",),
         alarm=False,

@@ -152,8 +152,8 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
         name="labels-not-reaching-loss",
         title="Inputs and labels do not match, or no rule between them shows in so short a test.",
         means=(
-            "The model takes its steps, but no step helps. Either no rule leads from the inputs to the labels, or it "
-            "is too hard for simple models, and for so few steps of this one."
+            "The model takes its steps, but learns at most how large or how frequent the labels are. Either no rule "
+            "leads from the inputs to the labels, or it is too hard for so few steps."
         ),
         start=-3.2,
         when=(),
@@ -169,9 +169,18 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
                 says=STARTS_AT_CHANCE.says,
             ),
             Clue(
-                when=(Condition("fall", ">=", 0.1), Condition("lowest_ratio", ">=", 0.93)),
+                when=(
+                    Condition("fall", ">=", 0.1),
+                    Condition("lowest_ratio", ">=", 0.93),
+                    Condition("lowest_ratio", "<", 1.2),
+                ),
                 weight=2.5,
                 says="The loss falls, but only to {lowest_ratio} times the chance level, so hardly below it.",
+            ),
+            Clue(
+                when=(Condition("fall", ">=", 0.1), Condition("lowest_ratio", ">=", 1.2)),
+                weight=1.0,
+                says="The loss falls, but only to {lowest_ratio} times the chance level, so it stays above it.",
             ),
             Clue(when=(MIXED,), weight=-1.5, says="Against it: some outputs start better than the chance level."),
             Clue(
@@ -254,6 +263,12 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
         advice=(
             "Check that inputs and labels belong together, and how labels are encoded. Shuffling, sorting or joining "
             "may have mixed them up. If all is right, train for some epochs, and scan again from there."
+        ),
+        advice_here=(
+            Clue(
+                when=(is_true("has_one_label"),),
+                says="Look at the labels: all of them are the same, so there is nothing to learn from these data.",
+            ),
         ),
         is_not="It is no proof: a rule such as the parity of some inputs looks the same until the model has found it.",
         sources=(

@@ -156,7 +156,7 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
             Clue(
                 when=(is_true("has_stuck_layer"),),
                 weight=3.2,
-                says="One layer moved only {layer_change_ratio} times as far as the layer that moved most.",
+                says="One layer hardly moved: {layer_change_ratio} times as far as the layer that moved most.",
             ),
             Clue(
                 when=(NO_RISE, AT_CHANCE),
@@ -195,7 +195,16 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
             ),
         ),
         to_check="`scan.investigate(x, y)` prints the gradients of each layer.",
-        advice="Use smaller initial weights, `leaky_relu` or normalization. Avoid `argmax` and `round` in the model.",
+        advice=(
+            "Check the initial weights: neither zero nor large. Try `leaky_relu` or normalization, and avoid `argmax` "
+            "and `round` in the model."
+        ),
+        advice_here=(
+            Clue(
+                when=(Condition("input_size", ">=", 20.0),),
+                says="Scale the inputs to about -1 to 1. Large ones push units to where they pass nothing on.",
+            ),
+        ),
         is_not="The learning rate is not the cause: any rate times zero is zero.",
         sources=(
             "https://arxiv.org/abs/1903.06733",
@@ -281,7 +290,7 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
             ),
             Clue(
                 when=(is_true("has_shared_softmax"),),
-                says='Use `activation="sigmoid"` in the last layer: a softmax lets only one label be likely.',
+                says='Use `activation="sigmoid"` with `binary_crossentropy`: a softmax lets only one label be likely.',
             ),
         ),
         is_not="It does not mean that the layers below are wrong. Only the output is read in the wrong way.",

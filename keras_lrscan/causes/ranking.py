@@ -13,6 +13,7 @@ from keras_lrscan.causes.data import CAUSES_OF_DATA
 from keras_lrscan.causes.model import CAUSES_OF_MODEL
 from keras_lrscan.causes.scan_settings import CAUSES_OF_RANGE
 from keras_lrscan.causes.start import CAUSES_OF_START
+from keras_lrscan.curves.curve import StopReason
 from keras_lrscan.reading.features import MIN_FOR_START
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ CAUSES: tuple[Cause, ...] = tuple(
 """Every cause, in the order of the codes."""
 
 EXPLAIN_THE_END = frozenset({"nan-in-data", "loss-outside-domain", "float16-overflow"})
-"""Names of the causes that are judged on fewer losses too if one of them is not finite: they end a scan at once."""
+"""Names of the causes that are judged on fewer losses too if a loss or a weight is not finite: they end a scan."""
 
 EXCLUDED = frozenset({CauseStatus.RULED_OUT, CauseStatus.NOT_APPLICABLE})
 
@@ -39,7 +40,7 @@ def find_causes(facts: Mapping[str, Any]) -> tuple[tuple[Finding, ...], tuple[Fi
     """Returns the causes that the facts support, ranked, and those that they exclude.
 
     Likely causes that the user should fix come first, then all others. Within both groups, the likeliest come first. A
-    record of one or two losses supports no cause, except those that explain why a loss is not finite.
+    record of one or two losses supports no cause, except those that explain why a loss or a weight is not finite.
 
     Args:
         facts: Features and context of one curve, by name; see `keras_lrscan.reading.facts`.
@@ -53,7 +54,8 @@ def find_causes(facts: Mapping[str, Any]) -> tuple[tuple[Finding, ...], tuple[Fi
 def _candidates(facts: Mapping[str, Any]) -> tuple[Cause, ...]:
     if facts["num_points"] >= MIN_FOR_START:
         return CAUSES
-    return () if facts["finite_share"] is None else tuple(cause for cause in CAUSES if cause.name in EXPLAIN_THE_END)
+    is_finite = facts["finite_share"] is None and facts["stop"] != StopReason.NON_FINITE_WEIGHTS
+    return () if is_finite else tuple(cause for cause in CAUSES if cause.name in EXPLAIN_THE_END)
 
 
 def _rank(finding: Finding) -> tuple[bool, float]:

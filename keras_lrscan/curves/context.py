@@ -127,6 +127,7 @@ class ScanContext:
         optimizer: Class name of the optimizer, such as `"Adam"`.
         optimizer_path: Path of the optimizer, such as `"model.d_optimizer"`, for models that train with several; `None`
             for the one that the model was compiled with.
+        num_other_optimizers: Number of further optimizers of the model, which train at rates of their own.
         momentum: Momentum of the optimizer, if it has such a setting.
         optimizer_lr: Learning rate of the optimizer before the scan; `None` under a schedule.
         optimizer_iterations: Updates that the optimizer made before the scan; 0 for a fresh optimizer.
@@ -178,7 +179,7 @@ class ScanContext:
         target_mean: Mean of the targets; regression only.
         target_std: Standard deviation of the targets; regression only.
         majority_share: Share of the most frequent label; classification only.
-        multi_label_share: Share of samples that do not have exactly one label; binary losses of several outputs only.
+        multi_label_share: Share of samples that do not have exactly one label, if a sample can have several.
         bad_labels: Share of labels outside the model's classes; classification only.
         labels_follow_inputs: Whether simple models predict the real labels from the inputs better than shuffled labels.
         suspect_labels: Share of the compared samples whose nearest neighbors agree on another label, without those of
@@ -218,6 +219,7 @@ class ScanContext:
     backend: str | None = measured("backend", "{}")
     optimizer: str | None = measured("optimizer", "{}")
     optimizer_path: str | None = None
+    num_other_optimizers: int | None = measured("optimizers with a rate of their own", COUNT)
     momentum: float | None = measured("momentum")
     optimizer_lr: float | None = measured("the optimizer's own learning rate", RATE)
     optimizer_iterations: int | None = measured("updates before the scan", COUNT)

@@ -64,6 +64,9 @@ UNREADABLE = Condition("shape", "in", (Shape.NOISY, Shape.UNCLEAR, Shape.TOO_SHO
 UNEQUAL_OUTPUTS = Condition("output_loss_ratio", ">=", 1e4)
 """In the sum of all losses, that of one output is then below the noise of another."""
 
+OUTWEIGHED = Condition("regularization_share", ">=", 0.9)
+"""With such a penalty, a classifier of digits stays below half of its accuracy, at any rate."""
+
 PROBLEM = Question(
     asks="Problem",
     answers=(
@@ -82,6 +85,10 @@ PROBLEM = Question(
         Answer(
             when=(UNEQUAL_OUTPUTS,),
             says=": likely. One output has {output_loss_ratio} times the loss of another, which hardly counts.",
+        ),
+        Answer(
+            when=(OUTWEIGHED,),
+            says=": likely. {regularization_share} of the loss is the penalty on the weights (regularization).",
         ),
         Answer(
             when=(FALLS, CALM_START, is_false("learns")),
@@ -122,7 +129,9 @@ ANY_TOOL = "Next: train with a learning rate of {lr}."
 FIRST_CHECK = "Next: check the accuracy before any training. If it is good, use {lr}; if not, look for a mistake."
 OTHER_SIGN = "Next: watch a metric with a lowest value. If the loss should not fall below zero, look at its sign."
 ONE_OUTPUT = 'Next: scan again with `LRScan(monitor="{name}_loss")`, to see `{name}` alone.'
-EQUAL_OUTPUTS = "Next: scale the larger targets to about -1 to 1, or set `loss_weights`. Then scan again."
+EQUAL_OUTPUTS = "Next: scale the larger targets to about -1 to 1, or change `loss_weights`. Then scan again."
+ALONE = "Next: set the learning rates of the other optimizers to 0 for the scan, and scan again."
+LESS_PENALTY = "Next: use a regularization ten times weaker, then scan again."
 LOOK_FOR_NAN = "Next: look for NaN in the data and in the loss function, then scan again."
 LOOK_AT_WEIGHTS = "Next: look at the inputs of these weights. Zeros alone make some optimizers divide by zero."
 """The next step: where the rate goes (optimizer, schedule, another tool), or what to check before that."""
@@ -158,6 +167,8 @@ def _problem(analysis: PureAnalysis) -> str:
         slots["averaged"] = ""
     if UNEQUAL_OUTPUTS.holds(analysis.facts):
         slots["output_loss_ratio"] = MEASURES["output_loss_ratio"].show(analysis.facts["output_loss_ratio"])
+    if OUTWEIGHED.holds(analysis.facts):
+        slots["regularization_share"] = MEASURES["regularization_share"].show(analysis.facts["regularization_share"])
     slots["unreadable"] = RULES[analysis.verdict.code].title.replace("no clear shape", "too unclear to read")
     return f"{PROBLEM.asks}{answer(PROBLEM, analysis.facts, slots)}"
 
@@ -165,7 +176,9 @@ def _problem(analysis: PureAnalysis) -> str:
 def _rate(analysis: PureAnalysis) -> str:
     rate = format_suggestion(analysis.suggestion, at_most=analysis.holds_averages)
     if rate is not None:
-        has_problem = analysis.first_problem is not None or UNEQUAL_OUTPUTS.holds(analysis.facts)
+        has_problem = analysis.first_problem is not None or any(
+            fault.holds(analysis.facts) for fault in (UNEQUAL_OUTPUTS, OUTWEIGHED)
+        )
         return (RATE_UNTIL_THEN if has_problem else RATE).format(suggestion=rate)
     hidden = why_hidden(analysis, analysis.findings)
     if hidden is not None and analysis.first_problem is not None:
@@ -197,17 +210,18 @@ def _next(analysis: PureAnalysis, slots: Mapping[str, str]) -> str:
 
 def _known_fault(analysis: PureAnalysis) -> str | None:
     """Returns the step after a fault that is no cause: in the record, in the outputs, or in the weights."""
-    if analysis.holds_averages:
-        return BATCH_LOSSES
-    if UNEQUAL_OUTPUTS.holds(analysis.facts):
-        return EQUAL_OUTPUTS
-    if NO_FLOOR.holds(analysis.facts):
-        return OTHER_SIGN
-    family = optimizer_family(analysis.curve.context.optimizer)
-    if family.why_no_rate:
-        return f"Next: {family.instead}"
-    lost_weights = analysis.curve.stop == StopReason.NON_FINITE_WEIGHTS and analysis.suggestion.lr is None
-    return LOOK_AT_WEIGHTS if lost_weights else None
+    context, stop = analysis.curve.context, analysis.curve.stop
+    has_rate, family = analysis.suggestion.lr is not None, optimizer_family(context.optimizer)
+    faults = (
+        (analysis.holds_averages, BATCH_LOSSES),
+        (UNEQUAL_OUTPUTS.holds(analysis.facts), EQUAL_OUTPUTS),
+        (OUTWEIGHED.holds(analysis.facts), LESS_PENALTY),
+        (NO_FLOOR.holds(analysis.facts), OTHER_SIGN),
+        (bool(context.num_other_optimizers) and not has_rate, ALONE),
+        (bool(family.why_no_rate), f"Next: {family.instead}"),
+        (stop == StopReason.NON_FINITE_WEIGHTS and not has_rate, LOOK_AT_WEIGHTS),
+    )
+    return next((step for holds, step in faults if holds), None)
 
 
 def _place(context: ScanContext) -> str:

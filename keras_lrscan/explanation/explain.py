@@ -20,10 +20,10 @@ from keras_lrscan.explanation.layout import text
 from keras_lrscan.explanation.levels import BEGINNER, EXPERT, LEVELS
 from keras_lrscan.explanation.outputs import differing_outputs, starts_in_words
 from keras_lrscan.explanation.questions import QUESTIONS, answer
-from keras_lrscan.explanation.slots import CODES_OF_RANGE, escape_braces, fill, slots_for
+from keras_lrscan.explanation.slots import CODES_OF_RANGE, escape_braces, fill, slots_for, starts_by_luck
 from keras_lrscan.formatting import slots_of
 from keras_lrscan.reading.features import MIN_FOR_START
-from keras_lrscan.reading.references import has_natural_zero, starts_too_low
+from keras_lrscan.reading.references import has_natural_zero
 from keras_lrscan.reading.shapes import MIN_POINTS, NO_CONFIDENCE
 from keras_lrscan.reading.start_state import WORSE_THAN_CHANCE as WORSE_THAN_CHANCE_RATIO
 from keras_lrscan.reading.start_state import StartState
@@ -83,7 +83,7 @@ START_WORDS: Mapping[tuple[StartState, bool], str] = MappingProxyType(
         (StartState.BETTER_THAN_CHANCE, False): BETTER_THAN_CHANCE,
         (StartState.WORSE_THAN_CHANCE, True): WORSE_THAN_CHANCE + "So its first answers are worse than guessing.",
         (StartState.WORSE_THAN_CHANCE, False): (
-            WORSE_THAN_CHANCE + "That is common for a new model when the numbers to predict are far from zero."
+            WORSE_THAN_CHANCE + "That is common for a new model whose first predictions are far from the targets."
         ),
     }
 )
@@ -98,10 +98,10 @@ CLOSE = 1.15
 """Largest ratio of a start to the chance level that is called close to it."""
 
 UNKNOWN_START = "The chance level is unknown for this model, so the start of the loss cannot be judged."
-STARTS_TOO_LOW = (
+STARTS_BY_LUCK = (
     "The loss starts near {start_level}, which is below the loss of a constant prediction over all data, "
-    "{constant_loss}. No layer shows signs of training, so the first batches are easier than the rest: a few samples "
-    "with very large losses may be missing from them, or the data may be sorted."
+    "{constant_loss}. No layer shows signs of training, so this is luck: the first weights happen to help, or the "
+    "first batches are easier than the rest, as when a few samples with very large losses are missing from them."
 )
 NO_ZERO = "This loss can be below zero, so its start cannot be judged as a share of the chance level."
 OTHER_FIRST = (
@@ -297,8 +297,8 @@ def _start(analysis: PureAnalysis) -> list[str]:
     if analysis.features.num_points < MIN_FOR_START:
         return []
     if state == StartState.UNKNOWN:
-        if starts_too_low(analysis.curve):
-            return [STARTS_TOO_LOW]
+        if starts_by_luck(analysis):
+            return [STARTS_BY_LUCK]
         return [UNKNOWN_START if has_natural_zero(analysis.curve) else NO_ZERO]
     outputs = differing_outputs(analysis)
     if outputs:

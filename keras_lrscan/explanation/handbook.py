@@ -12,6 +12,7 @@ from keras_lrscan.causes.ranking import CAUSES
 from keras_lrscan.errors import InvalidOptionError, unknown_option
 from keras_lrscan.explanation.levels import BEGINNER, EXPERT, LEVELS
 from keras_lrscan.explanation.questions import QUESTIONS
+from keras_lrscan.explanation.slots import NOT_OVERFITTING
 from keras_lrscan.formatting import slots_of
 from keras_lrscan.reading.facts import MEASURES
 from keras_lrscan.reading.shapes import SHAPE_RULES
@@ -52,12 +53,15 @@ SLOT_WORDS: Mapping[str, str] = MappingProxyType(
         "narrow_range": "",
         "few_points": "",
         "few_batches": "",
+        "not_overfitting": NOT_OVERFITTING,
         "batches_for_scan": "100",
         "few_epochs": "",
         "suggested_lr": "the suggested rate",
         "jumps": "shoots up",
         "moved": "",
         "no_limit": "",
+        "beyond_usual": "",
+        "no_further": "",
         "unmoved": "",
         "unknown_start": "",
         "starts_better": "",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from keras_lrscan.curves.context import EPOCH
 from keras_lrscan.formatting import slots_of
-from keras_lrscan.reading.facts import FALLS, NO_FALL, NO_RISE, RISES, Condition, is_true
+from keras_lrscan.reading.facts import FALLS, MANY_PASSES, NO_FALL, NO_RISE, RISES, Condition, is_true
 from keras_lrscan.reading.shapes import Shape
 from keras_lrscan.reading.start_state import StartState
 
@@ -74,6 +74,11 @@ QUESTIONS: tuple[Question, ...] = (
     Question(
         asks="Is it overfitting?",
         answers=(
+            Answer(
+                when=(MANY_PASSES,),
+                says="This test cannot tell. It uses no unseen data, but the same samples came back many times, so the "
+                "model may have memorized some. When you train, watch the loss on data kept aside.",
+            ),
             Answer(
                 says="No. Overfitting shows when the loss on unseen data gets worse during long training. This test is "
                 "far too short for that, and it never uses unseen data."

@@ -13,12 +13,13 @@ import numpy as np
 from keras_lrscan.causes.scan_settings import CAUSES_OF_RANGE
 from keras_lrscan.curves.context import EPOCH, chance_loss
 from keras_lrscan.curves.curve import StopReason
+from keras_lrscan.curves.optimizer_families import optimizer_family
 from keras_lrscan.formatting import format_loss, format_lr, slots_of
-from keras_lrscan.reading.facts import EXPLODES, FALLS, MEASURES, NO_FLOOR, USUAL_STEPS, Condition
+from keras_lrscan.reading.facts import EXPLODES, FALLS, MANY_PASSES, MEASURES, NO_FLOOR, USUAL_STEPS, Condition
 from keras_lrscan.reading.features import MIN_FOR_START
-from keras_lrscan.reading.references import has_natural_zero, starts_too_low
+from keras_lrscan.reading.references import References, has_natural_zero
 from keras_lrscan.reading.shapes import MIN_DECADES, MIN_POINTS
-from keras_lrscan.reading.start_state import StartState
+from keras_lrscan.reading.start_state import BETTER_THAN_CHANCE, StartState, is_untrained
 from keras_lrscan.suggestions.suggest import format_suggestion, what_stops_learning
 
 if TYPE_CHECKING:
@@ -26,7 +27,13 @@ if TYPE_CHECKING:
 
     from keras_lrscan.pure_analysis import PureAnalysis
 
-__all__ = ["CODES_OF_RANGE", "escape_braces", "fill", "slots_for"]
+__all__ = ["CODES_OF_RANGE", "NOT_OVERFITTING", "escape_braces", "fill", "slots_for", "starts_by_luck"]
+
+FAR_BEYOND = 5.0
+"""Rate far beyond the usual ones of an optimizer that divides by the size of the gradient: steps as large as this."""
+NOT_OVERFITTING = "It is not overfitting. This test is far too short for that, and it uses only training data."
+PROVES_NOTHING = "It is no proof of overfitting, which shows only on data kept aside."
+"""Said of a test that went through the data often enough to memorize them."""
 
 CODES_OF_RANGE = frozenset(cause.code for cause in CAUSES_OF_RANGE)
 """Codes of the causes that lie in the test and not in the model or the data."""
@@ -71,6 +78,7 @@ def slots_for(analysis: PureAnalysis) -> dict[str, str]:
     slots |= _slots_of_start(analysis)
     slots |= dict.fromkeys(_conditions(analysis), "")
     slots["jumps"] = "turns NaN or infinite" if LOW_UNTIL_NAN.holds(analysis.facts) else "shoots up"
+    slots["not_overfitting"] = PROVES_NOTHING if MANY_PASSES.holds(analysis.facts) else NOT_OVERFITTING
     slots["order"] = SAME_ORDER if analysis.facts["well_shuffled"] else SHUFFLE
     for finding in reversed(analysis.findings):
         if finding.alarm and finding.is_sure:
@@ -86,8 +94,11 @@ def slots_for(analysis: PureAnalysis) -> dict[str, str]:
 def _conditions(analysis: PureAnalysis) -> Iterable[str]:
     """Yields the empty slots, each the condition of the sentences that contain it."""
     facts, state = analysis.facts, analysis.verdict.start_state
-    if not facts["ends_at_limit"] and not NO_FLOOR.holds(facts):
-        yield "no_limit"
+    is_adaptive = optimizer_family(analysis.curve.context.optimizer).is_adaptive
+    is_beyond = is_adaptive and analysis.curve.lr[-1] >= FAR_BEYOND
+    if is_beyond:
+        yield "beyond_usual"
+    yield "no_further" if is_beyond or facts["ends_at_limit"] or NO_FLOOR.holds(facts) else "no_limit"
     yield "moved" if MOVED.holds(facts) else "unmoved"
     if state == StartState.UNKNOWN:
         yield "unknown_start"
@@ -152,12 +163,22 @@ def _slots_of_start(analysis: PureAnalysis) -> dict[str, str]:
     whole, without = format_loss(level), format_loss(level - (curve.context.regularization_loss or 0.0))
     slots = {"start_level": whole if without == whole else f"{without} ({whole} with regularization)"}
     chance = chance_loss(curve.context)
-    if chance is not None and starts_too_low(curve):
+    if chance is not None and starts_by_luck(analysis):
         slots["constant_loss"] = format_loss(chance)
     size = abs(start.loss) if has_natural_zero(curve) else float(np.ptp(analysis.smoothed.loss))
     if abs(first - level) > FAR_FROM_START * size:
         slots["first_loss"] = format_loss(first)
     return slots
+
+
+def starts_by_luck(analysis: PureAnalysis) -> bool:
+    """Returns whether an untrained model starts below the chance level, so that its start cannot be judged."""
+    context, start = analysis.curve.context, analysis.landmarks.start
+    references = References.of(analysis.curve)
+    if references.starts_too_low or start is None or references.chance is None:
+        return references.starts_too_low
+    level = start.loss - (context.regularization_loss or 0.0)
+    return is_untrained(context) and level < BETTER_THAN_CHANCE * references.chance
 
 
 def escape_braces(sentence: str) -> str:

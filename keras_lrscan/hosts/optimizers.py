@@ -327,6 +327,12 @@ def rate_of(leaf: Optimizer) -> Value:
     return getattr(leaf, "_learning_rate", None)
 
 
+def trains(optimizer: Optimizer) -> bool:
+    """Returns whether an optimizer has another learning rate than the number 0, at which it changes no weight."""
+    rate = rate_of(innermost(optimizer)[0])
+    return not is_variable(rate) or float(read_value(rate)) != 0
+
+
 def _put_rate(leaf: Optimizer, rate: Value) -> None:
     """Sets the attribute behind `learning_rate`; the public setter would remove the variable from checkpoints."""
     if hasattr(leaf, "_hyper"):

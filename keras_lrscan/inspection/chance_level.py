@@ -173,8 +173,8 @@ def _imbalance(weighted: Mapping[str, float]) -> str | None:
     ratio = float(f"{levels[largest] / max(drowned.values()):.1g}")
     return (
         f"At the chance level, the weighted loss of output `{largest}` is about {ratio:,.0f} times that of {names}, so "
-        f"the layers that they share hardly learn {names}. Scale the targets of `{largest}`, or set `loss_weights` in "
-        "`compile`."
+        f"the layers that they share hardly learn {names}. Scale the targets of `{largest}`, or change `loss_weights` "
+        "in `compile`."
     )
 
 

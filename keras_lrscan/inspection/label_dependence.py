@@ -37,6 +37,9 @@ MAX_TARGETS = 64
 WORD_BUCKETS = 512
 """Columns that counts of word indices are hashed into."""
 
+MAX_KEYS = 4
+"""Looked-up whole numbers of a sample up to which they count as keys and not as words of a text."""
+
 NUM_SHUFFLES = 49
 """Copies with shuffled labels. Labels without relation beat all of them once in fifty times, but rarely clearly."""
 
@@ -87,7 +90,8 @@ def labels_follow_inputs(
         are_words: Whether whole numbers among the inputs are word indices, which have no meaningful size.
 
     Returns:
-        The answer, or `None` if the test is inconclusive or does not apply to this loss or these data.
+        The answer, or `None` if the test is inconclusive or does not apply to this loss or these data. Keys that are
+        looked up, such as those of a user and an item, can belong together in ways that simple models do not see.
 
     Example:
     >>> x = np.random.default_rng(0).normal(size=(400, 4))
@@ -110,7 +114,15 @@ def labels_follow_inputs(
     columns, target = columns[finite], target[finite]
     if len(target) < MAX_SAMPLES // 10 or np.ptp(target.astype(float)) == 0 or not np.ptp(columns, axis=0).any():
         return None
-    return measure_dependence(columns, target, classes=is_classifier).depends
+    depends = measure_dependence(columns, target, classes=is_classifier).depends
+    return None if depends is False and are_words and _are_keys(inputs) else depends
+
+
+def _are_keys(inputs: Sequence[NDArray[Any]]) -> bool:
+    """Returns whether the inputs are a few keys, such as a user and an item, whose effects do not add up."""
+    keys = [array.reshape(len(array), -1) for array in inputs]
+    columns = sum(array.shape[1] for array in keys)
+    return 1 < columns <= MAX_KEYS and all((array == np.floor(array)).all() for array in keys)
 
 
 def measure_dependence(inputs: NDArray[Any], labels: NDArray[Any], *, classes: bool, seed: int = 0) -> Dependence:

@@ -48,8 +48,9 @@ def label_facts(loss_name: str | None, labels: Array, width: int | None, ignored
         return {}
     classes, is_class = reader(thinned(labels), width, ignored)
     good, are_several = classes[is_class], _are_several(loss_name or "", labels)
+    bad = 1 - good.size / is_class.size if is_class.size else None
     return {
-        "bad_labels": 1 - good.size / is_class.size if is_class.size else None,
+        "bad_labels": 0.0 if are_several and _are_indicators(labels) else bad,
         "majority_share": None if are_several else _largest_share(good),
         "multi_label_share": float(np.mean(labels.sum(axis=1) != 1)) if are_several else None,
         "label_runs": _runs(loss_name or "", labels),
@@ -57,8 +58,16 @@ def label_facts(loss_name: str | None, labels: Array, width: int | None, ignored
 
 
 def _are_several(loss_name: str, labels: Array) -> bool:
-    """Returns whether each sample has several labels that are independent of each other, as in a binary loss."""
-    return loss_name.startswith("binary") and labels.ndim == 2 and labels.shape[1] > 1
+    """Returns whether a sample can have several labels, as in a binary loss, or by rows of zeros and several ones."""
+    if labels.ndim != 2 or labels.shape[1] == 1:
+        return False
+    if loss_name.startswith("binary"):
+        return True
+    return _are_indicators(labels) and bool((labels.sum(axis=1) > 1).any())
+
+
+def _are_indicators(labels: Array) -> bool:
+    return bool(((labels == 0) | (labels == 1)).all())
 
 
 def _largest_share(classes: Array) -> float | None:

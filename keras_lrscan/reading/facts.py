@@ -32,6 +32,7 @@ __all__ = [
     "FALLS",
     "HAS_REFERENCE",
     "IN_ORDER",
+    "MANY_PASSES",
     "MEASURES",
     "NO_FALL",
     "NO_FLOOR",
@@ -168,6 +169,7 @@ NO_FALL = Condition("fall", "==", 0)
 RISES = Condition("rise", ">", 0)
 NO_RISE = Condition("rise", "==", 0)
 NO_FLOOR = Condition("depth_below_zero", ">=", WITHOUT_FLOOR)
+MANY_PASSES = Condition("epochs_over_data", ">=", 8.0)
 CALM_START = Condition("early_explosion", "<", EXPLODED)
 HAS_REFERENCE = Condition("reference", "!=", Reference.NONE)
 
@@ -253,7 +255,7 @@ def _derive(features: CurveFeatures, context: ScanContext, shape: str | None) ->
         clip=min((size for size in clips if size is not None), default=None),
         fall_in_words=_fall_in_words(features),
         perfect_ratio=_ratio(context.perfect_loss, context.chance_loss),
-        has_shared_softmax=context.output_activation == "softmax" and (context.multi_label_share or 0.0) >= SEVERAL,
+        has_shared_softmax=_has_shared_softmax(context),
         has_class_weight="class_weight" in (context.feeding or {}),
         beats_perfect=_beats_perfect(features, context),
         is_untrained=is_untrained(context),
@@ -288,6 +290,12 @@ def _derive(features: CurveFeatures, context: ScanContext, shape: str | None) ->
         shape=shape,
         drawn_average=context.averaging or context.undone_averaging,
     )
+
+
+def _has_shared_softmax(context: ScanContext) -> bool:
+    """Returns whether a softmax, of the last layer or in the loss, is to give labels that do not exclude each other."""
+    is_softmax = context.output_activation == "softmax" or (context.loss_name or "").startswith("categorical")
+    return is_softmax and (context.multi_label_share or 0.0) >= SEVERAL
 
 
 def _beats_perfect(features: CurveFeatures, context: ScanContext) -> bool | None:

@@ -24,6 +24,7 @@ from keras_lrscan.reading.spacing import linear_spacing
 from keras_lrscan.reading.start_state import (
     StartState,
     are_mixed,
+    is_untrained,
     judged_outputs,
     state_of,
 )
@@ -326,6 +327,8 @@ def _start(record: Record, start: float, lowest: float, *, exploded: bool) -> di
     if chance is None:
         return found
     state = state_of(level, chance, uniform_loss(context))
+    if state == StartState.BETTER_THAN_CHANCE and is_untrained(context):
+        return found
     if not exploded and are_mixed(judged_outputs(context)):
         state = StartState.MIXED
     without = lowest - regularization

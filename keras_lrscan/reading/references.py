@@ -16,7 +16,7 @@ from keras_lrscan.reading.start_state import BETTER_THAN_CHANCE, is_untrained
 if TYPE_CHECKING:
     from keras_lrscan.curves.curve import LRCurve
 
-__all__ = ["SMALLEST_REFERENCE", "References", "has_natural_zero", "reference_loss", "starts_too_low"]
+__all__ = ["SMALLEST_REFERENCE", "References", "has_natural_zero", "reference_loss"]
 
 SMALLEST_REFERENCE = 1e-200
 """Smallest first loss that serves as a reference, since shares of a smaller one would leave the range of a float."""
@@ -73,11 +73,6 @@ class References:
 def has_natural_zero(curve: LRCurve) -> bool:
     """Returns whether zero is the lowest possible loss of a curve, see `References`."""
     return References.of(curve).natural_zero
-
-
-def starts_too_low(curve: LRCurve) -> bool:
-    """Returns whether the first losses of an untrained model are well below the chance level, see `References`."""
-    return References.of(curve).starts_too_low
 
 
 def reference_loss(curve: LRCurve) -> float | None:

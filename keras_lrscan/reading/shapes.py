@@ -168,7 +168,7 @@ def _first_match(facts: Mapping[str, Any]) -> tuple[ShapeRule, tuple[Condition, 
     )
 
 
-NOT_OVERFITTING = "It is not overfitting. This test is far too short for that, and it uses only training data."
+NOT_OVERFITTING = "{not_overfitting}"
 NOT_TRAINING_OVER_TIME = "It is not a picture of your training over time: the test tries a new rate at every point."
 TWO_EXPLANATIONS = (
     "{unknown_start}There are two explanations. A model that is already good at its task gives this curve, because it "
@@ -450,7 +450,12 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         is_not=("It does not mean that the highest rate is the best one.",),
         tries=(
             "{no_limit}Scan again with an `end_lr` 10 to 100 times larger, or give the scan more batches.",
-            "Until then, {suggestion} is a cautious choice. {reason}",
+            (
+                "{beyond_usual}Do not scan further: {last_lr} is far beyond the usual rates of this optimizer. A loss "
+                "that still falls there may not depend on the size of the weights."
+            ),
+            "{no_limit}Until then, {suggestion} is a cautious choice. {reason}",
+            "{no_further}Train at {suggestion}, and compare with a tenth of that. {reason}",
         ),
     ),
     ShapeRule(

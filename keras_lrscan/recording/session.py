@@ -356,7 +356,7 @@ class Session:
         described = describe(host, control, self.context, self._monitor)
         notes = optimizer_notes(host.optimizer, control.iterations + self._ramp.num_steps)
         notes = (*described.notes, *notes, *state.notes, *model_notes(host, described))
-        self.context = dataclasses.replace(described, notes=notes, optimizer_path=state.optimizer_path)
+        self.context = dataclasses.replace(described, notes=notes, **state.facts_of_optimizers)
         needs_new_step = control.replaces_schedule or host.needs_own_step(shared)
         self._numbers = [python_numbers(host.optimizer), state.restore_numbers]
         step = host.own_step_function() if needs_new_step else shared
