@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from typing import TYPE_CHECKING, Any
@@ -198,6 +199,31 @@ def test_a_softmax_does_not_fit_labels_that_do_not_exclude_each_other(
     known = ScanContext(loss_name="binary_crossentropy", output_activation=activation, multi_label_share=share)
     problem = analyze(LRCurve(lr=curve.lr, loss=curve.loss, context=known)).first_problem
     assert (problem is not None and problem.name == "wrong-from-logits") == is_wrong
+
+
+def test_several_labels_under_a_categorical_loss_need_a_binary_one() -> None:
+    curve = synthetic_curve("u-shaped")
+    known = ScanContext(loss_name="categorical_crossentropy", from_logits=True, multi_label_share=0.4, bad_labels=0.0)
+    problem = analyze(LRCurve(lr=curve.lr, loss=curve.loss, context=known)).first_problem
+    assert problem is not None
+    assert problem.name == "wrong-from-logits"
+    assert "`binary_crossentropy`" in problem.advice
+
+
+def test_missing_values_explain_weights_that_are_lost_in_the_first_step() -> None:
+    known = ScanContext(nonfinite_inputs=0.26, optimizer="Adam")
+    curve = LRCurve(lr=[1e-7], loss=[1.1], stop="non-finite-weights", context=known)
+    assert [finding.name for finding in analyze(curve).findings] == ["nan-in-data"]
+    clean = dataclasses.replace(curve, context=dataclasses.replace(known, nonfinite_inputs=0.0))
+    assert analyze(clean).findings == ()
+
+
+def test_labels_that_are_all_the_same_are_named_in_the_advice() -> None:
+    curve = synthetic_curve("flat-at-chance")
+    known = ScanContext(loss_name="sparse_categorical_crossentropy", majority_share=1.0, data_seen="arrays")
+    problem = analyze(LRCurve(lr=curve.lr, loss=curve.loss, context=known)).first_problem
+    assert problem is not None
+    assert problem.advice.startswith("Look at the labels: all of them are the same")
 
 
 def test_classes_with_weights_are_not_out_of_balance() -> None:

@@ -124,6 +124,43 @@ def test_an_output_that_drowns_another_is_the_first_problem() -> None:
     assert step.startswith("Next: scale the larger targets")
 
 
+def test_a_penalty_that_outweighs_the_error_is_the_first_problem() -> None:
+    curve = synthetic_curve("u-shaped")
+    context = dataclasses.replace(curve.context, regularization_loss=100.0)
+    problem, rate, step, _ = answers(dataclasses.replace(curve, loss=curve.loss + 100.0, context=context))
+    assert problem == "Problem: likely. 98% of the loss is the penalty on the weights (regularization)."
+    assert rate.startswith("Learning rate until that is fixed: about ")
+    assert step == "Next: use a regularization ten times weaker, then scan again."
+
+
+def test_a_rise_that_another_optimizer_can_cause_has_no_rate() -> None:
+    for shape, has_rate in (("monotone-from-pretrained", False), ("u-shaped", True)):
+        curve = synthetic_curve(shape)
+        context = dataclasses.replace(curve.context, framework="keras 3.15.1", num_other_optimizers=1)
+        analysis = analyze(dataclasses.replace(curve, context=context))
+        assert (analysis.suggestion.lr is not None) == has_rate
+        assert ("set the learning rates of the other optimizers to 0" in analysis.explain()) == (not has_rate)
+
+
+def test_a_loss_that_falls_far_beyond_usual_rates_needs_no_wider_scan() -> None:
+    curve = synthetic_curve("still-falling")
+    assert curve.lr[-1] >= 5
+    for optimizer, is_beyond in (("Adam", True), ("SGD", False)):
+        context = dataclasses.replace(curve.context, optimizer=optimizer)
+        text = " ".join(analyze(dataclasses.replace(curve, context=context)).explain().split())
+        assert ("Do not scan further: 10 is far beyond the usual rates" in text) == is_beyond
+        assert ("Scan again with an `end_lr` 10 to 100 times larger" in text) != is_beyond
+
+
+def test_a_test_of_many_passes_is_not_said_to_be_too_short_to_memorize() -> None:
+    curve = synthetic_curve("monotone-from-pretrained")
+    for passes, is_told in ((2, True), (40, False)):
+        context = dataclasses.replace(curve.context, num_samples=64, batch_size=64 * passes // 100 or 1)
+        text = " ".join(analyze(dataclasses.replace(curve, context=context)).explain(level="full").split())
+        assert ("It is not overfitting" in text) == is_told
+        assert ("This test is far too short for that" in text) == is_told
+
+
 def test_the_end_of_a_flat_curve_is_told_as_it_was() -> None:
     x = np.linspace(-7, 1, 100)
     loss = np.where(x < -3, 2.3 + 0.01 * np.sin(40 * x), np.nan)

@@ -106,7 +106,13 @@ LABELS: dict[str, tuple[Any, Any, Layers, dict[str, Any]]] = {
     "minus one": (SPARSE, CODES - 1, FOUR, {"bad_labels": MAJORITY}),
     "one-hot": (DENSE, np.eye(4)[CODES], FOUR, {"bad_labels": 0, "majority_share": MAJORITY}),
     "too narrow": (DENSE, np.eye(5)[CODES], FOUR, {"bad_labels": 1}),
-    "rows of two ones": (DENSE, poked(np.eye(4)[CODES], (slice(0, 100), slice(0, 2)), 1.0), FOUR, {"bad_labels": 0.1}),
+    "rows of two ones": (
+        DENSE,
+        poked(np.eye(4)[CODES], (slice(0, 100), slice(0, 2)), 1.0),
+        FOUR,
+        {"bad_labels": 0, "multi_label_share": 0.1, "majority_share": None},
+    ),
+    "halves": (DENSE, poked(np.eye(4)[CODES], (slice(0, 100), slice(0, 4)), 0.5), FOUR, {"bad_labels": 0.1}),
     "yes or no": ("binary_crossentropy", YES, ONE, {"bad_labels": 0, "majority_share": MAJORITY}),
     "several a sample": (
         "binary_crossentropy",

@@ -46,6 +46,16 @@ def test_words_count_and_their_numbers_do_not() -> None:
     assert labels_follow_inputs("binary_crossentropy", [words], labels, are_words=True)
 
 
+def test_keys_whose_effects_do_not_add_up_are_not_called_unrelated() -> None:
+    users, items = RANDOM.integers(0, 30, (400, 1)), RANDOM.integers(0, 20, (400, 1))
+    tastes, kinds = RANDOM.normal(size=(30, 4)), RANDOM.normal(size=(20, 4))
+    ratings = (tastes[users[:, 0]] * kinds[items[:, 0]]).sum(axis=1)
+    assert labels_follow_inputs("mean_squared_error", [users, items], ratings, are_words=True) is None
+    assert labels_follow_inputs("mean_squared_error", [users, items], users[:, 0], are_words=True)
+    words = RANDOM.integers(0, 30, (400, 12))
+    assert labels_follow_inputs("mean_squared_error", [words], ratings, are_words=True) is False
+
+
 def test_samples_that_hold_no_numbers_are_left_out() -> None:
     broken = np.where(np.arange(400)[:, None] % 5 == 0, np.nan, X)
     assert labels_follow_inputs("mean_squared_error", [broken], X[:, 0], are_words=False)

@@ -140,3 +140,15 @@ def test_a_fresh_model_is_not_good_because_its_first_batches_are_easy(context: S
         state is StartState.UNKNOWN
     )
     assert any(finding.name == "already-good" and finding.is_sure for finding in analysis.findings) == (state is BETTER)
+
+
+def test_a_fresh_model_is_not_good_because_its_smoothed_loss_starts_low() -> None:
+    loss = 84.0 + 10.0 * np.random.default_rng(0).normal(size=100)
+    loss[:5] = 92.0, 70.0, 95.0, 72.0, 91.0
+    analysis = analyze(LRCurve(lr=np.logspace(-7, 1, 100), loss=loss, context=FRESH), num_copies=3)
+    assert analysis.landmarks.start is not None
+    assert analysis.landmarks.start.loss < 90.0
+    assert analysis.verdict.start_state is StartState.UNKNOWN
+    text = " ".join(analysis.explain().split())
+    assert "No layer shows signs of training, so this is luck" in text
+    assert "already knows" not in text

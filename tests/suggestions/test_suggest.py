@@ -196,6 +196,17 @@ def test_an_output_that_is_misread_has_a_rate_only_if_the_model_gets_better_than
     assert (analysis.suggestion.lr is not None) == has_rate
 
 
+@pytest.mark.parametrize(("chance", "has_rate"), [(2.3, True), (0.45, False)])
+def test_unscaled_inputs_have_a_rate_only_if_the_model_learns(chance: float, *, has_rate: bool) -> None:
+    curve = synthetic_curve("u-shaped")
+    low = float(curve.loss.min())
+    context = dataclasses.replace(curve.context, chance_loss=low / 0.9 if chance < 1 else chance, input_low=0.0)
+    context = dataclasses.replace(context, input_high=255.0, num_classes=None)
+    analysis = analyze(dataclasses.replace(curve, context=context))
+    assert any(finding.name == "unscaled-inputs" and finding.is_sure for finding in analysis.findings)
+    assert (analysis.suggestion.lr is not None) == has_rate
+
+
 def test_no_rate_is_read_from_data_in_order() -> None:
     analysis = analysis_of("LRS320")
     assert any(finding.name == "ordered-data" and finding.is_sure for finding in analysis.findings)
