@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 from matplotlib.figure import Figure
 
-from keras_lrscan import contrast_with_scratch, repeat_scans, scan_groups
+from keras_lrscan import contrast_with_scratch, race, repeat_scans, scan_groups
 from keras_lrscan.datasets.digits import digits, digits_model
 
 if TYPE_CHECKING:
@@ -52,8 +52,16 @@ def groups() -> Any:
     return scan_groups(model, x[~known], y[~known] - NEW_CLASSES, verbose=0)
 
 
+def rates() -> Any:
+    """Races four rates for a digits classifier that was trained on a third of the digits."""
+    x, y = digits()
+    model = digits_model()
+    model.fit(x[:600], y[:600], epochs=10, verbose=0)
+    return race(model, x[600:1400], y[600:1400], validation_data=(x[1400:], y[1400:]), verbose=0)
+
+
 EXPERIMENTS: Mapping[str, Callable[[], Any]] = MappingProxyType(
-    {"contrast": contrast, "repeats": repeats, "groups": groups}
+    {"contrast": contrast, "repeats": repeats, "groups": groups, "race": rates}
 )
 """Name on the page → the function that runs the experiment."""
 
