@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["MAX_SAMPLES", "MIN_SAMPLES", "Dependence", "labels_follow_inputs", "measure_dependence", "numbers_of"]
+__all__ = [
+    "MAX_SAMPLES",
+    "MIN_SAMPLES",
+    "Dependence",
+    "are_keys",
+    "labels_follow_inputs",
+    "measure_dependence",
+    "numbers_of",
+]
 
 MIN_SAMPLES = 100
 """Samples needed to conclude that labels do not depend on inputs."""
@@ -115,11 +123,15 @@ def labels_follow_inputs(
     if len(target) < MAX_SAMPLES // 10 or np.ptp(target.astype(float)) == 0 or not np.ptp(columns, axis=0).any():
         return None
     depends = measure_dependence(columns, target, classes=is_classifier).depends
-    return None if depends is False and are_words and _are_keys(inputs) else depends
+    return None if depends is False and are_words and are_keys(inputs) else depends
 
 
-def _are_keys(inputs: Sequence[NDArray[Any]]) -> bool:
-    """Returns whether the inputs are a few keys, such as a user and an item, whose effects do not add up."""
+def are_keys(inputs: Sequence[NDArray[Any]]) -> bool:
+    """Returns whether looked-up inputs are a few keys, such as a user and an item, whose effects need not add up.
+
+    Args:
+        inputs: Arrays of shape `(n, ...)`.
+    """
     keys = [array.reshape(len(array), -1) for array in inputs]
     columns = sum(array.shape[1] for array in keys)
     return 1 < columns <= MAX_KEYS and all((array == np.floor(array)).all() for array in keys)

@@ -10,7 +10,7 @@ import numpy as np
 from keras_lrscan.curves.context import ARRAYS_SEEN
 from keras_lrscan.hosts.layer_tree import layers_in
 from keras_lrscan.inspection.arrays import joined, leaves, to_arrays
-from keras_lrscan.inspection.label_dependence import MAX_SAMPLES, measure_dependence, numbers_of
+from keras_lrscan.inspection.label_dependence import MAX_SAMPLES, are_keys, measure_dependence, numbers_of
 from keras_lrscan.probes.investigation import Outcome
 from keras_lrscan.probes.workbench import Answer, CannotAskError, Workbench
 
@@ -77,6 +77,8 @@ def check_label_dependence(workbench: Workbench) -> Answer:
         return Answer(outcome=Outcome.UNCLEAR, says=says)
     if known["learns"]:
         return Answer(outcome=Outcome.UNCLEAR, says=f"{says} But the loss of the scan falls well below chance level.")
+    if _embeds(workbench) and are_keys(list(leaves(to_arrays(workbench.batches[0][0])))):
+        return Answer(outcome=Outcome.UNCLEAR, says=f"{says} But simple models only add up what each key contributes.")
     return Answer(outcome=Outcome.NO, says=says, confirms=("labels-not-reaching-loss",))
 
 
@@ -120,8 +122,11 @@ def _as_numbers(workbench: Workbench, leaf: np.ndarray) -> np.ndarray:
     if leaf.dtype.kind not in "fiub":
         msg = f"the inputs are not numbers but of type {leaf.dtype}"
         raise CannotAskError(msg)
-    embeds = any(type(layer).__name__ == "Embedding" for layer in layers_in(workbench.model))
-    return numbers_of(leaf, are_words=embeds)
+    return numbers_of(leaf, are_words=_embeds(workbench))
+
+
+def _embeds(workbench: Workbench) -> bool:
+    return any(type(layer).__name__ == "Embedding" for layer in layers_in(workbench.model))
 
 
 def _are_codes(workbench: Workbench) -> bool:

@@ -60,7 +60,7 @@ def toward_prior_rate(lr: float, context: ScanContext) -> float:
     Example:
     >>> from keras_lrscan import ScanContext
     >>> toward_prior_rate(0.03, ScanContext(optimizer="Adam", num_trainable_params=5_000))
-    0.0168...
+    0.0119...
     >>> toward_prior_rate(0.03, ScanContext(optimizer="Adam", num_trainable_params=20_000_000))
     0.03
     """

@@ -474,3 +474,17 @@ def test_gradients_are_those_of_one_plain_step(keras: Any) -> None:
     model.train_on_batch(x, y)
     steps = [float(np.linalg.norm(old - new)) / 0.5 for old, new in zip(before, model.get_weights(), strict=True)]
     np.testing.assert_allclose(found, steps, rtol=1e-4)
+
+
+@pytest.mark.one_host
+def test_keys_that_only_matter_together_are_not_called_unrelated(keras: Any) -> None:
+    random, layers = np.random.default_rng(0), keras.layers
+    users, items = random.integers(0, 300, (SAMPLES, 1)), random.integers(0, 200, (SAMPLES, 1))
+    ratings = (random.normal(size=(300, 4))[users[:, 0]] * random.normal(size=(200, 4))[items[:, 0]]).sum(axis=1)
+    user, item = keras.Input((1,), dtype="int32"), keras.Input((1,), dtype="int32")
+    vectors = [layers.Flatten()(layers.Embedding(300, 4)(user)), layers.Flatten()(layers.Embedding(200, 4)(item))]
+    model = keras.Model([user, item], layers.Dot(axes=-1)(vectors))
+    model.compile("adam", "mse")
+    result = asked("labels-from-inputs", model, [users, items], ratings)
+    assert result.outcome is Outcome.UNCLEAR, result.evidence
+    assert "what each key contributes" in result.evidence
