@@ -485,6 +485,6 @@ def test_keys_that_only_matter_together_are_not_called_unrelated(keras: Any) -> 
     vectors = [layers.Flatten()(layers.Embedding(300, 4)(user)), layers.Flatten()(layers.Embedding(200, 4)(item))]
     model = keras.Model([user, item], layers.Dot(axes=-1)(vectors))
     model.compile("adam", "mse")
-    result = asked("labels-from-inputs", model, [users, items], ratings)
+    result = asked("labels-from-inputs", model, [users, items], ratings, end_lr=1e-4)
     assert result.outcome is Outcome.UNCLEAR, result.evidence
     assert "what each key contributes" in result.evidence
