@@ -319,7 +319,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
                 says="The last layer, too, shows signs of earlier training.",
             ),
             Clue(
-                when=(is_true("is_untrained"),),
+                when=(Condition("num_used_layers", "==", 0), Condition("optimizer_iterations", "==", 0)),
                 weight=-2.5,
                 says="Against it: no layer shows signs of earlier training.",
             ),

@@ -186,6 +186,7 @@ class ScanContext:
             classes that overlap; classification only.
         label_runs: Degree to which the data are sorted by label or target, from 0 (random order) to 1 (fully sorted).
         zero_weight_share: Share of samples with zero weight in the loss.
+        mean_weight: Mean of the sample weights, if some were passed.
         num_layers: Layers with weights, including nested layers.
         num_frozen_layers: Layers with weights that are not trainable.
         num_used_layers: Layers with signs of earlier training in their weights, such as a nonzero bias.
@@ -279,6 +280,7 @@ class ScanContext:
     )
     label_runs: float | None = measured("degree of sorting by label, from 0 to 1")
     zero_weight_share: float | None = measured("share of samples with zero weight", SHARE)
+    mean_weight: float | None = measured("mean sample weight", "{:.3g}")
     num_layers: int | None = measured("layers with weights", COUNT)
     num_frozen_layers: int | None = measured("frozen layers", COUNT)
     num_used_layers: int | None = measured("previously trained layers", COUNT)

@@ -53,6 +53,8 @@ SLOT_WORDS: Mapping[str, str] = MappingProxyType(
         "narrow_range": "",
         "few_points": "",
         "few_batches": "",
+        "ended_low": "",
+        "small_weight": "the mean",
         "not_overfitting": NOT_OVERFITTING,
         "batches_for_scan": "100",
         "few_epochs": "",

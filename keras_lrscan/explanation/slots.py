@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 __all__ = ["CODES_OF_RANGE", "NOT_OVERFITTING", "escape_braces", "fill", "slots_for", "starts_by_luck"]
 
+SMALL_WEIGHTS = Condition("mean_weight", "<", 0.1)
+"""Sample weights that make the loss, and the steps of gradient descent, ten times smaller or more."""
+SMALL_END = 0.1
+"""Last rate below which a flat scan may have ended too early."""
 FAR_BEYOND = 5.0
 """Rate far beyond the usual ones of an optimizer that divides by the size of the gradient: steps as large as this."""
 NOT_OVERFITTING = "It is not overfitting. This test is far too short for that, and it uses only training data."
@@ -79,6 +83,8 @@ def slots_for(analysis: PureAnalysis) -> dict[str, str]:
     slots |= dict.fromkeys(_conditions(analysis), "")
     slots["jumps"] = "turns NaN or infinite" if LOW_UNTIL_NAN.holds(analysis.facts) else "shoots up"
     slots["not_overfitting"] = PROVES_NOTHING if MANY_PASSES.holds(analysis.facts) else NOT_OVERFITTING
+    if SMALL_WEIGHTS.holds(analysis.facts) and not optimizer_family(analysis.curve.context.optimizer).is_adaptive:
+        slots["small_weight"] = MEASURES["mean_weight"].show(analysis.facts["mean_weight"])
     slots["order"] = SAME_ORDER if analysis.facts["well_shuffled"] else SHUFFLE
     for finding in reversed(analysis.findings):
         if finding.alarm and finding.is_sure:
@@ -99,6 +105,8 @@ def _conditions(analysis: PureAnalysis) -> Iterable[str]:
     if is_beyond:
         yield "beyond_usual"
     yield "no_further" if is_beyond or facts["ends_at_limit"] or NO_FLOOR.holds(facts) else "no_limit"
+    if analysis.curve.lr[-1] < SMALL_END:
+        yield "ended_low"
     yield "moved" if MOVED.holds(facts) else "unmoved"
     if state == StartState.UNKNOWN:
         yield "unknown_start"

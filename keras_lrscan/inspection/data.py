@@ -88,6 +88,7 @@ def array_facts(host: Host, given: Given) -> dict[str, Any]:
         **(_label_facts(host, targets[0]) if len(targets) == 1 else {}),
         "suspect_labels": _suspect_labels(host, inputs, targets[0]) if len(targets) == 1 else None,
         "zero_weight_share": _zero_weight_share(given, targets),
+        "mean_weight": _mean_weight(given),
     }
 
 
@@ -173,6 +174,12 @@ def _zero_weight_share(given: Given, targets: list[Array]) -> float | None:
         classes = labels.argmax(1) if labels.shape[1] > 1 else labels[:, 0]
         zeros.append(float(np.isin(classes, empty).mean()))
     return max(zeros, default=0.0)
+
+
+def _mean_weight(given: Given) -> float | None:
+    """Returns the smallest mean of the finite sample weights of an output; `None` without such weights."""
+    finite = (array[np.isfinite(array)] for array in _arrays_in(given.sample_weight))
+    return min((float(array.mean()) for array in finite if array.size), default=None)
 
 
 def _facts(num_samples: int | None, shuffled: bool | None) -> dict[str, Any]:  # noqa: FBT001 - a value, not a switch

@@ -301,10 +301,11 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         ),
         is_not=("It does not mean that your model is robust, or that the learning rate does not matter.",),
         tries=(
+            "Divide the sample weights by their mean, {small_weight}, which makes the loss and its steps that small.",
             "{unmoved}Check that `model.trainable_weights` is not empty. Compile again if you change `trainable`.",
             "{unmoved}Take one training step at a rate of 1, and check whether any weight changed.",
             "{moved}Scan with larger batches: batches four times as large halve the noise.",
-            "If the scan ended at a rate below 0.1, scan again up to 10.",
+            "{ended_low}Scan again up to 10: this scan ended at {last_lr}.",
         ),
     ),
     ShapeRule(

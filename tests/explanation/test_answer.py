@@ -152,6 +152,14 @@ def test_a_loss_that_falls_far_beyond_usual_rates_needs_no_wider_scan() -> None:
         assert ("Scan again with an `end_lr` 10 to 100 times larger" in text) != is_beyond
 
 
+def test_small_sample_weights_are_named_where_gradient_descent_stays_flat() -> None:
+    curve = synthetic_curve("flat")
+    for optimizer, is_told in (("SGD", True), ("Adam", False)):
+        context = dataclasses.replace(curve.context, optimizer=optimizer, mean_weight=8e-4)
+        text = " ".join(analyze(dataclasses.replace(curve, context=context)).explain().split())
+        assert ("Divide the sample weights by their mean, 0.0008," in text) == is_told
+
+
 def test_a_test_of_many_passes_is_not_said_to_be_too_short_to_memorize() -> None:
     curve = synthetic_curve("monotone-from-pretrained")
     for passes, is_told in ((2, True), (40, False)):

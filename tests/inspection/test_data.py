@@ -237,3 +237,5 @@ def test_samples_without_weight(keras: Any) -> None:
     assert looked_up(model, x, CODES)["zero_weight_share"] == 0
     assert looked_up(model, x, CODES, sample_weight=1.0 * (CODES > 0))["zero_weight_share"] == MAJORITY
     assert looked_up(model, x, CODES, class_weight={0: 0.0, 1: 1.0})["zero_weight_share"] == MAJORITY
+    assert looked_up(model, x, CODES)["mean_weight"] is None
+    assert looked_up(model, x, CODES, sample_weight=np.full(CODES.size, 1e-3))["mean_weight"] == pytest.approx(1e-3)
