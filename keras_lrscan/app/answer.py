@@ -117,7 +117,7 @@ def _kept(question: Question) -> bytes:
     try:
         return base64.b64decode(question.kept.encode("utf-8", "replace"), validate=True)
     except binascii.Error as error:
-        msg = "Expected the file of the answer before. Received: a text that is not one. Choose the file again."
+        msg = "Expected the file of the previous answer. Received: a text that is not one. Choose the file again."
         raise InvalidCurveError(msg) from error
 
 

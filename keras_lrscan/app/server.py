@@ -133,7 +133,7 @@ async def _page(request: Any) -> Any:  # noqa: ANN401 - an optional package
         future = request.app.state.workers.submit(answer, question)
         status, page = await asyncio.wait_for(asyncio.wrap_future(future), MAX_SECONDS)
     except TimeoutError:
-        status, page = 503, form_page("The answer took too long, since many people asked. Send the form again.")
+        status, page = 503, form_page("The page is busy, and your answer took too long. Please send the form again.")
     except BrokenProcessPool:  # its memory may have run out; the next visitor gets new processes
         request.app.state.workers = _workers()
         status, page = 500, form_page("This file could not be read. Save it again, as PNG or CSV.")

@@ -104,8 +104,11 @@ CAUSES_OF_FEEDING: tuple[Cause, ...] = (
             ),
         ),
         to_check="Scan with fewer steps, so that each sample comes once or twice, and compare.",
-        advice="Do not judge by how far the loss falls. When you train, watch the loss on data kept aside.",
-        is_not="It does not prove overfitting, but it is a reason to check for it with data kept aside.",
+        advice=(
+            "Do not judge by how far the loss falls. When you train, watch the loss on data that the model does not "
+            "train on."
+        ),
+        is_not="It does not prove overfitting, but it is a reason to check, on data that the model does not train on.",
         sources=("https://github.com/beringresearch/lrfinder/issues/1",),
         alarm=False,
     ),

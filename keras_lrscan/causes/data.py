@@ -150,9 +150,9 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
     Cause(
         code="LRS305",
         name="labels-not-reaching-loss",
-        title="Inputs and labels do not match, or no rule between them shows in so short a test.",
+        title="Inputs and labels do not match, or the link between them is too hard to find in so short a test.",
         means=(
-            "The model takes its steps, but learns at most how large or how frequent the labels are. Either no rule "
+            "The weights change, but at best the model learns how large or how frequent the labels are. Either no rule "
             "leads from the inputs to the labels, or it is too hard for so few steps."
         ),
         start=-3.2,
@@ -257,8 +257,8 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
             ),
         ),
         to_check=(
-            "Look at five inputs beside their labels. Train for some epochs at the optimizer's default rate: if the "
-            "validation loss falls, there is a rule."
+            "Look at five inputs beside their labels. Train for some epochs at the default rate of the optimizer: if "
+            "the validation loss falls, there is a rule."
         ),
         advice=(
             "Check that inputs and labels belong together, and how labels are encoded. Shuffling, sorting or joining "
@@ -403,8 +403,8 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
         when=(
             Clue(
                 when=(Condition("suspect_labels", ">=", SUSPECT),),
-                says="For about {suspect_labels} of the compared samples, the most similar ones agree on another of "
-                "the {num_classes} labels, and not just between a few classes that look alike.",
+                says="About {suspect_labels} of the compared samples have a label that the most similar samples do not "
+                "have ({num_classes} labels in all). This is not limited to a few classes that look alike.",
             ),
         ),
         clues=(
@@ -435,7 +435,7 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
         name="unweighted-samples",
         title="Most samples have a weight of zero, so they do not count in the loss.",
         means=(
-            "A batch of 32 then holds only a few samples that count. So the loss is small and noisy, and so are the "
+            "Then half of the samples in a batch, or fewer, count. So the loss is small and noisy, and so are the "
             "steps, and the loss of a constant prediction is small as well."
         ),
         start=1.2,

@@ -261,7 +261,8 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
             Clue(
                 when=(Condition("perfect_ratio", ">=", 0.4), Condition("output_activation", "in", BOUNDED)),
                 weight=5.0,
-                says="Even right answers would have {perfect_ratio} of the loss of a constant prediction.",
+                says="Even with all answers right, the loss could not fall below {perfect_ratio} of that of a constant "
+                "prediction.",
             ),
             Clue(
                 when=(IS_CROSSENTROPY, WORSE),
@@ -276,8 +277,8 @@ CAUSES_OF_MODEL: tuple[Cause, ...] = (
             Clue(
                 when=(is_true("beats_perfect"), Condition("perfect_ratio", ">=", 0.4)),
                 weight=-9.0,
-                says="Against it: the loss falls lower. Keras on TensorFlow takes the scores from before the last "
-                "activation here; other backends do not.",
+                says="Against it: the loss falls below that limit. Keras on TensorFlow takes the scores from before "
+                "the last activation here; other backends do not.",
             ),
         ),
         rules_out=ACTIVATION_FITS,

@@ -295,7 +295,7 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
             ),
         ),
         to_check="Scan from 1e-7 to 10.",
-        advice="Scan from 1e-7 to 10 first. Then scan a factor of ten on either side of the rate that breaks training.",
+        advice="Scan from 1e-7 to 10. Then scan a factor of ten on either side of the rate that breaks training.",
         is_not="A flat or steep line in a short range does not show the shape of the whole curve.",
         sources=("https://cs231n.github.io/neural-networks-3/",),
         alarm=True,
@@ -454,7 +454,7 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
         rules_out=(
             Clue(
                 when=(Condition("optimizer", "in", ADAM_LIKE), Condition("optimizer_iterations", ">=", 100)),
-                says="Updates that the optimizer had made before the scan: {optimizer_iterations}.",
+                says="Before the scan, the optimizer had already made updates ({optimizer_iterations}).",
             ),
         ),
         to_check="Keep the rate at its first value for 50 steps: the bump should appear without any rise of the rate.",

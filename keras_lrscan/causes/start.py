@@ -67,7 +67,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
             Clue(
                 when=(Condition("optimizer_iterations", ">", 0),),
                 weight=1.0,
-                says="Updates that the optimizer had made before the scan: {optimizer_iterations}.",
+                says="Before the scan, the optimizer had already made updates ({optimizer_iterations}).",
             ),
             Clue(
                 when=(Condition("num_used_layers", ">", 0), is_false("head_is_fresh")),
@@ -259,7 +259,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
             Clue(
                 when=(Condition("optimizer_iterations", ">", 0),),
                 weight=2.0,
-                says="Updates that the optimizer had made before the scan: {optimizer_iterations}.",
+                says="Before the scan, the optimizer had already made updates ({optimizer_iterations}).",
             ),
             Clue(
                 when=(Condition("optimizer_iterations", "==", 0), is_true("is_trained")),
@@ -302,7 +302,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
             Clue(
                 when=(Condition("optimizer_iterations", ">", 0),),
                 weight=2.4,
-                says="Updates that the optimizer had made before the scan: {optimizer_iterations}.",
+                says="Before the scan, the optimizer had already made updates ({optimizer_iterations}).",
             ),
             Clue(
                 when=(Condition("num_used_layers", ">", 0), is_false("head_is_fresh")),

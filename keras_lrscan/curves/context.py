@@ -276,10 +276,10 @@ class ScanContext:
     bad_labels: float | None = measured("share of labels outside the model's classes", "{:.2%}")
     labels_follow_inputs: bool | None = measured("labels predictable from the inputs by simple models", "{}")
     suspect_labels: float | None = measured(
-        "share of labels that contradict those of similar samples, overlapping classes aside", SHARE
+        "share of labels that contradict those of similar samples, overlapping classes aside", "{:.1%}"
     )
     label_runs: float | None = measured("degree of sorting by label, from 0 to 1")
-    zero_weight_share: float | None = measured("share of samples with zero weight", SHARE)
+    zero_weight_share: float | None = measured("share of samples with zero weight", "{:.1%}")
     mean_weight: float | None = measured("mean sample weight", "{:.3g}")
     num_layers: int | None = measured("layers with weights", COUNT)
     num_frozen_layers: int | None = measured("frozen layers", COUNT)

@@ -45,8 +45,8 @@ It is a share of the larger start, or of the larger fall for a loss that can fal
 
 GUIDE = (
     "Both scans used the same batches in the same order and a fresh optimizer of the same kind; only their initial "
-    "weights differ. Features of both curves come from architecture, data and optimizer. Features of only one curve "
-    "come from its initial weights."
+    "weights differ. What both curves share comes from architecture, data and optimizer; what only one shows comes "
+    "from its initial weights."
 )
 """Opening sentences of the explanation."""
 
@@ -309,7 +309,7 @@ class Meaning(NamedTuple):
 MEANINGS: tuple[Meaning, ...] = (
     Meaning(
         frozenset({"fresh"}),
-        "The given weights are as new: neither the layers nor the optimizer show signs of training. So both scans "
+        "The given weights look untrained: neither the layers nor the optimizer show signs of training. So both scans "
         "start from random weights, and differ as two fresh models do.",
     ),
     Meaning(
@@ -329,8 +329,8 @@ MEANINGS: tuple[Meaning, ...] = (
     ),
     Meaning(
         frozenset({"starts-alike", "ends-alike", "scratch-falls"}),
-        "In this test the given weights are neither better nor worse than random ones. If they should be pretrained, "
-        "check that they were loaded, and that the inputs are preprocessed as in pretraining.",
+        "In this test the given weights are neither better nor worse than random ones. If they are meant to be "
+        "pretrained, check that they were loaded, and that the inputs are preprocessed as in pretraining.",
     ),
     Meaning(
         frozenset({"starts-alike", "ends-higher", "scratch-falls"}),
@@ -385,7 +385,7 @@ def _meanings(given: Analysis, scratch: Analysis, differences: tuple[Difference,
 
 
 def _facts(given: Analysis, scratch: Analysis, differences: Mapping[str, Difference]) -> frozenset[str]:
-    """Returns the facts about the comparison that `MEANINGS` can require; of weights that are as new, only that one."""
+    """Returns the facts about the comparison that `MEANINGS` can require; of untrained weights, only that one."""
     if is_untrained(given.curve.context):
         return frozenset({"fresh"})
     analyses = {"given": given, "scratch": scratch}

@@ -57,8 +57,8 @@ ADVICE_WORDS: Mapping[str, str] = MappingProxyType(
     {
         Advice.FREEZE: "freeze it at first. Training it alone gains nothing in so few steps; scan again later.",
         Advice.LOWER: "lower rate. Alone, it needs a lower learning rate than all groups together.",
-        Advice.READY: "ready. Its scan shows no need for a lower learning rate than all groups.",
-        Advice.UNCLEAR: "unclear. Its scan suggests no learning rate; use the lowest of all, or scan with more steps.",
+        Advice.READY: "ready. Its scan shows no need for a lower learning rate than that of all groups together.",
+        Advice.UNCLEAR: "unclear. Its scan suggests no learning rate; use the lowest of all groups, or more steps.",
     }
 )
 """Advice → its words in the explanation."""

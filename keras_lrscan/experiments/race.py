@@ -84,8 +84,8 @@ def race(
 
     Without `candidates` or `analysis`, the function first scans the model in 100 steps. Then four candidates race: the
     suggested learning rate, one a quarter of a decade above it, and two below it. At a constant learning rate, the last
-    candidate drops out halfway. Everything together takes no more steps than three scans. In the end the function
-    restores the model bit for bit, as after `lr_scan`.
+    candidate drops out halfway. The race takes 280 steps, no more than three scans, and a scan before it 100 more. In
+    the end the function restores the model bit for bit, as after `lr_scan`.
 
     Args:
         model: A compiled model of Keras 3 or tf_keras, on one device.
@@ -117,7 +117,8 @@ def race(
     ```python
     result = race(model, x, y, validation_data=(x_val, y_val), batch_size=32)
     print(result.explain())
-    model.optimizer.learning_rate = result.suggestion.lr
+    if (lr := result.suggestion.lr) is not None:
+        model.optimizer.learning_rate = lr
     ```
     """
     if role not in list(Role):

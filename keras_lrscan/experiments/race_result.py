@@ -74,7 +74,8 @@ class RaceResult(Result):
     """A race of learning rates.
 
     Attributes:
-        suggestion: The suggestion of the race, which replaces `before`; its `lr` is `None` if every candidate diverged.
+        suggestion: The suggestion of the race, which replaces `before`. Its `lr` is `None` if every candidate diverged
+            or made the model worse, or if the race ended before a comparison and no scan suggested a rate.
         before: The suggestion of the scan, or `None` without a scan.
         candidates: The candidates in increasing order of the learning rate.
         role: Use of the learning rate.

@@ -47,7 +47,7 @@ SAME_BATCHES = (
     "All scans used the same batches in the same order, so their agreement says nothing about the noise. Shuffle the "
     "data, or pass a `num_steps` that is no multiple of the number of batches in an epoch."
 )
-GUIDE = "Differences between the scans are noise; features of all scans belong to the model."
+GUIDE = "Differences between the scans are noise; what all scans share comes from the model."
 
 
 class Spread(NamedTuple):

@@ -288,7 +288,7 @@ def _confidence(analysis: PureAnalysis) -> list[str]:
     says = f"Confidence in this shape: {verdict.confidence:.0%}."
     if analysis.features.num_points < MIN_POINTS:
         return [f"{says} It is low because the curve has fewer than {MIN_POINTS} points."]
-    return [f"{says} With other random noise, that share of copies of the curve gets the same shape."]
+    return [f"{says} That share of copies of the curve, with random noise drawn anew, has the same shape."]
 
 
 def _start(analysis: PureAnalysis) -> list[str]:
@@ -333,7 +333,7 @@ def _strongest(finding: Finding, most: int | None) -> list[str]:
 def _ruled_out(analysis: PureAnalysis) -> list[str]:
     names = [item.name for item in analysis.excluded if item.alarm and item.status == CauseStatus.RULED_OUT]
     listed = ", ".join(name.replace("-", " ") for name in names)
-    return [f"Ruled out by the numbers: {listed}. The expert level shows those numbers."] if names else []
+    return [f"Ruled out by the numbers ({listed}); the expert level shows those numbers."] if names else []
 
 
 def _further(analysis: PureAnalysis, likely: list[Finding]) -> list[str]:

@@ -18,7 +18,7 @@ TERMS: Mapping[str, str] = MappingProxyType(
         "activation": "the last calculation that a layer applies to its numbers",
         "backbone": "the pretrained part of a model",
         "chance level": "the loss of pure guessing: the same answer for every sample",
-        "epoch": "one pass through all the training data",
+        "epoch": "an epoch is one pass through all the training data",
         "gradient": "which way, and how strongly, a weight should change",
         "learning rate": "how big a step the model takes at each update",
         "logits": "raw scores, before they become probabilities",
@@ -38,7 +38,7 @@ TERMS: Mapping[str, str] = MappingProxyType(
 """Term → its meaning, for the parentheses after the term."""
 
 PATTERNS = {
-    term: re.compile(rf"(?<![\w`-]){re.escape(term)}s?(?![\w-])", re.IGNORECASE)
+    term: re.compile(rf"(?<![\w`-]){re.escape(term)}s?(?![\w'-])", re.IGNORECASE)
     for term in sorted(TERMS, key=len, reverse=True)
 }
 """Term → the pattern of its mentions, the longest terms first, because some contain others."""

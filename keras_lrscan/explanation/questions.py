@@ -77,7 +77,7 @@ QUESTIONS: tuple[Question, ...] = (
             Answer(
                 when=(MANY_PASSES,),
                 says="This test cannot tell. It uses no unseen data, but the same samples came back many times, so the "
-                "model may have memorized some. When you train, watch the loss on data kept aside.",
+                "model may have memorized some. When you train, watch the loss on data that it does not train on.",
             ),
             Answer(
                 says="No. Overfitting shows when the loss on unseen data gets worse during long training. This test is "
@@ -91,6 +91,14 @@ QUESTIONS: tuple[Question, ...] = (
         answers=(
             Answer(says="There may be a problem to fix. {problem} Look at that first; the fix is often simple."),
             Answer(says="This test cannot tell, because the test itself has a problem. {test_problem}"),
+            Answer(
+                when=(Condition("shape", "in", (Shape.NOISY, Shape.UNCLEAR, Shape.TOO_SHORT)),),
+                says="This curve alone cannot tell, because it shows no clear shape.",
+            ),
+            Answer(
+                when=(Condition("averaging", "!=", ""),),
+                says="This record cannot tell, because it holds averages, which hide part of the curve.",
+            ),
             Answer(when=(NO_FALL, BETTER), says="No. It already works well, and that is why the curve does not fall."),
             Answer(says="{learns}No. The loss falls, so the model learns."),
             Answer(says="This curve alone cannot tell. Start with the list of things to try."),
@@ -141,8 +149,8 @@ QUESTIONS: tuple[Question, ...] = (
         answers=(
             Answer(
                 when=(NO_FALL, RISES),
-                says="No. The loss is low there because nothing has changed the model yet. At a rate that small, "
-                "training would take forever.",
+                says="No. The loss is lowest there only because nothing has changed the model yet, and larger rates "
+                "made it worse. At a rate that small, training would take forever.",
             ),
         ),
         sources=("https://www.taourl.com/read-3050416",),
@@ -171,8 +179,8 @@ QUESTIONS: tuple[Question, ...] = (
             ),
             Answer(
                 when=(Condition("noise_over_fall", ">=", 0.1),),
-                says="Each point is the loss of other samples, and some are harder than others. Bumps do not mean bad "
-                "data.",
+                says="Each point is the loss of a different batch of samples, and some are harder than others. Bumps "
+                "do not mean bad data.",
             ),
         ),
         sources=("https://cs231n.github.io/neural-networks-3/",),

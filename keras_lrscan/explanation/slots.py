@@ -36,7 +36,7 @@ SMALL_END = 0.1
 FAR_BEYOND = 5.0
 """Rate far beyond the usual ones of an optimizer that divides by the size of the gradient: steps as large as this."""
 NOT_OVERFITTING = "It is not overfitting. This test is far too short for that, and it uses only training data."
-PROVES_NOTHING = "It is no proof of overfitting, which shows only on data kept aside."
+PROVES_NOTHING = "It does not prove overfitting, which shows only on data that the model does not train on."
 """Said of a test that went through the data often enough to memorize them."""
 
 CODES_OF_RANGE = frozenset(cause.code for cause in CAUSES_OF_RANGE)

@@ -235,7 +235,7 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         ),
         means=(
             "{narrow_range}The rates span less than a factor of ten, which shows only a piece of the whole curve.",
-            "{few_points}A curve this short cannot tell a trend from noise: each point is of other samples.",
+            "{few_points}A curve this short cannot tell a trend from noise: each point comes from different samples.",
             "{few_epochs}A curve with so few points can miss a whole valley: each point is the mean loss of one epoch.",
         ),
         is_not=("{no_problem}It says nothing about your model, good or bad.",),
@@ -301,7 +301,7 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         ),
         is_not=("It does not mean that your model is robust, or that the learning rate does not matter.",),
         tries=(
-            "Divide the sample weights by their mean, {small_weight}, which makes the loss and its steps that small.",
+            "Divide the sample weights by {small_weight}. That is their mean, and it makes loss and steps as small.",
             "{unmoved}Check that `model.trainable_weights` is not empty. Compile again if you change `trainable`.",
             "{unmoved}Take one training step at a rate of 1, and check whether any weight changed.",
             "{moved}Scan with larger batches: batches four times as large halve the noise.",
@@ -323,7 +323,7 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         ),
         sees=("The loss jumps from point to point by about as much as it changes over the whole test.",),
         means=(
-            "Each point is the loss of other samples, and some samples are harder than others.",
+            "Each point is the loss of a different batch of samples, and some are harder than others.",
             "Here these differences from point to point hide the effect of the learning rate.",
         ),
         is_not=("Noise alone does not mean that the data are bad or that training will fail.", NOT_OVERFITTING),

@@ -54,8 +54,8 @@ TRAIT_RULES: tuple[TraitRule, ...] = (
         code="LRS201",
         name="late-dip",
         when=(Condition("flat_decades", ">=", 4.0), Condition("fall_decades", "<", 1.5)),
-        says="At most rates of the test, the steps are too small to show in so few batches; the part that shows "
-        "something is short. Start the next scan at a higher rate.",
+        says="For most of the test, the steps are too small to have a visible effect; only a short part shows "
+        "something. Start the next scan at a higher rate.",
     ),
     TraitRule(
         code="LRS202",

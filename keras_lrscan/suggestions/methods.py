@@ -362,8 +362,8 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         ),
         "wall": Method(
             rate=wall,
-            says="This rate lies left of where the loss starts to rise, by a margin that depends on the first loss, "
-            "and for a model that is already good on how steep the rise is, too.",
+            says="This rate lies left of where the loss starts to rise. The margin depends on the first loss and, for "
+            "a model that is already good, also on how steep the rise is.",
             spread=5.0,
         ),
         "biggest-square": Method(

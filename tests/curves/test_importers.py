@@ -206,12 +206,12 @@ def test_the_plot_of_means_of_epochs_says_so() -> None:
         (
             -6.0,
             1,
-            "recorded the mean loss of a single epoch (one pass through all the training data), at a rate of 1e-6.",
+            f"recorded the mean loss of a single epoch ({TERMS['epoch']}), at a rate of 1e-6.",
         ),
         (
             -6.0 + 1e-6,
             2,
-            "recorded the mean loss of 2 epochs (one pass through all the training data), all at rates close to 1e-6.",
+            f"recorded the mean loss of 2 epochs ({TERMS['epoch']}), all at rates close to 1e-6.",
         ),
     ],
 )
