@@ -254,7 +254,7 @@ def test_forgotten_data_are_named(keras: Any) -> None:
 
 @pytest.mark.keras
 def test_forgotten_targets_are_named(keras: Any) -> None:
-    with pytest.raises(ValueError, match=r"None|dtype") as caught:
+    with pytest.raises(ValueError, match=r"None|dtype|missing") as caught:
         lr_scan(compiled(keras), digits()[0])
     assert "No `y` was passed." in "".join(caught.value.__notes__)
 

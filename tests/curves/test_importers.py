@@ -21,6 +21,7 @@ from keras_lrscan.curves.importers import (
     from_torch_lr_finder,
 )
 from keras_lrscan.datasets.synthetic import synthetic_curve
+from keras_lrscan.explanation.glossary import TERMS
 from keras_lrscan.integrations.ktrain.finder import ScanFinder
 from tests.support.recorded import DATA, KTRAIN_RUNS, ktrain_run, peer
 
