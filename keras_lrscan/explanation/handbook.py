@@ -50,32 +50,38 @@ SLOT_WORDS: Mapping[str, str] = MappingProxyType(
         "start_lr": "the first rate",
         "suggestion": "the suggested rate",
         "reason": "",
-        "narrow_range": "If the rates span less than a factor of ten: ",
-        "few_points": "If there are few points: ",
-        "few_batches": "If there are few batches: ",
-        "ended_low": "If the last rate is below 0.1: ",
-        "small_weight": "their mean",
+        "narrow_range": "",
         "not_overfitting": NOT_OVERFITTING,
+        "small_weight": "far below 1",
         "batches_for_scan": "100",
-        "few_epochs": "If each point is a whole epoch: ",
         "suggested_lr": "the suggested rate",
         "jumps": "shoots up",
-        "moved": "If the weights changed: ",
-        "no_limit": "If the last rate is not unusually large: ",
-        "beyond_usual": "If the last rate is far beyond the usual ones: ",
-        "no_further": "If the last rate is far beyond the usual ones: ",
-        "unmoved": "If the weights did not change: ",
-        "unknown_start": "If the chance level is unknown: ",
-        "starts_better": "If the loss starts below the chance level: ",
         "no_problem": "",
         "learns": "",
         "order": "",
-        "problem": "The likely cause to fix first.",
-        "test_problem": "The problem of the test.",
+        "problem": "(The likely cause to fix first.)",
+        "test_problem": "(The problem of the test.)",
     }
 )
 """Slot → words that replace it on a page that is not about a particular curve."""
 
+
+CONDITION_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        "few_points": "If there are few points",
+        "few_batches": "If there are few batches",
+        "ended_low": "If the last rate is below 0.1",
+        "few_epochs": "If each point is a whole epoch",
+        "moved": "If the weights changed",
+        "no_limit": "If the last rate is not unusually large",
+        "beyond_usual": "If the last rate is far beyond the usual ones",
+        "no_further": "If the last rate is far beyond the usual ones",
+        "unmoved": "If the weights did not change",
+        "unknown_start": "If the chance level is unknown",
+        "starts_better": "If the loss starts below the chance level",
+    }
+)
+"""Empty slot → the condition of the sentence that begins with it, on a page that is not about a particular curve."""
 
 SLOT_CONDITIONS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -254,8 +260,14 @@ def _in_general(clue: Clue) -> str:
 
 def _plain(sentence: str) -> str:
     """Returns the sentence with each slot replaced by words."""
-    words = {name: f"*{SLOT_WORDS[name]}*" if SLOT_WORDS[name] else "" for name in slots_of(sentence)}
-    return sentence.format_map(words).strip()
+    return sentence.format_map({name: _words_for(name) for name in slots_of(sentence)}).strip()
+
+
+def _words_for(slot: str) -> str:
+    if slot in CONDITION_WORDS:
+        return f"*{CONDITION_WORDS[slot]}:* "
+    words = SLOT_WORDS[slot]
+    return f"*{words}*" if words and not words.endswith(".") else words
 
 
 def _bullets(sentences: Iterable[str]) -> str:
