@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from keras_lrscan.curves.context import ScanContext
     from keras_lrscan.pure_analysis import PureAnalysis
 
-__all__ = ["MAX_LINES", "RULES", "STOPS", "answer_lines", "title"]
+__all__ = ["MAX_LINES", "RULES", "SENTENCE_END", "STOPS", "answer_lines", "title"]
 
 MAX_LINES = 6
 """Largest number of printed lines of the answer, the headline included."""
@@ -140,6 +140,7 @@ DOUBTFUL = frozenset({Shape.NOISY, Shape.UNCLEAR, Shape.FLAT, Shape.FLAT_AT_CHAN
 """Shapes after which something else comes before training at a suggested rate."""
 
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z`])")
+"""Space between two sentences."""
 
 
 def title(analysis: PureAnalysis) -> str:

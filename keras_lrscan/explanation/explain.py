@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from keras_lrscan.causes.cause import CauseStatus
 from keras_lrscan.curves.context import is_classifier
 from keras_lrscan.errors import unknown_option
-from keras_lrscan.explanation.answer import RULES, answer_lines, title
+from keras_lrscan.explanation.answer import RULES, SENTENCE_END, answer_lines, title
 from keras_lrscan.explanation.formulas import formulas
 from keras_lrscan.explanation.glossary import with_terms_explained
 from keras_lrscan.explanation.layout import text
@@ -233,7 +233,7 @@ def _short_parts(analysis: PureAnalysis) -> Iterable[tuple[str, Iterable[str]]]:
     yield WHY, [*reasons, *_start(analysis)] if analysis.holds_averages else [*_start(analysis), *reasons]
     yield IS_NOT, [*rule.is_not[:2], *_wrong_conclusions(likely)]
     tries = [said for said in rule.tries if "suggestion" not in slots_of(said)]
-    yield TRY, [*_fixes(likely[:MAX_LIKELY]), *_kind(likely), *tries]
+    yield TRY, [*_fixes(likely[:MAX_LIKELY]), *_kind(likely), *_unsaid(tries, likely[:MAX_LIKELY])]
     yield RECORD, [escape_braces(note) for note in analysis.curve.context.notes]
     yield "Learn more", [MORE, _handbook(analysis, likely[:1])]
 
@@ -250,7 +250,7 @@ def _parts(analysis: PureAnalysis) -> Iterable[tuple[str, Iterable[str]]]:
     yield "What it means", [*_start(analysis), *rule.means]
     yield WHY, [escape_braces(_evidence(finding, shown)) for finding in likely]
     yield IS_NOT, [*rule.is_not, *_wrong_conclusions(likely)]
-    yield TRY, [*none_warranted, *_fixes(likely), *rule.tries, *_kind(likely)]
+    yield TRY, [*none_warranted, *_fixes(likely), *_unsaid(rule.tries, likely), *_kind(likely)]
     open_ones = [escape_braces(f"{finding.title} To check: {finding.to_check}") for finding in others]
     investigated = any(finding.status == CauseStatus.CONFIRMED for finding in analysis.findings)
     investigate = [INVESTIGATE] if open_ones and analysis.curve.context.framework and not investigated else []
@@ -274,6 +274,12 @@ def _fixes(likely: list[Finding]) -> list[str]:
     words = ("First", *("Also",) * len(problems))
     fixes = [escape_braces(f"{word}: {finding.advice}") for word, finding in zip(words, problems, strict=False)]
     return [*fixes, SCAN_AGAIN] if any(finding.code not in CODES_OF_RANGE for finding in problems) else fixes
+
+
+def _unsaid(tries: Iterable[str], likely: list[Finding]) -> list[str]:
+    """Returns the steps of a shape without those that the advice on a cause already names."""
+    given = [SENTENCE_END.split(finding.advice)[0].rstrip(".") for finding in likely if finding.alarm]
+    return [said for said in tries if not any(step in said for step in given)]
 
 
 def _kind(likely: list[Finding]) -> list[str]:

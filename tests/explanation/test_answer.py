@@ -181,3 +181,16 @@ def test_weights_that_are_lost_at_once_are_the_problem_and_not_the_short_curve()
     problem, _, step, _ = answers(curve)
     assert problem == "Problem: likely. Weights became NaN or infinite while the loss was still finite."
     assert step.startswith("Next: look at the inputs of these weights.")
+
+
+def test_a_step_is_not_named_twice() -> None:
+    curve = synthetic_curve("still-falling")
+    kept = curve.lr < 1e-2
+    context = dataclasses.replace(curve.context, optimizer="SGD", start_lr=1e-7, end_lr=1e-2)
+    short = dataclasses.replace(
+        curve, lr=curve.lr[kept], loss=curve.loss[kept], stop=StopReason.END_LR, context=context
+    )
+    analysis = analyze(short)
+    assert any(finding.name == "range-too-low" and finding.is_sure for finding in analysis.findings)
+    text = " ".join(analysis.explain().partition("What to try")[2].split())
+    assert text.count("Scan again with an `end_lr` 10 to 100 times larger") == 1
