@@ -105,3 +105,14 @@ def test_plain_gradient_descent_stays_below_the_start_of_the_rise(shape: str) ->
     assert peak is not None
     assert constant <= elbow.lr / LEAST_MARGIN * (1 + 1e-9)
     assert peak == pytest.approx(constant * (1.25 if shape == "u-shaped" else 2.0))
+
+
+def test_a_model_larger_than_those_measured_gets_a_wider_range() -> None:
+    small, large = (
+        analyze(of_a_model("monotone-from-pretrained", num_params=num_params, optimizer=None)).suggestion
+        for num_params in (LARGE_MODEL - 1, LARGE_MODEL)
+    )
+    assert small.low is not None
+    assert large.low is not None
+    assert large.lr == small.lr
+    assert small.low / large.low == pytest.approx(1.5)
