@@ -17,7 +17,6 @@ from keras_lrscan.hosts.optimizers import (
     is_built_alike,
     optimizer_state,
     optimizer_variables,
-    trains,
 )
 from keras_lrscan.hosts.reachable import keep_numbers, reachable_from
 from keras_lrscan.hosts.snapshot import Snapshot
@@ -71,14 +70,11 @@ class ModelState:
         """Function that restores the counters in Python."""
 
     @property
-    def facts_of_optimizers(self) -> dict[str, Any]:
-        """Path of the scanned optimizer and number of the others that train, keyed by fields of `ScanContext`."""
-        scanned, reached = self.host.optimizer, self._reached.optimizers
-        path = next((path for path, item in reached.items() if item is scanned), None)
-        return {
-            "optimizer_path": None if scanned is self.host.model.optimizer else path,
-            "num_other_optimizers": sum(map(trains, self.other_optimizers.values())),
-        }
+    def optimizer_path(self) -> str | None:
+        """Path of the scanned optimizer; `None` for the one that the model was compiled with."""
+        if self.host.optimizer is self.host.model.optimizer:
+            return None
+        return next((path for path, item in self._reached.optimizers.items() if item is self.host.optimizer), None)
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -327,11 +327,13 @@ class Session:
     def _note_outcome(self) -> None:
         """Adds facts to the context that are known only after the last step.
 
-        These are the movement of the weights, unless Keras has replaced them by their averages, and the dependence of
-        the labels on the inputs, if the loss hardly fell.
+        These are the other optimizers that trained, the movement of the weights, unless Keras has replaced them by
+        their averages, and the dependence of the labels on the inputs, if the loss hardly fell.
         """
         losses = () if self.recorder is None else self.recorder.losses
         self.context = describe_labels(self.host, self.context, losses, self._first.given)
+        if self._tools is not None:
+            self.context = dataclasses.replace(self.context, num_other_optimizers=self._tools.watch.num_others)
         if self._tools is not None and losses and not keeps_averages(self.host.model.optimizer):
             self.host.sync()
             moved = movement_facts(self._tools.state.snapshot.pairs(self.host.model.trainable_variables))
@@ -356,7 +358,7 @@ class Session:
         described = describe(host, control, self.context, self._monitor)
         notes = optimizer_notes(host.optimizer, control.iterations + self._ramp.num_steps)
         notes = (*described.notes, *notes, *state.notes, *model_notes(host, described))
-        self.context = dataclasses.replace(described, notes=notes, **state.facts_of_optimizers)
+        self.context = dataclasses.replace(described, notes=notes, optimizer_path=state.optimizer_path)
         needs_new_step = control.replaces_schedule or host.needs_own_step(shared)
         self._numbers = [python_numbers(host.optimizer), state.restore_numbers]
         step = host.own_step_function() if needs_new_step else shared

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_lrscan._typing import StepResult
 from keras_lrscan.errors import ScanError
-from keras_lrscan.hosts.optimizers import batches_seen
+from keras_lrscan.hosts.optimizers import batches_seen, trains
 
 if TYPE_CHECKING:
     from keras_lrscan.hosts.batch_loss import Meter
@@ -49,6 +49,12 @@ class StepWatch:
     def finite_points(self) -> int:
         """Number of losses from the start that were computed with weights known to be finite."""
         return self._last_finite + 1
+
+    @property
+    def num_others(self) -> int:
+        """Number of optimizers that made updates at rates of their own."""
+        others = self._state.other_optimizers.items()
+        return sum(trains(item) and batches_seen(item) != self._counts[path] for path, item in others)
 
     def restart(self, *, expects_finite: bool) -> None:
         """Starts over for another scan of the same model.

@@ -247,6 +247,7 @@ def test_each_of_two_optimizers_can_be_scanned(keras: Any, used: bool) -> None:
             curves.append(scan.curve)
             assert scan.curve.context.optimizer == type(getattr(model, name)).__name__
             assert scan.curve.context.optimizer_path == f"model.{name}"
+            assert scan.curve.context.num_other_optimizers == 1
             assert any("Other optimizers kept their learning rate" in note for note in scan.curve.context.notes)
         fit(model, x)
         ends.append([*state(model), *optimizer_values(model)])
