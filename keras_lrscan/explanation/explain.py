@@ -74,6 +74,10 @@ BETTER_THAN_CHANCE = (
     "The loss starts near {start_level}, well below {chance_loss}, the chance level. So the model already knows "
     "something about this task."
 )
+BETTER_WITHOUT_SIGNS = (
+    "The loss starts near {start_level}, well below {chance_loss}, the chance level. No layer shows signs of training, "
+    "so this may be luck. Otherwise the model already knows something about this task."
+)
 WORSE_THAN_CHANCE = "The loss starts near {start_level}, above {chance_loss}, the chance level. "
 START_WORDS: Mapping[tuple[StartState, bool], str] = MappingProxyType(
     {
@@ -303,14 +307,15 @@ def _start(analysis: PureAnalysis) -> list[str]:
     if analysis.features.num_points < MIN_FOR_START:
         return []
     if state == StartState.UNKNOWN:
-        if starts_by_luck(analysis):
-            return [STARTS_BY_LUCK]
-        return [UNKNOWN_START if has_natural_zero(analysis.curve) else NO_ZERO]
+        unknown = UNKNOWN_START if has_natural_zero(analysis.curve) else NO_ZERO
+        return [STARTS_BY_LUCK if starts_by_luck(analysis) else unknown]
     outputs = differing_outputs(analysis)
     if outputs:
         return [f"{OUTPUTS_DIFFER}{escape_braces(starts_in_words(outputs))}"]
     if state == StartState.AT_CHANCE and ratio is not None and ratio > CLOSE:
         return [AT_UNIFORM if ratio > WORSE_THAN_CHANCE_RATIO else ABOVE_CHANCE]
+    if state == StartState.BETTER_THAN_CHANCE and context.num_used_layers == 0 == context.optimizer_iterations:
+        return [BETTER_WITHOUT_SIGNS]
     return [START_WORDS[state, is_classifier(context)]]
 
 

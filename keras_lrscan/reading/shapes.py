@@ -301,7 +301,7 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         ),
         is_not=("It does not mean that your model is robust, or that the learning rate does not matter.",),
         tries=(
-            "The sample weights are {small_weight} on average, so loss and steps are as small. Divide them by that.",
+            "Divide the sample weights by their mean, {small_weight}: such weights make loss and steps just as small.",
             "{unmoved}Check that `model.trainable_weights` is not empty. Compile again if you change `trainable`.",
             "{unmoved}Take one training step at a rate of 1, and check whether any weight changed.",
             "{moved}Scan with larger batches: batches four times as large halve the noise.",

@@ -157,7 +157,7 @@ def test_small_sample_weights_are_named_where_gradient_descent_stays_flat() -> N
     for optimizer, is_told in (("SGD", True), ("Adam", False)):
         context = dataclasses.replace(curve.context, optimizer=optimizer, mean_weight=8e-4)
         text = " ".join(analyze(dataclasses.replace(curve, context=context)).explain().split())
-        assert ("The sample weights are 0.0008 on average" in text) == is_told
+        assert ("Divide the sample weights by their mean, 0.0008: such" in text) == is_told
 
 
 def test_a_test_of_many_passes_is_not_said_to_be_too_short_to_memorize() -> None:

@@ -152,3 +152,12 @@ def test_a_fresh_model_is_not_good_because_its_smoothed_loss_starts_low() -> Non
     text = " ".join(analysis.explain().split())
     assert "No layer shows signs of training, so this is luck" in text
     assert "already knows" not in text
+
+
+def test_a_low_start_without_signs_of_training_may_be_luck() -> None:
+    curve = LRCurve(lr=np.logspace(-7, 1, 100), loss=10.0 + np.random.default_rng(0).normal(size=100))
+    for used, is_told in ((0, True), (3, False)):
+        known = dataclasses.replace(FRESH, head_is_untrained=None, num_used_layers=used)
+        analysis = analyze(dataclasses.replace(curve, context=known), num_copies=3)
+        assert analysis.verdict.start_state is BETTER
+        assert ("so this may be luck" in " ".join(analysis.explain().split())) == is_told
