@@ -13,7 +13,7 @@ from keras_lrscan.causes.ranking import find_causes
 from keras_lrscan.curves.averaging import UNKNOWN_AVERAGE
 from keras_lrscan.curves.curve import LRCurve
 from keras_lrscan.curves.detect_averaging import detect_averaging
-from keras_lrscan.errors import InvalidCurveError, ScanError, shown, unknown_option, whole_number
+from keras_lrscan.errors import InvalidCurveError, InvalidOptionError, ScanError, shown, unknown_option, whole_number
 from keras_lrscan.explanation.explain import explain, summarize
 from keras_lrscan.files.decoding import read_json_object
 from keras_lrscan.hosts.host import Host
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-__all__ = ["NUM_COPIES", "Analysis", "analyze", "load"]
+__all__ = ["NUM_COPIES", "Analysis", "analyze", "check_analysis", "load"]
 
 NUM_COPIES = 50
 """Default number of noise-resampled copies of a curve that vote on the confidence."""
@@ -258,6 +258,15 @@ def analyze(curve: LRCurve, *, smoother: str = "adaptive", num_copies: int = NUM
         detected_averaging=detected,
         suggestions=all_suggestions(reading, findings),
     )
+
+
+def check_analysis(analysis: Value) -> None:
+    """Raises `InvalidOptionError` if the argument `analysis` of an experiment is no `Analysis`."""
+    if not isinstance(analysis, Analysis):
+        msg = (
+            f"Argument `analysis` must be an `Analysis`, as `lr_scan` returns it. Received: analysis={shown(analysis)}."
+        )
+        raise InvalidOptionError(msg)
 
 
 def load(path: str | PathLike[str]) -> Analysis:

@@ -1,6 +1,6 @@
 """Finds and ranks the likely causes of a curve: facts → `Finding`s.
 
-The causes are defined in five tables, one for each area. This file joins the tables and ranks the findings.
+The causes are defined in six tables, one for each area. This file joins the tables and ranks the findings.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from keras_lrscan.causes.batches import CAUSES_OF_FEEDING
 from keras_lrscan.causes.cause import Cause, CauseStatus, Finding, judge
 from keras_lrscan.causes.data import CAUSES_OF_DATA
+from keras_lrscan.causes.labels import CAUSES_OF_LABELS
 from keras_lrscan.causes.model import CAUSES_OF_MODEL
 from keras_lrscan.causes.scan_settings import CAUSES_OF_RANGE
 from keras_lrscan.causes.start import CAUSES_OF_START
@@ -24,7 +25,7 @@ __all__ = ["CAUSES", "find_causes"]
 
 CAUSES: tuple[Cause, ...] = tuple(
     sorted(
-        (*CAUSES_OF_START, *CAUSES_OF_DATA, *CAUSES_OF_FEEDING, *CAUSES_OF_MODEL, *CAUSES_OF_RANGE),
+        (*CAUSES_OF_START, *CAUSES_OF_DATA, *CAUSES_OF_LABELS, *CAUSES_OF_FEEDING, *CAUSES_OF_MODEL, *CAUSES_OF_RANGE),
         key=lambda cause: cause.code,
     )
 )

@@ -322,16 +322,21 @@ class ScanContext:
         object.__setattr__(self, "feeding", _checked_feeding(self.feeding))
 
     @property
+    def batches_per_update(self) -> int:
+        """Batches whose gradients make up one update; 1 unless gradients are accumulated."""
+        return self.gradient_accumulation_steps or 1
+
+    @property
     def unit(self) -> str:
         """What the loss of a point is of: `"batch"`, `"epoch"`, or such as `"4 batches"` that make up one update."""
-        accumulated = self.gradient_accumulation_steps or 1
+        accumulated = self.batches_per_update
         return self.averaged_over or ("batch" if accumulated == 1 else f"{accumulated} batches")
 
     @property
     def updates_per_epoch(self) -> float | None:
         """Updates per epoch of the scanned `fit`: the batches, or fewer if gradients are accumulated."""
         batches = self.steps_per_epoch
-        return None if batches is None else batches / (self.gradient_accumulation_steps or 1)
+        return None if batches is None else batches / self.batches_per_update
 
     def completed(self, other: ScanContext | None) -> ScanContext:
         """Returns the context with the fields of `other` where its own are `None`."""

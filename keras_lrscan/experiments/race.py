@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_lrscan._typing import FitData, FitOption, Model
-from keras_lrscan.analysis import Analysis, analyze
-from keras_lrscan.errors import InvalidOptionError, shown, unknown_option, whole_number
+from keras_lrscan.analysis import Analysis, analyze, check_analysis
+from keras_lrscan.errors import InvalidOptionError, unknown_option, whole_number
 from keras_lrscan.experiments.race_result import Candidate, CandidateOutcome, RaceResult
 from keras_lrscan.experiments.race_rules import (
     STEPS,
@@ -131,11 +131,8 @@ def race(
             "Pass arrays, a `tf.data.Dataset` or a `keras.utils.Sequence`."
         )
         raise InvalidOptionError(msg)
-    if analysis is not None and not isinstance(analysis, Analysis):
-        msg = (
-            f"Argument `analysis` must be an `Analysis`, as `lr_scan` returns it. Received: analysis={shown(analysis)}."
-        )
-        raise InvalidOptionError(msg)
+    if analysis is not None:
+        check_analysis(analysis)
     scans = rates is None and analysis is None
     number = 4 if rates is None else len(rates)
     if analysis is not None:

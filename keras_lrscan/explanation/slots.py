@@ -137,7 +137,7 @@ def _slots_of_record(analysis: PureAnalysis) -> dict[str, str]:
     """Returns the slots about the recorded rates, of which a sentence about another number of rates has none."""
     curve = analysis.curve
     first, last, num = format_lr(curve.lr[0]), format_lr(curve.lr[-1]), len(curve)
-    in_epochs, accumulated = curve.context.averaged_over == EPOCH, curve.context.gradient_accumulation_steps or 1
+    in_epochs, accumulated = curve.context.averaged_over == EPOCH, curve.context.batches_per_update
     loss, unit, units = ("mean loss", "epoch", "epochs") if in_epochs else ("loss", "batch", "batches")
     after = "after each batch, a handful of samples"
     if accumulated > 1:

@@ -9,8 +9,8 @@ import warnings
 from typing import TYPE_CHECKING
 
 from keras_lrscan._typing import FitData, FitOption, Model, Value
-from keras_lrscan.analysis import Analysis
-from keras_lrscan.errors import InvalidOptionError, LRScanWarning, ScanError, shown
+from keras_lrscan.analysis import Analysis, check_analysis
+from keras_lrscan.errors import InvalidOptionError, LRScanWarning, ScanError
 from keras_lrscan.hosts.optimizers import update_phase
 from keras_lrscan.inspection.arrays import NoArrayError
 from keras_lrscan.inspection.feeding import fed_alike, how_feeding_differs
@@ -79,11 +79,7 @@ def investigate(
     print(found.analysis.explain())  # the same analysis, with its causes confirmed or ruled out
     ```
     """
-    if not isinstance(analysis, Analysis):
-        msg = (
-            f"Argument `analysis` must be an `Analysis`, as `lr_scan` returns it. Received: analysis={shown(analysis)}."
-        )
-        raise InvalidOptionError(msg)
+    check_analysis(analysis)
     chosen = _select_probes(probes, analysis)
     runner = _ProbeRunner(checked_verbose(verbose), len(chosen))
     alone = [probe for probe in chosen if not probe.needs_model]

@@ -168,7 +168,7 @@ def _first_match(facts: Mapping[str, Any]) -> tuple[ShapeRule, tuple[Condition, 
     )
 
 
-NOT_OVERFITTING = "{not_overfitting}"
+IS_NOT_OVERFITTING = "{not_overfitting}"
 NOT_TRAINING_OVER_TIME = "It is not a picture of your training over time: the test tries a new rate at every point."
 TWO_EXPLANATIONS = (
     "{unknown_start}There are two explanations. A model that is already good at its task gives this curve, because it "
@@ -215,7 +215,7 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         is_not=(
             "After an explosion, a falling loss does not mean that the model learns: it only recovers.",
             "It does not mean that the model cannot learn: no rate in this test was small enough for that.",
-            NOT_OVERFITTING,
+            IS_NOT_OVERFITTING,
         ),
         tries=(
             "Scale inputs and targets to about -1 to 1 if they are not (for images, divide by 255).",
@@ -281,7 +281,7 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         ),
         is_not=(
             "It does not mean that training cannot help: so few batches say nothing about whole epochs.",
-            NOT_OVERFITTING,
+            IS_NOT_OVERFITTING,
         ),
         tries=(
             "Train at {suggestion} with a warm-up and a decay, and watch the validation loss.",
@@ -326,7 +326,7 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
             "Each point is the loss of a different batch of samples, and some are harder than others.",
             "Here these differences from point to point hide the effect of the learning rate.",
         ),
-        is_not=("Noise alone does not mean that the data are bad or that training will fail.", NOT_OVERFITTING),
+        is_not=("Noise alone does not mean that the data are bad or that training will fail.", IS_NOT_OVERFITTING),
         tries=(
             "Scan with larger batches: batches four times as large halve the noise.",
             "Scan with more steps, `LRScan(num_steps=500)`.",
@@ -349,7 +349,7 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         ),
         is_not=(
             "It does not mean that the model is already good, although the curve looks the same.",
-            NOT_OVERFITTING,
+            IS_NOT_OVERFITTING,
         ),
         tries=(
             "Look at five inputs and their labels: do they belong together?",
@@ -370,7 +370,7 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
             "{starts_better}From about {elbow_lr} on, the large steps undo what the model knows, at least at first.",
         ),
         is_not=(
-            NOT_OVERFITTING,
+            IS_NOT_OVERFITTING,
             "{starts_better}{no_problem}It is not a sign of a bug: without something to gain, a curve is not a U.",
             "The smallest rate is not the best one. The loss is low there because nothing has changed the model yet.",
         ),
@@ -403,7 +403,7 @@ SHAPE_RULES: tuple[ShapeRule, ...] = (
         ),
         is_not=(
             "It does not mean that a larger rate is missing: the last rates of this test already broke the model.",
-            NOT_OVERFITTING,
+            IS_NOT_OVERFITTING,
         ),
         tries=(
             "Check that the loss fits the last layer: a layer without softmax or sigmoid needs `from_logits=True`.",
