@@ -87,7 +87,8 @@ def score_all(rows: list[dict[str, Any]], found: list[tuple[int, Found]]) -> dic
     """Scores every suggestion and groups the scores by method and role."""
     scored: dict[tuple[str, str], list[Any]] = {}
     regrets = {(at, role): regret_of(row, role) for at, row in enumerate(rows) for role in ROLES}
-    for at, suggested in found:
+    medians = [(at, suggestions.together([one for task, one in found if task == at])) for at in range(len(rows))]
+    for at, suggested in (*found, *medians):
         for (method, role), value in suggested.items():
             if regrets[at, role] is not None:
                 one = suggestions.score(value, regrets[at, role], task=at, default_lr=rows[at]["default_lr"])

@@ -25,6 +25,7 @@ from keras_lrscan import analyze
 from keras_lrscan.curves.optimizer_families import optimizer_family
 from keras_lrscan.reading.start_state import StartState
 from keras_lrscan.suggestions.methods import (
+    BEFORE_ELBOW,
     ELBOW_MARGINS,
     LEAST_MARGIN,
     MOMENTUM_STEPS,
@@ -36,7 +37,7 @@ from keras_lrscan.suggestions.methods import (
     is_plain,
     momentum_lag,
 )
-from keras_lrscan.suggestions.prior import DRAWN_SHARE, MOST_DRAWN
+from keras_lrscan.suggestions.prior import DRAWN_SHARE, MOST_DRAWN, prior_rate
 from keras_lrscan.suggestions.suggest import (
     DRAWN_MARGIN,
     GRADIENT_PEAK_FACTOR,
@@ -118,8 +119,10 @@ def read(item: tuple[int, Mapping[str, Any], Array, Array]) -> Scan | None:
         return None
     low, elbow = np.log10(marks.minimum.lr), np.log10((marks.elbow or marks.minimum).lr)
     falls = marks.steepest is not None
-    kind = "open" if marks.elbow is None else "valley" if falls else str(analysis.verdict.start_state)
-    end = (elbow + np.log10(forgetting(analysis) or 10.0**elbow)) / 2
+    forgotten = forgetting(analysis)
+    state = analysis.verdict.start_state if forgotten is None else StartState.BETTER_THAN_CHANCE
+    kind = "open" if marks.elbow is None else "valley" if falls else str(state)
+    end = (elbow + np.log10(forgotten or 10.0**elbow)) / 2
     anchor = {"valley": (low + elbow) / 2, "open": low}.get(kind, end - np.log10(hidden_rise(analysis)))
     lag = float(np.log10(momentum_lag(analysis))) / MOMENTUM_STEPS
     described = [
@@ -140,7 +143,7 @@ def read(item: tuple[int, Mapping[str, Any], Array, Array]) -> Scan | None:
         lag=lag,
         is_plain=is_plain(analysis),
         peak=PEAKS[peak_factor(analysis)],
-        prior=float(np.log10(optimizer_family(task["optimizer"]).prior_rate or np.nan)),
+        prior=float(np.log10(prior_rate(analysis.curve.context) or np.nan)),
         elbow=np.inf if kind == "open" else elbow,
         features=np.array(described),
     )
@@ -153,7 +156,7 @@ def rate(scan: Scan, role: int, numbers: Mapping[str, float]) -> float:
         margin = max(margin + numbers["plain"], np.log10(LEAST_MARGIN))
     read = scan.anchor - margin - numbers["momentum steps"] * scan.lag
     if scan.kind == StartState.BETTER_THAN_CHANCE:
-        read = min(read, scan.elbow - np.log10(LEAST_MARGIN))
+        read = min(read, scan.elbow - np.log10(BEFORE_ELBOW))
     drawn = read
     if np.isfinite(scan.prior):
         drawn += float(np.clip(numbers["drawn share"] * (scan.prior - read), -MOST_DRAWN, MOST_DRAWN))

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tasks import FRESH, all_tasks
+from tasks import FRESH, all_tasks, wide_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float32]
 
 RESULTS = Path(__file__).with_name("results.npz")
+WIDE_RESULTS = Path(__file__).with_name("wide.npz")
 SHARDS = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lrscan-suggestions"
 COMPILER = "--xla_cpu_multi_thread_eigen=false --xla_backend_optimization_level=1"
 """XLA flags: one thread, and half the compile time for a tenth more run time."""
@@ -151,15 +152,17 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="number of processes, one core each")
     parser.add_argument("--shards", type=Path, default=SHARDS, help="folder of the shards, one per task")
     parser.add_argument("--merge", action="store_true", help="merge the existing shards into --results only")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="path of the merged file")
+    parser.add_argument("--wide", action="store_true", help="the tasks of wide models instead of the small ones")
+    parser.add_argument("--results", type=Path, help="path of the merged file")
     parser.add_argument("--counts", action="store_true", help="only print the number of tasks by kind in --results")
     parser.add_argument("--only", default="", help="only tasks whose name contains this")
     options = parser.parse_args()
-    tasks = [task for task in all_tasks() if options.only in task.name]
+    tasks = [task for task in (wide_tasks if options.wide else all_tasks)() if options.only in task.name]
+    results = options.results or (WIDE_RESULTS if options.wide else RESULTS)
     if options.counts:
-        counts(options.results)
+        counts(results)
     elif options.merge:
-        merge(tasks, options.shards, options.results)
+        merge(tasks, options.shards, results)
     else:
         run(tasks, options.shards, options.jobs)
 

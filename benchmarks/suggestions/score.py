@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import itertools
 import json
 import math
 import re
@@ -31,12 +32,13 @@ from regret import Regret
 
 from keras_lrscan import LRCurve, ScanContext, StopReason, analyze
 from keras_lrscan.analysis import NUM_COPIES
+from keras_lrscan.experiments.repeats import median_rates
 from keras_lrscan.recording.ramp import ExponentialRamp, ScanRamp
 from keras_lrscan.recording.recorder import Recorder
 from keras_lrscan.suggestions.suggest import SUGGESTION_METHODS, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -47,6 +49,7 @@ ROLES = [str(role) for role in Role]
 GOOD, BAD = 0.05, 0.9
 HALF_WIDTH = math.sqrt(10)
 OURS = "ours: "
+TOGETHER, DEFAULT = OURS + "default, median of all scans", OURS + "default"
 
 GROUPS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "all starts": lambda _: True,
@@ -166,6 +169,16 @@ def all_suggestions(
     return suggestions_of(curve, own_rates(lr), loss, default_lr=float(task["default_lr"]), copies=copies)
 
 
+def together(found: Sequence[Mapping[tuple[str, str], Suggested]]) -> dict[tuple[str, str], Suggested]:
+    """Returns the suggestion of `repeat_scans` by role, from those of all scans of a task."""
+    medians = {}
+    for role in ROLES:
+        single = [one[DEFAULT, role] for one in found]
+        lr, low, high = median_rates([(one.lr, one.low, one.high) for one in single]) or (None, None, None)
+        medians[TOGETHER, role] = Suggested(lr=lr, low=low, high=high)
+    return medians
+
+
 def score(suggested: Suggested, regret: Regret, *, task: int, default_lr: float) -> Scored:
     """Scores one suggestion."""
     if suggested.lr is None:
@@ -211,9 +224,9 @@ def score_all(
         found = list(pool.map(functools.partial(_suggest, with_context=with_context, copies=copies), work, chunksize=8))
     regrets = {(at, role): _regret(results, at, index) for at in range(len(tasks)) for index, role in enumerate(ROLES)}
     scored: dict[tuple[str, str], list[Scored]] = {}
-    for position, suggested in enumerate(found):
-        at = position // losses.shape[1]
-        for (method, role), value in suggested.items():
+    for at in range(len(tasks)):
+        some = found[at * losses.shape[1] : (at + 1) * losses.shape[1]]
+        for (method, role), value in itertools.chain.from_iterable(one.items() for one in (*some, together(some))):
             regret = regrets[at, role]
             if regret is not None:
                 row = score(value, regret, task=at, default_lr=float(tasks[at]["default_lr"]))

@@ -264,13 +264,63 @@ WELL_TRAINED_ROWS = (
 )
 """Rows that start far below the chance level: trained for long, or on few examples, and then on all of them."""
 
+WIDE_OPTIMIZERS = ("Adam", "AdamW", "RMSprop", "Adam", "Lion", "AdamW", "Nadam", "RMSprop", "Momentum", "Adam", "AdamW")
+TWO = (16, 32)
+WIDE_CNN = Row(kind="image", data="fashion", model="wide CNN", batches=TWO, steps=200)
+WIDE_LETTERS = Row(kind="tabular", data="letters", model="wider dense", batches=(32, 64), steps=300)
+WIDE_BAG = Row(kind="text", data="newsgroups", model="wide bag of words", batches=TWO, steps=300)
+WIDE_TRANSFORMER = Row(
+    kind="text", data="reuters8", model="wide transformer", normalization="layer", batches=(16,), steps=200
+)
+
+WIDE_ROWS = (
+    Row(kind="image", data="mnist", model="wide dense", batches=(16, 32, 64), steps=300),
+    Row(kind="image", data="fashion", model="wider dense", normalization="batch", batches=TWO, steps=200),
+    WIDE_LETTERS,
+    WIDE_CNN,
+    WIDE_BAG,
+    WIDE_TRANSFORMER,
+    Row(kind="image", data="mnist", model="widest dense", batches=TWO, steps=200),
+    Row(kind="image", data="mnist", model="wide CNN", normalization="batch", batches=(16,), steps=200),
+    Row(kind="sequence", data="vowels", model="wide GRU", batches=(16,), steps=200),
+    Row(kind="regression", data="bikes", model="wide dense", loss=SQUARED, batches=TWO, steps=300),
+    Row(
+        kind="autoencoding",
+        data="mnist",
+        model="wide autoencoder",
+        loss=BINARY,
+        changes=("autoencoding",),
+        batches=TWO,
+        steps=300,
+    ),
+    continued(Row(kind="image", data="mnist", model="wide dense", batches=TWO), after=200, steps=200, changes=FEW),
+    continued(WIDE_LETTERS, after=500, steps=200, changes=HALF),
+    continued(WIDE_BAG, after=400, steps=200, changes=HALF),
+    continued(WIDE_TRANSFORMER, after=150, steps=150, changes=HALF),
+    new_head(WIDE_CNN, steps=150),
+    new_head(WIDE_LETTERS, steps=200),
+    moved(Row(kind="image", data="mnist", model="wider dense", batches=TWO), to="rotated", steps=150),
+    moved(WIDE_CNN, to="noise", steps=150),
+)
+"""Rows of models with 70,000 to 1,300,000 weights."""
+
 
 def all_tasks() -> list[Task]:
-    """Returns all tasks in a fixed shuffled order, so that the first tasks are always a fair sample."""
-    optimizers = cycle(OPTIMIZERS)
+    """Returns all tasks of small models in a fixed shuffled order, so that the first tasks are always a fair sample."""
+    return _shuffled((*FRESH_ROWS, *PRETRAINED_ROWS, *WELL_TRAINED_ROWS), OPTIMIZERS)
+
+
+def wide_tasks() -> list[Task]:
+    """Returns the tasks of wide models in a fixed shuffled order."""
+    return _shuffled(WIDE_ROWS, WIDE_OPTIMIZERS)
+
+
+def _shuffled(rows: tuple[Row, ...], names: tuple[str, ...]) -> list[Task]:
+    """Returns a task for each batch size of each row, with the optimizers in turn."""
+    optimizers = cycle(names)
     tasks = [
         Task(row=row, optimizer=optimizer, batch_size=size)
-        for row in (*FRESH_ROWS, *PRETRAINED_ROWS, *WELL_TRAINED_ROWS)
+        for row in rows
         for size, optimizer in zip(row.batches, islice(optimizers, len(row.batches)), strict=True)
     ]
     random.Random(0).shuffle(tasks)  # noqa: S311 - an order, not a secret

@@ -21,14 +21,14 @@ from keras_lrscan.recording.trials import Trials
 from keras_lrscan.suggestions.suggest import Role, Suggestion, format_range
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
 
-__all__ = ["MIN_SCANS", "Repeats", "Spread", "repeat_scans"]
+__all__ = ["MIN_SCANS", "Repeats", "Spread", "median_rates", "repeat_scans"]
 
 BAND = (0.1, 0.9)
 """Quantiles at the edges of the band in the plot."""
@@ -182,12 +182,13 @@ class Repeats(Result):
             InvalidOptionError: If `role` is unknown.
         """
         single = [analysis.suggest(role=role) for analysis in self.analyses]
-        rates = [(item.lr, item.low, item.high) for item in single if item.lr and item.low and item.high]
-        number = f"{len(rates)} of {len(single)} scans" if len(rates) < len(single) else f"all {len(single)} scans"
-        if 2 * len(rates) <= len(single):
+        found = sum(item.lr is not None for item in single)
+        number = f"{found} of {len(single)} scans" if found < len(single) else f"all {len(single)} scans"
+        medians = median_rates([(item.lr, item.low, item.high) for item in single])
+        if medians is None:
             why = f"No learning rate is suggested: only {number} led to one."
             return Suggestion(method="repeats", role=Role(role), lr=None, low=None, high=None, reason=why)
-        lr, low, high = (float(value) for value in 10 ** np.median(np.log10(rates), axis=0))
+        lr, low, high = medians
         reason = f"This is the median of the suggestions of {number}."
         if len(single) == 1:
             reason = "This is the suggestion of the only scan that finished."
@@ -380,6 +381,28 @@ def repeat_scans(
         fresh_weights=fresh_weights,
         notes=trials.notes,
     )
+
+
+def median_rates(
+    single: Sequence[tuple[float | None, float | None, float | None]],
+) -> tuple[float, float, float] | None:
+    """Returns the medians, on the log axis, of several suggested rates and of both ends of their ranges.
+
+    Args:
+        single: Rate, lower end and upper end of each suggestion; `None` in one that has no rate.
+
+    Returns:
+        The three medians, or `None` if at least half of the suggestions have no rate.
+
+    Example:
+    >>> [round(rate, 3) for rate in median_rates([(0.01, 0.005, 0.02), (0.02, 0.01, 0.03), (None, None, None)])]
+    [0.014, 0.007, 0.024]
+    """
+    rates = [(lr, low, high) for lr, low, high in single if lr and low and high]
+    if 2 * len(rates) <= len(single):
+        return None
+    lr, low, high = (float(value) for value in 10 ** np.median(np.log10(rates), axis=0))
+    return lr, low, high
 
 
 def _rate(analysis: Analysis, name: str) -> float | None:

@@ -36,8 +36,12 @@ __all__ = ["Landmark", "Landmarks", "find_landmarks", "with_ranges"]
 START_DECADES = 0.3
 """Decades over which the median loss is the start level; in most scans, the rates there have no effect yet."""
 
-WANDER_DECADES = 0.5
-"""Width within which movements of the smoothed curve count as slow noise."""
+WANDER_DECADES, WANDER_WINDOWS = 0.5, 12
+"""Width within which movements of the smoothed curve count as slow noise, and how often it fits in the curve at least.
+
+In half a decade of a scan of three decades, the curve itself moves. On the first sample of `benchmarks/shapes`, 5 and 8
+windows hide the fall of a valley with a plateau, 12 and 16 do not, and no other shape depends on that number.
+"""
 
 REVERSAL_SIGMA = 5.0
 """Smallest reversal, in standard errors of the smoothed curve."""
@@ -326,7 +330,7 @@ def _wander(x: Array, loss: Array) -> float:
     limits the influence of steep stretches.
     """
     in_width = x.size * WANDER_DECADES / max(float(x[-1] - x[0]), WANDER_DECADES)
-    width = max(3, min(int(in_width), x.size // 5))
+    width = max(3, min(int(in_width), x.size // WANDER_WINDOWS))
     return NORMAL_MAD * float(np.median(np.abs(loss - uniform_filter1d(loss, width, mode="nearest"))))
 
 

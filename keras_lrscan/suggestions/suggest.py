@@ -25,7 +25,7 @@ from keras_lrscan.reading.features import EXPLODED
 from keras_lrscan.reading.reading import Reading
 from keras_lrscan.reading.shapes import Shape
 from keras_lrscan.suggestions.methods import METHODS, Method, SuggestionMethod, is_plain
-from keras_lrscan.suggestions.prior import LARGE_MODEL, prior_rate, toward_prior_rate
+from keras_lrscan.suggestions.prior import prior_rate, toward_prior_rate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,8 +81,8 @@ Of the 532 such scans of `benchmarks/suggestions`, 8 % train well only beyond a 
 factor the range holds a good rate in 93 %, otherwise in 89 %.
 """
 
-LARGE_SPREAD = 1.5
-"""Factor by which the range is wider on either side for models of `LARGE_MODEL` trainable weights and more.
+LARGE_MODEL, LARGE_SPREAD = 200_000, 1.5
+"""Number of trainable weights from which the range is wider, and the factor by which it is, on either side.
 
 The spreads were set on smaller ones. Of the 36 scans of such models in `benchmarks/finetuning`, the range then holds a
 good rate in 36 (one-cycle 34), and otherwise in 29 (31).
@@ -338,16 +338,16 @@ def _drawn(method: Method, lr: float, reading: Reading) -> Method:
         drawn = min(drawn, max(lr, elbow.lr / DRAWN_MARGIN))
     if prior is None or 1 / NOTICED < drawn / lr < NOTICED:
         return replace(method, rate=lambda _: drawn)
-    moved = f"It was then moved toward {format_lr(prior)}, since most small models train well with {context.optimizer}"
-    return replace(method, rate=lambda _: drawn, says=f"{method.says} {moved} near that rate.")
+    moved = f"It was then moved toward {format_lr(prior)}, near which {context.optimizer} is expected to train models"
+    return replace(method, rate=lambda _: drawn, says=f"{method.says} {moved} of this size well.")
 
 
 def default(reading: Reading) -> float | None:
     """Returns the rate of the first of `DEFAULT_METHODS` whose landmarks the curve shows.
 
-    That is `valley-floor` if the loss falls and rises, `open-valley` if it only falls, and `wall` if it only rises. For
-    small models, `toward_prior_rate` then draws the rate toward the prior rate of the optimizer. The result is
-    `None` if the loss neither falls nor rises, and for the shapes in `NEVER`.
+    That is `valley-floor` if the loss falls and rises, `open-valley` if it only falls, and `wall` if it only rises.
+    `toward_prior_rate` then draws the rate toward the prior rate of the optimizer and the size of the model. The result
+    is `None` if the loss neither falls nor rises, and for the shapes in `NEVER`.
     """
     method = _default_for(reading)
     return None if method is None else method.rate(reading)

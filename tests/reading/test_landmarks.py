@@ -130,6 +130,31 @@ def test_a_second_dip_counts_if_it_is_apart_from_the_first_and_wide(seed: int) -
 
 
 @pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(("height", "number"), [(0.4, 1), (1.0, 2)])
+def test_a_low_hill_parts_no_valleys(height: float, number: int, seed: int) -> None:
+    wide = 2.3 - 1.6 * 0.5 * (1 + np.tanh((X + 4) / 0.5)) + 8 * np.maximum(X - 0.2, 0)
+    hill = height * np.exp(-(((X + 1.8) / 0.3) ** 2))
+    assert len(drawn(wide + hill, seed).valleys) == number
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_shallow_dip_before_a_low_hill_is_part_of_the_fall(seed: int) -> None:
+    stairs = 2.3 - 0.7 * 0.5 * (1 + np.tanh((X + 4) / 0.3)) - 0.9 * 0.5 * (1 + np.tanh((X + 0.7) / 0.2))
+    hill = 0.4 * np.exp(-(((X + 2) / 0.3) ** 2))
+    marks = drawn(stairs + hill + 8 * np.maximum(X - 0.5, 0), seed)
+    assert marks.minimum is not None
+    assert math.log10(marks.minimum.lr) > -0.6
+
+
+def test_a_curve_that_moves_within_half_a_decade_is_no_slow_noise() -> None:
+    x = np.linspace(-2, 1, 84)
+    loss = 1.5 + 0.9 * np.cos(2 * np.pi * (x + 2) / 1.5) + 0.5 * np.maximum(x + 1, 0)
+    marks = find_landmarks(smooth(LRCurve(lr=10.0**x, loss=loss)), reference=2.3, chance=2.3)
+    assert marks.wander < 0.05
+    assert marks.valleys
+
+
+@pytest.mark.parametrize("seed", range(5))
 def test_a_single_high_batch_within_a_fall_is_no_end_of_it(seed: int) -> None:
     bumped = U.copy()
     bumped[102] = 2.6

@@ -141,7 +141,7 @@ def test_a_slow_rise_does_not_move_the_rate_beyond_its_beginning() -> None:
     begin, lost = analysis.landmarks.elbow.lr, forgetting(analysis)
     assert lost is not None
     assert math.sqrt(begin * lost) / 4 > begin
-    assert analysis.suggest(method="wall").lr == pytest.approx(begin / 1.5)
+    assert analysis.suggest(method="wall").lr == pytest.approx(begin / 1.1)
 
 
 def test_a_rise_that_ends_below_the_chance_level_counts_to_its_end() -> None:
@@ -155,6 +155,25 @@ def test_a_rise_that_ends_below_the_chance_level_counts_to_its_end() -> None:
     short = analyze(dataclasses.replace(curve, lr=curve.lr[:end], loss=curve.loss[:end]))
     assert forgetting(short) == pytest.approx(short.curve.lr[-1])
     assert forgetting(analyze(with_context("flat-at-chance"))) is None
+
+
+@pytest.mark.parametrize(("below", "is_better"), [(0.5, True), (0.01, False)])
+def test_a_loss_below_zero_is_forgotten_at_a_chance_level_that_it_starts_clearly_below(
+    below: float, is_better: bool
+) -> None:
+    x, noise = np.linspace(-7, 1, 100), 0.02 * np.random.default_rng(0).standard_normal(100)
+    rise = np.maximum(x + 2, 0.0)
+    context = ScanContext(chance_loss=-0.5 + below, loss_name="cosine_similarity", optimizer="RMSprop")
+    analysis = analyze(LRCurve(lr=10.0**x, loss=-0.5 + 0.4 * rise + noise, context=context))
+    elbow, lost = analysis.landmarks.elbow, forgetting(analysis)
+    assert analysis.verdict.start_state == "unknown"
+    assert elbow is not None
+    assert (lost is not None) is is_better
+    if lost is not None:
+        assert lost == pytest.approx(10 ** (-2 + below / 0.4), rel=0.3)
+        assert analysis.suggestion.lr == pytest.approx(min(math.sqrt(elbow.lr * lost) / 4, elbow.lr / 1.1))
+    else:
+        assert analysis.suggestion.lr == pytest.approx(elbow.lr / 3)
 
 
 @pytest.mark.parametrize(("num_steps", "decades"), [(100, 5 / 12.4), (400, 5 / 49.9)])
