@@ -2,8 +2,9 @@
 
 Run with: python benchmarks/finetuning/score.py [results.json.gz] [--markdown]
 
-Prints the regret of every method, then how far each method is from the best rate. Regret and tables are those of
-`benchmarks/suggestions`. Two rates that are customary for fine-tuning, 5e-5 and 1e-3, are methods, too.
+Prints the regret of every method, how far each method is from the best rate, and the regret that the best margins in
+hindsight would leave. Regret and tables are those of `benchmarks/suggestions`. Two rates that are customary for
+fine-tuning, 5e-5 and 1e-3, are methods, too.
 """
 
 from __future__ import annotations
@@ -34,6 +35,18 @@ TENFOLD = 1.0
 """Decades from the best rate that count as far off."""
 CLEAR_GAIN = 2.0
 """A task is scored if its best rate improves on the start by this many standard deviations between seeds."""
+
+FACTORS = np.logspace(-1.5, 1.5, 151)
+"""Factors on the rates of the default that are tried in hindsight."""
+
+HINDSIGHT: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "all tasks": lambda _: "",
+    "parts that train, SGD or not": lambda task: f"{task['trains']} {task['optimizer'] == 'SGD'}",
+    "network, parts that train, SGD or not": lambda task: (
+        f"{task['model']} {task['trains']} {task['optimizer'] == 'SGD'}"
+    ),
+}
+"""Name → function that returns the group of a task."""
 
 GROUPS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "all tasks": lambda _: True,
@@ -116,6 +129,29 @@ def distances(rows: list[dict[str, Any]], found: list[tuple[int, Found]]) -> Ite
         yield f"distance from the best rate, {group}: {len(kept)} scans", [title, *(line for _, line in sorted(lines))]
 
 
+def hindsight(rows: list[dict[str, Any]], found: list[tuple[int, Found]]) -> Iterator[list[str]]:
+    """Yields lines of a table: the regret if all rates of a group were multiplied by the best factor for that group.
+
+    No factor is known beforehand, so this bounds what other margins below the same landmarks could reach.
+    """
+    yield ["one factor for each", "groups", *ROLES]
+    for name, group_of in HINDSIGHT.items():
+        groups: dict[str, list[tuple[int, Found]]] = {}
+        for at, suggested in found:
+            if regret_of(rows[at], "constant") is not None:
+                groups.setdefault(group_of(rows[at]), []).append((at, suggested))
+        cells = [np.concatenate([best_of(rows, some, role) for some in groups.values()]).mean() for role in ROLES]
+        yield [name, str(len(groups)), *(f"{cell:.3f}" for cell in cells)]
+
+
+def best_of(rows: list[dict[str, Any]], found: list[tuple[int, Found]], role: str) -> Array:
+    """Returns the regrets of the default's rates times the factor that is best for all of them together."""
+    rates = [suggested[suggestions.DEFAULT, role].lr or rows[at]["default_lr"] for at, suggested in found]
+    pairs = list(zip([regret_of(rows[at], role) for at, _ in found], rates, strict=True))
+    each = np.array([[regret(lr * factor) for regret, lr in pairs] for factor in FACTORS])
+    return np.asarray(each[each.mean(axis=1).argmin()], float)
+
+
 def main() -> None:
     """Prints a table for every role and group."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -129,6 +165,7 @@ def main() -> None:
     lay_out = suggestions.as_markdown if options.markdown else suggestions.as_text
     for title, lines in (*suggestions.tables(score_all(rows, found), rows, GROUPS), *distances(rows, found)):
         print(lay_out(title, lines))
+    print(lay_out("mean regret of the default with the best factors in hindsight", list(hindsight(rows, found))))
 
 
 if __name__ == "__main__":

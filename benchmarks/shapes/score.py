@@ -1,8 +1,8 @@
 """Compares the shapes that the package reads with labels given by eye.
 
-`python benchmarks/shapes/score.py` reads `labels.csv` and prints, for each sample, the recall of each shape: the share
-of the scans with this label that get it, or another one that a second look would accept. Each scan counts as many times
-as the scans that it stands for.
+`python benchmarks/shapes/score.py` reads `labels.csv` and prints, for each sample and for all but the first, the recall
+of each shape: the share of the scans with this label that get it, or another one that a second look would accept. Each
+scan counts as many times as the scans that it stands for.
 """
 
 from __future__ import annotations
@@ -59,12 +59,15 @@ def main() -> None:
     labels, curves = labeled(), recorded()
     with ProcessPoolExecutor(options.jobs) as pool:
         found = list(pool.map(shape_of, [curves[one.scan] for one in labels], chunksize=4))
-    for sample in dict.fromkeys(one.sample for one in labels):
-        pairs = [(one, shape) for one, shape in zip(labels, found, strict=True) if one.sample == sample]
-        report(sample, *zip(*pairs, strict=True))
-        for one, shape in pairs if options.misses else ():
+    pairs = list(zip(labels, found, strict=True))
+    samples = list(dict.fromkeys(one.sample for one in labels))
+    for sample in samples:
+        some = [pair for pair in pairs if pair[0].sample == sample]
+        report(sample, *zip(*some, strict=True))
+        for one, shape in some if options.misses else ():
             if shape not in {one.shape, *one.also}:
                 print(f"- {one.scan}: {one.shape}, read as {shape}")
+    report(f"all but the {samples[0]}", *zip(*(pair for pair in pairs if pair[0].sample != samples[0]), strict=True))
 
 
 if __name__ == "__main__":

@@ -42,8 +42,9 @@ class OptimizerFamily:
         momentum_share: By what share of the usual delay momentum moves a curve to the right, from 0 to 1.
         usual_rate: A learning rate that trains most models.
         prior_rate: A learning rate near which small models train best, toward which suggestions for them are drawn;
-            `None` where it was not measured. Each lies half a decade below the median of the best constant rates in
-            `benchmarks/suggestions`, rounded. Gradient descent has none: its best rate depends on the unit of the loss.
+            `None` where it was not measured. Those of larger models follow from it. Each lies half a decade below the
+            median of the best constant rates in `benchmarks/suggestions`, rounded. Gradient descent has none: its best
+            rate depends on the unit of the loss.
         note: A sentence for users, where something besides the learning rate decides how far it moves the weights.
             `{cap}` stands for its largest rate.
         caps_rate_if: Attribute of the optimizer that, if true, limits the rate to one over the square root of the

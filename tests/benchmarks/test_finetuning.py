@@ -98,3 +98,27 @@ def test_the_customary_rates_are_scored_beside_the_tools() -> None:
     assert suggested["1e-3", "one-cycle"].lr == 1e-3
     assert ("ours: default", "constant") in suggested
     assert ("fastai valley", "constant") in suggested
+
+
+def test_rates_that_are_all_ten_times_too_high_are_best_after_one_factor() -> None:
+    some = [row for row in RECORDED if scores.regret_of(row, "constant") is not None][:3]
+    found = [
+        (at, {("ours: default", "constant"): scores.suggestions.Suggested(lr=10 * scores.best_lr(row, "constant"))})
+        for at, row in enumerate(some)
+    ]
+    assert scores.best_of(some, found, "constant").max() < 1e-6
+
+
+def test_several_scans_suggest_the_median_of_their_rates() -> None:
+    rates = [1e-3, None, 1e-2]
+    found = [
+        {
+            ("ours: default", role): scores.suggestions.Suggested(lr=lr, low=lr and lr / 2, high=lr and lr * 2)
+            for role in rows.ROLES
+        }
+        for lr in rates
+    ]
+    together = scores.suggestions.together(found)
+    assert together[scores.suggestions.TOGETHER, "constant"].lr == pytest.approx(10**-2.5)
+    assert together[scores.suggestions.TOGETHER, "one-cycle"].high == pytest.approx(2 * 10**-2.5)
+    assert scores.suggestions.together(found[:2])[scores.suggestions.TOGETHER, "constant"].lr is None

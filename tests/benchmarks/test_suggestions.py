@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -10,11 +13,17 @@ import pytest
 from keras_lrscan import LRCurve
 from tests.support.benchmark_scripts import load
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 held_out = load("suggestions/race_held_out")
 alternatives = load("suggestions/alternatives")
 batch_sizes = load("suggestions/batch_sizes")
 variants = load("suggestions/scan_variants")
 regret = load("suggestions/regret")
+tasks = load("suggestions/tasks")
+
+RECORDED = Path(regret.__file__).parent
 
 LR = np.logspace(-6, 2, 25)
 
@@ -77,3 +86,18 @@ def test_a_validation_loss_belongs_to_the_last_update_before_it() -> None:
     found = variants.validated(curve, np.arange(1.0, 51.0), 0.5)
     np.testing.assert_array_equal(found.lr, curve.lr[:: variants.EVERY])
     assert found.loss.tolist() == [0.5, 1.0, 2.0, 3.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("file", "of_table", "sizes"),
+    [("results.npz", tasks.all_tasks, (10, 21_000)), ("wide.npz", tasks.wide_tasks, (70_000, 1_300_000))],
+)
+def test_every_recorded_task_is_in_the_table_and_of_the_size_that_is_documented(
+    file: str, of_table: Callable[[], list[object]], sizes: tuple[int, int]
+) -> None:
+    with np.load(RECORDED / file) as results:
+        recorded = json.loads(str(results["tasks"]))
+        assert results["scan_loss"].shape == (len(recorded), 5, 100)
+        assert results["sweep_val"].shape == (len(recorded), 2, 3, 25)
+    assert {task["name"] for task in recorded} <= {task.name for task in of_table()}  # type: ignore[attr-defined]
+    assert all(sizes[0] <= task["num_trainable"] <= sizes[1] for task in recorded)
