@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_lrscan._typing import Model, Optimizer, Value
 from keras_lrscan.causes.ranking import find_causes
-from keras_lrscan.curves.averaging import UNKNOWN_AVERAGE
+from keras_lrscan.curves.averaging import UNKNOWN_AVERAGE, without_start_bias
 from keras_lrscan.curves.curve import LRCurve
 from keras_lrscan.curves.detect_averaging import detect_averaging
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError, ScanError, shown, unknown_option, whole_number
@@ -41,10 +41,15 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
+    from keras_lrscan.curves.context import ScanContext
+
 __all__ = ["NUM_COPIES", "Analysis", "analyze", "check_analysis", "load"]
 
 NUM_COPIES = 50
 """Default number of noise-resampled copies of a curve that vote on the confidence."""
+
+LIGHTNING = "lightning"
+"""The average of a widespread tool whose first values are too low."""
 
 MAX_COPY_POINTS = 2000
 """Size above which copies use only every second, third, ... point; their vote does not depend on single points."""
@@ -237,19 +242,20 @@ def analyze(curve: LRCurve, *, smoother: str = "adaptive", num_copies: int = NUM
         raise unknown_option("smoother", smoother, SMOOTHERS)
     num_copies = whole_number("num_copies", num_copies, 1)
     cleaned = curve.without_dust()
-    even = evenly_spaced(cleaned)
+    detected = _detect_averaging(cleaned)
+    unbiased = without_start_bias(cleaned, _average_at_start(curve.context, detected))
+    even = evenly_spaced(unbiased)
     readable = trim(even, reference=reference_loss(even))
     fit = Fit.of(readable)
     smoothed = smooth(readable, method=smoother, fit=fit)
     [(landmarks, features)] = _measure(readable, [smoothed])
-    if even is not cleaned:
-        features = _of_all_points(features, cleaned)
+    if even is not unbiased:
+        features = _of_all_points(features, unbiased)
     known = facts(features, curve.context)
     copies = list(_resampled(readable, fit, num_copies))
     verdict = classify(known, copies=[facts(copy, curve.context) for _, copy in copies])
     landmarks = with_ranges(landmarks, [marks for marks, _ in copies], smoothed)
     reading = Reading(curve=curve, smoothed=smoothed, landmarks=landmarks, features=features, verdict=verdict)
-    detected = _detect_averaging(cleaned)
     findings, excluded = find_causes(facts_of(reading, detected))
     return Analysis(
         **vars(reading),
@@ -311,6 +317,15 @@ def _detect_averaging(curve: LRCurve) -> str | None:
         return None
     detected = detect_averaging(curve)
     return (detected.averaging or UNKNOWN_AVERAGE) if detected.averaged else None
+
+
+def _average_at_start(context: ScanContext, detected: str | None) -> str | None:
+    """Returns the average whose bias the first losses may show, or `None`; that of Lightning for an unknown origin."""
+    known = context.averaging or detected
+    if known not in {None, UNKNOWN_AVERAGE}:
+        return known
+    is_known = context.framework is not None or context.undone_averaging is not None
+    return None if is_known else LIGHTNING
 
 
 def _resampled(curve: LRCurve, fit: Fit | None, num_copies: int) -> Iterator[tuple[Landmarks, CurveFeatures]]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from hypothesis import given
 
 import keras_lrscan
 from keras_lrscan import Analysis, InvalidCurveError, InvalidOptionError, LRCurve, ScanContext, analyze, load
+from keras_lrscan.curves.averaging import AVERAGES
 from keras_lrscan.datasets.synthetic import synthetic_curve
 from keras_lrscan.reading.shapes import Shape
 from tests.support.strategies import any_curves
@@ -120,6 +122,33 @@ def test_few_points_over_many_decades_are_read_saved_and_loaded(tmp_path: Path, 
     assert wall > 0.01 * rates[0] * (rates[0] / rates[-2])
     analysis.save(tmp_path / "scan.json")
     assert load(tmp_path / "scan.json").to_dict() == analysis.to_dict()
+
+
+@pytest.mark.parametrize("name", ["lightning", "keras-one-cycle"])
+def test_a_valley_in_averages_that_start_too_low_or_too_high_is_a_valley(name: str) -> None:
+    raw = synthetic_curve("u-shaped", noise=0.002)
+    context = dataclasses.replace(raw.context, averaging=name)
+    stored = dataclasses.replace(raw, loss=AVERAGES[name].apply(raw.loss), context=context)
+    analysis, of_raw = analyze(stored), analyze(raw)
+    assert analysis.verdict.shape == "u-shaped"
+    assert analysis.landmarks.start is not None
+    assert of_raw.landmarks.start is not None
+    assert analysis.landmarks.start.loss == pytest.approx(of_raw.landmarks.start.loss, rel=0.05)
+    assert analysis.curve.loss.tolist() == stored.loss.tolist()
+
+
+def test_averages_of_an_unknown_tool_are_read_without_the_bias_that_their_start_shows() -> None:
+    raw = synthetic_curve("u-shaped", noise=0.01)
+    stored = AVERAGES["lightning"].apply(raw.loss)
+    unknown, scanned = (
+        analyze(LRCurve(lr=raw.lr, loss=stored, context=ScanContext(framework=framework)))
+        for framework in (None, "keras 3.15.1")
+    )
+    level = float(np.median(raw.loss[:10]))
+    assert unknown.landmarks.start is not None
+    assert unknown.landmarks.start.loss == pytest.approx(level, rel=0.03)
+    assert scanned.landmarks.start is not None
+    assert scanned.landmarks.start.loss < 0.9 * level  # such a scan holds batch losses, which did begin that low
 
 
 def test_a_reading_does_not_depend_on_chance() -> None:

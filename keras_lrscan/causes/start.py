@@ -413,6 +413,11 @@ CAUSES_OF_START: tuple[Cause, ...] = (
                 says="The stored losses were averages ({drawn_average}).",
             ),
             Clue(
+                when=(Condition("drawn_average", "==", "lightning"),),
+                weight=0.5,
+                says="The first of such averages are up to half too low. Where that shows, the line leaves it out.",
+            ),
+            Clue(
                 when=(is_true("from_picture"),),
                 weight=3.6,
                 says="The numbers were read from a picture, and most tools draw averages.",

@@ -137,6 +137,8 @@ def _draw_lines(ax: Axes, analysis: PureAnalysis, raw_kw: Mapping[str, Any], lin
 def _loss_of_points(analysis: PureAnalysis) -> str:
     if analysis.curve.context.from_picture:
         return "loss in the picture"
+    if analysis.holds_averages:
+        return "averaged loss"
     unit = analysis.curve.context.unit
     return {"batch": "batch loss", EPOCH: "mean loss of an epoch"}.get(unit, f"mean loss of {unit}")
 

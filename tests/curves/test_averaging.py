@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from keras_lrscan import InvalidCurveError, InvalidOptionError, LRCurve, ScanContext
-from keras_lrscan.curves.averaging import AVERAGES, Average, seeded_moving_average, undo_averaging, undo_losses
+from keras_lrscan.curves.averaging import (
+    AVERAGES,
+    Average,
+    seeded_moving_average,
+    undo_averaging,
+    undo_losses,
+    without_start_bias,
+)
 from tests.support.recorded import KTRAIN_RUNS, PEERS, ktrain_run, peer
 
 LOSSES = arrays(np.float64, st.integers(1, 200), elements=st.floats(0.01, 10))
@@ -74,6 +81,24 @@ def test_the_curve_that_ktrain_drew_flat_is_a_deep_u() -> None:
     assert np.min(around) < 0.25 * true.loss[0]
     assert 3e-5 < drawn.lr[int(np.argmin(around)) + 7] < 3e-4
     assert around[-1] > 0.6
+
+
+@pytest.mark.parametrize("name", ["lightning", "keras-one-cycle"])
+@given(level=st.floats(1e-6, 1e6), size=st.integers(32, 2000))
+def test_an_average_of_equal_losses_is_level_without_the_bias_of_its_start(name: str, level: float, size: int) -> None:
+    unbiased = without_start_bias(curve_of(AVERAGES[name].apply(np.full(size, level))), name)
+    np.testing.assert_allclose(unbiased.loss, level, rtol=1e-6)
+
+
+@pytest.mark.parametrize("averaging", [None, "of an unknown kind", "running-mean", "ema-0.98", "ema-seeded-0.05"])
+def test_losses_without_such_a_bias_stay_as_they_are(averaging: str | None) -> None:
+    curve = curve_of(np.linspace(2, 1, 50))
+    np.testing.assert_allclose(without_start_bias(curve, averaging).loss, curve.loss)
+
+
+def test_an_average_without_its_first_points_is_not_raised() -> None:
+    rest = AVERAGES["lightning"].apply(np.full(100, 2.0))[60:]
+    np.testing.assert_array_equal(without_start_bias(curve_of(rest), "lightning").loss, rest)
 
 
 def test_losses_that_rounding_destroyed_are_left_out_and_the_note_says_so() -> None:
