@@ -269,9 +269,9 @@ def wall(reading: Reading) -> float | None:
 
     For a model that starts better than chance, `end` is ``sqrt(elbow * forgetting)``, where `forgetting` is the rate at
     which the loss reaches the chance level, or the last rate if it does not. The margin is 4, and the result is at most
-    the elbow. For others, `end` is the elbow, and the margin is 10 for a model at chance, 16 for one worse than chance,
-    and 3 if the start state is unknown. `hidden` is that of `hidden_rise`. `plain` and `lag` are those of
-    `valley_floor`, and at least a margin of 1.5 is left.
+    ``elbow / 1.1``. For others, `end` is the elbow, and the margin is 10 for a model at chance, 16 for one worse than
+    chance, and 3 if the start state is unknown. `hidden` is that of `hidden_rise`. `plain` and `lag` are those of
+    `valley_floor`, and for gradient descent without momentum at least a margin of 1.5 is left.
     """
     elbow, forgotten = reading.landmarks.elbow, forgetting(reading)
     if elbow is None:
