@@ -24,6 +24,13 @@ DOES_WELL = (
     "Against it: the loss starts at only {start_ratio} times the chance level, so the model copes with these data."
 )
 
+TINY = 0.15
+"""Largest standard deviation of tiny targets.
+
+Those of `small-targets` in `benchmarks/causes` have at most 0.1, and the loss starts at 20 times the chance level and
+more. Pixels and one-hot labels that other conditions predict as numbers have 0.19 and more.
+"""
+
 FAR_TARGETS = Condition("target_reach", ">=", FAR)
 
 CAUSES_OF_DATA: tuple[Cause, ...] = (
@@ -125,6 +132,43 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
             ),
         ),
         is_not="A loss of thousands does not mean that the model is bad. It may only reflect large targets.",
+        sources=("https://karpathy.github.io/2019/04/25/recipe/",),
+        alarm=True,
+    ),
+    Cause(
+        code="LRS337",
+        name="small-targets",
+        title="The targets are not scaled: the numbers to predict are tiny.",
+        means=(
+            "A fresh model answers with numbers of about 1. Beside such targets these answers are far too large, so "
+            "the curve shows how they shrink, and hardly how the model learns."
+        ),
+        start=-1.2,
+        when=(
+            Clue(
+                when=(Condition("target_std", ">", 0.0), Condition("target_std", "<=", TINY)),
+                says="The standard deviation of the targets is {target_std}; about 1 is usual.",
+            ),
+        ),
+        clues=(
+            Clue(when=(WORSE, Condition("start_ratio", "<", 10.0)), weight=1.2, says=STARTS_WORSE.says),
+            Clue(
+                when=(Condition("start_ratio", ">=", 10.0),),
+                weight=3.0,
+                says="The first answers cost {start_ratio} times the chance level.",
+            ),
+            Clue(when=(BETTER,), weight=-3.0, says=DOES_WELL),
+        ),
+        not_for=(IS_CLASSIFIER,),
+        rules_out=(
+            Clue(
+                when=(Condition("target_std", ">", TINY),),
+                says="The standard deviation of the targets is {target_std}, which is large enough.",
+            ),
+        ),
+        to_check="Print the mean and the standard deviation of the targets.",
+        advice="Train on `(y - y.mean()) / y.std()`, and scale back after `predict`.",
+        is_not="A tiny loss does not mean that the model is good: with such targets, the chance level is as low.",
         sources=("https://karpathy.github.io/2019/04/25/recipe/",),
         alarm=True,
     ),

@@ -114,7 +114,7 @@ OTHER_FIRST = (
 )
 """Added where the first recorded loss is far from the start of the smoothed curve."""
 
-SCAN_AGAIN = "Then scan again: the points below apply to the model as it is now."
+SCAN_AGAIN = "Then scan again. Any points below are about the model as it is now."
 MORE = '`explain(level="full")` adds other causes to check, those ruled out, and answers to common questions.'
 
 SUMMARY_MORE = "Explanation: print(keras_lrscan.last_scan().analysis.explain()). Plot: keras_lrscan.last_scan().plot()."

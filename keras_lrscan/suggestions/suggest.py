@@ -88,11 +88,11 @@ The spreads were set on smaller ones. Of the 36 scans of such models in `benchma
 good rate in 35 at a constant rate, and otherwise in 31.
 """
 
-ORDERED, MISREAD, UNSCALED = "ordered-data", "wrong-from-logits", "unscaled-inputs"
-"""Causes of falls and rises that do not depend on the rate: the last two if the valley is hardly better than chance."""
+ORDERED, MISREAD, UNSCALED = "ordered-data", "wrong-from-logits", frozenset({"unscaled-inputs", "small-targets"})
+"""Causes of falls and rises that do not depend on the rate: all but the first if the valley is hardly below chance."""
 
 HARDLY_LEARNS = 0.8
-"""Ratio of the lowest loss to the chance level from which a model of unscaled inputs has learned next to nothing.
+"""Ratio of the lowest loss to the chance level from which a model of unscaled data has learned next to nothing.
 
 In two scans of digits from 0 to 255 with plain gradient descent, it falls to 0.84 and 0.92, and training at the rates
 below ends at chance.
@@ -239,8 +239,8 @@ def why_hidden(reading: Reading, findings: Sequence[Finding]) -> str | None:
         ),
         (ORDERED in sure, "the order of the data moves the loss more than the rate does."),
         (
-            UNSCALED in sure and (features.lowest_ratio or 0.0) >= HARDLY_LEARNS,
-            "the loss hardly falls below that of guessing.",
+            bool(UNSCALED & sure) and (features.lowest_ratio or 0.0) >= HARDLY_LEARNS,
+            "the loss stays about as high as that of guessing, or higher.",
         ),
         (
             bool(context.num_other_optimizers) and marks.steepest is None,

@@ -200,6 +200,10 @@ PAIRS: Mapping[str, tuple[LRCurve, LRCurve]] = MappingProxyType(
             known("u-shaped", optimizer_iterations=20, num_used_layers=3, num_layers=3, chance_loss=6.0),
         ),
         "LRS336": (known("u-shaped", zero_weight_share=0.95), known("u-shaped", zero_weight_share=0.2)),
+        "LRS337": (
+            drawn(fall(-2.5) + rise(-1.0), num_classes=None, chance_loss=0.01, target_std=0.1),
+            drawn(fall(-2.5) + rise(-1.0), num_classes=None, chance_loss=0.01, target_std=1.0),
+        ),
         "LRS331": (known("flat-at-chance"), known("monotone-from-pretrained")),
         "LRS330": (known("u-shaped", averaging="ktrain"), known("u-shaped")),
     }

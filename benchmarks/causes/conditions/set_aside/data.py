@@ -87,4 +87,23 @@ ROWS = (
         optimizer=("Nadam", {}),
         fit={"batch_size": 16, "class_weight": {0: 0.0, 1: 0.0, 2: 1.0}},
     ),
+    Condition(
+        name="small-targets/nyse-returns-gru-adam",
+        description="Daily returns of an index as fractions, mostly within one percent.",
+        data="nyse",
+        changes=(("scaled targets", 0.0004, 0.01),),
+        model=("rnn", {"units": 32}),
+        optimizer=("Adam", {}),
+    ),
+    Condition(
+        name="small-targets/bikes-shares-mae-momentum",
+        description="Riders per hour as a share of all inhabitants of a city, with mean absolute error.",
+        data="bikes",
+        changes=(("scaled targets", 2.4e-4, 2.2e-4),),
+        model=("mlp", {"units": (64, 32), "activation": "gelu"}),
+        loss="mean_absolute_error",
+        optimizer=("SGD", {"momentum": 0.9}),
+        feed="shuffled",
+        fit={"batch_size": 64},
+    ),
 )

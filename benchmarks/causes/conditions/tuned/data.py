@@ -150,6 +150,43 @@ UNSCALED_TARGETS = (
     ),
 )
 
+SMALL_TARGETS = (
+    Condition(
+        name="small-targets/apartments-thousandths-adam",
+        description="Prices in millions, which differ by a thousandth.",
+        data="apartments",
+        changes=(("scaled targets", 0.003, 0.001),),
+        model=("mlp", {}),
+        optimizer=("Adam", {}),
+    ),
+    Condition(
+        name="small-targets/wage-mae-rmsprop",
+        description="Differences of a hundredth, mean absolute error.",
+        data="wage",
+        changes=(("scaled targets", 0.0, 0.01),),
+        model=("mlp", {"units": (64,)}),
+        loss="mae",
+        optimizer=("RMSprop", {}),
+    ),
+    Condition(
+        name="small-targets/diabetes-tenths-adamw",
+        description="Targets of a tenth, batch normalization.",
+        data="diabetes",
+        changes=(("scaled targets", 0.0, 0.1),),
+        model=("mlp", {"normalize": "batch"}),
+        optimizer=("AdamW", {}),
+        fit={"batch_size": 16},
+    ),
+    Condition(
+        name="small-targets/nyse-lstm-momentum",
+        description="The next value of a series as a share, which changes by a hundredth.",
+        data="nyse",
+        changes=(("scaled targets", 0.0, 0.02),),
+        model=("rnn", {"cell": "LSTM"}),
+        optimizer=("SGD", {"momentum": 0.9}),
+    ),
+)
+
 IMBALANCE = (
     Condition(
         name="class-imbalance/default-mlp-adam",
@@ -390,4 +427,13 @@ UNWEIGHTED = (
     ),
 )
 
-ROWS = (*UNSCALED_INPUTS, *UNSCALED_TARGETS, *IMBALANCE, *NAN_IN_DATA, *OUTSIDE_DOMAIN, *LABEL_NOISE, *UNWEIGHTED)
+ROWS = (
+    *UNSCALED_INPUTS,
+    *UNSCALED_TARGETS,
+    *SMALL_TARGETS,
+    *IMBALANCE,
+    *NAN_IN_DATA,
+    *OUTSIDE_DOMAIN,
+    *LABEL_NOISE,
+    *UNWEIGHTED,
+)
