@@ -226,6 +226,17 @@ def test_unscaled_inputs_have_a_rate_only_if_the_model_learns(chance: float, *, 
     assert (analysis.suggestion.lr is not None) == has_rate
 
 
+@pytest.mark.parametrize(("share", "has_rate"), [(0.5, True), (30.0, False)])
+def test_small_targets_have_a_rate_only_if_the_loss_falls_below_guessing(share: float, *, has_rate: bool) -> None:
+    curve = synthetic_curve("u-shaped")
+    chance = float(curve.loss.min()) / share
+    context = dataclasses.replace(curve.context, chance_loss=chance, target_std=0.01, num_classes=None)
+    analysis = analyze(dataclasses.replace(curve, loss=curve.loss + 20 * chance * (curve.lr < 1e-4), context=context))
+    assert analysis.first_problem is not None
+    assert analysis.first_problem.name == "small-targets"
+    assert (analysis.suggestion.lr is not None) == has_rate
+
+
 def test_no_rate_is_read_from_data_in_order() -> None:
     analysis = analysis_of("LRS320")
     assert any(finding.name == "ordered-data" and finding.is_sure for finding in analysis.findings)
