@@ -24,6 +24,9 @@ DOES_WELL = (
     "Against it: the loss starts at only {start_ratio} times the chance level, so the model copes with these data."
 )
 
+LIMITED = ("sigmoid", "hard_sigmoid", "softmax")
+"""Activations whose outputs lie between 0 and 1."""
+
 TINY = 0.15
 """Largest standard deviation of tiny targets.
 
@@ -159,7 +162,13 @@ CAUSES_OF_DATA: tuple[Cause, ...] = (
             ),
             Clue(when=(BETTER,), weight=-3.0, says=DOES_WELL),
         ),
-        not_for=(IS_CLASSIFIER,),
+        not_for=(
+            IS_CLASSIFIER,
+            Clue(
+                when=(Condition("output_activation", "in", LIMITED),),
+                says="The last layer limits the answers to numbers from 0 to 1.",
+            ),
+        ),
         rules_out=(
             Clue(
                 when=(Condition("target_std", ">", TINY),),
