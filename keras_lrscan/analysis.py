@@ -11,8 +11,9 @@ import numpy as np
 from keras_lrscan._typing import Model, Optimizer, Value
 from keras_lrscan.causes.ranking import find_causes
 from keras_lrscan.curves.averaging import UNKNOWN_AVERAGE, without_start_bias
+from keras_lrscan.curves.context import with_notes
 from keras_lrscan.curves.curve import LRCurve
-from keras_lrscan.curves.detect_averaging import detect_averaging
+from keras_lrscan.curves.detect_averaging import detect_averaging, scatter_as_batches
 from keras_lrscan.errors import InvalidCurveError, InvalidOptionError, ScanError, shown, unknown_option, whole_number
 from keras_lrscan.explanation.explain import explain, summarize
 from keras_lrscan.files.decoding import read_json_object
@@ -41,15 +42,19 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from keras_lrscan.curves.context import ScanContext
-
 __all__ = ["NUM_COPIES", "Analysis", "analyze", "check_analysis", "load"]
 
 NUM_COPIES = 50
 """Default number of noise-resampled copies of a curve that vote on the confidence."""
 
 LIGHTNING = "lightning"
-"""The average of a widespread tool whose first values are too low."""
+"""The average of a widespread tool whose first values are too small."""
+
+CORRECTED_START = (
+    "The first averages of some tools are too small or too large by a known factor, and those of this record show it. "
+    "The smoothed line leaves it out, so it begins away from the first points."
+)
+"""Note in the context of a curve that was read without that factor."""
 
 MAX_COPY_POINTS = 2000
 """Size above which copies use only every second, third, ... point; their vote does not depend on single points."""
@@ -243,7 +248,9 @@ def analyze(curve: LRCurve, *, smoother: str = "adaptive", num_copies: int = NUM
     num_copies = whole_number("num_copies", num_copies, 1)
     cleaned = curve.without_dust()
     detected = _detect_averaging(cleaned)
-    unbiased = without_start_bias(cleaned, _average_at_start(curve.context, detected))
+    unbiased = _without_start_bias(cleaned, curve.context.averaging or detected)
+    if unbiased is not cleaned:
+        curve = dataclasses.replace(curve, context=with_notes(curve.context, CORRECTED_START))
     even = evenly_spaced(unbiased)
     readable = trim(even, reference=reference_loss(even))
     fit = Fit.of(readable)
@@ -319,13 +326,13 @@ def _detect_averaging(curve: LRCurve) -> str | None:
     return (detected.averaging or UNKNOWN_AVERAGE) if detected.averaged else None
 
 
-def _average_at_start(context: ScanContext, detected: str | None) -> str | None:
-    """Returns the average whose bias the first losses may show, or `None`; that of Lightning for an unknown origin."""
-    known = context.averaging or detected
-    if known not in {None, UNKNOWN_AVERAGE}:
-        return known
-    is_known = context.framework is not None or context.undone_averaging is not None
-    return None if is_known else LIGHTNING
+def _without_start_bias(curve: LRCurve, averaging: str | None) -> LRCurve:
+    """Returns the curve without the bias of the first averages, which pictures may show without naming their tool."""
+    if averaging is not None and averaging != UNKNOWN_AVERAGE:
+        return without_start_bias(curve, averaging)
+    if curve.context.from_picture is None or scatter_as_batches(curve.loss[np.isfinite(curve.loss)]):
+        return curve
+    return without_start_bias(curve, LIGHTNING, is_known=False)
 
 
 def _resampled(curve: LRCurve, fit: Fit | None, num_copies: int) -> Iterator[tuple[Landmarks, CurveFeatures]]:

@@ -10,7 +10,9 @@ from hypothesis import given
 
 import keras_lrscan
 from keras_lrscan import Analysis, InvalidCurveError, InvalidOptionError, LRCurve, ScanContext, analyze, load
-from keras_lrscan.curves.averaging import AVERAGES
+from keras_lrscan.analysis import CORRECTED_START
+from keras_lrscan.curves.averaging import AVERAGES, UNKNOWN_AVERAGE
+from keras_lrscan.curves.importers import from_lightning
 from keras_lrscan.datasets.synthetic import synthetic_curve
 from keras_lrscan.reading.shapes import Shape
 from tests.support.strategies import any_curves
@@ -137,18 +139,51 @@ def test_a_valley_in_averages_that_start_too_low_or_too_high_is_a_valley(name: s
     assert analysis.curve.loss.tolist() == stored.loss.tolist()
 
 
-def test_averages_of_an_unknown_tool_are_read_without_the_bias_that_their_start_shows() -> None:
-    raw = synthetic_curve("u-shaped", noise=0.01)
+def start_of(analysis: Analysis) -> float:
+    assert analysis.landmarks.start is not None
+    return analysis.landmarks.start.loss
+
+
+def test_averages_in_a_picture_are_read_without_the_bias_that_their_start_shows() -> None:
+    raw = synthetic_curve("u-shaped", noise=0.002)
     stored = AVERAGES["lightning"].apply(raw.loss)
-    unknown, scanned = (
-        analyze(LRCurve(lr=raw.lr, loss=stored, context=ScanContext(framework=framework)))
-        for framework in (None, "keras 3.15.1")
+    drawn, scanned = (
+        analyze(LRCurve(lr=raw.lr, loss=stored, context=ScanContext(**origin)))
+        for origin in ({"from_picture": True, "averaging": UNKNOWN_AVERAGE}, {"framework": "keras 3.15.1"})
     )
     level = float(np.median(raw.loss[:10]))
-    assert unknown.landmarks.start is not None
-    assert unknown.landmarks.start.loss == pytest.approx(level, rel=0.03)
-    assert scanned.landmarks.start is not None
-    assert scanned.landmarks.start.loss < 0.9 * level  # such a scan holds batch losses, which did begin that low
+    assert start_of(drawn) == pytest.approx(level, rel=0.03)
+    assert start_of(scanned) < 0.9 * level  # such a scan holds batch losses, which did begin that low
+    assert CORRECTED_START in drawn.curve.context.notes
+    assert CORRECTED_START not in scanned.curve.context.notes
+
+
+@pytest.mark.parametrize("from_picture", [None, True])
+def test_a_raw_start_that_really_is_low_stays_low(from_picture: bool | None) -> None:
+    t, noise = np.arange(200), np.random.default_rng(3).standard_normal(200)
+    loss = (2.3 - 1.15 * np.exp(-t / 5)) * (1 + 0.05 * noise)
+    curve = LRCurve(lr=np.logspace(-7, 1, 200), loss=loss, context=ScanContext(from_picture=from_picture))
+    assert start_of(analyze(curve)) < 1.8
+    assert CORRECTED_START not in analyze(curve).curve.context.notes
+
+
+@pytest.mark.parametrize("skip", [0, 10])
+def test_averages_without_their_first_points_start_where_the_losses_do(skip: int) -> None:
+    raw = synthetic_curve("flat-at-chance", noise=0.0)
+    for name in ("lightning", "keras-one-cycle"):
+        context = dataclasses.replace(raw.context, averaging=name)
+        stored = dataclasses.replace(raw, loss=AVERAGES[name].apply(raw.loss), context=context)
+        analysis = analyze(stored.trimmed(skip_start=skip))
+        assert start_of(analysis) == pytest.approx(start_of(analyze(raw)), rel=0.02)
+        assert analysis.verdict.shape == "flat-at-chance"
+
+
+def test_averages_that_lightning_draws_from_the_second_point_on_start_where_the_losses_do() -> None:
+    raw = synthetic_curve("flat-at-chance", noise=0.0)
+    record = {"lr": raw.lr.tolist(), "loss": AVERAGES["lightning"].apply(raw.loss).tolist()}
+    analysis = analyze(from_lightning(record, undo=False))
+    assert start_of(analysis) == pytest.approx(start_of(analyze(raw)), rel=0.05)
+    assert analysis.verdict.shape not in {"u-shaped", "still-falling"}
 
 
 def test_a_reading_does_not_depend_on_chance() -> None:

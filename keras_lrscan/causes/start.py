@@ -408,14 +408,9 @@ CAUSES_OF_START: tuple[Cause, ...] = (
         when=(),
         clues=(
             Clue(
-                when=(Condition("drawn_average", "!=", ""),),
+                when=(Condition("drawn_average", "!=", ""), Condition("drawn_average", "!=", "keras-one-cycle")),
                 weight=7.0,
                 says="The stored losses were averages ({drawn_average}).",
-            ),
-            Clue(
-                when=(Condition("drawn_average", "==", "lightning"),),
-                weight=0.5,
-                says="The first of such averages are up to half too low. Where that shows, the line leaves it out.",
             ),
             Clue(
                 when=(is_true("from_picture"),),

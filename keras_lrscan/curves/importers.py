@@ -443,7 +443,7 @@ def _lag_note(lag: float | None, lr: Array | None = None) -> str:
     if lr is None or lr.size < 2 or not lr[-1] > lr[0] > 0:
         return f"The lag of the average shifts landmarks to the right by up to {lag:.0f} batches."
     decades = lag * math.log10(lr[-1] / lr[0]) / (lr.size - 1)
-    return f"The lag of the average shifts landmarks to the right by about {decades:.1g} decades."
+    return f"The lag of the average shifts landmarks to the right by up to {decades:.1g} decades."
 
 
 def _merged(lr: Array, loss: Array, context: ScanContext) -> LRCurve:

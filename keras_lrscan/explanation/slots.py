@@ -156,6 +156,8 @@ def _slots_of_record(analysis: PureAnalysis) -> dict[str, str]:
             f"The test raised it from {first} to {last}, with one epoch at each rate, and each point is the mean loss "
             "of one epoch."
         )
+    if analysis.holds_averages and not in_epochs:
+        recorded = f"The test raised it from {first} to {last} and recorded a {loss} after every {unit}."
     if curve.context.from_picture:
         recorded = f"The picture shows the loss while the test raised the rate from {first} to {last}."
     return slots | {"last_lr": last, "num_points": str(num), "recorded": recorded}

@@ -164,7 +164,7 @@ def test_a_mean_that_restarts_lags_by_a_quarter_of_an_epoch(tmp_path: Path) -> N
     assert float(np.mean(decades - stored)) == pytest.approx(0.245, abs=0.005)
     LRCurve(lr=1e-6 * 10.0**decades, loss=stored).to_csv(tmp_path / "scan.csv")
     curve = from_csv(tmp_path / "scan.csv", averaging="running-mean", steps_per_epoch=40, undo=False)
-    assert curve.context.notes[-1].endswith("shifts landmarks to the right by about 0.3 decades.")
+    assert curve.context.notes[-1].endswith("shifts landmarks to the right by up to 0.3 decades.")
 
 
 @pytest.mark.parametrize("rate", ["lr", "learning_rate"])
@@ -266,7 +266,7 @@ def test_what_is_not_undone_is_declared_with_how_far_it_lags() -> None:
     curve = from_lightning({"lr": record["lr"], "loss": record["loss"]}, undo=False)
     assert curve.context.averaging == "lightning"
     assert curve.loss[1] == record["loss"][2]
-    assert curve.context.notes[-1].endswith("shifts landmarks to the right by about 4 decades.")
+    assert curve.context.notes[-1].endswith("shifts landmarks to the right by up to 4 decades.")
 
 
 def test_the_rate_of_a_batch_that_was_not_finished_is_left_out() -> None:
