@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from keras_lrscan.reading.facts import CALM_START, Condition
+from keras_lrscan.reading.facts import CALM_START, FALLS, Condition
 from keras_lrscan.reading.features import MIN_FOR_START
 from keras_lrscan.reading.spacing import LINEAR
 
@@ -87,7 +87,7 @@ TRAIT_RULES: tuple[TraitRule, ...] = (
     TraitRule(
         code="LRS206",
         name="startup-bump",
-        when=(Condition("startup_bump", ">=", 0.25),),
+        when=(FALLS, Condition("startup_bump", ">=", 0.25)),
         says="The loss rises before it first falls. At such small rates, the reason is not the rate but the order of "
         "the data, a fresh optimizer, or averaging by another tool.",
     ),

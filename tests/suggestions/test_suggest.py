@@ -230,7 +230,8 @@ def test_unscaled_inputs_have_a_rate_only_if_the_model_learns(chance: float, *, 
 def test_small_targets_have_a_rate_only_if_the_loss_falls_below_guessing(share: float, *, has_rate: bool) -> None:
     curve = synthetic_curve("u-shaped")
     chance = float(curve.loss.min()) / share
-    context = dataclasses.replace(curve.context, chance_loss=chance, target_std=0.01, num_classes=None)
+    targets: dict[str, Any] = {"target_std": 0.01, "target_low": -0.03, "target_high": 0.03}
+    context = dataclasses.replace(curve.context, chance_loss=chance, num_classes=None, **targets)
     analysis = analyze(dataclasses.replace(curve, loss=curve.loss + 20 * chance * (curve.lr < 1e-4), context=context))
     assert analysis.first_problem is not None
     assert analysis.first_problem.name == "small-targets"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -54,6 +54,11 @@ def known(shape: str, **changes: object) -> LRCurve:
     curve = synthetic_curve(shape)
     context = changed(curve.context, changes)
     return LRCurve(lr=curve.lr, loss=curve.loss, stop=curve.stop, context=context)
+
+
+def numbers(*, mean: float, std: float) -> dict[str, Any]:
+    """Returns facts of targets within two standard deviations of their mean."""
+    return {"num_classes": None, "target_low": mean - 2 * std, "target_high": mean + 2 * std, "target_std": std}
 
 
 def cut(curve: LRCurve, num_points: int) -> LRCurve:
@@ -166,8 +171,8 @@ PAIRS: Mapping[str, tuple[LRCurve, LRCurve]] = MappingProxyType(
         ),
         "LRS320": (epochs(ordered=True), epochs(ordered=False)),
         "LRS321": (
-            drawn(fall(-2.5) + rise(-1.0), num_classes=None, target_low=25.0, target_high=346.0, target_std=77.0),
-            drawn(fall(-2.5) + rise(-1.0), num_classes=None, target_low=-1.6, target_high=2.5, target_std=1.0),
+            drawn(fall(-2.5) + rise(-1.0), **numbers(mean=180.0, std=77.0)),
+            drawn(fall(-2.5) + rise(-1.0), **numbers(mean=0.0, std=1.0)),
         ),
         "LRS322": (
             known("u-shaped", loss_reduction="sum"),
@@ -201,8 +206,8 @@ PAIRS: Mapping[str, tuple[LRCurve, LRCurve]] = MappingProxyType(
         ),
         "LRS336": (known("u-shaped", zero_weight_share=0.95), known("u-shaped", zero_weight_share=0.2)),
         "LRS337": (
-            drawn(fall(-2.5) + rise(-1.0), num_classes=None, chance_loss=0.01, target_std=0.1),
-            drawn(fall(-2.5) + rise(-1.0), num_classes=None, chance_loss=0.01, target_std=1.0),
+            drawn(fall(-2.5) + rise(-1.0), chance_loss=0.01, **numbers(mean=0.0, std=0.01)),
+            drawn(fall(-2.5) + rise(-1.0), chance_loss=0.01, **numbers(mean=0.5, std=0.01)),
         ),
         "LRS331": (known("flat-at-chance"), known("monotone-from-pretrained")),
         "LRS330": (known("u-shaped", averaging="ktrain"), known("u-shaped")),

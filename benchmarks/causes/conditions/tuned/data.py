@@ -169,10 +169,10 @@ SMALL_TARGETS = (
         optimizer=("RMSprop", {}),
     ),
     Condition(
-        name="small-targets/diabetes-tenths-adamw",
-        description="Targets of a tenth, batch normalization.",
+        name="small-targets/diabetes-hundredths-adamw",
+        description="Targets of a few hundredths, batch normalization.",
         data="diabetes",
-        changes=(("scaled targets", 0.0, 0.1),),
+        changes=(("scaled targets", 0.0, 0.02),),
         model=("mlp", {"normalize": "batch"}),
         optimizer=("AdamW", {}),
         fit={"batch_size": 16},
