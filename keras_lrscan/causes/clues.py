@@ -28,6 +28,7 @@ __all__ = [
     "TRAINED_BETTER",
     "UNBOUNDED",
     "UNKNOWN",
+    "UPDATED_BEFORE",
     "WORSE",
 ]
 
@@ -66,6 +67,10 @@ CLASSES_WEIGHTED = Clue(when=(is_true("has_class_weight"),), says="`class_weight
 SINGLE_VALLEY = Clue(
     when=(is_true("has_single_valley"),),
     says="Only one layer trains, without hidden layers that train, so its loss has a single valley.",
+)
+UPDATED_BEFORE = Clue(
+    when=(Condition("optimizer_iterations", ">", 0),),
+    says="Before the scan, the optimizer had already made updates ({optimizer_iterations}).",
 )
 LOSS_FALLS = Clue(when=(FALLS, CALM_START), says="The loss falls by {fall_in_noise} times the batch-to-batch noise.")
 LOSS_RISES = Clue(when=(RISES,), says="The loss turns upward within the test.")

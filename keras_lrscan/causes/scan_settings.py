@@ -12,6 +12,7 @@ from keras_lrscan.causes.clues import (
     SINGLE_VALLEY,
     STARTS_AT_CHANCE,
     STARTS_BETTER,
+    UPDATED_BEFORE,
 )
 from keras_lrscan.curves.optimizer_families import ADAM_LIKE, FIXED_STEP, PER_LAYER, PLAIN
 from keras_lrscan.reading.facts import (
@@ -454,7 +455,7 @@ CAUSES_OF_RANGE: tuple[Cause, ...] = (
         rules_out=(
             Clue(
                 when=(Condition("optimizer", "in", ADAM_LIKE), Condition("optimizer_iterations", ">=", 100)),
-                says="Before the scan, the optimizer had already made updates ({optimizer_iterations}).",
+                says=UPDATED_BEFORE.says,
             ),
         ),
         to_check="Keep the rate at its first value for 50 steps: the bump should appear without any rise of the rate.",

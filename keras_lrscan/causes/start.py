@@ -18,6 +18,7 @@ from keras_lrscan.causes.clues import (
     STARTS_WORSE,
     TRAINED_BETTER,
     UNBOUNDED,
+    UPDATED_BEFORE,
     WORSE,
 )
 from keras_lrscan.curves.context import EPOCH
@@ -64,11 +65,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
                 weight=1.5,
                 says="Before the test, {start_accuracy} of the answers in the first batch were right.",
             ),
-            Clue(
-                when=(Condition("optimizer_iterations", ">", 0),),
-                weight=1.0,
-                says="Before the scan, the optimizer had already made updates ({optimizer_iterations}).",
-            ),
+            Clue(when=UPDATED_BEFORE.when, weight=1.0, says=UPDATED_BEFORE.says),
             Clue(
                 when=(Condition("num_used_layers", ">", 0), is_false("head_is_fresh")),
                 weight=0.5,
@@ -256,11 +253,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
             Clue(when=(is_true("was_trained"),), says="There are signs of earlier training."),
         ),
         clues=(
-            Clue(
-                when=(Condition("optimizer_iterations", ">", 0),),
-                weight=2.0,
-                says="Before the scan, the optimizer had already made updates ({optimizer_iterations}).",
-            ),
+            Clue(when=UPDATED_BEFORE.when, weight=2.0, says=UPDATED_BEFORE.says),
             Clue(
                 when=(Condition("optimizer_iterations", "==", 0), is_true("is_trained")),
                 weight=1.8,
@@ -299,11 +292,7 @@ CAUSES_OF_START: tuple[Cause, ...] = (
             ),
             Clue(when=(BETTER,), weight=3.6, says=STARTS_BETTER.says),
             Clue(when=(MIXED,), weight=2.6, says=STARTS_MIXED.says),
-            Clue(
-                when=(Condition("optimizer_iterations", ">", 0),),
-                weight=2.4,
-                says="Before the scan, the optimizer had already made updates ({optimizer_iterations}).",
-            ),
+            Clue(when=UPDATED_BEFORE.when, weight=2.4, says=UPDATED_BEFORE.says),
             Clue(
                 when=(Condition("num_used_layers", ">", 0), is_false("head_is_fresh")),
                 weight=0.8,
